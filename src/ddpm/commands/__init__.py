@@ -1,0 +1,1 @@
+"""What each command does: a run in, a result out; no parsing, no printing."""

@@ -1,0 +1,1 @@
+"""From files to integer images, and from integers to [-1, 1]."""

@@ -1,0 +1,91 @@
+r"""The variational bound, term by term (Eq. 3, 5; section 2): L = L_T + L_{T-1} + ... + L_1 + L_0, in nats.
+
+`kl(p.q.posterior(x_t, x_0, t), p(x_t, t)[0])` is L_{t-1}. Every term has an x_t of its own: along one chain the sum of
+closed-form terms is noisier than what it estimates (Q20). Divide by the dimension and log 2 for bits/dim.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ddpm.diffusion.forward import ForwardProcess
+from ddpm.diffusion.gaussian import Gaussian, kl
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import Schedule
+from ddpm.diffusion.variance import Fixed
+from ddpm.tensors import Images, PerImage, Table, Times, at, sum_flat
+
+Noise = Callable[[Tensor], Tensor]
+"""Standard normal noise of the argument's shape, dtype and device; `torch.randn_like` is one."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """What it costs to learn x_{t-1} once x_t is known, for each image.
+
+    t = T+1 is L_T (x_T, from nothing), t = T..2 is L_{t-1}, and t = 1 is L_0 (the pixels). `x_0` is the estimate made
+    from x_t, before the term is paid; from nothing it is 0.
+    """
+
+    t: int
+    nats: PerImage
+    x_0: Images
+
+
+def terms(p: ReverseProcess, x_0: Images, noise: Noise = torch.randn_like) -> Iterator[Term]:
+    """L_T, then L_{T-1}, ..., L_1, L_0: one evaluation of the network for each t, each with a fresh x_t (E26).
+
+    The sum of all terms estimates the bound without bias; the only randomness is `noise`, called once for each t.
+    """
+    yield Term(p.schedule.T + 1, prior(p.q, x_0), torch.zeros_like(x_0))
+    for t in p.schedule.steps:
+        x_t = p.q.sample(x_0, t, noise(x_0))
+        yield Term(t, *term(p, x_0, x_t, t))
+
+
+def prior(q: ForwardProcess, x_0: Images) -> PerImage:
+    r""":math:`L_T = D_{KL}(q(x_T|x_0)\,\|\,\mathcal N(0, I))` (E42), nats; it has no parameters, but is never left out."""
+    standard = Gaussian(torch.zeros_like(x_0), torch.zeros_like(x_0))
+    return sum_flat(kl(q.marginal(x_0, q.schedule.T), standard))
+
+
+def term(p: ReverseProcess, x_0: Images, x_t: Images, t: Times) -> tuple[PerImage, Images]:
+    r""":math:`L_{t-1} = D_{KL}(q(x_{t-1}|x_t, x_0)\,\|\,p_\theta(x_{t-1}|x_t))`, or L_0 where t = 1.
+
+    Returns:
+        Nats for each image, and the estimate of x_0 made from x_t.
+    """
+    reverse, estimate = p(x_t, t)
+    if isinstance(t, int):
+        nats = -p.decoder(x_0, reverse) if t == 1 else kl(p.q.posterior(x_t, x_0, t), reverse)
+    else:
+        # kl is inf in rows with t = 1, where q is a point; its gradient there is finite, so `where` may drop it.
+        first = (t == 1).reshape(-1, *[1] * (x_0.ndim - 1))
+        nats = torch.where(first, -p.decoder(x_0, reverse), kl(p.q.posterior(x_t, x_0, t), reverse))
+    return sum_flat(nats), estimate
+
+
+def bits_per_dim(nats: Tensor, dims: int) -> Tensor:
+    """Nats per image as bits for each of its `dims` coordinates (E40)."""
+    return nats / (dims * math.log(2))
+
+
+def prior_table(schedule: Schedule, x_0: float) -> float:
+    """L_T of one coordinate with value `x_0`, nats (E42)."""
+    value = torch.full((1, 1), x_0, dtype=torch.float64)
+    return float(prior(ForwardProcess(schedule), value))
+
+
+def constants(schedule: Schedule, variance: Fixed) -> Table:
+    r""":math:`C_t = \tfrac12(\tilde\beta_t/\sigma_t^2 - 1 + \log(\sigma_t^2/\tilde\beta_t))` for t = 2..T, nats/dim (E47).
+
+    What a fixed variance other than the posterior's costs whatever the network does.
+    """
+    t = torch.arange(2, schedule.T + 1)
+    one = torch.zeros(len(t), 1, dtype=torch.float64)
+    q = Gaussian(one, at(schedule.beta_tilde, t, one).log())
+    p = Gaussian(one, variance.log_var(schedule, one, t))
+    return torch.cat([torch.zeros(2, dtype=torch.float64), kl(q, p).flatten()])

@@ -1,0 +1,63 @@
+"""The forward process q: how an image turns into noise (section 2, Eq. 2, 4, 6-7).
+
+It has no parameters and needs no loop: any x_t is one jump away from x_0.
+"""
+
+from dataclasses import dataclass
+
+from ddpm.diffusion.gaussian import Gaussian
+from ddpm.diffusion.schedule import Schedule
+from ddpm.tensors import Images, Times, at
+
+
+@dataclass(frozen=True)
+class ForwardProcess:
+    """q, given by its schedule. Images are real tensors (batch, ...) scaled to [-1, 1]; steps are 1..T.
+
+    All methods raise ValueError for a step outside their range.
+    """
+
+    schedule: Schedule
+
+    def step(self, x_prev: Images, t: Times, eps: Images) -> Images:
+        r""":math:`x_t = \sqrt{1 - \beta_t}\,x_{t-1} + \sqrt{\beta_t}\,\epsilon` (Eq. 2), for t in 1..T."""
+        self.schedule.check(t)
+        beta = at(self.schedule.beta, t, x_prev)
+        return (1 - beta).sqrt() * x_prev + beta.sqrt() * eps
+
+    def sample(self, x_0: Images, t: Times, eps: Images) -> Images:
+        r""":math:`x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\epsilon` (Eq. 4), for t in 0..T."""
+        self.schedule.check(t, first=0)
+        signal, noise = at(self.schedule.alpha_bar, t, x_0), at(self.schedule.one_minus_alpha_bar, t, x_0)
+        return signal.sqrt() * x_0 + noise.sqrt() * eps
+
+    def marginal(self, x_0: Images, t: Times) -> Gaussian:
+        r""":math:`q(x_t|x_0) = \mathcal N(\sqrt{\bar\alpha_t}\,x_0, (1 - \bar\alpha_t)I)` (Eq. 4), for t in 0..T."""
+        self.schedule.check(t, first=0)
+        return Gaussian(
+            at(self.schedule.alpha_bar, t, x_0).sqrt() * x_0, at(self.schedule.log_one_minus_alpha_bar, t, x_0)
+        )
+
+    def between(self, x_s: Images, s: Times, t: Times) -> Gaussian:
+        r""":math:`q(x_t|x_s) = \mathcal N(\sqrt{a}\,x_s, (1 - a)I),\ a = \bar\alpha_t/\bar\alpha_s` (E13), for 0 <= s < t <= T."""
+        self.schedule.check(s, first=0)
+        self.schedule.check(t)
+        log_ratio = at(self.schedule.log_alpha_bar, t, x_s) - at(self.schedule.log_alpha_bar, s, x_s)
+        if not bool((log_ratio < 0).all()):
+            raise ValueError(f"s must come before t, got s = {s} and t = {t}")
+        return Gaussian((0.5 * log_ratio).exp() * x_s, (-log_ratio.expm1()).log())
+
+    def posterior(self, x_t: Images, x_0: Images, t: Times) -> Gaussian:
+        r""":math:`q(x_{t-1}|x_t, x_0) = \mathcal N(\tilde\mu_t(x_t, x_0), \tilde\beta_t I)` (Eq. 6-7), for t in 1..T.
+
+        At t = 1 this is the point mass at x_0: mean x_0, log-variance -inf.
+        """
+        self.schedule.check(t)
+        mean = at(self.schedule.posterior_x_0, t, x_0) * x_0 + at(self.schedule.posterior_x_t, t, x_t) * x_t
+        return Gaussian(mean, at(self.schedule.beta_tilde, t, x_t).log())
+
+    def noise(self, x_t: Images, x_0: Images, t: Times) -> Images:
+        r""":math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\,x_0) / \sqrt{1 - \bar\alpha_t}` (Eq. 4, solved), for t in 1..T."""
+        self.schedule.check(t)
+        signal, noise = at(self.schedule.alpha_bar, t, x_t), at(self.schedule.one_minus_alpha_bar, t, x_t)
+        return (x_t - signal.sqrt() * x_0) / noise.sqrt()

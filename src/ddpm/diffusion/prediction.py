@@ -1,0 +1,90 @@
+r"""What the network predicts: epsilon, x_0, the posterior mean or v (section 3.2, Eq. 8-12).
+
+A prediction answers two questions: what to regress on, and which estimate of x_0 an output stands for. The mean of
+p_theta, epsilon and the score all follow from that estimate by Eq. 4 and 7, so all four express the same bound (E53).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ddpm.diffusion.schedule import Schedule
+from ddpm.tensors import Images, Times, at
+
+
+class Prediction(ABC):
+    """A reading of the network's output."""
+
+    needs_signal: ClassVar[bool] = False
+    """True where x_0 cannot be found from the output once alpha_bar = 0 (the schedule "jsd")."""
+
+    @abstractmethod
+    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+        """What the output should be for ``x_t = q.sample(x_0, t, eps)``."""
+
+    @abstractmethod
+    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+        """The estimate of x_0 that `output` stands for."""
+
+
+@dataclass(frozen=True)
+class Epsilon(Prediction):
+    r"""The noise of Eq. 4: :math:`\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\epsilon_\theta)/\sqrt{\bar\alpha_t}` (Eq. 15)."""
+
+    needs_signal = True
+
+    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+        """Epsilon itself."""
+        return eps
+
+    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+        """Eq. 15."""
+        signal, noise = at(schedule.alpha_bar, t, x_t), at(schedule.one_minus_alpha_bar, t, x_t)
+        return (x_t - noise.sqrt() * output) / signal.sqrt()
+
+
+@dataclass(frozen=True)
+class X0(Prediction):
+    """The image itself."""
+
+    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+        """The image."""
+        return x_0
+
+    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+        """The output."""
+        return output
+
+
+@dataclass(frozen=True)
+class Mean(Prediction):
+    r"""The posterior mean :math:`\tilde\mu_t` of Eq. 7, the paper's baseline (Eq. 8)."""
+
+    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+        r""":math:`\tilde\mu_t(x_t, x_0) = \sqrt{\bar\alpha_{t-1}}\,x_0 + c_t\sqrt{1-\bar\alpha_t}\,\epsilon`, c_t of x_t in Eq. 7."""
+        signal_before = at(schedule.alpha_bar, t - 1, x_0).sqrt()
+        noise = at(schedule.one_minus_alpha_bar, t, x_0).sqrt()
+        return signal_before * x_0 + at(schedule.posterior_x_t, t, x_0) * noise * eps
+
+    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+        """Eq. 7 solved for x_0."""
+        return (output - at(schedule.posterior_x_t, t, x_t) * x_t) / at(schedule.posterior_x_0, t, x_t)
+
+
+@dataclass(frozen=True)
+class Velocity(Prediction):
+    r""":math:`v = \sqrt{\bar\alpha_t}\,\epsilon - \sqrt{1-\bar\alpha_t}\,x_0` (Salimans & Ho 2022)."""
+
+    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+        """The velocity along the circle from x_0 to epsilon."""
+        signal, noise = at(schedule.alpha_bar, t, x_0), at(schedule.one_minus_alpha_bar, t, x_0)
+        return signal.sqrt() * eps - noise.sqrt() * x_0
+
+    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+        r""":math:`\sqrt{\bar\alpha_t}\,x_t - \sqrt{1-\bar\alpha_t}\,v`."""
+        signal, noise = at(schedule.alpha_bar, t, x_t), at(schedule.one_minus_alpha_bar, t, x_t)
+        return signal.sqrt() * x_t - noise.sqrt() * output
+
+
+PREDICTIONS: Mapping[str, Prediction] = {"eps": Epsilon(), "x0": X0(), "mean": Mean(), "v": Velocity()}

@@ -1,0 +1,99 @@
+"""The reverse process p_theta: any network, read as a Markov chain (Eq. 1, 11; section 3.2).
+
+A frozen value: wrap the network (EMA, autocast, DDP, an exact denoiser) and build the process again for nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ddpm.diffusion.decoder import Decoder, log_likelihood
+from ddpm.diffusion.forward import ForwardProcess
+from ddpm.diffusion.gaussian import Gaussian
+from ddpm.diffusion.prediction import Epsilon, Prediction
+from ddpm.diffusion.schedule import Schedule
+from ddpm.diffusion.variance import FixedLarge, Variance
+from ddpm.tensors import Images, Times, at
+
+Network = Callable[[Tensor, Tensor], Tensor]
+
+
+def unit_clamp(x_0: Images) -> Images:
+    """Estimates of x_0 stay in [-1, 1], where images live (the authors' code; P-5)."""
+    return x_0.clamp(-1, 1)
+
+
+def unlimited(x_0: Images) -> Images:
+    """Estimates of x_0 as they come: Algorithm 2 to the letter, and data that are not images."""
+    return x_0
+
+
+LIMITS: Mapping[str, Callable[[Tensor], Tensor]] = {"unit-clamp": unit_clamp, "unlimited": unlimited}
+
+
+@dataclass(frozen=True, eq=False)
+class ReverseProcess:
+    """p_theta. `network` maps (x_t, timestep), shapes (batch, ...) and (batch,), to its output for every image.
+
+    The output has x_t's shape, or twice its channels where the variance is learned (E54). `decoder` turns the last
+    Gaussian into probabilities of pixels: `log_likelihood` (256 levels), `discretised(levels)`, or `log_density`.
+
+    Raises:
+        ValueError: the prediction cannot be inverted at T because the schedule leaves no signal there.
+    """
+
+    network: Network
+    schedule: Schedule
+    prediction: Prediction = Epsilon()
+    variance: Variance = FixedLarge()
+    limit: Callable[[Tensor], Tensor] = unit_clamp
+    decoder: Decoder = log_likelihood
+
+    def __post_init__(self) -> None:
+        if self.prediction.needs_signal and self.schedule.alpha_bar[-1] == 0:
+            raise ValueError(
+                f"{type(self.prediction).__name__} cannot be predicted where alpha_bar_T = 0: x_T says nothing of x_0; "
+                "predict x0, the mean or v with this schedule"
+            )
+
+    @cached_property
+    def q(self) -> ForwardProcess:
+        """The forward process that p_theta reverses."""
+        return ForwardProcess(self.schedule)
+
+    def __call__(self, x_t: Images, t: Times) -> tuple[Gaussian, Images]:
+        r""":math:`p_\theta(x_{t-1}|x_t) = \mathcal N(\tilde\mu_t(x_t, \hat x_0), \sigma_t^2 I)` (Eq. 11), and :math:`\hat x_0`.
+
+        Raises:
+            ValueError: t is outside 1..T, or the network's output has the wrong shape.
+        """
+        output, *rest = self.outputs(x_t, t)
+        x_0 = self.limit(self.prediction.x_0(self.schedule, x_t, output, t))
+        mean = self.q.posterior(x_t, x_0, t).mean
+        return Gaussian(mean, self.variance.log_var(self.schedule, x_t, t, *rest)), x_0
+
+    def outputs(self, x_t: Images, t: Times) -> tuple[Tensor, ...]:
+        """One evaluation of the network: the prediction, then what the variance needs, each of x_t's shape."""
+        self.schedule.check(t)
+        output = self.network(x_t, self.timestep(t, x_t))
+        parts = 1 + self.variance.outputs
+        expected = (x_t.shape[0], parts * x_t.shape[1], *x_t.shape[2:])
+        if output.shape != expected:
+            raise ValueError(
+                f"{type(self.variance).__name__} needs an output of shape {expected}, not {tuple(output.shape)}"
+            )
+        return output.chunk(parts, dim=1)
+
+    def timestep(self, t: Times, like: Images) -> Tensor:
+        """What the network is told at step t: (batch,) int64, on `like`'s device."""
+        if isinstance(t, int):
+            return torch.full((len(like),), int(self.schedule.timestep_map[t]), device=like.device)
+        return self.schedule.timestep_map.to(t.device)[t]
+
+    def score(self, x_t: Images, t: Times) -> Images:
+        r""":math:`\nabla_{x_t}\log q(x_t) \approx -\epsilon_\theta/\sqrt{1-\bar\alpha_t}`, epsilon by Eq. 4 from the estimate (E56)."""
+        _, x_0 = self(x_t, t)
+        return -self.q.noise(x_t, x_0, t) / at(self.schedule.one_minus_alpha_bar, t, x_t).sqrt()

@@ -1,0 +1,229 @@
+r"""The variance schedule :math:`\beta_1, \ldots, \beta_T` and all that follows from it (section 2; E7, E14-E17, E30-E31).
+
+`t` is the paper's, 1..T: every table has T+1 entries and entry 0 is the clean image, so ``alpha_bar[t - 1]`` needs
+no second array. Tables are float64 and formed in log space: the last digit of ``1 - alpha_bar[1]`` is right.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from ddpm.tensors import Times
+
+
+class SignalRemains(UserWarning):
+    """x_T still carries the image, so sampling from N(0, I) starts elsewhere than training ended, and L_T is large."""
+
+
+def _step_index(beta: Tensor) -> Tensor:
+    return (torch.arange(len(beta)) - 1).clamp(min=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    r"""The tables of a diffusion; a frozen value, never part of a `state_dict`.
+
+    `beta` holds :math:`\beta_t` at index t, with ``beta[0] = 0``. `timestep_map[t]` is what the network is told at
+    step t: t - 1 unless given, as for the published weights (which count from 0).
+
+    Raises:
+        ValueError: unless ``0 < beta[t] < 1``; only ``beta[T] = 1`` is allowed, and then alpha_bar[T] = 0 (see
+            `Prediction`: epsilon cannot be inverted there).
+
+    Warns:
+        SignalRemains: alpha_bar[T] is so large that L_T of a white pixel exceeds 0.01 bits.
+    """
+
+    beta: Float64[Tensor, " T_plus_1"]
+    timestep_map: Int64[Tensor, " T_plus_1"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.timestep_map):
+            object.__setattr__(self, "timestep_map", _step_index(self.beta))
+        _validate(self.beta, self.timestep_map)
+        alpha_bar_T = float(self.alpha_bar[-1].detach())
+        if -0.5 * math.log1p(-alpha_bar_T) > 0.01 * math.log(2):
+            warnings.warn(
+                f"alpha_bar_T = {alpha_bar_T:.4g} leaves signal in x_T after T = {self.T} steps; samples that start "
+                "from N(0, I) will not match the data: use more steps or larger betas",
+                SignalRemains,
+                stacklevel=4,
+            )
+
+    @property
+    def T(self) -> int:
+        """Number of steps."""
+        return len(self.beta) - 1
+
+    @property
+    def steps(self) -> range:
+        """T, ..., 1: the order of the reverse process."""
+        return range(self.T, 0, -1)
+
+    def check(self, t: Times, first: int = 1) -> None:
+        """Refuse a step outside first..T.
+
+        Values on an accelerator are not read back (that would stall it): there a `t` outside 0..T fails in `at`.
+
+        Raises:
+            ValueError: `t` is not an integer in first..T.
+        """
+        if isinstance(t, int):
+            if not first <= t <= self.T:
+                raise ValueError(f"t must be in {first}..{self.T}, got {t}")
+        elif t.device.type == "cpu" and bool(((t < first) | (t > self.T)).any()):
+            raise ValueError(f"t must be in {first}..{self.T}, got {t}")
+
+    @cached_property
+    def log_alpha_bar(self) -> Tensor:
+        r""":math:`\log\bar\alpha_t`; -inf where nothing is left of the image."""
+        return torch.log1p(-self.beta).cumsum(0)
+
+    @cached_property
+    def alpha(self) -> Tensor:
+        r""":math:`\alpha_t = 1 - \beta_t`."""
+        return 1 - self.beta
+
+    @cached_property
+    def alpha_bar(self) -> Tensor:
+        r""":math:`\bar\alpha_t = \prod_{s\le t}\alpha_s`, the fraction of the image's power that is left."""
+        return self.log_alpha_bar.exp()
+
+    @cached_property
+    def one_minus_alpha_bar(self) -> Tensor:
+        r""":math:`1 - \bar\alpha_t`, the variance of the noise in x_t."""
+        return -torch.expm1(self.log_alpha_bar)
+
+    @cached_property
+    def log_one_minus_alpha_bar(self) -> Tensor:
+        r""":math:`\log(1 - \bar\alpha_t)`, exact also where :math:`\bar\alpha_t` is tiny; -inf at t = 0."""
+        return torch.where(self.alpha_bar < 0.5, torch.log1p(-self.alpha_bar), self.one_minus_alpha_bar.log())
+
+    @cached_property
+    def snr(self) -> Tensor:
+        r""":math:`\mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)`; infinite at t = 0."""
+        return self.alpha_bar / self.one_minus_alpha_bar
+
+    @cached_property
+    def beta_tilde(self) -> Tensor:
+        r""":math:`\tilde\beta_t = \frac{1 - \bar\alpha_{t-1}}{1 - \bar\alpha_t}\beta_t` (Eq. 7); 0 at t = 1."""
+        return _clean(0.0, self.one_minus_alpha_bar[:-1] / self.one_minus_alpha_bar[1:] * self.beta[1:])
+
+    @cached_property
+    def posterior_x_0(self) -> Tensor:
+        r""":math:`\frac{\sqrt{\bar\alpha_{t-1}}\beta_t}{1 - \bar\alpha_t}`, the weight of x_0 in Eq. 7; 1 at t = 1."""
+        return _clean(1.0, (0.5 * self.log_alpha_bar[:-1]).exp() * self.beta[1:] / self.one_minus_alpha_bar[1:])
+
+    @cached_property
+    def posterior_x_t(self) -> Tensor:
+        r""":math:`\frac{\sqrt{\alpha_t}(1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}`, the weight of x_t in Eq. 7; 0 at t = 1."""
+        return _clean(0.0, self.alpha[1:].sqrt() * self.one_minus_alpha_bar[:-1] / self.one_minus_alpha_bar[1:])
+
+    def respace(self, kept: Sequence[int]) -> "Schedule":
+        r"""The chain that visits only the steps `kept` (ascending, in 1..T), with the same marginals there.
+
+        :math:`\beta'_i = 1 - \bar\alpha_{\tau_i} / \bar\alpha_{\tau_{i-1}}` (E13); the network is still told the
+        original steps.
+
+        Raises:
+            ValueError: `kept` is empty, not strictly ascending, or leaves 1..T.
+        """
+        if not kept or list(kept) != sorted(set(kept)):
+            raise ValueError(f"the kept steps must be ascending and distinct, got {list(kept)}")
+        tau = torch.tensor([0, *kept])
+        self.check(tau[1:])
+        log_alpha_bar = self.log_alpha_bar[tau]
+        beta = _clean(0.0, -torch.expm1(log_alpha_bar[1:] - log_alpha_bar[:-1]))
+        return Schedule(beta, self.timestep_map[tau])
+
+
+def _clean(entry_0: float, rest: Tensor) -> Tensor:
+    """A table from its entries 1..T and the one of the clean image."""
+    return torch.cat([rest.new_full((1,), entry_0), rest])
+
+
+def _validate(beta: Tensor, timestep_map: Tensor) -> None:
+    if beta.ndim != 1 or len(beta) < 2 or beta.dtype != torch.float64 or beta[0] != 0:
+        raise ValueError("beta must be a float64 table of T + 1 >= 2 entries with beta[0] = 0")
+    if timestep_map.shape != beta.shape or timestep_map.dtype != torch.int64:
+        raise ValueError(f"timestep_map must be an int64 table of {len(beta)} entries")
+    wrong = ~((beta > 0) & (beta < 1))
+    wrong[0] = False
+    wrong[-1] = not 0 < beta[-1] <= 1
+    if wrong.any():
+        t = int(wrong.nonzero()[0])
+        raise ValueError(f"beta must lie strictly between 0 and 1, but beta[{t}] = {float(beta[t])!r}")
+
+
+def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
+    """Beta linear in t (the paper, section 4); the ends are not rescaled with T."""
+    return Schedule(_clean(0.0, _linspace(beta_1, beta_T, T)))
+
+
+def cosine(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule:
+    r""":math:`\bar\alpha_t = f(t/T)/f(0),\ f(u) = \cos^2(\frac{u+s}{1+s}\frac\pi2)` (Nichol & Dhariwal 2021, Eq. 17).
+
+    :math:`\beta_t` by the identity :math:`\cos^2 b - \cos^2 a = \sin(a-b)\sin(a+b)`, which does not cancel.
+    """
+    angle = (torch.arange(T + 1, dtype=torch.float64) / T + s) / (1 + s) * math.pi / 2
+    a, b = angle[1:], angle[:-1]
+    beta = torch.sin(a - b) * torch.sin(a + b) / torch.cos(b) ** 2
+    return Schedule(_clean(0.0, beta.clamp(max=max_beta)))
+
+
+def quadratic(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
+    """The square root of beta linear in t (Appendix B's "quadratic")."""
+    return Schedule(_clean(0.0, _linspace(math.sqrt(beta_1), math.sqrt(beta_T), T) ** 2))
+
+
+def constant(T: int = 1000, beta: float = 0.02) -> Schedule:
+    """The same beta at every step."""
+    return Schedule(_clean(0.0, torch.full((T,), beta, dtype=torch.float64)))
+
+
+def warmup(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, fraction: float = 0.1) -> Schedule:
+    """Linear over the first `fraction` of the steps, constant after (the authors' code)."""
+    rising = int(T * fraction)
+    flat = torch.full((T - rising,), beta_T, dtype=torch.float64)
+    return Schedule(_clean(0.0, torch.cat([_linspace(beta_1, beta_T, rising), flat])))
+
+
+def jsd(T: int = 1000) -> Schedule:
+    r""":math:`\beta_t = 1/(T - t + 1)` (Sohl-Dickstein et al. 2015): alpha_bar falls linearly, to 0 at T."""
+    return Schedule(_clean(0.0, 1 / torch.arange(T, 0, -1, dtype=torch.float64)))
+
+
+def log_snr(T: int = 1000, noise_1: float = 1 / 255, log_snr_T: float = -9.2) -> Schedule:
+    r"""The logarithm of SNR linear in t, from noise of standard deviation `noise_1` in x_1 down to `log_snr_T`.
+
+    Every step then costs the same (E52: the weight of epsilon in the bound is one constant, so L_simple *is* the bound).
+    `noise_1` belongs to the data: noise far below the spacing of their levels is coded for nothing, so half the
+    spacing, 1 / (levels - 1), is a good start. :math:`\beta_t = (1 - \bar\alpha_t)(1 - \mathrm{SNR}_t/\mathrm{SNR}_{t-1})`.
+    """
+    if not 0 < noise_1 < 1:
+        raise ValueError(f"noise_1 must lie between 0 and 1, got {noise_1}")
+    log_snr_1 = math.log1p(-(noise_1**2)) - 2 * math.log(noise_1)
+    snr = _linspace(log_snr_1, log_snr_T, T)
+    drop = torch.cat([snr.new_full((1,), -math.inf), snr[1:] - snr[:-1]])
+    return Schedule(_clean(0.0, torch.sigmoid(-snr) * -torch.expm1(drop)))
+
+
+def _linspace(first: float, last: float, steps: int) -> Tensor:
+    return torch.linspace(first, last, steps, dtype=torch.float64)
+
+
+SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
+    "linear": linear,
+    "cosine": cosine,
+    "quadratic": quadratic,
+    "constant": constant,
+    "warmup": warmup,
+    "jsd": jsd,
+    "log-snr": log_snr,
+}

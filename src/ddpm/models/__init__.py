@@ -1,0 +1,1 @@
+"""Networks: the paper's U-Net (Appendix B) and an MLP for points."""

@@ -1,0 +1,1 @@
+"""Figures, image grids, and the self-contained HTML report."""

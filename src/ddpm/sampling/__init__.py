@@ -1,0 +1,1 @@
+"""Algorithm 2 and its relatives: from noise to images, every step handed out."""
