@@ -1,4 +1,4 @@
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 # (torch.special carries no types)
 """Gaussians with independent coordinates: density, divergence, and the mass of an interval, exact in the tails.
 

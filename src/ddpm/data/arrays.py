@@ -1,0 +1,79 @@
+"""npy and npz files of integer images: (N, H, W), (N, H, W, C) or (N, C, H, W), unsigned.
+
+In an npz the images are "images", "arr_0", "x" or "x_train"/"x_test" (then that is the split); "labels" (or "y...",
+"arr_1") and a scalar "levels" may stand beside them. Nothing is unpickled.
+"""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ddpm.data.imageset import ImageSet
+from ddpm.data.splits import Options, check_values, hold_out
+from ddpm.errors import DataError
+
+IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images"), "all": ("images", "arr_0", "x")}
+LABELS = {"train": ("y_train", "train_labels"), "test": ("y_test", "test_labels"), "all": ("labels", "arr_1", "y")}
+MAX_CHANNELS = 4
+
+
+def matches(path: Path) -> bool:
+    """A file named .npy or .npz."""
+    return path.is_file() and path.suffix in (".npy", ".npz")
+
+
+def read(path: Path, split: str, options: Options) -> ImageSet:
+    """One split: the file's own, or by the common rule."""
+    arrays = _load(path)
+    levels = options.levels or int(arrays.get("levels", np.array(0)))
+    own = {name: _named(arrays, IMAGES[name]) for name in ("train", "test")}
+    if split != "all" and own["train"] is not None and own["test"] is not None:
+        return _image_set(path, own[split], _named(arrays, LABELS[split]), levels)
+    parts = [name for name in ("all", "train", "test") if _named(arrays, IMAGES[name]) is not None]
+    if not parts:
+        raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(arrays)) or 'nothing'}")
+    sets = [_image_set(path, _named(arrays, IMAGES[n]), _named(arrays, LABELS[n]), levels) for n in parts]
+    whole = sets[0]
+    if len(sets) > 1:
+        labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
+        whole = ImageSet(path.name, torch.cat([s.images for s in sets]), sets[0].levels, labels)
+    return hold_out(whole, [str(i) for i in range(len(whole))], split, options.held_out)
+
+
+def _load(path: Path) -> Mapping[str, np.ndarray]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"images": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def _named(arrays: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
+    return next((arrays[name] for name in names if name in arrays), None)
+
+
+def _image_set(path: Path, images: np.ndarray | None, labels: np.ndarray | None, levels: int) -> ImageSet:
+    assert images is not None
+    if images.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"images in {str(path)!r} are {images.dtype}; they must be uint8 or uint16",
+            "a model of pixels needs the original integers",
+        )
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[1] > MAX_CHANNELS >= images.shape[3]:
+        images = np.moveaxis(images, 3, 1)
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise DataError(f"images in {str(path)!r} have shape {images.shape}; expected (N, H, W[, C]) or (N, C, H, W)")
+    if labels is not None and labels.shape != (len(images),):
+        raise DataError(f"{str(path)!r} holds {labels.shape} labels for {len(images)} images")
+    levels = levels or (256 if images.dtype == np.uint8 else 65536)
+    tensor = torch.from_numpy(np.ascontiguousarray(images if images.dtype == np.uint8 else images.astype(np.int32)))
+    found = torch.empty(0, dtype=torch.int64) if labels is None else torch.from_numpy(labels.astype(np.int64))
+    return check_values(ImageSet(path.name, tensor, levels, found))

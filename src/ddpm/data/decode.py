@@ -1,0 +1,70 @@
+"""One image file to one array, as a person would expect to see it, whatever its mode.
+
+16-bit grey is scaled, transparency is laid over white, EXIF rotation is applied, sizes change without squashing.
+Only formats that browsers and cameras write are tried: the others of Pillow are a wide door.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"})
+MAX_PIXELS = 64_000_000
+BACKGROUND = (255, 255, 255)
+
+READ_ERRORS = (OSError, SyntaxError, ValueError, MemoryError, NotImplementedError, OverflowError, EOFError)
+"""What Pillow raises for a file that it cannot read."""
+
+
+def decode(path: Path) -> Image.Image:
+    """The first frame of an image file, upright, in mode L or RGB with 8 bits.
+
+    Raises:
+        One of `READ_ERRORS`: the file is no image, is damaged, is larger than 64 megapixels, or holds floating point
+        pixels, whose range nobody knows.
+    """
+    with Image.open(path, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+        image.load()
+        return _eight_bit(ImageOps.exif_transpose(image))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating point pixels have no known range; save the image with 8 or 16 bits")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _from_sixteen_bit(np.asarray(image).astype(np.int64))
+    if image.has_transparency_data:
+        return _over_background(image)
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    if image.mode == "LAB":
+        to_rgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+        converted = ImageCms.applyTransform(image, to_rgb)
+        assert converted is not None
+        return converted
+    return image.convert("RGB")
+
+
+def _from_sixteen_bit(values: np.ndarray) -> Image.Image:
+    """0..65535 to 0..255: 257 steps of the one are one of the other."""
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"grey values {values.min()}..{values.max()} are not 16-bit")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _over_background(image: Image.Image) -> Image.Image:
+    grey = image.mode in ("1", "L", "LA", "La")
+    backed = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+    backed.alpha_composite(image.convert("RGBA"))
+    return backed.convert("L" if grey else "RGB")
+
+
+def fit(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Scale until the frame is covered, then cut the centre: nothing is squashed."""
+    if image.size == (width, height):
+        return image
+    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)

@@ -1,0 +1,98 @@
+"""A folder of image files, searched through; the first folder of a file's path may be its class.
+
+train/ and test/ (or val/, valid/) at the top are the split. Files are taken in the order of their paths' bytes, the same
+on every machine; what cannot be read is listed, and is an error only if it is much.
+"""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ddpm.data.decode import READ_ERRORS, SUFFIXES, decode, fit
+from ddpm.data.imageset import ImageSet
+from ddpm.data.splits import Options, hold_out
+from ddpm.errors import DataError, NotFound
+
+TESTS = ("test", "val", "valid", "validation")
+
+
+def matches(path: Path) -> bool:
+    """Any folder: whether there are images in it is found out by reading."""
+    return path.is_dir()
+
+
+def read(path: Path, split: str, options: Options) -> ImageSet:
+    """One split: the folder's own, or by the common rule."""
+    test = next((path / name for name in TESTS if (path / name).is_dir()), None)
+    own = test is not None and (path / "train").is_dir()
+    root = path if not own or split == "all" else path / "train" if split == "train" else test
+    assert root is not None
+    files = find(root)
+    if not files:
+        raise NotFound(f"no images in {str(root)!r}", f"looked for {' '.join(sorted(SUFFIXES))}, in all folders below")
+    images, names = _load(root, files, options)
+    return images if own else hold_out(images, names, split, options.held_out)
+
+
+def find(root: Path) -> list[Path]:
+    """Image files below `root`, hidden ones aside, relative to it, in the order of their paths' bytes."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        here = Path(folder).relative_to(root)
+        found += [here / f for f in files if not f.startswith(".") and Path(f).suffix.lower() in SUFFIXES]
+    return sorted(found, key=os.fsencode)
+
+
+def _load(root: Path, files: list[Path], options: Options) -> tuple[ImageSet, list[str]]:
+    pictures: dict[Path, Image.Image] = {}
+    broken: list[tuple[str, str]] = []
+    for file in files:
+        try:
+            picture = decode(root / file)
+        except READ_ERRORS as error:
+            broken.append((str(file), _reason(error)))
+        else:
+            pictures[file] = fit(picture, *options.resolution) if options.resolution else picture
+    if len(broken) > options.max_broken * len(files) or not pictures:
+        name, reason = broken[0]
+        raise DataError(
+            f"{len(broken)} of {len(files)} images in {str(root)!r} cannot be read: {name}: {reason}",
+            f"ddpm data {root} lists them",
+            "--set data.max_broken=FRACTION leaves out up to that share",
+        )
+    _check_sizes(root, pictures)
+    grey = options.channels == 1 or (not options.channels and all(p.mode == "L" for p in pictures.values()))
+    stacked = np.stack([np.asarray(p.convert("L" if grey else "RGB")) for p in pictures.values()])
+    images = torch.from_numpy(stacked)
+    images = images[:, None] if grey else images.movedim(-1, 1).contiguous()
+    return ImageSet(root.name, images, 256, _classes(list(pictures)), tuple(broken)), [f.as_posix() for f in pictures]
+
+
+def _reason(error: BaseException) -> str:
+    """The error in one short line."""
+    return (str(error) or type(error).__name__).splitlines()[0][:160]
+
+
+def _check_sizes(root: Path, pictures: dict[Path, Image.Image]) -> None:
+    sizes = Counter(picture.size for picture in pictures.values())
+    if len(sizes) > 1:
+        ((width, height), count), *_ = sizes.most_common()
+        odd = next(file for file, picture in pictures.items() if picture.size != (width, height))
+        raise DataError(
+            f"images in {str(root)!r} differ in size: {count} of {len(pictures)} are {width}x{height}, "
+            f"{odd} is {pictures[odd].width}x{pictures[odd].height}",
+            f"--set data.resolution={height},{width} scales all to cover that size and cuts the centre",
+        )
+
+
+def _classes(files: list[Path]) -> torch.Tensor:
+    """Class numbers, where every file lies in a folder."""
+    if any(len(file.parts) < 2 for file in files):
+        return torch.empty(0, dtype=torch.int64)
+    names = sorted({file.parts[0] for file in files}, key=os.fsencode)
+    return torch.tensor([names.index(file.parts[0]) for file in files])

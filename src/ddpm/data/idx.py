@@ -1,0 +1,94 @@
+"""IDX files (the format of MNIST), plain or gzipped: a folder with train-* and t10k-* (or test-*) files, or one file."""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ddpm.data.imageset import ImageSet
+from ddpm.data.splits import Options, hold_out
+from ddpm.errors import DataError, NotFound
+
+PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
+UNSIGNED_BYTE = 8
+MAX_VALUES = 2**34
+
+
+def matches(path: Path) -> bool:
+    """A file that says idx in its name, or a folder with such files of images."""
+    if path.is_dir():
+        return any(_is_idx(file) for file in path.iterdir())
+    return _is_idx(path)
+
+
+def _is_idx(file: Path) -> bool:
+    name = file.name.removesuffix(".gz")
+    return file.is_file() and (name.endswith("-ubyte") or name.endswith(".idx") or "-idx" in name)
+
+
+def read(path: Path, split: str, options: Options) -> ImageSet:
+    """One split; a single file, or a folder without a test file, is split by the common rule."""
+    if path.is_file():
+        return _split(_images(path.name, [path], options), split, options)
+    found = {name: _find(path, prefixes) for name, prefixes in PREFIXES.items()}
+    if split != "all" and all(found.values()):
+        return _images(path.name, found[split], options)
+    files = [file for group in found.values() for file in group]
+    if not files:
+        raise NotFound(f"no IDX file of images in {str(path)!r}", "expected names such as train-images-idx3-ubyte.gz")
+    whole = _images(path.name, files, options)
+    return whole if split == "all" else _split(whole, split, options)
+
+
+def _split(images: ImageSet, split: str, options: Options) -> ImageSet:
+    return hold_out(images, [str(i) for i in range(len(images))], split, options.held_out)
+
+
+def _find(folder: Path, prefixes: tuple[str, ...]) -> list[Path]:
+    files = sorted(f for f in folder.iterdir() if _is_idx(f) and f.name.startswith(prefixes) and "images" in f.name)
+    return files[:1]
+
+
+def _images(name: str, files: list[Path], options: Options) -> ImageSet:
+    arrays = [load(file) for file in files]
+    for file, array in zip(files, arrays, strict=True):
+        if array.ndim not in (3, 4):
+            raise DataError(f"{str(file)!r} does not hold images: it has {array.ndim} dimensions")
+    images = torch.from_numpy(np.concatenate(arrays))
+    images = images[:, None] if images.ndim == 3 else images.movedim(-1, 1)
+    labels = [_labels_beside(file, len(array)) for file, array in zip(files, arrays, strict=True)]
+    joined = torch.cat(labels) if all(len(part) for part in labels) else torch.empty(0, dtype=torch.int64)
+    return ImageSet(name, images.contiguous(), options.levels or 256, joined)
+
+
+def _labels_beside(images: Path, count: int) -> torch.Tensor:
+    file = images.with_name(images.name.replace("images", "labels").replace("idx3", "idx1"))
+    if file == images or not file.is_file():
+        return torch.empty(0, dtype=torch.int64)
+    labels = load(file)
+    if labels.shape != (count,):
+        raise DataError(f"{str(file)!r} holds {labels.shape} labels for {count} images")
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def load(file: Path) -> np.ndarray:
+    """The array of an IDX file of unsigned bytes.
+
+    Raises:
+        DataError: it is no such file, or not whole.
+    """
+    try:
+        data = gzip.decompress(file.read_bytes()) if file.name.endswith(".gz") else file.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {str(file)!r}: {error}") from error
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != UNSIGNED_BYTE or len(data) < 4 + 4 * data[3]:
+        raise DataError(f"{str(file)!r} is no IDX file of unsigned bytes")
+    shape = struct.unpack(f">{data[3]}I", data[4 : 4 + 4 * data[3]])
+    body = len(data) - 4 - 4 * data[3]
+    if math.prod(shape) > MAX_VALUES or body != math.prod(shape):
+        raise DataError(f"{str(file)!r} is not whole: shape {shape} needs {math.prod(shape)} bytes, it has {body}")
+    return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * data[3]).reshape(shape).copy()

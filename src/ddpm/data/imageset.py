@@ -1,0 +1,56 @@
+"""A set of images as integers, and the one map between integers and [-1, 1] (section 3.3)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ddpm.tensors import Images
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images in memory: (N, C, H, W) uint8 (or int32 above 256 levels), values 0..levels-1.
+
+    `labels` is (N,) int64, empty where there are none. `broken` lists what could not be read: (name, reason).
+    """
+
+    name: str
+    images: Tensor
+    levels: int = 256
+    labels: Tensor = torch.empty(0, dtype=torch.int64)
+    broken: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def take(self, rows: Tensor) -> "ImageSet":
+        """The images at `rows`, in that order."""
+        labels = self.labels[rows] if len(self.labels) else self.labels
+        return replace(self, images=self.images[rows], labels=labels)
+
+    def scaled(self, rows: Tensor | slice = slice(None)) -> Images:
+        """Images as the network sees them, float32 in [-1, 1]."""
+        return to_model(self.images[rows], self.levels)
+
+
+def to_model(values: Tensor, levels: int = 256) -> Images:
+    """Integers 0..levels-1 to float32 in [-1, 1] (E1); the ends are exact."""
+    return values.float() * (2 / (levels - 1)) - 1
+
+
+def to_levels(x: Images, levels: int = 256) -> Tensor:
+    """[-1, 1] to the nearest of the integers 0..levels-1 (rounded, never truncated); uint8, or int32 above 256 levels."""
+    values = ((x.float() + 1) * ((levels - 1) / 2)).round().clamp(0, levels - 1)
+    return values.to(torch.uint8 if levels <= 256 else torch.int32)
+
+
+def to_bytes(x: Images, levels: int = 256) -> Tensor:
+    """[-1, 1] to uint8 for a picture: first to the nearest of the data's levels, then these spread over 0..255."""
+    return (to_levels(x, levels).float() * (255 / (levels - 1))).round().to(torch.uint8)

@@ -1,0 +1,66 @@
+"""Where images come from: `open_source` reads a name or a path, tells its kind, and splits it.
+
+A source brings its own split where it has one (digits, MNIST, CIFAR-10, train/ and test/ folders). Elsewhere one image
+in twenty, chosen by a hash of its name, is held out for "test": the same ones on every machine and after additions.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddpm.data import arrays, cifar, digits, folder, idx
+from ddpm.data.imageset import ImageSet
+from ddpm.data.splits import DEFAULT, SPLITS, Options
+from ddpm.errors import NotFound, UsageError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of source: does this path look like one, and how to read a split of it."""
+
+    matches: Callable[[Path], bool]
+    read: Callable[[Path, str, Options], ImageSet]
+
+
+KINDS: Mapping[str, Kind] = {
+    "IDX": Kind(idx.matches, idx.read),
+    "CIFAR-10 binary": Kind(cifar.matches, cifar.read),
+    "npz or npy": Kind(arrays.matches, arrays.read),
+    "image folder": Kind(folder.matches, folder.read),
+}
+"""In the order in which they are tried: a folder of IDX files is no folder of images."""
+
+
+def open_source(source: str, split: str = "train", options: Options = DEFAULT) -> ImageSet:
+    """The images of a SOURCE (see `ddpm data --help`), all in memory.
+
+    Args:
+        source: "digits", or a path.
+        split: "train", "test" or "all".
+        options: size, channels, levels, and how much to hold out.
+
+    Raises:
+        UsageError: an unknown split.
+        NotFound: no such path, nothing in it, or nothing in this split.
+        DataError: damaged files, or images that do not fit together.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"unknown split: {split!r}", f"choose from {', '.join(SPLITS)}")
+    if source == "digits":
+        return digits.read(split)
+    if source.startswith("hf:"):
+        raise UsageError(
+            f"this version cannot read from the Hugging Face hub: {source!r}", "save the images to a folder"
+        )
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise NotFound(
+            f"no such data: {source!r}", "SOURCE is 'digits', a folder of images, IDX, npz, npy or CIFAR-10 files"
+        )
+    kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
+    if kind is None:
+        raise NotFound(f"no images in {source!r}", f"looked for: {', '.join(KINDS)}")
+    found = kind.read(path, split, options)
+    if not len(found):
+        raise NotFound(f"the {split} split of {source!r} is empty")
+    return found

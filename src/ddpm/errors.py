@@ -1,0 +1,67 @@
+"""What can go wrong, in words for a user: one line, at most three hints, and the exit code of the command line."""
+
+from typing import ClassVar
+
+
+class Failure(Exception):
+    """A failure with an explanation. `str` is the line, `hints` what to do; `code` is the command's exit code."""
+
+    code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *hints: str) -> None:
+        super().__init__(message)
+        self.hints = hints[:3]
+
+
+class UsageError(Failure):
+    """A wrong flag or value; nothing was touched."""
+
+    code = 2
+
+
+class DataError(Failure):
+    """Corrupt input: an image, a data set, a checkpoint."""
+
+    code = 65
+
+
+class NotFound(Failure):
+    """No such input, an empty data set, no checkpoint."""
+
+    code = 66
+
+
+class CannotCreate(Failure):
+    """The output exists, is read-only or belongs to another run."""
+
+    code = 73
+
+
+class StorageError(Failure):
+    """The disk is full or failed; the last checkpoint stands."""
+
+    code = 74
+
+
+class Stopped(Failure):
+    """SIGTERM or SIGHUP: the state is saved, the same command goes on."""
+
+    code = 75
+
+
+class Mismatch(Failure):
+    """Configuration, code or data do not fit the checkpoint."""
+
+    code = 78
+
+
+class Diverged(Failure):
+    """The loss is no longer finite; the last finite checkpoint stands."""
+
+    code = 80
+
+
+class Interrupted(Failure):
+    """Ctrl-C."""
+
+    code = 130

@@ -1,0 +1,36 @@
+"""A network for points: a residual multilayer perceptron with the same time embedding as the U-Net."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm.models.layers import linear, time_embedding, zeroed
+
+
+@dataclass(frozen=True)
+class MLPShape:
+    """Width and number of the residual layers."""
+
+    channels: int = 128
+    layers: int = 3
+
+
+class MLP(nn.Module):
+    """(x_t, timestep) -> output: (B, inputs), (B,) -> (B, outputs)."""
+
+    def __init__(self, shape: MLPShape, inputs: int = 2, outputs: int = 2) -> None:
+        super().__init__()
+        self.shape = shape
+        width = shape.channels
+        self.time = nn.Sequential(linear(width, width), nn.SiLU(), linear(width, width))
+        self.first = linear(inputs, width)
+        self.layers = nn.ModuleList(linear(width, width) for _ in range(shape.layers))
+        self.last = zeroed(linear(width, outputs))
+
+    def forward(self, x_BC: Tensor, t_B: Tensor) -> Tensor:
+        emb_BC = self.time(time_embedding(t_B, self.shape.channels))
+        h_BC = self.first(x_BC)
+        for layer in self.layers:
+            h_BC = h_BC + layer(F.silu(h_BC + emb_BC))
+        return self.last(F.silu(h_BC))

@@ -1,0 +1,114 @@
+"""The U-Net of Appendix B: residual blocks with a time embedding, attention at chosen levels, skips across.
+
+Level i works on sides divided by 2^i. Sides that 2^(levels-1) does not divide are padded with zeros at the far edges on
+entry and cropped on exit, inside the network: any height and width is a valid image.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddpm.models.layers import (
+    Attention,
+    Downsample,
+    ResidualBlock,
+    Upsample,
+    conv,
+    linear,
+    norm,
+    time_embedding,
+    zeroed,
+)
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """The numbers that make a U-Net; the defaults are the paper's for 32x32.
+
+    `attention` lists the levels that attend (the middle always does). `classes` > 0 adds a class embedding.
+    """
+
+    channels: int = 128
+    multipliers: tuple[int, ...] = (1, 2, 2, 2)
+    blocks: int = 2
+    attention: tuple[int, ...] = (1,)
+    dropout: float = 0.1
+    groups: int = 32
+    classes: int = 0
+
+
+class UNet(nn.Module):
+    """(x_t, timestep[, label]) -> output: (B, inputs, H, W), (B,)[, (B,)] -> (B, outputs, H, W)."""
+
+    def __init__(self, shape: UNetShape, inputs: int = 3, outputs: int = 3) -> None:
+        super().__init__()
+        self.shape = shape
+        width = shape.channels
+        embedding = 4 * width
+        self.time = nn.Sequential(linear(width, embedding), nn.SiLU(), linear(embedding, embedding))
+        self.label = nn.Embedding(shape.classes, embedding) if shape.classes else None
+        self.first = conv(inputs, width)
+
+        def stage(inputs: int, outputs: int, level: int) -> Stage:
+            return Stage(inputs, outputs, embedding, shape, attend=level in shape.attention)
+
+        self.down = nn.ModuleList()
+        skips = [width]
+        for level, multiplier in enumerate(shape.multipliers):
+            for _ in range(shape.blocks):
+                self.down.append(stage(width, multiplier * shape.channels, level))
+                width = multiplier * shape.channels
+                skips.append(width)
+            if level < len(shape.multipliers) - 1:
+                self.down.append(Downsample(width))
+                skips.append(width)
+        self.middle = nn.ModuleList(
+            [
+                Stage(width, width, embedding, shape, attend=True),
+                Stage(width, width, embedding, shape, attend=False),
+            ]
+        )
+        self.up = nn.ModuleList()
+        for level, multiplier in reversed(list(enumerate(shape.multipliers))):
+            for _ in range(shape.blocks + 1):
+                self.up.append(stage(width + skips.pop(), multiplier * shape.channels, level))
+                width = multiplier * shape.channels
+            if level > 0:
+                self.up.append(Upsample(width))
+        self.norm, self.last = norm(width, shape.groups), zeroed(conv(width, outputs))
+
+    def forward(self, x_BCHW: Tensor, t_B: Tensor, label_B: Tensor | None = None) -> Tensor:
+        height, width = x_BCHW.shape[2:]
+        stride = 2 ** (len(self.shape.multipliers) - 1)
+        emb_BD = self.time(time_embedding(t_B, self.shape.channels))
+        if self.label is not None and label_B is not None:
+            emb_BD = emb_BD + self.label(label_B)
+        emb_BD = F.silu(emb_BD)
+
+        h_BCHW = self.first(F.pad(x_BCHW, (0, -width % stride, 0, -height % stride)))
+        skips = [h_BCHW]
+        for layer in self.down:
+            h_BCHW = layer(h_BCHW, emb_BD) if isinstance(layer, Stage) else layer(h_BCHW)
+            skips.append(h_BCHW)
+        for layer in self.middle:
+            h_BCHW = layer(h_BCHW, emb_BD)
+        for layer in self.up:
+            if isinstance(layer, Stage):
+                h_BCHW = layer(torch.cat([h_BCHW, skips.pop()], dim=1), emb_BD)
+            else:
+                h_BCHW = layer(h_BCHW)
+        return self.last(F.silu(self.norm(h_BCHW)))[:, :, :height, :width]
+
+
+class Stage(nn.Module):
+    """A residual block, and attention where asked for."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int, shape: UNetShape, attend: bool) -> None:  # noqa: FBT001
+        super().__init__()
+        self.block = ResidualBlock(inputs, outputs, embedding, shape.groups, shape.dropout)
+        self.attention = Attention(outputs, shape.groups) if attend else nn.Identity()
+
+    def forward(self, x_BCHW: Tensor, emb_BD: Tensor) -> Tensor:
+        return self.attention(self.block(x_BCHW, emb_BD))

@@ -1,0 +1,58 @@
+"""The loop of Algorithm 2, for every sampler: from x_T down to x_0, each step handed out.
+
+A progress bar is `tqdm(chain(...), total=T)`, a preview is `islice`, an animation is a list of the steps.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.tensors import Images
+
+Noise = Callable[[Tensor], Tensor]
+"""Standard normal noise of the argument's shape, dtype and device; `torch.randn_like` is one."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a chain is: x_t, and the estimate of x_0 with which it came there (0 at the start: nothing is known)."""
+
+    t: int
+    x: Images
+    x_0: Images
+
+
+class Sampler(ABC):
+    """A way to go from x_t to x_{t-1}; pure, so it can be stopped, split and resumed anywhere."""
+
+    @abstractmethod
+    def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
+        """One step down: ``here.t`` in 1..T, the result has ``t = here.t - 1``."""
+
+
+def start(p: ReverseProcess, x: Images, t: int) -> Step:
+    """The beginning of a chain at x_t.
+
+    Raises:
+        ValueError: t is outside 0..T.
+    """
+    p.schedule.check(t, first=0)
+    return Step(t, x, torch.zeros_like(x))
+
+
+@torch.no_grad()
+def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
+    """Go on from any step: yields x_{t-1}, ..., x_0, one evaluation of the network each."""
+    here = begin
+    while here.t > 0:
+        here = sampler.step(p, here, noise)
+        yield here
+
+
+def chain(p: ReverseProcess, x_T: Images, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
+    """Algorithm 2: yields T steps; the last one's x is the sample. `x_T` ~ N(0, I)."""
+    return run(p, start(p, x_T, p.schedule.T), sampler, noise)

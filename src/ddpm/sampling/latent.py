@@ -1,0 +1,47 @@
+"""What the latents mean: many images from one x_t, and the way from one image to another (sections 4.3 and 4.4)."""
+
+from collections.abc import Iterator
+
+import torch
+
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.sampling.chain import Noise, Sampler, Step, run, start
+from ddpm.tensors import Images
+
+
+def shared(
+    p: ReverseProcess, x_T: Images, t: int, copies: int, sampler: Sampler, noise: Noise = torch.randn_like
+) -> tuple[Images, Iterator[Step]]:
+    """Freeze x_t and draw several x_0 ~ p_theta(x_0|x_t) (Fig. 7; E78).
+
+    Returns:
+        x_t for each row of `x_T`, and the chain of ``copies`` images for each of them, (batch * copies, ...), in the
+        order image by image. `noise` is called for `x_T`'s batch above t and for the larger one below it.
+    """
+    here = start(p, x_T, p.schedule.T)
+    while here.t > t:
+        here = next(run(p, here, sampler, noise))
+    repeated = here.x.repeat_interleave(copies, dim=0)
+    return here.x, run(p, start(p, repeated, t), sampler, noise)
+
+
+def mixture(p: ReverseProcess, x_0: Images, other: Images, t: int, fractions: list[float], noise: Noise) -> Images:
+    r""":math:`\bar x_t = (1-\lambda)x_t + \lambda x_t'`, with x_t ~ q(x_t|x_0) and x_t' ~ q(x_t|x_0') (section 4.4; E80).
+
+    The noise is the same for every fraction. (The paper's text mixes x_0 and x_0'; it means the latents: P-1.) The
+    noises of the two are independent, so halfway there is half the variance of q: as published.
+
+    Args:
+        p: the process.
+        x_0: one image, (1, ...).
+        other: another image, (1, ...).
+        t: how far to go into the noise: 0 mixes pixels, T makes new samples.
+        fractions: the values of lambda.
+        noise: called twice, for each image once.
+
+    Returns:
+        (len(fractions), ...); decode with `chain.run` from t.
+    """
+    x_t, x_t_other = p.q.sample(x_0, t, noise(x_0)), p.q.sample(other, t, noise(other))
+    weights = torch.tensor(fractions, dtype=x_t.dtype, device=x_t.device).reshape(-1, *[1] * (x_t.ndim - 1))
+    return (1 - weights) * x_t + weights * x_t_other
