@@ -1,6 +1,8 @@
 """What can go wrong, in words for a user: one line, at most three hints, and the exit code of the command line."""
 
-from typing import ClassVar
+import difflib
+from collections.abc import Mapping
+from typing import ClassVar, TypeVar
 
 
 class Failure(Exception):
@@ -29,6 +31,12 @@ class NotFound(Failure):
     """No such input, an empty data set, no checkpoint."""
 
     code = 66
+
+
+class OutOfResources(Failure):
+    """Out of memory, file descriptors or processes."""
+
+    code = 71
 
 
 class CannotCreate(Failure):
@@ -65,3 +73,19 @@ class Interrupted(Failure):
     """Ctrl-C."""
 
     code = 130
+
+
+Value = TypeVar("Value")
+
+
+def chosen(choices: Mapping[str, Value], name: str, what: str) -> Value:
+    """``choices[name]``.
+
+    Raises:
+        UsageError: there is no such choice; the hint names the nearest ones, or all of a few.
+    """
+    if name in choices:
+        return choices[name]
+    near = difflib.get_close_matches(name, choices, n=1)
+    hints = [f"did you mean {near[0]!r}?"] if near else []
+    raise UsageError(f"unknown {what}: {name!r}", *hints, f"choose from {', '.join(choices)}")

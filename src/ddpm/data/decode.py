@@ -7,7 +7,11 @@ Only formats that browsers and cameras write are tried: the others of Pillow are
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageCms, ImageOps
+
+from ddpm.data.imageset import to_levels, to_model
+from ddpm.errors import DataError, NotFound
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"})
@@ -68,3 +72,23 @@ def fit(image: Image.Image, height: int, width: int) -> Image.Image:
     if image.size == (width, height):
         return image
     return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+
+
+def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
+    """One file as a model of (channels, height, width) images sees it: (1, C, H, W) float32 in [-1, 1], on its levels.
+
+    Raises:
+        NotFound: no such file.
+        DataError: it cannot be read, or the model's channels are neither grey nor RGB.
+    """
+    channels, height, width = shape
+    if not path.exists():
+        raise NotFound(f"no such image: {str(path)!r}")
+    if channels not in (1, 3):
+        raise DataError(f"an image file has 1 or 3 channels, the model {channels}: {str(path)!r}")
+    try:
+        picture = fit(decode(path), height, width).convert("L" if channels == 1 else "RGB")
+    except READ_ERRORS as error:
+        raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
+    values = torch.from_numpy(np.atleast_3d(np.asarray(picture))).movedim(2, 0)[None]
+    return to_model(to_levels(to_model(values), levels), levels)

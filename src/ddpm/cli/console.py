@@ -1,0 +1,128 @@
+"""How the command line speaks: results on standard output, progress and warnings on standard error."""
+
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ddpm.errors import CannotCreate, Failure, UsageError
+
+Item = TypeVar("Item")
+QUIET_SECONDS = 15.0
+
+
+def say(text: str) -> None:
+    """A line of the result."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """A line beside the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def complain(error: Failure) -> None:
+    """One line, and at most three hints; control characters, as a file's name may hold, are shown as escapes."""
+    note(f"ddpm: error: {_plain(str(error))}")
+    for hint in error.hints:
+        note(f"hint: {_plain(hint)}")
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def warn_in_one_line() -> None:
+    """Warnings as `ddpm: warning: ...`, without the place in the code."""
+
+    def show(message: Warning | str, *_rest: object, **_more: object) -> None:
+        note(f"ddpm: warning: {_plain(str(message))}")
+
+    warnings.showwarning = show
+
+
+class Bar:
+    """Progress: a bar on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, total: int, label: str, done: int = 0) -> None:
+        self._total, self._label, self._done, self._text = total, label, done, ""
+        self._bar: Any = None
+        self._spoke = time.monotonic()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, initial=done, desc=label, dynamic_ncols=True, leave=False)
+
+    def advance(self, count: int = 1) -> None:
+        """So much more is done."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() - self._spoke > QUIET_SECONDS:
+            self._spoke = time.monotonic()
+            note(f"{self._label}: {self._done:,}/{self._total:,}{'  ' if self._text else ''}{self._text}")
+
+    def show(self, text: str) -> None:
+        """The latest numbers, beside the bar."""
+        self._text = text
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        note(text)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+    """The items, with progress."""
+    bar = Bar(total, label)
+    try:
+        for item in items:
+            yield item
+            bar.advance()
+    finally:
+        bar.close()
+
+
+def fresh_folder(name: str) -> Path:
+    """A folder to write numbered images to: new, or without any.
+
+    Raises:
+        CannotCreate: it holds images already, or cannot be made.
+    """
+    path = Path(name).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreate(f"cannot create {name!r}: {error.strerror}") from error
+    if any(path.glob("[0-9]*.png")):
+        raise CannotCreate(f"there are images in {name!r} already", "give another --output-dir, or empty this one")
+    return path
+
+
+def file_for(name: str, *suffixes: str) -> Path:
+    """A file to write, its folder made if need be.
+
+    Raises:
+        UsageError: the name has none of the suffixes.
+        CannotCreate: the folder cannot be made.
+    """
+    path = Path(name).expanduser()
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise UsageError(f"the file must end in {' or '.join(suffixes)}: {name!r}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreate(f"cannot create {str(path.parent)!r}: {error.strerror}") from error
+    return path

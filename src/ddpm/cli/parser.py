@@ -1,0 +1,196 @@
+"""What can be typed. Names of presets, schedules and the like are checked later, where they are defined."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from ddpm import __version__
+from ddpm.errors import UsageError
+
+SOURCE = (
+    "'digits' (embedded), a folder of images, an IDX file or folder (MNIST), .npz/.npy (uint8), CIFAR-10 .bin files"
+)
+PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
+SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
+EPILOG = """\
+start here:
+  ddpm demo                                            digits, in a few minutes, with a report
+  ddpm train --data FOLDER --output-dir runs/mine      your own images
+  ddpm sample runs/mine --num 16 --output-dir out      images from the model
+  ddpm evaluate runs/mine --data FOLDER                bits/dim of held-out images
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line and the nearest flag as a hint."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing a page.
+
+        Raises:
+            UsageError: always.
+        """
+        hints = []
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        if message.startswith("unrecognized arguments"):
+            near = difflib.get_close_matches(unknown.split("=")[0], self._option_string_actions, n=1)
+            hints = [f"did you mean {near[0]}?"] if near else []
+        raise UsageError(message, *hints, f"{self.prog} --help")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command and its flags; `--batch_size` is taken for `--batch-size`.
+
+    Raises:
+        UsageError: what was typed makes no sense.
+    """
+    parser, commands = _parsers()
+    dashed = [_dashed(argument) for argument in arguments]
+    namespace, unknown = parser.parse_known_args(dashed)
+    if unknown:
+        commands[namespace.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return namespace
+
+
+def _dashed(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+
+
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    device = argparse.ArgumentParser(add_help=False)
+    device.add_argument(
+        "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="where to compute (auto)"
+    )
+
+    parser = Parser(
+        "ddpm", description="Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020).", epilog=EPILOG
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.allow_abbrev = False
+    parser.add_argument("--version", action="version", version=f"ddpm {__version__}")
+    commands: Any = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    made: dict[str, Parser] = {}
+
+    def command(name: str, text: str, *parents: argparse.ArgumentParser) -> Parser:
+        made[name] = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            parents=[common, *parents],
+            allow_abbrev=False,
+        )
+        return made[name]
+
+    _demo(command("demo", "train, sample and evaluate on the embedded digits, with a report", device))
+    _train(command("train", "train a model; the same command again goes on", device))
+    _sample(command("sample", "draw images from a model", device))
+    _evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error", device))
+    _interpolate(command("interpolate", "the way from one image to another through the latents", device))
+    _schedule(command("schedule", "the tables of a noise schedule"))
+    _data(command("data", "what a data source holds"))
+    return parser, made
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1: {text!r}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0: {text!r}")
+    return value
+
+
+def _demo(parser: Parser) -> None:
+    parser.add_argument("--output-dir", default="runs/demo", metavar="RUN", help="run folder (runs/demo)")
+    parser.add_argument("--budget", type=_seconds, default=180.0, metavar="SECONDS", help="training time (180)")
+
+
+def _train(parser: Parser) -> None:
+    parser.add_argument("--data", required=True, metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--output-dir", required=True, metavar="RUN", help="run folder")
+    parser.add_argument("--preset", default="", metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
+    parser.add_argument("--config", default="", metavar="FILE", help="a config.json instead of a preset")
+    parser.add_argument("--steps", type=_positive, metavar="N", help="steps of training in all")
+    parser.add_argument("--batch-size", type=_positive, metavar="B", help="images in a step")
+    parser.add_argument("--lr", type=float, metavar="X", help="learning rate")
+    parser.add_argument("--seed", type=int, metavar="S", help="of initialisation, batches, noise and dropout")
+    parser.add_argument("--schedule", metavar="NAME", help=SCHEDULES)
+    parser.add_argument("--prediction", metavar="NAME", help="eps, x0, mean, v")
+    parser.add_argument("--variance", metavar="NAME", help="fixed-large, fixed-small, learned")
+    parser.add_argument("--objective", metavar="NAME", help="simple, weighted, variational, hybrid")
+    parser.add_argument("--precision", metavar="NAME", help="auto, fp32, bf16, fp16")
+    parser.add_argument(
+        "--resume", default="auto", metavar="HOW", help="auto (go on if there is a run), never, or a checkpoint"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help="any field of config.json")
+
+
+def _sample(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("--num", type=_positive, required=True, metavar="N", help="how many images")
+    parser.add_argument("--output-dir", required=True, metavar="DIR", help="where 000000.png ... go")
+    parser.add_argument("--sampler", default="ancestral", metavar="NAME", help="ancestral (Algorithm 2), ddim")
+    parser.add_argument("--eta", type=float, default=0.0, metavar="X", help="ddim: 0 without noise ... 1 (0)")
+    parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
+    parser.add_argument("--spacing", default="uniform", metavar="NAME", help="which K: uniform, quadratic")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
+    parser.add_argument("--batch-size", type=_positive, default=64, metavar="B", help="images at a time (64)")
+    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+    parser.add_argument("--grid", metavar="FILE.png", help="all images in one")
+    parser.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
+    parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0")
+    parser.add_argument("--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each image")
+    parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
+
+
+def _evaluate(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("--data", required=True, metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--split", default="test", metavar="NAME", help="test, train or all (test)")
+    parser.add_argument("--metrics", default="bpd", metavar="A,B", help="bpd, rate-distortion (bpd)")
+    parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
+    parser.add_argument("--batch-size", type=_positive, default=128, metavar="B", help="images at a time (128)")
+    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+    parser.add_argument("--json", metavar="FILE", help="all numbers; - for the terminal")
+    parser.add_argument("--plot", metavar="FILE.png", help="the bound by t, and rate against distortion")
+
+
+def _interpolate(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("first", metavar="A.png", help="one image")
+    parser.add_argument("second", metavar="B.png", help="another")
+    parser.add_argument(
+        "--timestep", type=int, required=True, metavar="T", help="how far into the noise: 0 mixes pixels"
+    )
+    parser.add_argument("--num", type=_positive, default=9, metavar="N", help="images, the ends included (9)")
+    parser.add_argument("--output-dir", required=True, metavar="DIR", help="where 000000.png ... and row.png go")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
+    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+
+
+def _schedule(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME|RUN", help=f"{SCHEDULES}, or a run folder")
+    parser.add_argument("--steps", type=_positive, metavar="T", help="number of steps (1000)")
+    parser.add_argument("--json", metavar="FILE", help="all tables; - for the terminal")
+    parser.add_argument("--plot", metavar="FILE.png", help="a picture")
+
+
+def _data(parser: Parser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--json", metavar="FILE", help="the same as JSON; - for the terminal")

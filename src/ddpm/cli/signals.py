@@ -1,0 +1,48 @@
+"""Stopping in good order: the first Ctrl-C, or SIGTERM, asks for an end after the running step; a second one insists."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from ddpm.cli.console import note
+from ddpm.errors import Failure, Interrupted, Stopped
+
+
+@dataclass
+class Stop:
+    """Whether and by what the process was asked to stop; calling it answers whether."""
+
+    by: int = 0
+
+    def __call__(self) -> bool:
+        """Whether a signal came."""
+        return self.by != 0
+
+    def failure(self, step: int) -> Failure:
+        """How the command ends once the state of `step` is saved."""
+        hint = "run the same command again to go on"
+        if self.by == signal.SIGINT:
+            return Interrupted(f"interrupted: the state of step {step:,} is saved", hint)
+        return Stopped(f"stopped by {signal.Signals(self.by).name}: the state of step {step:,} is saved", hint)
+
+
+@contextmanager
+def stop_in_order() -> Iterator[Stop]:
+    """While inside, signals set the `Stop` instead of ending the process."""
+    stop = Stop()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if stop.by:
+            raise KeyboardInterrupt
+        stop.by = number
+        note(f"ddpm: {signal.Signals(number).name}: finishing the step and saving; once more leaves at once")
+
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {kind: signal.signal(kind, ask) for kind in kinds}
+    try:
+        yield stop
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

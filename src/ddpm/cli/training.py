@@ -1,0 +1,134 @@
+"""`ddpm train` on the terminal: the experiment that the flags ask for, and the run as it goes."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddpm.cli.console import Bar, note
+from ddpm.cli.signals import stop_in_order
+from ddpm.commands.run import RunFolder
+from ddpm.commands.train import Logged, Started, Stepped, Wrote, train_run
+from ddpm.errors import DataError, NotFound, UsageError, chosen
+from ddpm.experiment import Experiment, changed, from_dict
+from ddpm.presets import PRESETS
+
+FLAGS = {
+    "steps": "training.steps",
+    "batch_size": "training.batch_size",
+    "lr": "training.lr",
+    "seed": "training.seed",
+    "schedule": "schedule.name",
+    "prediction": "process.prediction",
+    "variance": "process.variance",
+    "objective": "objective",
+    "precision": "precision",
+}
+
+
+def requested(options: Namespace) -> Experiment:
+    """The preset (or file), changed by the flags, then by --set.
+
+    Raises:
+        UsageError: names or values that make no experiment.
+        NotFound: no such configuration file.
+    """
+    if options.config and options.preset:
+        raise UsageError("--config and --preset exclude each other")
+    if options.config:
+        base = _from_file(Path(options.config).expanduser())
+    else:
+        name = options.preset or ("digits" if options.data == "digits" else "small")
+        base = chosen(PRESETS, name, "preset")()
+    settings: dict[str, Any] = {"data.source": options.data}
+    settings |= {path: getattr(options, flag) for flag, path in FLAGS.items() if getattr(options, flag) is not None}
+    if options.schedule not in (None, base.schedule.name):
+        settings["schedule.options"] = {}
+    for assignment in options.set:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set needs A.B=VALUE: {assignment!r}")
+        settings[path] = _value(text)
+    return changed(base, settings)
+
+
+def _from_file(path: Path) -> Experiment:
+    if not path.is_file():
+        raise NotFound(f"no such configuration: {str(path)!r}")
+    try:
+        return from_dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is no JSON: {error}") from error
+
+
+def _value(text: str) -> Any:  # noqa: ANN401
+    """A number, true or false, a list such as 1,2,2, or text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return json.loads(f"[{text}]")
+    except ValueError:
+        return text
+
+
+def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resume: str) -> None:
+    """Train, showing what happens.
+
+    Raises:
+        Interrupted, Stopped: on a signal, once the state is saved.
+    """
+    bar: Bar | None = None
+    step = 0
+    with stop_in_order() as stop:
+        try:
+            for event in train_run(experiment, folder, device, resume, stop):
+                match event:
+                    case Started():
+                        _introduce(event, folder, device)
+                        step = event.step
+                        bar = Bar(event.experiment.training.steps, "training", event.step)
+                    case Stepped() if bar:
+                        step = event.step
+                        bar.advance()
+                    case Logged() if bar:
+                        _show(event.row, bar)
+                    case Wrote():
+                        pass
+        finally:
+            if bar:
+                bar.close()
+        if stop():
+            raise stop.failure(step)
+
+
+def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:
+    experiment = started.experiment
+    for line in started.notes:
+        note(f"ddpm: {line}")
+    recipe, data = experiment.training, experiment.data
+    held_out = f", {started.held_out:,} held out" if started.held_out else ""
+    note(
+        f"{experiment.preset}: {started.parameters:,} parameters; {started.images:,} images "
+        f"{'x'.join(str(side) for side in data.shape)} of {data.levels} levels{held_out}"
+    )
+    note(
+        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {recipe.steps:,} steps of {recipe.batch_size} "
+        f"images; {started.precision} on {device}, {torch.get_num_threads()} threads; in {folder.path}"
+    )
+    if started.step >= recipe.steps:
+        note(f"all {recipe.steps:,} steps are done; --steps N goes further")
+    elif started.step:
+        note(f"going on from step {started.step:,}")
+
+
+def _show(row: dict[str, Any], bar: Bar) -> None:
+    bar.show(f"loss {row['loss']:.4f}")
+    if "bits_per_dim" in row:
+        bar.say(
+            f"step {row['step']:>7,}   loss {row['loss']:.4f}   held out "
+            f"{row['bits_per_dim']:.3f} ± {row['bits_per_dim_stderr']:.3f} bits/dim   {row['seconds']:,.0f} s"
+        )

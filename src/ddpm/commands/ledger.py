@@ -1,0 +1,101 @@
+"""What a training run writes down as it goes: metrics.jsonl and TensorBoard, with the mean loss since the last line."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddpm.commands.run import RunFolder
+from ddpm.training.trainer import Progress
+
+
+class Ledger:
+    """The log of a run from `step` on; lines of later steps, left by a run that was cut off, are removed first."""
+
+    def __init__(self, folder: RunFolder, step: int, kept: Mapping[str, Any]) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (a second to import)
+
+        _forget_after(folder.metrics, step)
+        self._file = folder.metrics.open("a")
+        self._board = SummaryWriter(folder.logs, purge_step=step + 1)
+        self._losses: list[Tensor] = []
+        self._loss_sum, self._loss_count = float(kept.get("loss_sum", 0.0)), int(kept.get("loss_count", 0))
+        self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
+
+    def add(self, progress: Progress) -> None:
+        """Take note of a step, without waiting for the device."""
+        self._losses.append(progress.loss)
+
+    def kept(self) -> dict[str, Any]:
+        """What a checkpoint must hold so that the next line comes out the same."""
+        self._settle()
+        return {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, over all its sessions."""
+        return time.monotonic() - self._clock
+
+    def row(self, progress: Progress, images: int) -> dict[str, Any]:
+        """The next line: the mean loss since the last one, and the state of things at this step."""
+        self._settle()
+        loss, self._loss_sum, self._loss_count = self._loss_sum / self._loss_count, 0.0, 0
+        return {
+            "step": progress.step,
+            "images": images,
+            "seconds": round(self.seconds, 3),
+            "loss": loss,
+            "grad_norm": float(progress.grad_norm),
+            "lr": progress.lr,
+        }
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a line, and the same to TensorBoard."""
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        for name, value in row.items():
+            self._board.add_scalar(name, value, row["step"])
+
+    def show(self, name: str, picture: Tensor, step: int) -> None:
+        """A picture, (C, H, W) uint8, for TensorBoard."""
+        self._board.add_image(name, picture, step)
+
+    def close(self) -> None:
+        """Everything to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._board.close()
+
+    def _settle(self) -> None:
+        """Sum the losses since the last time: in float64, in order, so that a pause in between changes no digit."""
+        if self._losses:
+            for loss in torch.stack(self._losses).tolist():
+                self._loss_sum += loss
+            self._loss_count += len(self._losses)
+            self._losses.clear()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; a last line that was cut off is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _forget_after(path: Path, step: int) -> None:
+    rows = read_metrics(path)
+    kept = [row for row in rows if row["step"] <= step]
+    if path.exists():
+        temporary = path.with_name(f".tmp-{path.name}")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        temporary.replace(path)

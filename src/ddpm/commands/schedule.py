@@ -1,0 +1,63 @@
+"""`ddpm schedule`: every table of a schedule, by name or of a run."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddpm.commands.run import RunFolder
+from ddpm.diffusion.bound import constants, prior_table
+from ddpm.diffusion.objective import weights
+from ddpm.diffusion.schedule import SCHEDULES, Schedule
+from ddpm.diffusion.variance import FixedLarge, FixedSmall
+from ddpm.errors import NotFound, UsageError, chosen
+from ddpm.experiment import ScheduleConfig
+
+
+def find(name: str, steps: int) -> tuple[str, Schedule]:
+    """A schedule by name with `steps` steps (0: its default), or that of a run.
+
+    Raises:
+        UsageError: neither a schedule's name nor a run.
+    """
+    if name in SCHEDULES:
+        return name, ScheduleConfig(name, steps or 1000).build(256)
+    if not Path(name).is_dir():
+        chosen(SCHEDULES, name, "schedule")
+    path = Path(name)
+    folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path)
+    experiment = folder.read_experiment()
+    if steps:
+        raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")
+    if not experiment.data.levels:
+        raise NotFound(f"the run in {name!r} has not started")
+    return experiment.schedule.name, experiment.schedule.build(experiment.data.levels)
+
+
+def tables(schedule: Schedule) -> dict[str, Any]:
+    """All tables for t = 1..T as lists, and what follows from the last entry.
+
+    `w_eps` are the weights of Eq. 12 for both fixed variances, `C` what the large one costs whatever the network does.
+    """
+    large, small = FixedLarge(), FixedSmall()
+    per_t = {
+        "t": torch.arange(schedule.T + 1),
+        "beta": schedule.beta,
+        "alpha_bar": schedule.alpha_bar,
+        "one_minus_alpha_bar": schedule.one_minus_alpha_bar,
+        "beta_tilde": schedule.beta_tilde,
+        "snr": schedule.snr,
+        "posterior_x_0": schedule.posterior_x_0,
+        "posterior_x_t": schedule.posterior_x_t,
+        "w_eps_fixed_large": weights(schedule, large),
+        "w_eps_fixed_small": weights(schedule, small),
+        "C_fixed_large_nats_per_dim": constants(schedule, large),
+    }
+    return {
+        "T": schedule.T,
+        **{name: table[1:].tolist() for name, table in per_t.items()},
+        "L_T_bits_per_dim": {
+            f"x_0^2={square}": prior_table(schedule, math.sqrt(square)) / math.log(2) for square in (0.0, 0.25, 1.0)
+        },
+    }

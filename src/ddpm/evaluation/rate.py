@@ -1,0 +1,154 @@
+"""The bound over a data set: bits/dim with its standard error, split by t, and the rate-distortion curve (section 4.3).
+
+Every image counts exactly once and draws from a generator of its own, so results do not depend on the batch size. All
+arithmetic but the network's is float64.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ddpm.data.imageset import ImageSet
+from ddpm.diffusion.bound import Term, prior, term, terms
+from ddpm.diffusion.reverse import Network, ReverseProcess
+from ddpm.diffusion.schedule import Schedule
+from ddpm.seeds import NoiseForEach, generator
+from ddpm.tensors import Images, mean_flat
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One term of the bound for some images: nats, and the mean squared error of the estimate of x_0, (batch,) each."""
+
+    rows: Tensor
+    t: int
+    nats: Tensor
+    mse_x_0: Tensor
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The bound of `images` images of `dims` coordinates. Rates are bits/dim; errors are mean squared, in [-1, 1].
+
+    `by_t[t]` is L_{t-1} for t = 2..T, and L_0 for t = 1; entry 0 is L_T. `mse_x_0[t]` and `mse_eps[t]` are for t = 1..T,
+    entry 0 the error of knowing nothing. `per_image` is the total of each image, in the data's order.
+    """
+
+    images: int
+    dims: int
+    total: float
+    stderr: float
+    by_t: Tensor
+    mse_x_0: Tensor
+    mse_eps: Tensor
+    per_image: Tensor
+
+    @property
+    def T(self) -> int:
+        """Number of steps."""
+        return len(self.by_t) - 1
+
+    def rate_distortion(self) -> list[tuple[int, float, float]]:
+        """(t, bits/dim received once x_t is known, RMSE of the estimate of x_0 on the scale 0..255), t = T..1 (E73-E74)."""
+        rates = torch.cat([self.by_t[:1], self.by_t[2:].flip(0)]).cumsum(0)
+        rmse = self.mse_x_0[1:].flip(0).sqrt() * 127.5
+        return [(self.T - i, float(rates[i]), float(rmse[i])) for i in range(self.T)]
+
+
+def in_float64(network: Network) -> Network:
+    """A float32 network between float64 values."""
+
+    def widened(x_t: Tensor, timestep: Tensor) -> Tensor:
+        return network(x_t.float(), timestep).to(x_t.dtype)
+
+    return widened
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """float64, but for Apple's GPUs, which have none."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+@torch.no_grad()
+def measure(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device: torch.device) -> Iterator[Measured]:
+    """All terms of all images: (T + 1) for each batch, one evaluation of the network each but the first."""
+    wide = replace(p, network=in_float64(p.network))
+    for rows in torch.arange(len(data)).split(batch_size):
+        x_0 = _images(data, rows, device)
+        noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
+        for found in terms(wide, x_0, noise):
+            yield Measured(rows, found.t, found.nats.double().cpu(), _mse(found, x_0))
+
+
+def _images(data: ImageSet, rows: Tensor, device: torch.device) -> Images:
+    """Images on the exact grid of their levels."""
+    values = data.images[rows].to(device, widest(device))
+    return values * (2 / (data.levels - 1)) - 1
+
+
+def _mse(found: Term, x_0: Images) -> Tensor:
+    return mean_flat((found.x_0 - x_0) ** 2).double().cpu()
+
+
+def summarise(measured: Iterable[Measured], schedule: Schedule, images: int, dims: int) -> Bound:
+    """Add up what `measure` yields.
+
+    Raises:
+        ValueError: an image was measured twice, or not at all.
+    """
+    T = schedule.T
+    nats = torch.full((images, T + 2), math.nan, dtype=torch.float64)
+    errors = torch.zeros(T + 2, dtype=torch.float64)
+    for found in measured:
+        if not nats[found.rows, found.t].isnan().all():
+            raise ValueError(f"term {found.t} of an image was measured twice")
+        nats[found.rows, found.t] = found.nats
+        errors[found.t] += found.mse_x_0.sum() / images
+    if nats[:, 1:].isnan().any():
+        raise ValueError("an image was left out")
+    bits = nats[:, 1:] / (dims * math.log(2))
+    per_image = bits.sum(1)
+    by_term = torch.cat([bits[:, -1:], bits[:, :-1]], dim=1).mean(0)
+    mse_x_0 = torch.cat([errors[-1:], errors[1:-1]])
+    mse_eps = torch.cat([mse_x_0[:1], schedule.snr[1:] * mse_x_0[1:]])
+    return Bound(images, dims, float(per_image.mean()), _stderr(per_image), by_term, mse_x_0, mse_eps, per_image)
+
+
+def _stderr(per_image: Tensor) -> float:
+    """Of the mean over images; 0 for one image, where it cannot be known."""
+    return float(per_image.std() / math.sqrt(len(per_image))) if len(per_image) > 1 else 0.0
+
+
+@torch.no_grad()
+def estimate(
+    p: ReverseProcess, data: ImageSet, seed: int, evaluations: int, batch_size: int, device: torch.device
+) -> tuple[float, float]:
+    """The bound from a few t for each image, without bias: bits/dim and its standard error over images.
+
+    t = 1 is always taken; 2..T is cut into `evaluations` - 1 equal strata, and each image draws one t in each. The same
+    seed gives the same t and the same noise: what changes from one call to the next is the network.
+    """
+    wide, T = replace(p, network=in_float64(p.network)), p.schedule.T
+    edges = [1, *_edges(T, max(evaluations - 1, 1))] if T > 1 else [1]
+    totals = []
+    for rows in torch.arange(len(data)).split(batch_size):
+        x_0 = _images(data, rows, device)
+        random = [generator(seed, "estimate", int(row)) for row in rows]
+        noise = NoiseForEach(random)
+        nats = prior(wide.q, x_0)
+        for low, high in zip([0, *edges], edges, strict=False):
+            draw = torch.stack([torch.rand((), generator=g, dtype=torch.float64) for g in random])
+            t = (low + 1 + (draw * (high - low)).long()).clamp(max=high).to(device)
+            found, _ = term(wide, x_0, wide.q.sample(x_0, t, noise(x_0)), t)
+            nats = nats + found * (high - low)
+        totals.append(nats.double().cpu() / (x_0[0].numel() * math.log(2)))
+    per_image = torch.cat(totals)
+    return float(per_image.mean()), _stderr(per_image)
+
+
+def _edges(T: int, strata: int) -> list[int]:
+    """Upper ends of at most `strata` almost equal parts of 2..T."""
+    return sorted({1 + round((T - 1) * (i + 1) / strata) for i in range(strata)} - {1})

@@ -1,0 +1,69 @@
+"""The report: one HTML file that needs no network, with every figure and the formula behind it."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from PIL import Image
+
+from ddpm.report.figures import formula
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing (HTML) with a title, a caption in words and the formula that it shows."""
+
+    title: str
+    drawing: str
+    caption: str
+    tex: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number worth a tile at the top."""
+
+    value: str
+    label: str
+
+
+def picture(image: Image.Image, alt: str) -> str:
+    """An image inside the page, shown pixel by pixel."""
+    data = io.BytesIO()
+    image.save(data, format="PNG", optimize=True)
+    return _inline(data.getvalue(), "image/png", alt)
+
+
+def animation(path: Path, alt: str) -> str:
+    """A GIF or WebP file inside the page."""
+    return _inline(path.read_bytes(), f"image/{path.suffix.removeprefix('.')}", alt)
+
+
+def _inline(data: bytes, kind: str, alt: str) -> str:
+    source = base64.b64encode(data).decode()
+    return f'<img class="pixels" alt="{html.escape(alt)}" src="data:{kind};base64,{source}">'
+
+
+def page(title: str, introduction: str, facts: Sequence[Fact], figures: Sequence[Figure], footnote: str) -> str:
+    """The whole page as HTML; texts are escaped, drawings are not."""
+    style = files("ddpm.report").joinpath("style.css").read_text()
+    tiles = "".join(f"<div><b>{html.escape(f.value)}</b><span>{html.escape(f.label)}</span></div>" for f in facts)
+    body = "".join(_section(i + 1, figure) for i, figure in enumerate(figures))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
+        f"<body><main><header><h1>{html.escape(title)}</h1><p>{html.escape(introduction)}</p></header>"
+        f'<div class="facts">{tiles}</div>{body}<footer>{html.escape(footnote)}</footer></main></body></html>\n'
+    )
+
+
+def _section(number: int, figure: Figure) -> str:
+    math = f'<div class="math">{formula(figure.tex)}</div>' if figure.tex else ""
+    return (
+        f"<section><h2>{html.escape(figure.title)}</h2><figure>{figure.drawing}"
+        f"<figcaption><b>Figure {number}.</b> {html.escape(figure.caption)}{math}</figcaption></figure></section>"
+    )

@@ -1,0 +1,77 @@
+"""Images to files: grids, sheets with one row an image, animations, numbered PNGs. Values are rounded, never truncated."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ddpm.data.imageset import to_bytes
+from ddpm.tensors import Images
+
+GAP = 2
+BACKGROUND = 255
+TILE = 48
+"""Small images are enlarged, pixel by pixel, to at least this side."""
+
+
+def to_pictures(x: Images, levels: int) -> Tensor:
+    """[-1, 1] to uint8 pictures, (B, C, H, W) with 1 or 3 channels: through the data's levels, 2 or 4 channels cut."""
+    pictures = to_bytes(x, levels).cpu()
+    return pictures[:, :3] if pictures.shape[1] >= 3 else pictures[:, :1]
+
+
+def tile(pictures: Tensor, columns: int) -> Image.Image:
+    """Pictures in rows of `columns`, small ones enlarged."""
+    count, channels, height, width = pictures.shape
+    scale = max(1, math.ceil(TILE / max(height, width)))
+    rows = math.ceil(count / columns)
+    sheet = torch.full(
+        (channels, rows * (height * scale + GAP) - GAP, columns * (width * scale + GAP) - GAP),
+        BACKGROUND,
+        dtype=torch.uint8,
+    )
+    enlarged = pictures.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    for i, picture in enumerate(enlarged):
+        top, left = (i // columns) * (height * scale + GAP), (i % columns) * (width * scale + GAP)
+        sheet[:, top : top + height * scale, left : left + width * scale] = picture
+    return to_pil(sheet)
+
+
+def square(pictures: Tensor) -> Image.Image:
+    """Pictures in a grid about as wide as high."""
+    return tile(pictures, math.ceil(math.sqrt(len(pictures))))
+
+
+def to_pil(picture: Tensor) -> Image.Image:
+    """(C, H, W) uint8 to an image in mode L or RGB."""
+    array: np.ndarray = picture.numpy()
+    return Image.fromarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, 2).copy())
+
+
+def save_each(pictures: Tensor, folder: Path, first: int = 0) -> list[Path]:
+    """One PNG for each picture: 000000.png, 000001.png, ..."""
+    paths = [folder / f"{first + i:06d}.png" for i in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        to_pil(picture).save(path)
+    return paths
+
+
+def save_npz(pictures: Tensor, path: Path) -> None:
+    """uint8 NHWC under "arr_0", as evaluators expect it."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, arr_0=pictures.movedim(1, 3).numpy())
+
+
+def save_animation(frames: Sequence[Image.Image], path: Path, seconds: float = 6.0) -> None:
+    """GIF or WebP, by the file's name, that rests on the last frame for two seconds and starts again."""
+    pause = max(20, round(1000 * seconds / len(frames)))
+    durations = [pause] * (len(frames) - 1) + [2000]
+    first, *rest = [frame.convert("RGB") if path.suffix == ".webp" else frame for frame in frames]
+    if path.suffix == ".webp":
+        first.save(path, save_all=True, append_images=rest, duration=durations, loop=0, lossless=True)
+    else:
+        first.save(path, save_all=True, append_images=rest, duration=durations, loop=0, optimize=True)

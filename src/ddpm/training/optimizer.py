@@ -1,0 +1,42 @@
+"""How a step is taken: Adam, the learning rate over time, and the moving average of the weights (Appendix B; E82-E83)."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def constant(_fraction: float) -> float:
+    """The paper's: the learning rate stays."""
+    return 1.0
+
+
+def cosine(fraction: float) -> float:
+    """Down to 0 along half a cosine: for runs whose end is known, worth more than any other switch."""
+    return 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+DECAYS: Mapping[str, Callable[[float], float]] = {"constant": constant, "cosine": cosine}
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int, decay: Callable[[float], float]) -> float:
+    """The rate of step `step` (from 0) of `steps`: linear from peak/warmup over `warmup` steps, times the decay."""
+    return peak * min(1.0, (step + 1) / max(warmup, 1)) * decay(step / steps)
+
+
+def adam(network: nn.Module, lr: float) -> torch.optim.Adam:
+    """The authors' optimiser: Adam with its own defaults, one fused kernel for all parameters."""
+    return torch.optim.Adam(network.parameters(), lr=lr, fused=True)
+
+
+def ema_decay(step: int, decay: float) -> float:
+    """The decay after `step` steps (from 0), warmed up so that early weights are forgotten: at most (1+n)/(10+n)."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def update_ema(ema: Mapping[str, Tensor], network: nn.Module, decay: float) -> None:
+    r""":math:`\bar\theta \leftarrow d\,\bar\theta + (1-d)\,\theta`, in place (E82)."""
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    torch._foreach_lerp_([ema[name] for name in names], list(parameters), 1 - decay)
