@@ -134,12 +134,13 @@ class Experiment:
         """With the shape and the levels of the data filled in.
 
         Raises:
-            UsageError: they were given, and are not these.
+            UsageError: they were given, and are not these; or there is no such schedule for them.
         """
         data = self.data
         for name, given, found in (("shape", data.shape, images.shape), ("levels", data.levels, images.levels)):
             if given and given != found:
                 raise UsageError(f"the data have {name} {found}, not {given}: {data.source}")
+        self.schedule.build(images.levels)
         return replace(self, data=replace(data, shape=images.shape, levels=images.levels))
 
     def network(self) -> UNet:

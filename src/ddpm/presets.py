@@ -12,11 +12,11 @@ def digits() -> Experiment:
     return Experiment(
         preset="digits",
         schedule=ScheduleConfig("log-snr", T=250),
-        process=ProcessConfig(variance="learned", sigma_1="beta-1"),
+        process=ProcessConfig(variance="learned"),
         model=UNetShape(channels=32, multipliers=(1, 2), attention=(1,), dropout=0.1, groups=8),
         objective="hybrid",
         training=Recipe(
-            steps=2000, batch_size=128, lr=1e-3, warmup=100, decay="cosine", timesteps="stratified", ema_decay=0.9999
+            steps=2000, batch_size=128, lr=2e-3, warmup=100, decay="cosine", timesteps="stratified", ema_decay=0.9999
         ),
         rhythm=Rhythm(log=20, evaluate=250, sample=500, save=250, images=300, evaluations=8),
     )
@@ -28,7 +28,7 @@ def mnist() -> Experiment:
         preset="mnist",
         data=DataConfig(resolution=(28,)),
         schedule=ScheduleConfig("log-snr", T=1000),
-        process=ProcessConfig(variance="learned", sigma_1="beta-1"),
+        process=ProcessConfig(variance="learned"),
         model=UNetShape(channels=32, multipliers=(1, 2, 2), attention=(2,), dropout=0.0, groups=8),
         objective="hybrid",
         training=Recipe(steps=10_000, batch_size=64, lr=1e-3, warmup=200, decay="cosine", timesteps="stratified"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ddpm.cli.console import file_for, fresh_folder, note, say, track
+from ddpm.cli.console import file_for, fresh_folder, say, track
 from ddpm.cli.training import follow, requested
 from ddpm.commands.evaluate import chosen_metrics, evaluate, images_to_evaluate, result
 from ddpm.commands.inspect_data import describe
@@ -150,12 +150,23 @@ def run_schedule(options: Namespace) -> None:
 def run_data(options: Namespace) -> None:
     """`ddpm data`."""
     found = describe(options.source)
-    say(f"{found['source']}: {found['images']:,} images ({found['train']:,} to train on, {found['test']:,} held out)")
-    say(f"{found['channels']} x {found['height']} x {found['width']} (channels, height, width)")
-    say(f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes")
-    for broken in found["broken"]:
-        note(f"broken: {broken['file']}: {broken['reason']}")
+    if "channels" in found:
+        say(
+            f"{found['source']}: {found['images']:,} images ({found['train']:,} to train on, {found['test']:,} held out)"
+        )
+        say(f"{found['channels']} x {found['height']} x {found['width']} (channels, height, width)")
+        say(f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes")
+    else:
+        say(f"{found['source']}: {found['images']:,} images of {len(found['sizes'])} sizes")
+        for size in found["sizes"][:10]:
+            say(f"  {size['width']} x {size['height']} (width, height): {size['images']:,}")
+        if found["sizes"]:
+            say(
+                "to train on them, give one size: --set data.resolution=HEIGHT,WIDTH (scales to cover it, cuts the centre)"
+            )
     say(f"{len(found['broken'])} broken files")
+    for broken in found["broken"]:
+        say(f"  {broken['file']}: {broken['reason']}")
     _report(options.json, found)
 
 

@@ -7,6 +7,7 @@ import time
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ddpm.cli.console import complain, note, warn_in_one_line
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if options.debug:
             traceback.print_exc()
-        failure = explained(error) or _bug(error, options)
+        failure = explained(error, getattr(options, "output_dir", "output")) or _bug(error, options)
         complain(failure)
         _record(options, failure)
         return failure.code
@@ -49,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def explained(error: BaseException) -> Failure | None:
-    """The failure that an exception stands for, or None if it is a bug of ours."""
+def explained(error: BaseException, output: str = "output") -> Failure | None:
+    """The failure that an exception stands for (writing to `output`, if it names no file), or None if it is our bug."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -58,7 +59,7 @@ def explained(error: BaseException) -> Failure | None:
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
         return OutOfResources(f"out of memory: {error}", "a smaller --batch-size, or --set training.accumulate=2")
     if isinstance(error, OSError) and error.errno in ERRNO:
-        return ERRNO[error.errno](f"{error.strerror}: {error.filename or 'output'}")
+        return ERRNO[error.errno](f"{error.strerror}: {error.filename or output}")
     return None
 
 
@@ -88,7 +89,5 @@ def _record(options: Namespace, failure: Failure | None) -> None:
         "message": str(failure) if failure else "",
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    try:
+    with suppress(Failure):  # a full disk: what matters has been said
         write_json(Path(options.output_dir) / "exit.json", content)
-    except Failure as error:
-        complain(error)

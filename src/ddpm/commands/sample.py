@@ -68,10 +68,11 @@ def respaced(p: ReverseProcess, steps: int, spacing: str = "uniform") -> Reverse
     Raises:
         UsageError: an unknown spacing, or more steps than there are.
     """
+    spaced = chosen(SPACINGS, spacing, "spacing")
     if steps in (0, p.schedule.T):
         return p
     try:
-        kept = chosen(SPACINGS, spacing, "spacing")(p.schedule.T, steps)
+        kept = spaced(p.schedule.T, steps)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return replace(p, schedule=p.schedule.respace(kept))

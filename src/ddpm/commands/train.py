@@ -206,7 +206,7 @@ def _preview(experiment: Experiment, folder: RunFolder, state: State, ledger: Le
     picture = square(to_pictures(images, experiment.data.levels))
     path = folder.samples / f"{checkpoint.folder_name(state.step)}.png"
     picture.save(path)
-    ledger.show("samples", torch.from_numpy(np.atleast_3d(np.asarray(picture))).movedim(2, 0), state.step)
+    ledger.show("samples", torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0), state.step)
     return path
 
 

@@ -4,6 +4,7 @@
 Only formats that browsers and cameras write are tried: the others of Pillow are a wide door.
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,17 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", 
 MAX_PIXELS = 64_000_000
 BACKGROUND = (255, 255, 255)
 
-READ_ERRORS = (OSError, SyntaxError, ValueError, MemoryError, NotImplementedError, OverflowError, EOFError)
+READ_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 """What Pillow raises for a file that it cannot read."""
 
 
@@ -29,7 +40,10 @@ def decode(path: Path) -> Image.Image:
         One of `READ_ERRORS`: the file is no image, is damaged, is larger than 64 megapixels, or holds floating point
         pixels, whose range nobody knows.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image = Image.open(path, formats=FORMATS)
+    with image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
         image.load()
@@ -90,5 +104,5 @@ def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
         picture = fit(decode(path), height, width).convert("L" if channels == 1 else "RGB")
     except READ_ERRORS as error:
         raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
-    values = torch.from_numpy(np.atleast_3d(np.asarray(picture))).movedim(2, 0)[None]
+    values = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)[None]
     return to_model(to_levels(to_model(values), levels), levels)

@@ -6,6 +6,7 @@ on every machine; what cannot be read is listed, and is an error only if it is m
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,20 @@ def find(root: Path) -> list[Path]:
     return sorted(found, key=os.fsencode)
 
 
-def _load(root: Path, files: list[Path], options: Options) -> tuple[ImageSet, list[str]]:
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds: readable pictures by path, and why the others cannot be read."""
+
+    pictures: dict[Path, Image.Image]
+    broken: tuple[tuple[str, str], ...]
+
+    def sizes(self) -> list[tuple[tuple[int, int], int]]:
+        """(width, height) with their counts, the most common first."""
+        return Counter(picture.size for picture in self.pictures.values()).most_common()
+
+
+def survey(root: Path, files: list[Path], resolution: tuple[int, ...] = ()) -> Survey:
+    """Read every file, scaled and cropped to (height, width) if given."""
     pictures: dict[Path, Image.Image] = {}
     broken: list[tuple[str, str]] = []
     for file in files:
@@ -57,20 +71,26 @@ def _load(root: Path, files: list[Path], options: Options) -> tuple[ImageSet, li
         except READ_ERRORS as error:
             broken.append((str(file), _reason(error)))
         else:
-            pictures[file] = fit(picture, *options.resolution) if options.resolution else picture
-    if len(broken) > options.max_broken * len(files) or not pictures:
-        name, reason = broken[0]
+            pictures[file] = fit(picture, *resolution) if resolution else picture
+    return Survey(pictures, tuple(broken))
+
+
+def _load(root: Path, files: list[Path], options: Options) -> tuple[ImageSet, list[str]]:
+    found = survey(root, files, options.resolution)
+    if len(found.broken) > options.max_broken * len(files) or not found.pictures:
+        name, reason = found.broken[0]
         raise DataError(
-            f"{len(broken)} of {len(files)} images in {str(root)!r} cannot be read: {name}: {reason}",
+            f"{len(found.broken)} of {len(files)} images in {str(root)!r} cannot be read: {name}: {reason}",
             f"ddpm data {root} lists them",
             "--set data.max_broken=FRACTION leaves out up to that share",
         )
-    _check_sizes(root, pictures)
+    _check_sizes(root, found)
+    pictures = found.pictures
     grey = options.channels == 1 or (not options.channels and all(p.mode == "L" for p in pictures.values()))
     stacked = np.stack([np.asarray(p.convert("L" if grey else "RGB")) for p in pictures.values()])
     images = torch.from_numpy(stacked)
     images = images[:, None] if grey else images.movedim(-1, 1).contiguous()
-    return ImageSet(root.name, images, 256, _classes(list(pictures)), tuple(broken)), [f.as_posix() for f in pictures]
+    return ImageSet(root.name, images, 256, _classes(list(pictures)), found.broken), [f.as_posix() for f in pictures]
 
 
 def _reason(error: BaseException) -> str:
@@ -78,14 +98,14 @@ def _reason(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:160]
 
 
-def _check_sizes(root: Path, pictures: dict[Path, Image.Image]) -> None:
-    sizes = Counter(picture.size for picture in pictures.values())
+def _check_sizes(root: Path, found: Survey) -> None:
+    sizes = found.sizes()
     if len(sizes) > 1:
-        ((width, height), count), *_ = sizes.most_common()
-        odd = next(file for file, picture in pictures.items() if picture.size != (width, height))
+        ((width, height), count), *_ = sizes
+        odd = next(file for file, picture in found.pictures.items() if picture.size != (width, height))
         raise DataError(
-            f"images in {str(root)!r} differ in size: {count} of {len(pictures)} are {width}x{height}, "
-            f"{odd} is {pictures[odd].width}x{pictures[odd].height}",
+            f"images in {str(root)!r} differ in size: {count} of {len(found.pictures)} are {width}x{height}, "
+            f"{odd} is {found.pictures[odd].width}x{found.pictures[odd].height}",
             f"--set data.resolution={height},{width} scales all to cover that size and cuts the centre",
         )
 

@@ -98,7 +98,7 @@ class Schedule:
     @cached_property
     def one_minus_alpha_bar(self) -> Tensor:
         r""":math:`1 - \bar\alpha_t`, the variance of the noise in x_t."""
-        return -torch.expm1(self.log_alpha_bar)
+        return _clean(0.0, -torch.expm1(self.log_alpha_bar[1:]))
 
     @cached_property
     def log_one_minus_alpha_bar(self) -> Tensor:

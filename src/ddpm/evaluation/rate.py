@@ -59,10 +59,11 @@ class Bound:
 
 
 def in_float64(network: Network) -> Network:
-    """A float32 network between float64 values."""
+    """A float32 network between float64 values, without gradients."""
 
     def widened(x_t: Tensor, timestep: Tensor) -> Tensor:
-        return network(x_t.float(), timestep).to(x_t.dtype)
+        with torch.no_grad():
+            return network(x_t.float(), timestep).to(x_t.dtype)
 
     return widened
 
@@ -72,7 +73,6 @@ def widest(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-@torch.no_grad()
 def measure(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device: torch.device) -> Iterator[Measured]:
     """All terms of all images: (T + 1) for each batch, one evaluation of the network each but the first."""
     wide = replace(p, network=in_float64(p.network))
@@ -122,7 +122,6 @@ def _stderr(per_image: Tensor) -> float:
     return float(per_image.std() / math.sqrt(len(per_image))) if len(per_image) > 1 else 0.0
 
 
-@torch.no_grad()
 def estimate(
     p: ReverseProcess, data: ImageSet, seed: int, evaluations: int, batch_size: int, device: torch.device
 ) -> tuple[float, float]:

@@ -5,8 +5,10 @@ entry and cropped on exit, inside the network: any height and width is a valid i
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Lt, MinLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,13 +32,13 @@ class UNetShape:
     `attention` lists the levels that attend (the middle always does). `classes` > 0 adds a class embedding.
     """
 
-    channels: int = 128
-    multipliers: tuple[int, ...] = (1, 2, 2, 2)
-    blocks: int = 2
+    channels: Annotated[int, Ge(4)] = 128
+    multipliers: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)] = (1, 2, 2, 2)
+    blocks: Annotated[int, Ge(1)] = 2
     attention: tuple[int, ...] = (1,)
-    dropout: float = 0.1
-    groups: int = 32
-    classes: int = 0
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    groups: Annotated[int, Ge(1)] = 32
+    classes: Annotated[int, Ge(0)] = 0
 
 
 class UNet(nn.Module):

@@ -68,7 +68,7 @@ def png(figure: Figure) -> bytes:
 def _panels(count: int, height: float = 3.0) -> tuple[Figure, Sequence[Axes]]:
     figure = Figure(figsize=(10.4, height))
     axes = figure.subplots(1, count, squeeze=False)[0]
-    return figure, axes
+    return figure, list(axes)
 
 
 @mpl.rc_context(STYLE)

@@ -44,12 +44,12 @@ def start(p: ReverseProcess, x: Images, t: int) -> Step:
     return Step(t, x, torch.zeros_like(x))
 
 
-@torch.no_grad()
 def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
     """Go on from any step: yields x_{t-1}, ..., x_0, one evaluation of the network each."""
     here = begin
     while here.t > 0:
-        here = sampler.step(p, here, noise)
+        with torch.no_grad():
+            here = sampler.step(p, here, noise)
         yield here
 
 

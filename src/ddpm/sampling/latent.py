@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Noise, Sampler, Step, run, start
@@ -25,7 +27,9 @@ def shared(
     return here.x, run(p, start(p, repeated, t), sampler, noise)
 
 
-def mixture(p: ReverseProcess, x_0: Images, other: Images, t: int, fractions: list[float], noise: Noise) -> Images:
+def mixture(
+    p: ReverseProcess, x_0: Images, other: Images, t: int, fractions: list[float], noise: Noise
+) -> Float[Tensor, "fractions *image"]:  # noqa: F821
     r""":math:`\bar x_t = (1-\lambda)x_t + \lambda x_t'`, with x_t ~ q(x_t|x_0) and x_t' ~ q(x_t|x_0') (section 4.4; E80).
 
     The noise is the same for every fraction. (The paper's text mixes x_0 and x_0'; it means the latents: P-1.) The

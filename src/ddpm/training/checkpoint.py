@@ -53,7 +53,7 @@ def write(checkpoints: Path, step: int, content: Checkpoint) -> Path:
         listed = {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
         }
-        files[MANIFEST] = _json({"version": VERSION, "step": step, "files": listed})
+        files[MANIFEST] = _sealed({"version": VERSION, "step": step, "files": listed})
         for name, data in files.items():
             _write_durably(temporary / name, data)
         _sync_folder(temporary)
@@ -89,7 +89,7 @@ def read(folder: Path) -> Checkpoint:
 
 def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = _unsealed((folder / MANIFEST).read_bytes())
         files = {str(name): (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"incomplete checkpoint, no valid manifest: {folder}") from error
@@ -176,6 +176,24 @@ def load_weights(network: torch.nn.Module, weights: Mapping[str, Tensor]) -> Non
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _sealed(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest with its own digest, so that no byte of a checkpoint is unguarded."""
+    return _json({**manifest, "seal": hashlib.sha256(_json(manifest)).hexdigest()})
+
+
+def _unsealed(data: bytes) -> dict[str, Any]:
+    """The manifest, if it is to the byte what was written.
+
+    Raises:
+        ValueError: it is not.
+    """
+    manifest = json.loads(data)
+    content = {name: value for name, value in manifest.items() if name != "seal"}
+    if _sealed(content) != data:
+        raise ValueError("the seal is broken")
+    return content
 
 
 def _write_durably(path: Path, data: bytes) -> None:

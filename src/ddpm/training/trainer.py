@@ -5,8 +5,10 @@ All randomness of step n is a function of (seed, n): stopping and going on chang
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
 from ddpm.data.batches import Batches
@@ -41,14 +43,14 @@ class Recipe:
     `accumulate` splits a batch into that many parts to save memory: the same images, times and noise, one step.
     """
 
-    steps: int = 800_000
-    batch_size: int = 128
-    accumulate: int = 1
-    lr: float = 2e-4
-    warmup: int = 5000
+    steps: Annotated[int, Ge(1)] = 800_000
+    batch_size: Annotated[int, Ge(1)] = 128
+    accumulate: Annotated[int, Ge(1)] = 1
+    lr: Annotated[float, Gt(0)] = 2e-4
+    warmup: Annotated[int, Ge(0)] = 5000
     decay: str = "constant"
-    clip: float = 1.0
-    ema_decay: float = 0.9999
+    clip: Annotated[float, Gt(0)] = 1.0
+    ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.9999
     timesteps: str = "uniform"
     seed: int = 0
 

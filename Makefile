@@ -1,0 +1,44 @@
+# Two commands on a fresh machine with Python 3.11 or later: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+BUDGET ?= 180
+
+.PHONY: help setup demo test test-long check bench clean
+
+help:
+	@echo "make demo       train on handwritten digits for three minutes, sample, evaluate: runs/demo/report.html"
+	@echo "make test       all checks and tests (make test-long: the long proofs too)"
+	@echo "make check      format, lint, types and the floors of the architecture"
+	@echo "make bench      the scripts behind the published numbers, see benchmarks/"
+	@echo "make setup      .venv with everything that is needed"
+
+# Reinstalled whenever what it depends on has changed; the stamp is written last, so a broken install is tried again.
+setup: .venv/installed
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ddpm needs Python 3.11 or later; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/ddpm demo --budget $(BUDGET)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest -m 'not long'
+
+test-long: check
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.mnist
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache

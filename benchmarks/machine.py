@@ -1,0 +1,43 @@
+"""What a result must carry: the command, the commit, the machine and the versions."""
+
+import json
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "src")
+    return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
+
+
+def save(name: str, result: dict[str, Any]) -> Path:
+    """Write benchmarks/results/NAME.json."""
+    path = RESULTS / f"{name}.json"
+    about = {
+        "command": " ".join(["python -m", "benchmarks." + Path(sys.argv[0]).stem, *sys.argv[1:]]),
+        "commit": _commit(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "versions": {package: version(package) for package in ("torch", "numpy", "diffusers")},
+    }
+    path.write_text(json.dumps({"about": about, **result}, indent=1) + "\n")
+    return path

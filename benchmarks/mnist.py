@@ -1,0 +1,144 @@
+"""MNIST for twenty minutes: our preset beside diffusers' UNet2DModel and DDPMScheduler, the same bound on both.
+
+Ours is `ddpm train --preset mnist`, its number of steps fitted to the time. diffusers' is trained as in its own example
+(AdamW, learning rate 1e-4 with warm-up and cosine, EMA, the linear schedule) at the same batch and the same U-Net shape,
+once as it is and once with our learning rate; of the fixed variances it gets the better one.
+`python -m benchmarks.mnist PATH_TO_MNIST [SECONDS] [IMAGES]`
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler
+from diffusers.optimization import get_cosine_schedule_with_warmup
+from diffusers.training_utils import EMAModel
+
+from benchmarks.machine import save
+from benchmarks.peer import Peer
+from ddpm.commands.demo import fitted_to
+from ddpm.commands.run import RunFolder, open_run
+from ddpm.commands.train import train_run
+from ddpm.data.batches import Batches
+from ddpm.data.imageset import ImageSet
+from ddpm.data.sources import open_source
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear
+from ddpm.diffusion.variance import FixedLarge, FixedSmall
+from ddpm.evaluation.rate import Bound, measure, summarise
+from ddpm.experiment import changed
+from ddpm.presets import mnist
+
+CPU = torch.device("cpu")
+T_PEER = 1000
+
+
+def bound_of(p: ReverseProcess, images: ImageSet) -> Bound:
+    """Our evaluator, for whatever network."""
+    return summarise(measure(p, images, 0, 64, CPU), p.schedule, len(images), images.images[0].numel())
+
+
+def ours(source: str, seconds: float, images: ImageSet, folder: Path) -> dict[str, Any]:
+    """Train and evaluate the preset."""
+    rhythm = {"rhythm.evaluate": 0, "rhythm.sample": 0}
+    experiment = fitted_to(changed(mnist(), {"data.source": source, **rhythm}), seconds, CPU)
+    begin = time.perf_counter()
+    for _ in train_run(experiment, RunFolder(folder), CPU, "never", lambda: False):
+        pass
+    spent = time.perf_counter() - begin
+    trained = open_run(str(folder), "ema", CPU)
+    parameters = sum(p.numel() for p in experiment.for_data(images).network().parameters())
+    return described(bound_of(trained.process, images), experiment.training.steps, parameters, spent)
+
+
+def described(bound: Bound, steps: int, parameters: int, seconds: float) -> dict[str, Any]:
+    """The numbers of a run."""
+    return {
+        "bits_per_dim": round(bound.total, 4),
+        "stderr": round(bound.stderr, 4),
+        "L_T": float(bound.by_t[0]),
+        "L_1 to L_T-1": round(float(bound.by_t[2:].sum()), 4),
+        "L_0": round(float(bound.by_t[1]), 4),
+        "T": bound.T,
+        "steps": steps,
+        "parameters": parameters,
+        "training_seconds": round(seconds),
+    }
+
+
+def batches_of(source: str, batch_size: int) -> Iterator[torch.Tensor]:
+    """The training images, shuffled."""
+    batches = Batches(open_source(source, "train"), batch_size, 0)
+    step = 0
+    while True:
+        yield batches[step]
+        step += 1
+
+
+def theirs(source: str, seconds: float, images: ImageSet, lr: float) -> dict[str, Any]:
+    """Train diffusers' network by its example, for the same time, and evaluate its moving average."""
+    torch.manual_seed(0)
+    preset = mnist()
+    network = Peer(preset.model, 28, 1).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=lr, betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8)
+    average = EMAModel(network.parameters(), decay=0.9999, use_ema_warmup=True, inv_gamma=1.0, power=0.75)
+    scheduler = DDPMScheduler(num_train_timesteps=T_PEER)
+    data = batches_of(source, preset.training.batch_size)
+
+    def step() -> None:
+        clean = next(data)
+        noise, t = torch.randn(clean.shape), torch.randint(0, T_PEER, (len(clean),))
+        with torch.autocast("cpu", torch.bfloat16):
+            output = network(scheduler.add_noise(clean, noise, t), t)
+        torch.nn.functional.mse_loss(output.float(), noise).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.step(network.parameters())
+
+    begin = time.perf_counter()
+    for _ in range(20):
+        step()
+    steps = max(20, int(seconds / ((time.perf_counter() - begin) / 20)))
+    rate = get_cosine_schedule_with_warmup(optimizer, num_warmup_steps=500, num_training_steps=steps)
+    done = 20
+    while done < steps or time.perf_counter() - begin < seconds:
+        step()
+        rate.step()
+        done += 1
+    spent = time.perf_counter() - begin
+    average.copy_to(network.parameters())
+    network.eval()
+    p = ReverseProcess(network, linear(T_PEER))
+    found = {
+        name: bound_of(replace(p, variance=v), images) for name, v in (("large", FixedLarge()), ("small", FixedSmall()))
+    }
+    best = min(found, key=lambda name: found[name].total)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return {"lr": lr, "variance": f"fixed-{best}", **described(found[best], done, parameters, spent)}
+
+
+def main() -> None:
+    """All three, one after the other, on the same machine."""
+    source, seconds, count = sys.argv[1], float((sys.argv[2:] or ["1200"])[0]), int((sys.argv[3:] or ["256"])[0])
+    torch.set_num_threads(2)
+    images = open_source(source, "test").take(torch.arange(count))
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path((sys.argv[4:] or [folder])[0]) / "mnist"
+        result: dict[str, Any] = {"images": f"the first {count} of the test set", "seconds": seconds}
+        result["ours"] = ours(source, seconds, images, kept)
+        print(json.dumps(result), flush=True)
+    for name, lr in (("diffusers, its example", 1e-4), ("diffusers, our learning rate", mnist().training.lr)):
+        result[name] = theirs(source, seconds, images, lr)
+        print(json.dumps(result[name]), flush=True)
+    print(save("mnist", result))
+
+
+if __name__ == "__main__":
+    main()

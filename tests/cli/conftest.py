@@ -1,0 +1,53 @@
+"""A tiny run, trained once, and a way to call the command line and see what it says."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from ddpm.cli import main
+
+TINY = [
+    *("--data", "digits", "--preset", "digits", "--steps", "6", "--batch-size", "8", "--precision", "fp32"),
+    *(
+        "--set",
+        "model.channels=8",
+        "--set",
+        "model.multipliers=1,2",
+        "--set",
+        "model.blocks=1",
+        "--set",
+        "model.groups=4",
+    ),
+    *("--set", "schedule.T=12", "--set", "rhythm.images=8", "--set", "rhythm.evaluate=3", "--set", "rhythm.sample=6"),
+    *("--set", "rhythm.log=2", "--set", "rhythm.save=3", "--set", "rhythm.samples=4"),
+]
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ddpm(capfd):
+    """Run a command in this process."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Said(code, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A run of six steps."""
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    assert main(["train", "--output-dir", str(folder), *TINY]) == 0
+    return folder

@@ -1,0 +1,211 @@
+"""The commands as users type them: files, numbers, and the same result by another way."""
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import TINY
+
+
+def _rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def _pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_the_run_folder_of_the_contract(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"config.json", "metrics.jsonl", "exit.json", "samples", "logs", "checkpoints"} <= names
+    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == ["step-000000003", "step-000000006"]
+    files = {path.name for path in (trained / "checkpoints" / "step-000000006").iterdir()}
+    assert files == {"model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json", "manifest.json"}
+    assert (trained / "samples" / "step-000000006.png").exists()
+    assert json.loads((trained / "exit.json").read_text())["code"] == 0
+    rows = _rows(trained)
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert all({"step", "images", "seconds", "loss", "grad_norm", "lr"} <= row.keys() for row in rows)
+    assert rows[-1]["images"] == 48
+    assert math.isfinite(rows[-1]["bits_per_dim"])
+    assert any((trained / "logs").iterdir())
+
+
+def test_the_same_command_again_has_nothing_to_do(ddpm, trained):
+    before = (trained / "metrics.jsonl").read_bytes()
+    said = ddpm("train", "--output-dir", trained, *TINY)
+    assert said.code == 0
+    assert "all 6 steps are done" in said.err
+    assert (trained / "metrics.jsonl").read_bytes() == before
+
+
+def test_stopping_in_the_middle_changes_nothing(ddpm, tmp_path, trained, monkeypatch):
+    """Ctrl-C after step 4, then the same command: weights, optimiser and log lines as in the run without a stop."""
+    from ddpm.cli.signals import Stop
+
+    asked = []
+
+    def after_four(stop):
+        asked.append(None)
+        if len(asked) == 4:
+            stop.by = 2
+        return stop.by != 0
+
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as patched:
+        patched.setattr(Stop, "__call__", after_four)
+        said = ddpm("train", "--output-dir", folder, *TINY)
+    assert said.code == 130
+    assert "the state of step 4 is saved" in said.err
+    assert json.loads((folder / "exit.json").read_text())["code"] == 130
+    said = ddpm("train", "--output-dir", folder, *TINY)
+    assert said.code == 0
+    assert "going on from step 4" in said.err
+    last = "checkpoints/step-000000006"
+    for name in ("model", "ema", "optimizer"):
+        assert (folder / last / f"{name}.safetensors").read_bytes() == (
+            trained / last / f"{name}.safetensors"
+        ).read_bytes()
+    for ours, theirs in zip(_rows(folder), _rows(trained), strict=True):
+        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+def test_sample(ddpm, trained, tmp_path):
+    out = tmp_path / "out"
+    said = ddpm(
+        *("sample", trained, "--num", 5, "--output-dir", out, "--batch-size", 2, "--json", tmp_path / "s.json"),
+        *("--grid", tmp_path / "grid.png", "--animation", tmp_path / "a.gif", "--npz", tmp_path / "s.npz"),
+        *("--progressive", tmp_path / "p.png"),
+    )
+    assert said.code == 0, said.err
+    assert sorted(path.name for path in out.iterdir()) == [f"{i:06d}.png" for i in range(5)]
+    images = np.load(tmp_path / "s.npz")["arr_0"]
+    assert images.shape == (5, 8, 8, 1)
+    assert images.dtype == np.uint8
+    assert (_pixels(out / "000003.png") == images[3, :, :, 0]).all()
+    with Image.open(tmp_path / "a.gif") as moving:
+        assert moving.n_frames > 5
+    assert _pixels(tmp_path / "grid.png").shape[1] > 100
+    assert _pixels(tmp_path / "p.png").shape[1] > 300
+    written = json.loads((tmp_path / "s.json").read_text())
+    assert written["images"] == 5
+    assert written["weights"] == "ema"
+
+
+def test_an_image_depends_on_its_seed_alone(ddpm, trained, tmp_path):
+    for name, size in (("a", 1), ("b", 4)):
+        assert ddpm("sample", trained, "--num", 4, "--batch-size", size, "--output-dir", tmp_path / name).code == 0
+    for i in range(4):
+        assert (tmp_path / "a" / f"{i:06d}.png").read_bytes() == (tmp_path / "b" / f"{i:06d}.png").read_bytes()
+    assert ddpm("sample", trained, "--num", 1, "--seed", 1, "--output-dir", tmp_path / "c").code == 0
+    assert (tmp_path / "c" / "000000.png").read_bytes() != (tmp_path / "a" / "000000.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--sampler", "ddim", "--steps", "5"],
+        ["--sampler", "ddim", "--eta", "1"],
+        ["--steps", "1"],
+        ["--weights", "raw"],
+    ],
+)
+def test_ways_to_sample(ddpm, trained, tmp_path, flags):
+    assert ddpm("sample", trained, "--num", 2, "--output-dir", tmp_path / "out", *flags).code == 0
+
+
+def test_evaluate(ddpm, trained, tmp_path):
+    said = ddpm(
+        *("evaluate", trained, "--data", "digits", "--num-images", 20, "--metrics", "bpd,rate-distortion"),
+        *("--json", tmp_path / "e.json", "--plot", tmp_path / "e.png"),
+    )
+    assert said.code == 0, said.err
+    result = json.loads((tmp_path / "e.json").read_text())
+    bits = result["bits_per_dim"]
+    assert (result["images"], result["dims"], result["T"], result["weights"]) == (20, 64, 12, "ema")
+    assert result["decoder_variance"]
+    assert len(bits["L_t"]) == 11
+    assert len(bits["mse_eps"]) == 12
+    assert bits["total"] == pytest.approx(bits["L_T"] + sum(bits["L_t"]) + bits["L_0"])
+    curve = result["rate_distortion"]
+    assert [point["t"] for point in curve] == list(range(12, 0, -1))
+    assert curve[-1]["rate_bits_per_dim"] + bits["L_0"] == pytest.approx(bits["total"])
+    assert f"{bits['total']:.4f}" in said.out
+    parts = ddpm("evaluate", trained, "--data", "digits", "--num-images", 20, "--batch-size", 7, "--json", "-")
+    assert json.loads(parts.out.splitlines()[-1])["bits_per_dim"]["total"] == pytest.approx(bits["total"], rel=1e-5)
+    one = trained / "checkpoints" / "step-000000003"
+    assert ddpm("evaluate", one, "--data", "digits", "--num-images", 2).code == 0
+
+
+def test_interpolate(ddpm, trained, tmp_path):
+    for i, value in enumerate((0, 255)):
+        Image.new("L", (8, 8), value).save(tmp_path / f"{i}.png")
+    ends = tmp_path / "0.png", tmp_path / "1.png"
+    said = ddpm("interpolate", trained, *ends, "--timestep", 0, "--num", 3, "--output-dir", tmp_path / "out")
+    assert said.code == 0, said.err
+    middle = _pixels(tmp_path / "out" / "000001.png")
+    assert np.abs(middle.astype(int) - 128).max() <= 8
+    assert _pixels(tmp_path / "out" / "000002.png").min() == 255
+    assert ddpm("interpolate", trained, *ends, "--timestep", 12, "--num", 3, "--output-dir", tmp_path / "b").code == 0
+    assert ddpm("interpolate", trained, *ends, "--timestep", 13, "--output-dir", tmp_path / "c").code == 2
+
+
+def test_schedule(ddpm, trained, tmp_path, reference):
+    said = ddpm("schedule", "linear", "--json", tmp_path / "s.json", "--plot", tmp_path / "s.png")
+    assert said.code == 0
+    tables = json.loads((tmp_path / "s.json").read_text())
+    expected = reference["schedules"]["linear_1000"]["t"]["500"]
+    assert tables["alpha_bar"][499] == pytest.approx(float(expected["abar"]), rel=1e-12)
+    assert tables["L_T_bits_per_dim"]["x_0^2=0.25"] == pytest.approx(7.27867696388454e-6, rel=1e-10)
+    assert "7.279e-06" in said.out
+    assert (tmp_path / "s.png").stat().st_size > 10_000
+    assert "T = 12" in ddpm("schedule", trained).out
+
+
+def test_a_warning_is_one_line(ddpm):
+    warnings.simplefilter("default")
+    said = ddpm("schedule", "linear", "--steps", 10)
+    assert said.code == 0
+    (line,) = said.err.splitlines()
+    assert line.startswith("ddpm: warning: alpha_bar_T = 0.9037 leaves signal")
+
+
+def test_data(ddpm, tmp_path):
+    said = ddpm("data", "digits")
+    assert said.code == 0
+    assert "1,797 images (1,497 to train on, 300 held out)" in said.out
+    assert "17 levels" in said.out
+    for i in range(3):
+        Image.new("RGB", (4, 4 + i // 2)).save(tmp_path / f"{i}.png")
+    (tmp_path / "bad.jpg").write_bytes(b"no")
+    said = ddpm("data", tmp_path, "--json", "-")
+    assert said.code == 0
+    assert "2 sizes" in said.out
+    assert "bad.jpg" in said.out
+    found = json.loads(said.out.splitlines()[-1])
+    assert [b["file"] for b in found["broken"]] == ["bad.jpg"]
+
+
+def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
+    """RGB, 13 x 9, broken ones left out, flips, the default preset made small."""
+    random = np.random.RandomState(0)
+    for i in range(30):
+        pixels = random.randint(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    (tmp_path / "x.png").write_bytes(b"broken")
+    run = tmp_path / "run"
+    said = ddpm(
+        *("train", "--data", tmp_path, "--output-dir", run, "--steps", 2, "--batch-size", 2),
+        *("--set", "data.resolution=13,9", "--set", "data.max_broken=0.1", "--set", "model.channels=8"),
+        *("--set", "model.groups=4", "--set", "schedule.T=40", "--set", "schedule.options.beta_T=0.4"),
+        *("--set", "rhythm.images=2", "--set", "rhythm.samples=2"),
+    )
+    assert said.code == 0, said.err
+    assert ddpm("sample", run, "--num", 1, "--output-dir", tmp_path / "out").code == 0
+    assert _pixels(tmp_path / "out" / "000000.png").shape == (13, 9, 3)
+    assert ddpm("evaluate", run, "--data", tmp_path, "--num-images", 1).code == 0

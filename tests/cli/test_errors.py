@@ -1,0 +1,272 @@
+"""Bad input: one clear line, the right exit code, nothing touched."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpm.cli.main import explained
+from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError
+from tests.cli.conftest import TINY
+
+
+def _one_line(said, code, *words):
+    """One line `ddpm: error: ...` and at most three hints."""
+    lines = [line for line in said.err.splitlines() if line]
+    assert said.code == code, said.err
+    assert len([line for line in lines if line.startswith("ddpm: error: ")]) == 1, said.err
+    assert sum(line.startswith("hint: ") for line in lines) <= 3
+    assert "Traceback" not in said.err
+    for word in words:
+        assert word in said.err, said.err
+
+
+def _train(ddpm, folder, *more):
+    return ddpm("train", "--output-dir", folder, *TINY, *more)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--data", "digits"], ["--output-dir"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--steps", "0"], ["--steps", "at least 1", "'0'"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--steps", "many"], ["'many'"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--stpes", "5"], ["--stpes", "did you mean --steps"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--preset", "digit"], ["'digit'", "did you mean 'digits'"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--schedule", "cosin"], ["did you mean 'cosine'"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--precision", "int8"], ["'int8'", "bf16"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "training.lrr=1"], ["'lrr'", "'lr'"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "training.lr=fast"], ["training.lr", "'fast'"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "nonsense"], ["A.B=VALUE"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--lr", "-1"], ["lr", "-1"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--objective", "simple"], ["learned variance"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "schedule.options.zeta=1"], ["zeta"]),
+        (["demo", "--budget", "-3"], ["--budget", "'-3'"]),
+        (["smaple"], ["smaple"]),
+        ([], ["COMMAND"]),
+        (["schedule", "liner"], ["'liner'", "did you mean 'linear'"]),
+    ],
+)
+def test_wrong_usage(ddpm, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    _one_line(ddpm(*arguments), 2, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_and_empty_data(ddpm, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("nowhere", "empty"):
+        _one_line(ddpm("train", "--data", tmp_path / name, "--output-dir", tmp_path / "run"), 66, name)
+        _one_line(ddpm("data", tmp_path / name), 66, name)
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_images_and_a_tiny_one(ddpm, tmp_path):
+    for i in range(10):
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "bad\nname.png").write_bytes(b"no")
+    said = ddpm("train", "--data", tmp_path, "--output-dir", tmp_path / "run")
+    _one_line(said, 65, "1 of 11", "bad\\nname.png", "max_broken")
+    (tmp_path / "bad\nname.png").unlink()
+    Image.fromarray(np.zeros((1, 1, 3), np.uint8)).save(tmp_path / "tiny.png")
+    said = ddpm("train", "--data", tmp_path, "--output-dir", tmp_path / "run")
+    _one_line(said, 65, "tiny.png is 1x1", "data.resolution=32,32")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_experiment_in_the_same_folder(ddpm, trained, tmp_path):
+    before = sorted(path.name for path in trained.rglob("*"))
+    _one_line(_train(ddpm, trained, "--seed", "7"), 78, "training.seed: 0 -> 7")
+    _one_line(ddpm("train", "--data", "digits", "--output-dir", trained, "--preset", "mnist"), 78, "another experiment")
+    _one_line(_train(ddpm, trained, "--resume", "never"), 73, "run")
+    assert sorted(path.name for path in trained.rglob("*")) == before
+
+
+def test_a_checkpoint_of_another_preset(ddpm, trained, tmp_path):
+    checkpoint = trained / "checkpoints" / "step-000000003"
+    said = ddpm(
+        "train", "--data", "digits", "--preset", "mnist", "--output-dir", tmp_path / "new", "--resume", checkpoint
+    )
+    _one_line(said, 78, "another experiment")
+    assert not (tmp_path / "new").exists()
+
+
+def test_resuming_from_a_named_checkpoint(ddpm, trained, tmp_path):
+    checkpoint = trained / "checkpoints" / "step-000000003"
+    assert _train(ddpm, tmp_path / "new", "--resume", checkpoint).code == 0
+    last = "checkpoints/step-000000006/model.safetensors"
+    assert (tmp_path / "new" / last).read_bytes() == (trained / last).read_bytes()
+    _one_line(_train(ddpm, tmp_path / "other", "--resume", tmp_path / "gone"), 66, "gone")
+    assert not (tmp_path / "other").exists()
+
+
+def test_damaged_checkpoints(ddpm, trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    newest = run / "checkpoints" / "step-000000006" / "ema.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-10])
+    _one_line(ddpm("evaluate", newest.parent, "--data", "digits"), 65, "ema.safetensors")
+    said = _train(ddpm, run)
+    assert said.code == 0
+    assert "passed over" in said.err
+    assert "going on from step 3" in said.err
+    for folder in (run / "checkpoints").iterdir():
+        (folder / "manifest.json").write_text("{}")
+    _one_line(_train(ddpm, run), 65, "damaged")
+    _one_line(ddpm("sample", run, "--num", "1", "--output-dir", tmp_path / "o"), 65, "no whole checkpoint")
+    assert not (tmp_path / "o").exists()
+
+
+def test_no_run_there(ddpm, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for command in (["sample", "--num", "1", "--output-dir", tmp_path / "o"], ["evaluate", "--data", "digits"]):
+        for name in ("gone", "empty"):
+            _one_line(ddpm(command[0], tmp_path / name, *command[1:]), 66, name)
+    _one_line(ddpm("schedule", tmp_path / "empty"), 66, "config.json")
+
+
+def test_sampling_into_a_full_folder_or_with_wrong_flags(ddpm, trained, tmp_path):
+    (tmp_path / "000000.png").write_bytes(b"")
+    _one_line(ddpm("sample", trained, "--num", "1", "--output-dir", tmp_path), 73, "already")
+    for flags, word in (
+        (["--sampler", "dimd"], "'ddim'"),
+        (["--steps", "13"], "13"),
+        (["--spacing", "odd"], "'odd'"),
+        (["--sampler", "ddim", "--eta", "2"], "eta"),
+        (["--grid", "x.jpg"], "x.jpg"),
+        (["--animation", "x.mp4"], "x.mp4"),
+    ):
+        _one_line(ddpm("sample", trained, "--num", "1", "--output-dir", tmp_path / "o", *flags), 2, word)
+    assert not (tmp_path / "o").exists()
+
+
+def test_data_of_another_shape(ddpm, trained, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((30, 9, 9), np.uint8))
+    _one_line(ddpm("evaluate", trained, "--data", tmp_path / "a.npy"), 78, "(1, 9, 9)")
+    _one_line(ddpm("evaluate", trained, "--data", "digits", "--split", "tset"), 2, "'tset'")
+    _one_line(ddpm("evaluate", trained, "--data", "digits", "--metrics", "fid"), 2, "'fid'")
+
+
+def test_an_output_that_cannot_be(ddpm, tmp_path):
+    (tmp_path / "file").write_text("")
+    _one_line(_train(ddpm, tmp_path / "file" / "run"), 73, "file")
+
+
+def test_a_missing_device(ddpm, trained):
+    import torch
+
+    if not torch.cuda.is_available():
+        _one_line(ddpm("evaluate", trained, "--data", "digits", "--device", "cuda"), 66, "'cuda'")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(28, "No space left on device", "/x"), StorageError),
+        (OSError(5, "Input/output error"), StorageError),
+        (PermissionError(13, "Permission denied", "/x"), CannotCreate),
+        (OSError(24, "Too many open files"), OutOfResources),
+        (FileNotFoundError(2, "No such file", "/x"), NotFound),
+        (MemoryError(), OutOfResources),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), OutOfResources),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+            OutOfResources,
+        ),
+        (KeyboardInterrupt(), Interrupted),
+    ],
+)
+def test_what_the_system_says_has_a_code(error, kind):
+    assert isinstance(explained(error), kind)
+
+
+def test_our_own_bugs_leave_a_traceback_in_a_file(ddpm, tmp_path, monkeypatch):
+    from ddpm.cli import actions
+
+    def broken(_options):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(actions, "ACTIONS", {"data": broken})
+    monkeypatch.chdir(tmp_path)
+    _one_line(ddpm("data", "digits"), 70, "ZeroDivisionError: oops", "crash-")
+    (crash,) = tmp_path.glob("crash-*.txt")
+    assert "Traceback" in crash.read_text()
+    assert "Traceback" in ddpm("data", "digits", "--debug").err
+
+
+def _start(folder, *more):
+    """A training that would run for long, in a process of its own."""
+    arguments = ["train", "--output-dir", str(folder), *TINY, "--steps", "100000", "--set", "rhythm.evaluate=0"]
+    arguments += ["--set", "rhythm.sample=0", "--set", "rhythm.save=1000000", *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ddpm", *arguments], stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def _wait_for_a_row(folder, process):
+    end = time.monotonic() + 120
+    while not ((folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").read_text()):
+        assert time.monotonic() < end
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)])
+def test_a_real_signal_saves_and_says_so(tmp_path, number, code):
+    folder = tmp_path / "run"
+    process = _start(folder)
+    _wait_for_a_row(folder, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "is saved" in err
+    assert "Traceback" not in err
+    (saved,) = (folder / "checkpoints").iterdir()
+    step = json.loads((saved / "state.json").read_text())["step"]
+    assert f"step {step:,}" in err
+    assert json.loads((folder / "exit.json").read_text())["code"] == code
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
+    """A real one: a small file system that the third checkpoint no longer fits on."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        process = _start(disk / "run", "--set", "rhythm.save=10", "--set", "rhythm.log=10")
+        try:
+            _, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        assert process.returncode == 74, err
+        assert err.count("ddpm: error: ") == 1
+        assert "No space left on device" in err
+        from ddpm.training import checkpoint
+
+        found, damaged = checkpoint.newest(disk / "run" / "checkpoints")
+        assert found is not None
+        assert not damaged
+        assert not list((disk / "run" / "checkpoints").glob(".tmp*"))
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+def test_output_that_nobody_reads_is_no_error(trained):
+    """`ddpm schedule linear | head -1`."""
+    command = f"{sys.executable} -m ddpm schedule linear --json - | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("linear")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,45 @@
+"""Shape checks at run time for everything under test, threads as CI has them, and the numbers of the specification."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+import tests.checks  # noqa: F401 (the hook below finds it as an attribute)
+
+install_import_hook("ddpm", "tests.checks.checked")
+
+THREADS = 2
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+REFERENCE = json.loads((Path(__file__).parent / "data" / "reference_values.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _surroundings():
+    """Fixed threads and seed; short chains may leave signal, and tests of that warning ask for it."""
+    from ddpm.diffusion.schedule import SignalRemains
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    warnings.filterwarnings("ignore", category=SignalRemains)
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """Values computed with mpmath to 20 digits."""
+    return REFERENCE
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Real images; only where the project is developed. Their absence is an error in CI, a skip elsewhere."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        if os.environ.get("DDPM_CI"):
+            pytest.fail(f"CI must have the real data in {folder}")
+        pytest.skip(f"needs the real data in {folder}")
+    return folder

@@ -1,0 +1,144 @@
+"""The bound over a data set: every image once, no dependence on the batch, and against an exact value."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ddpm.data.imageset import ImageSet
+from ddpm.diffusion.bound import terms
+from ddpm.diffusion.decoder import discretised
+from ddpm.diffusion.prediction import X0
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear, log_snr
+from ddpm.diffusion.variance import FixedSmall, Optimal, beta_1
+from ddpm.evaluation.rate import Measured, estimate, in_float64, measure, summarise
+from ddpm.tensors import at
+from tests.oracles import rough_network
+
+CPU = torch.device("cpu")
+
+
+def _images(count=10, levels=17, shape=(1, 3, 4)):
+    random = torch.Generator().manual_seed(0)
+    return ImageSet("random", torch.randint(0, levels, (count, *shape), generator=random, dtype=torch.uint8), levels)
+
+
+@pytest.fixture
+def p():
+    return ReverseProcess(rough_network, linear(30, 1e-3, 0.4), decoder=discretised(17))
+
+
+def _bound(p, images, batch_size, seed=0):
+    found = measure(p, images, seed, batch_size, CPU)
+    return summarise(found, p.schedule, len(images), math.prod(images.shape))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
+def test_the_batch_size_does_not_matter(p, batch_size):
+    whole, parts = _bound(p, _images(), 10), _bound(p, _images(), batch_size)
+    torch.testing.assert_close(parts.per_image, whole.per_image, rtol=1e-6, atol=0)
+    torch.testing.assert_close(parts.by_t, whole.by_t, rtol=1e-6, atol=0)
+    torch.testing.assert_close(parts.mse_eps, whole.mse_eps, rtol=1e-6, atol=0)
+
+
+def test_it_is_the_sum_of_the_terms(p):
+    """Against `bound.terms` on each image alone, in bits for each of 12 coordinates; stderr over images."""
+    from ddpm.seeds import NoiseForEach, generator
+
+    images = _images()
+    wide = replace(p, network=in_float64(rough_network))
+    totals = []
+    for i in range(10):
+        x_0 = images.images[i : i + 1].double() / 8 - 1
+        noise = NoiseForEach([generator(0, "bound", i)])
+        totals.append(sum(float(term.nats) for term in terms(wide, x_0, noise)) / (12 * math.log(2)))
+    bound = _bound(p, images, 4)
+    assert bound.per_image.tolist() == pytest.approx(totals, rel=1e-9)
+    assert bound.total == pytest.approx(np.mean(totals), rel=1e-9)
+    assert bound.stderr == pytest.approx(np.std(totals, ddof=1) / math.sqrt(10), rel=1e-9)
+    assert float(bound.by_t.sum()) == pytest.approx(bound.total, rel=1e-9)
+    assert (bound.images, bound.dims, bound.T) == (10, 12, 30)
+
+
+def test_the_rate_distortion_curve_adds_up(p):
+    """R(T) = L_T, R(1) + L_0 = L; the rate only grows."""
+    bound = _bound(p, _images(), 10)
+    curve = bound.rate_distortion()
+    assert [t for t, _, _ in curve] == list(range(30, 0, -1))
+    assert curve[0][1] == pytest.approx(float(bound.by_t[0]))
+    assert curve[-1][1] + float(bound.by_t[1]) == pytest.approx(bound.total)
+    rates = [rate for _, rate, _ in curve]
+    assert rates == sorted(rates)
+    assert curve[0][2] == pytest.approx(127.5 * math.sqrt(float(bound.mse_x_0[30])))
+
+
+def test_an_image_counts_exactly_once(p):
+    found = list(measure(p, _images(), 0, 10, CPU))
+    with pytest.raises(ValueError, match="twice"):
+        summarise([*found, found[3]], p.schedule, 10, 12)
+    with pytest.raises(ValueError, match="left out"):
+        summarise(found[:-1], p.schedule, 10, 12)
+    half = [Measured(m.rows[:5], m.t, m.nats[:5], m.mse_x_0[:5]) for m in found]
+    with pytest.raises(ValueError, match="left out"):
+        summarise(half, p.schedule, 10, 12)
+
+
+def test_the_estimate_is_unbiased_and_honest(p):
+    """400 estimates with 6 evaluations: their mean is the bound's, and the stderr is what they scatter by."""
+    images = _images(200)
+    exact = np.mean([_bound(p, images, 200, seed).total for seed in range(10)])
+    draws = [estimate(p, images, seed, 6, 200, CPU) for seed in range(60)]
+    values, errors = np.array([bits for bits, _ in draws]), np.array([error for _, error in draws])
+    image_scatter = _bound(p, images, 200).stderr
+    assert abs(values.mean() - exact) < 4 * values.std() / math.sqrt(60)
+    # the images are the same each time: what scatters is the choice of t and the noise
+    assert values.std() < errors.mean() < values.std() + 2 * image_scatter
+
+
+def test_the_estimate_with_all_t_is_the_bound(p):
+    """30 evaluations for T = 30: every t once."""
+    images = _images(100)
+    bits, _ = estimate(p, images, 0, 30, 100, CPU)
+    assert bits == pytest.approx(_bound(p, images, 100).total, rel=0.05)
+
+
+@pytest.mark.parametrize("T", [1, 2, 3])
+def test_short_chains_are_estimated_too(T):
+    p = ReverseProcess(rough_network, linear(T, 0.3, 0.9), decoder=discretised(17))
+    bits, _ = estimate(p, _images(50), 0, 8, 50, CPU)
+    assert math.isfinite(bits)
+    assert bits == pytest.approx(_bound(p, _images(50), 50).total, rel=0.2)
+
+
+def test_the_estimate_comes_back_the_same():
+    p = ReverseProcess(rough_network, linear(30, 1e-3, 0.4), decoder=discretised(17))
+    first = estimate(p, _images(), 0, 5, 10, CPU)
+    assert estimate(p, _images(), 0, 5, 3, CPU) == pytest.approx(first, rel=1e-6)
+    assert estimate(p, _images(), 1, 5, 10, CPU)[0] != first[0]
+
+
+@pytest.mark.parametrize(("T", "gap"), [(30, 0.6), (100, 0.17), (300, 0.06)])
+def test_a_known_distribution_is_coded_in_its_entropy(T, gap):
+    """Pixels of four levels with known frequencies and their exact denoiser: L falls to H, from above, like 1/T."""
+    levels, probability = 4, torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=torch.float64)
+    schedule = log_snr(T, noise_1=0.06, log_snr_T=-9.0)
+    values = 2 * torch.arange(levels, dtype=torch.float64) / (levels - 1) - 1
+
+    def denoiser(x_t, timestep):
+        signal = at(schedule.alpha_bar, timestep + 1, x_t.double()).unsqueeze(-1)
+        noise = at(schedule.one_minus_alpha_bar, timestep + 1, x_t.double()).unsqueeze(-1)
+        score = -0.5 * (x_t.double().unsqueeze(-1) - signal.sqrt() * values) ** 2 / noise + probability.log()
+        return (score.softmax(-1) * values).sum(-1).to(x_t.dtype)
+
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.multinomial(probability, 400 * 16, replacement=True, generator=random)
+    images = ImageSet("known", pixels.reshape(400, 1, 4, 4).to(torch.uint8), levels)
+    entropy = -float(probability[pixels].log2().mean())
+    p = ReverseProcess(denoiser, schedule, X0(), FixedSmall(beta_1), decoder=discretised(levels))
+    small = _bound(p, images, 400)
+    optimal = _bound(replace(p, variance=Optimal(small.mse_x_0)), images, 400)
+    assert entropy < small.total < entropy + gap
+    assert entropy < optimal.total < small.total

@@ -1,0 +1,118 @@
+"""The house rules that no tool checks: sizes, silence, safety, and that what is typed in the help is what exists."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddpm.cli import parser
+from ddpm.diffusion.objective import OBJECTIVES
+from ddpm.diffusion.prediction import PREDICTIONS
+from ddpm.diffusion.schedule import SCHEDULES
+from ddpm.diffusion.variance import VARIANCES
+from ddpm.presets import PRESETS
+from ddpm.sampling import SAMPLERS
+from ddpm.sampling.timesteps import SPACINGS
+from ddpm.training.precision import DTYPES
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def _calls(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
+def test_a_file_holds_one_idea(path):
+    """At most 300 lines, a module docstring of at most 8, and functions of one screen."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    tree = ast.parse(text)
+    docstring = ast.get_docstring(tree)
+    assert docstring, "no module docstring"
+    assert len(docstring.splitlines()) <= 8
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
+def test_the_library_neither_prints_nor_unpickles(path):
+    in_cli = "cli" in path.relative_to(ROOT / "src" / "ddpm").parts
+    for name, node in _calls(ast.parse(path.read_text())):
+        assert name not in ("eval", "exec", "pickle.load", "pickle.loads", "torch.load", "os.system"), node.lineno
+        if name.endswith("np.load"):
+            assert any(k.arg == "allow_pickle" and k.value.value is False for k in node.keywords), node.lineno
+        assert in_cli or name != "print", node.lineno
+
+
+def test_nothing_in_the_project_knows_the_workplace():
+    """No path of a developer's machine, and nothing at run time that users do not have."""
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    for name in files:
+        if name.endswith((".py", ".md", ".toml", ".txt", ".yml")) and name != "tests/house/test_house.py":
+            assert not re.search(r"/work/(main|shared|\.library)", (ROOT / name).read_text()), name
+    for path in SOURCES:
+        assert "shared/" not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping"), [(parser.PRESETS, PRESETS), (parser.SCHEDULES, SCHEDULES)], ids=["presets", "schedules"]
+)
+def test_the_help_names_what_exists(text, mapping):
+    assert text.split(", ") == list(mapping)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "mapping"),
+    [
+        ("train", "--prediction", PREDICTIONS),
+        ("train", "--variance", VARIANCES),
+        ("train", "--objective", OBJECTIVES),
+        ("train", "--precision", {"auto": None, **DTYPES}),
+        ("sample", "--sampler", SAMPLERS),
+        ("sample", "--spacing", SPACINGS),
+    ],
+)
+def test_every_choice_is_in_its_help(command, flag, mapping):
+    help_text = " ".join(parser._parsers()[1][command].format_help().split())
+    described = help_text[help_text.rindex(f"{flag} ") :]
+    for name in mapping:
+        assert name in described[:200], name
+
+
+def test_help_imports_nothing_heavy():
+    """`ddpm --help` answers at once: no torch, numpy or matplotlib in a fresh interpreter."""
+    code = (
+        "import sys\nfrom ddpm.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "print(sorted({'torch', 'numpy', 'matplotlib', 'pydantic', 'PIL', 'jaxtyping'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "ddpm demo" in done.stdout
+
+
+def test_the_readme_runs(tmp_path, monkeypatch):
+    """Every python block of the README, in order, in one namespace."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), namespace)
+
+
+def test_the_readme_shows_every_package():
+    """The annotated tree names each folder and top-level module of the source."""
+    readme = (ROOT / "README.md").read_text()
+    for path in sorted((ROOT / "src" / "ddpm").iterdir()):
+        if path.name.startswith("_"):
+            continue
+        assert (f"{path.name}/" if path.is_dir() else path.name) in readme, path.name
