@@ -14,6 +14,7 @@ from ddpm.cli.training import follow, requested
 from ddpm.commands.evaluate import chosen_metrics, evaluate, images_to_evaluate, result
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
+from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, open_run, pick_device, write_json
 from ddpm.commands.sample import Plan, collect, respaced, sample
 from ddpm.commands.schedule import find, tables
@@ -29,7 +30,7 @@ def run_train(options: Namespace) -> None:
     """`ddpm train`."""
     folder = RunFolder(Path(options.output_dir).expanduser())
     follow(requested(options), folder, pick_device(options.device), options.resume)
-    say(f"done: {folder.path}")
+    say(f"done: {folder.path}; report: {report_training(folder)}")
 
 
 def run_sample(options: Namespace) -> None:

@@ -5,14 +5,13 @@ import torch
 from ddpm.cli.actions import measure_bound, sentence
 from ddpm.cli.console import note, say, track
 from ddpm.cli.training import follow
-from ddpm.commands.demo import animate, filmstrip, fitted_to
+from ddpm.commands.demo import fitted_to
 from ddpm.commands.evaluate import METRICS, images_to_evaluate, result
-from ddpm.commands.ledger import read_metrics
-from ddpm.commands.run import RunFolder, open_run, write_json, write_text
+from ddpm.commands.report import report_demo
+from ddpm.commands.run import RunFolder, open_run, write_json
 from ddpm.commands.sample import Plan, collect, sample
 from ddpm.presets import digits
-from ddpm.report.pictures import square, to_pictures
-from ddpm.report.run_page import RunPage
+from ddpm.report.pictures import save_animation, square, to_pictures
 
 SAMPLES = 64
 
@@ -33,25 +32,12 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
     samples, frames = collect(track(chains, p.schedule.T, "sampling"), plan, SAMPLES)
     square(to_pictures(samples, data.levels)).save(folder.path / "samples.png")
     moving = folder.path / "samples.webp"
-    animate(frames, data.levels, moving)
+    save_animation([square(to_pictures(frame.x, data.levels)) for frame in frames], moving)
 
     images = images_to_evaluate(trained, "digits", "test", 0)
     bound = measure_bound(trained, images, 0, len(images))
     write_json(folder.path / "evaluation.json", result(trained, bound, list(METRICS)))
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in trained.experiment.network().parameters())
-    page = RunPage(
-        trained.experiment,
-        p.schedule,
-        parameters,
-        read_metrics(folder.metrics),
-        samples,
-        filmstrip(frames),
-        moving,
-        bound,
-        f"{len(images)} held-out digits",
-    )
-    write_text(folder.path / "report.html", page.html())
+    report = report_demo(folder, samples, frames, moving, bound)
     say(sentence(bound, "held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")
-    say(f"report:  {folder.path / 'report.html'}   (open it in a browser)")
+    say(f"report:  {report}   (open it in a browser)")

@@ -17,7 +17,7 @@ from ddpm.commands.ledger import Ledger
 from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, collect, respaced, sample
 from ddpm.data.imageset import ImageSet
-from ddpm.data.sources import open_source
+from ddpm.data.sources import open_both
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import CannotCreate, DataError, Diverged, Mismatch, NotFound
@@ -88,9 +88,8 @@ def train_run(
     Raises:
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
     """
-    images = open_source(experiment.data.source, "train", experiment.data.options())
+    images, held_out = open_both(experiment.data.source, experiment.data.options())
     experiment = experiment.for_data(images)
-    held_out = _held_out(experiment)
     content, notes = _resume_from(experiment, folder, resume)
     folder.create()
     folder.write_experiment(experiment)
@@ -102,20 +101,13 @@ def train_run(
         kept = content.numbers["ledger"]
     precision = choose(experiment.precision, device)
     parameters = sum(parameter.numel() for parameter in state.network.parameters())
-    yield Started(experiment, len(images), len(held_out or ()), parameters, state.step, precision, tuple(notes))
+    yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, tuple(notes))
 
     ledger = Ledger(folder, state.step, kept)
     try:
         yield from _steps(experiment, folder, state, images, held_out, ledger, device, stop)
     finally:
         ledger.close()
-
-
-def _held_out(experiment: Experiment) -> ImageSet | None:
-    try:
-        return open_source(experiment.data.source, "test", experiment.data.options())
-    except NotFound:
-        return None
 
 
 def new_state(experiment: Experiment, device: torch.device) -> State:
@@ -133,7 +125,7 @@ def _steps(
     folder: RunFolder,
     state: State,
     images: ImageSet,
-    held_out: ImageSet | None,
+    held_out: ImageSet,
     ledger: Ledger,
     device: torch.device,
     stop: Callable[[], bool],
@@ -147,11 +139,12 @@ def _steps(
         ledger.add(progress)
         stopping = stop()
         yield Stepped(step)
-        if step % rhythm.log == 0 or step == recipe.steps:
+        evaluating = len(held_out) > 0 and _due(step, rhythm.evaluate, recipe) and not stopping
+        if evaluating or _due(step, rhythm.log, recipe):
             row = ledger.row(progress, step * recipe.batch_size)
             if not math.isfinite(row["loss"]):
                 raise Diverged(f"the loss is {row['loss']} at step {step}", "a smaller --lr, or --precision fp32")
-            if held_out is not None and _due(step, rhythm.evaluate, recipe) and not stopping:
+            if evaluating:
                 row |= _evaluate(experiment, state, held_out, device)
             ledger.write(row)
             yield Logged(row)

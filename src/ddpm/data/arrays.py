@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.splits import Options, check_values, hold_out
+from ddpm.data.splits import Options, check_values
 from ddpm.errors import DataError
 
 IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images"), "all": ("images", "arr_0", "x")}
@@ -25,22 +25,22 @@ def matches(path: Path) -> bool:
     return path.is_file() and path.suffix in (".npy", ".npz")
 
 
-def read(path: Path, split: str, options: Options) -> ImageSet:
-    """One split: the file's own, or by the common rule."""
+def has_split(path: Path) -> bool:
+    """Whether the file holds a train and a test part."""
+    names = _load(path).keys()
+    return all(set(IMAGES[part]) & names for part in ("train", "test"))
+
+
+def read(path: Path, part: str, options: Options) -> ImageSet:
+    """A part of the file."""
     arrays = _load(path)
     levels = options.levels or int(arrays.get("levels", np.array(0)))
-    own = {name: _named(arrays, IMAGES[name]) for name in ("train", "test")}
-    if split != "all" and own["train"] is not None and own["test"] is not None:
-        return _image_set(path, own[split], _named(arrays, LABELS[split]), levels)
-    parts = [name for name in ("all", "train", "test") if _named(arrays, IMAGES[name]) is not None]
+    parts = [name for name in ([part] if part != "all" else IMAGES) if _named(arrays, IMAGES[name]) is not None]
     if not parts:
         raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(arrays)) or 'nothing'}")
-    sets = [_image_set(path, _named(arrays, IMAGES[n]), _named(arrays, LABELS[n]), levels) for n in parts]
-    whole = sets[0]
-    if len(sets) > 1:
-        labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
-        whole = ImageSet(path.name, torch.cat([s.images for s in sets]), sets[0].levels, labels)
-    return hold_out(whole, [str(i) for i in range(len(whole))], split, options.held_out)
+    sets = [_image_set(path, _named(arrays, IMAGES[name]), _named(arrays, LABELS[name]), levels) for name in parts]
+    labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
+    return ImageSet(path.name, torch.cat([s.images for s in sets]), sets[0].levels, labels)
 
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.splits import Options, hold_out
+from ddpm.data.splits import Options
 from ddpm.errors import DataError
 
+PREFIXES = {"train": "data_batch", "test": "test_batch"}
 RECORD = 1 + 3 * 32 * 32
 
 
@@ -23,13 +24,17 @@ def _batches(folder: Path, prefix: str) -> list[Path]:
     return sorted(folder.glob(f"{prefix}*.bin"))
 
 
-def read(path: Path, split: str, options: Options) -> ImageSet:
-    """One split; where there is no test batch, by the common rule."""
-    train, test = ([path], []) if path.is_file() else (_batches(path, "data_batch"), _batches(path, "test_batch"))
-    if split != "all" and train and test:
-        return _load(path.name, train if split == "train" else test)
-    whole = _load(path.name, [*train, *test])
-    return hold_out(whole, [str(i) for i in range(len(whole))], split, options.held_out)
+def has_split(path: Path) -> bool:
+    """Whether there are both data batches and a test batch."""
+    return path.is_dir() and all(_batches(path, prefix) for prefix in PREFIXES.values())
+
+
+def read(path: Path, part: str, _options: Options) -> ImageSet:
+    """A part of the folder, or the one file."""
+    if path.is_file():
+        return _load(path.name, [path])
+    prefixes = PREFIXES.values() if part == "all" else [PREFIXES[part]]
+    return _load(path.name, [file for prefix in prefixes for file in _batches(path, prefix)])
 
 
 def _load(name: str, files: list[Path]) -> ImageSet:

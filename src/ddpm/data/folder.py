@@ -15,7 +15,7 @@ from PIL import Image
 
 from ddpm.data.decode import READ_ERRORS, SUFFIXES, decode, fit
 from ddpm.data.imageset import ImageSet
-from ddpm.data.splits import Options, hold_out
+from ddpm.data.splits import Options
 from ddpm.errors import DataError, NotFound
 
 TESTS = ("test", "val", "valid", "validation")
@@ -26,17 +26,19 @@ def matches(path: Path) -> bool:
     return path.is_dir()
 
 
-def read(path: Path, split: str, options: Options) -> ImageSet:
-    """One split: the folder's own, or by the common rule."""
-    test = next((path / name for name in TESTS if (path / name).is_dir()), None)
-    own = test is not None and (path / "train").is_dir()
-    root = path if not own or split == "all" else path / "train" if split == "train" else test
-    assert root is not None
+def has_split(path: Path) -> bool:
+    """Whether there are a train/ and a test/ folder at the top."""
+    return (path / "train").is_dir() and any((path / name).is_dir() for name in TESTS)
+
+
+def read(path: Path, part: str, options: Options) -> ImageSet:
+    """A part of the folder."""
+    folders = {"train": ["train"], "test": TESTS, "all": ["."]}[part]
+    root = next(path / name for name in folders if (path / name).is_dir())
     files = find(root)
     if not files:
         raise NotFound(f"no images in {str(root)!r}", f"looked for {' '.join(sorted(SUFFIXES))}, in all folders below")
-    images, names = _load(root, files, options)
-    return images if own else hold_out(images, names, split, options.held_out)
+    return _load(root, files, options)
 
 
 def find(root: Path) -> list[Path]:
@@ -75,7 +77,7 @@ def survey(root: Path, files: list[Path], resolution: tuple[int, ...] = ()) -> S
     return Survey(pictures, tuple(broken))
 
 
-def _load(root: Path, files: list[Path], options: Options) -> tuple[ImageSet, list[str]]:
+def _load(root: Path, files: list[Path], options: Options) -> ImageSet:
     found = survey(root, files, options.resolution)
     if len(found.broken) > options.max_broken * len(files) or not found.pictures:
         name, reason = found.broken[0]
@@ -90,7 +92,8 @@ def _load(root: Path, files: list[Path], options: Options) -> tuple[ImageSet, li
     stacked = np.stack([np.asarray(p.convert("L" if grey else "RGB")) for p in pictures.values()])
     images = torch.from_numpy(stacked)
     images = images[:, None] if grey else images.movedim(-1, 1).contiguous()
-    return ImageSet(root.name, images, 256, _classes(list(pictures)), found.broken), [f.as_posix() for f in pictures]
+    names = tuple(file.as_posix() for file in pictures)
+    return ImageSet(root.name, images, 256, _classes(list(pictures)), names, found.broken)
 
 
 def _reason(error: BaseException) -> str:

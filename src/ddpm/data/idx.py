@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.splits import Options, hold_out
+from ddpm.data.splits import Options
 from ddpm.errors import DataError, NotFound
 
 PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
@@ -30,22 +30,20 @@ def _is_idx(file: Path) -> bool:
     return file.is_file() and (name.endswith("-ubyte") or name.endswith(".idx") or "-idx" in name)
 
 
-def read(path: Path, split: str, options: Options) -> ImageSet:
-    """One split; a single file, or a folder without a test file, is split by the common rule."""
+def has_split(path: Path) -> bool:
+    """Whether there are both train and test images."""
+    return path.is_dir() and all(_find(path, prefixes) for prefixes in PREFIXES.values())
+
+
+def read(path: Path, part: str, options: Options) -> ImageSet:
+    """A part of the folder, or the one file."""
     if path.is_file():
-        return _split(_images(path.name, [path], options), split, options)
-    found = {name: _find(path, prefixes) for name, prefixes in PREFIXES.items()}
-    if split != "all" and all(found.values()):
-        return _images(path.name, found[split], options)
-    files = [file for group in found.values() for file in group]
+        return _images(path.name, [path], options)
+    prefixes = PREFIXES.values() if part == "all" else [PREFIXES[part]]
+    files = [file for prefix in prefixes for file in _find(path, prefix)]
     if not files:
         raise NotFound(f"no IDX file of images in {str(path)!r}", "expected names such as train-images-idx3-ubyte.gz")
-    whole = _images(path.name, files, options)
-    return whole if split == "all" else _split(whole, split, options)
-
-
-def _split(images: ImageSet, split: str, options: Options) -> ImageSet:
-    return hold_out(images, [str(i) for i in range(len(images))], split, options.held_out)
+    return _images(path.name, files, options)
 
 
 def _find(folder: Path, prefixes: tuple[str, ...]) -> list[Path]:

@@ -12,13 +12,15 @@ from ddpm.tensors import Images
 class ImageSet:
     """Images in memory: (N, C, H, W) uint8 (or int32 above 256 levels), values 0..levels-1.
 
-    `labels` is (N,) int64, empty where there are none. `broken` lists what could not be read: (name, reason).
+    `labels` is (N,) int64, and `names` one for each image, empty where there are none. `broken` lists what could not be
+    read: (name, reason).
     """
 
     name: str
     images: Tensor
     levels: int = 256
     labels: Tensor = torch.empty(0, dtype=torch.int64)
+    names: tuple[str, ...] = ()
     broken: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
@@ -33,7 +35,8 @@ class ImageSet:
     def take(self, rows: Tensor) -> "ImageSet":
         """The images at `rows`, in that order."""
         labels = self.labels[rows] if len(self.labels) else self.labels
-        return replace(self, images=self.images[rows], labels=labels)
+        names = tuple(self.names[row] for row in rows.tolist()) if self.names else ()
+        return replace(self, images=self.images[rows], labels=labels, names=names)
 
     def scaled(self, rows: Tensor | slice = slice(None)) -> Images:
         """Images as the network sees them, float32 in [-1, 1]."""

@@ -10,23 +10,24 @@ from pathlib import Path
 
 from ddpm.data import arrays, cifar, digits, folder, idx
 from ddpm.data.imageset import ImageSet
-from ddpm.data.splits import DEFAULT, SPLITS, Options
+from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of source: does this path look like one, and how to read a split of it."""
+    """A kind of source: whether a path looks like one, whether it has a split of its own, and how to read a part."""
 
     matches: Callable[[Path], bool]
+    has_split: Callable[[Path], bool]
     read: Callable[[Path, str, Options], ImageSet]
 
 
 KINDS: Mapping[str, Kind] = {
-    "IDX": Kind(idx.matches, idx.read),
-    "CIFAR-10 binary": Kind(cifar.matches, cifar.read),
-    "npz or npy": Kind(arrays.matches, arrays.read),
-    "image folder": Kind(folder.matches, folder.read),
+    "IDX": Kind(idx.matches, idx.has_split, idx.read),
+    "CIFAR-10 binary": Kind(cifar.matches, cifar.has_split, cifar.read),
+    "npz or npy": Kind(arrays.matches, arrays.has_split, arrays.read),
+    "image folder": Kind(folder.matches, folder.has_split, folder.read),
 }
 """In the order in which they are tried: a folder of IDX files is no folder of images."""
 
@@ -48,6 +49,35 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
         raise UsageError(f"unknown split: {split!r}", f"choose from {', '.join(SPLITS)}")
     if source == "digits":
         return digits.read(split)
+    path, kind = _find(source)
+    if split == "all" or kind.has_split(path):
+        found = kind.read(path, split, options)
+    else:
+        found = hold_out(kind.read(path, "all", options), options.held_out)[split]
+    if not len(found):
+        raise NotFound(f"the {split} split of {source!r} is empty")
+    return found
+
+
+def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageSet]:
+    """The images to train on and those held out (maybe none), reading each file once.
+
+    Raises:
+        NotFound: nothing to train on.
+        DataError: as `open_source`.
+    """
+    if source == "digits":
+        return digits.read("train"), digits.read("test")
+    path, kind = _find(source)
+    if kind.has_split(path):
+        return open_source(source, "train", options), open_source(source, "test", options)
+    parts = hold_out(kind.read(path, "all", options), options.held_out)
+    if not len(parts["train"]):
+        raise NotFound(f"no images in {source!r}")
+    return parts["train"], parts["test"]
+
+
+def _find(source: str) -> tuple[Path, Kind]:
     if source.startswith("hf:"):
         raise UsageError(
             f"this version cannot read from the Hugging Face hub: {source!r}", "save the images to a folder"
@@ -60,7 +90,4 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
     if kind is None:
         raise NotFound(f"no images in {source!r}", f"looked for: {', '.join(KINDS)}")
-    found = kind.read(path, split, options)
-    if not len(found):
-        raise NotFound(f"the {split} split of {source!r} is empty")
-    return found
+    return path, kind

@@ -33,6 +33,12 @@ class Options:
 DEFAULT = Options()
 
 
+def hold_out(images: ImageSet, fraction: float) -> dict[str, ImageSet]:
+    """The "train" and "test" parts of a set that has no split of its own; without names, by number."""
+    mask = held_out(images.names or [str(i) for i in range(len(images))], fraction)
+    return {"train": images.take((~mask).nonzero().flatten()), "test": images.take(mask.nonzero().flatten())}
+
+
 def held_out(names: Sequence[str], fraction: float) -> Tensor:
     """True for the names held out: those with the smallest hashes; none of fewer than 20."""
     count = math.ceil(len(names) * fraction) if len(names) >= 20 else 0
@@ -40,14 +46,6 @@ def held_out(names: Sequence[str], fraction: float) -> Tensor:
     mask = torch.zeros(len(names), dtype=torch.bool)
     mask[chosen] = True
     return mask
-
-
-def hold_out(images: ImageSet, names: Sequence[str], split: str, fraction: float) -> ImageSet:
-    """One split of a source that has none of its own."""
-    if split == "all":
-        return images
-    mask = held_out(names, fraction)
-    return images.take(torch.nonzero(mask if split == "test" else ~mask).flatten())
 
 
 def check_values(images: ImageSet) -> ImageSet:

@@ -4,6 +4,7 @@ Text and axes are drawn in one ink, so that a page can show them light or dark; 
 """
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,9 +52,13 @@ def svg(figure: Figure) -> str:
     """A figure for a page: transparent, with the page's own text colour and font."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    drawing = text.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    return drawing.replace(INK, "currentColor").replace("'DejaVu Sans'", "inherit")
+    return _for_a_page(text.getvalue()).replace("'DejaVu Sans'", "inherit")
+
+
+def _for_a_page(drawing: str) -> str:
+    """Without the XML prologue and what matplotlib says of itself, in the page's ink."""
+    body = re.sub(r"<metadata>.*?</metadata>", "", drawing[drawing.index("<svg") :], flags=re.DOTALL)
+    return body.replace(INK, "currentColor")
 
 
 @mpl.rc_context(STYLE)
@@ -160,6 +165,5 @@ def formula(tex: str) -> str:
         figure.savefig(
             text, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.02, metadata={"Date": None}
         )
-    drawing = text.getvalue().decode()
-    drawing = drawing[drawing.index("<svg") :].replace(INK, "currentColor")
+    drawing = _for_a_page(text.getvalue().decode())
     return drawing.replace("<svg ", f'<svg class="formula" role="img" aria-label="{tex.replace(chr(34), "")}" ', 1)

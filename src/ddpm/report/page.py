@@ -15,7 +15,7 @@ from ddpm.report.figures import formula
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing (HTML) with a title, a caption in words and the formula that it shows."""
+    """A drawing and a caption, both HTML, with a title and the formula that it shows."""
 
     title: str
     drawing: str
@@ -38,6 +38,12 @@ def picture(image: Image.Image, alt: str) -> str:
     return _inline(data.getvalue(), "image/png", alt)
 
 
+def filmstrip(labels: Sequence[str], image: Image.Image, alt: str) -> str:
+    """A picture over the whole width, its columns labelled."""
+    cells = "".join(f"<span>{html.escape(label)}</span>" for label in labels)
+    return f'<div class="film"><div class="labels">{cells}</div>{picture(image, alt)}</div>'
+
+
 def animation(path: Path, alt: str) -> str:
     """A GIF or WebP file inside the page."""
     return _inline(path.read_bytes(), f"image/{path.suffix.removeprefix('.')}", alt)
@@ -49,7 +55,7 @@ def _inline(data: bytes, kind: str, alt: str) -> str:
 
 
 def page(title: str, introduction: str, facts: Sequence[Fact], figures: Sequence[Figure], footnote: str) -> str:
-    """The whole page as HTML; texts are escaped, drawings are not."""
+    """The whole page as HTML; titles are escaped, drawings and captions are HTML."""
     style = files("ddpm.report").joinpath("style.css").read_text()
     tiles = "".join(f"<div><b>{html.escape(f.value)}</b><span>{html.escape(f.label)}</span></div>" for f in facts)
     body = "".join(_section(i + 1, figure) for i, figure in enumerate(figures))
@@ -65,5 +71,5 @@ def _section(number: int, figure: Figure) -> str:
     math = f'<div class="math">{formula(figure.tex)}</div>' if figure.tex else ""
     return (
         f"<section><h2>{html.escape(figure.title)}</h2><figure>{figure.drawing}"
-        f"<figcaption><b>Figure {number}.</b> {html.escape(figure.caption)}{math}</figcaption></figure></section>"
+        f"<figcaption><b>Figure {number}.</b> {figure.caption}{math}</figcaption></figure></section>"
     )

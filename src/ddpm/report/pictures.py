@@ -12,8 +12,9 @@ from torch import Tensor
 from ddpm.data.imageset import to_bytes
 from ddpm.tensors import Images
 
-GAP = 2
-BACKGROUND = 255
+GAP = 4
+BACKGROUND = 148
+"""Between dark and light: pictures of both kinds end where they end."""
 TILE = 48
 """Small images are enlarged, pixel by pixel, to at least this side."""
 

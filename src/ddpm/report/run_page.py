@@ -1,4 +1,4 @@
-"""The page of a trained run: what it learned, what that costs in bits, and on which schedule."""
+"""The sections of a run's page: what it drew, how it learned, what that costs in bits, and on which schedule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from ddpm.diffusion.schedule import Schedule
 from ddpm.evaluation.rate import Bound
 from ddpm.experiment import Experiment
 from ddpm.report import figures
-from ddpm.report.page import Fact, Figure, animation, page, picture
+from ddpm.report.page import Fact, Figure, animation, filmstrip, page, picture
 from ddpm.report.pictures import square, tile, to_pictures
 from ddpm.tensors import Images
 
@@ -25,104 +26,125 @@ class Filmstrip:
     x_0: Sequence[Images]
 
 
-@dataclass(frozen=True)
-class RunPage:
-    """What the page is made of."""
+def run_page(
+    experiment: Experiment, parameters: int, rows: Sequence[dict[str, Any]], bits: Fact, sections: Sequence[Figure]
+) -> str:
+    """The whole page as HTML."""
+    last = rows[-1]
+    facts = [
+        bits,
+        Fact(f"{parameters:,}", "parameters"),
+        Fact(f"{last['step']:,}", f"steps in {last['seconds'] / 60:.1f} minutes"),
+        Fact(f"{experiment.schedule.name}, T = {experiment.schedule.T}", "schedule"),
+        Fact(experiment.process.variance, "variance of the reverse process"),
+    ]
+    return page(
+        f"A diffusion model of {experiment.data.source}",
+        "Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020), trained with ddpm.",
+        facts,
+        sections,
+        f"Preset {experiment.preset}, seed {experiment.training.seed}. ddpm evaluate RUN recomputes the bits.",
+    )
 
-    experiment: Experiment
-    schedule: Schedule
-    parameters: int
-    rows: Sequence[dict[str, Any]]
-    samples: Images
-    film: Filmstrip
-    animation: Path
-    bound: Bound
-    held_out: str
 
-    def html(self) -> str:
-        """The whole page."""
-        return page(
-            f"A diffusion model of {self.experiment.data.source}",
-            "Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020): trained, sampled and measured by ddpm.",
-            self._facts(),
-            [*self._pictures(), *self._curves()],
-            f"Preset {self.experiment.preset}, seed {self.experiment.training.seed}. "
-            "Every number can be recomputed: ddpm evaluate RUN --json FILE.",
-        )
+def exact_bits(bound: Bound) -> Fact:
+    """The bound, for the top of the page."""
+    return Fact(f"{bound.total:.3f} ± {bound.stderr:.3f}", f"bits/dim of {bound.images} held-out images")
 
-    def _facts(self) -> list[Fact]:
-        bound, last = self.bound, self.rows[-1]
-        return [
-            Fact(f"{bound.total:.3f} ± {bound.stderr:.3f}", f"bits/dim of {bound.images} held-out images"),
-            Fact(f"{self.parameters:,}", "parameters"),
-            Fact(f"{last['step']:,}", f"steps in {last['seconds'] / 60:.1f} minutes"),
-            Fact(f"{self.experiment.schedule.name}, T = {self.schedule.T}", "schedule"),
-            Fact(self.experiment.process.variance, "variance of the reverse process"),
-        ]
 
-    def _pictures(self) -> list[Figure]:
-        levels = self.experiment.data.levels
-        samples = picture(square(to_pictures(self.samples, levels)), "samples")
-        moving = animation(self.animation, "the same samples, from noise to image")
-        return [
-            Figure(
-                "Samples",
-                f'<div class="pair"><div>{samples}<p>Drawn from the model; not chosen.</p></div>'
-                f"<div>{moving}<p>The same chains, from x_T to x_0.</p></div></div>",
-                "Algorithm 2: start from noise, and at each step draw from the reverse process. The last step adds none.",
-                r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}}\left(x_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\,"
-                r"\epsilon_\theta(x_t, t)\right) + \sigma_t z, \quad z \sim \mathcal{N}(0, I)",
-            ),
-            Figure(
-                "From noise to image",
-                self._strip(self.film.x) + self._strip(self.film.x_0),
-                f"Upper rows: x_t for t = {', '.join(str(t) for t in self.film.t)}. Lower rows: what the network takes the "
-                "image to be at that moment. Large features come first, details last.",
-                r"x_0 \approx \hat x_0 = \frac{x_t - \sqrt{1-\bar\alpha_t}\,\epsilon_\theta(x_t, t)}{\sqrt{\bar\alpha_t}}",
-            ),
-        ]
+def estimated_bits(rows: Sequence[dict[str, Any]]) -> Fact:
+    """The last estimate of the bound while training, if there was any."""
+    found = [row for row in rows if "bits_per_dim" in row]
+    if not found:
+        return Fact("not measured", "bits/dim of held-out images")
+    row = found[-1]
+    value = f"{row['bits_per_dim']:.3f} ± {row['bits_per_dim_stderr']:.3f}"
+    return Fact(value, f"bits/dim of held-out images (estimate at step {row['step']:,})")
 
-    def _strip(self, moments: Sequence[Images]) -> str:
-        """One row an image, one column a moment."""
-        by_image = torch.stack([to_pictures(x, self.experiment.data.levels) for x in moments], dim=1)
-        return (
-            f'<div style="margin-bottom:14px">{picture(tile(by_image.flatten(0, 1), len(moments)), "filmstrip")}</div>'
-        )
 
-    def _curves(self) -> list[Figure]:
-        bound = self.bound
-        return [
-            Figure(
-                "Learning",
-                figures.svg(figures.training(self.rows)),
-                "Left: what training minimises. Right: the bound of held-out images on the same times and noise each time, "
-                "with the weights' moving average; the band is one standard error over images.",
-                r"L_{\mathrm{simple}} = \mathbb{E}_{t, x_0, \epsilon}\left\|\epsilon - \epsilon_\theta("
-                r"\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,\ t)\right\|^2",
-            ),
-            Figure(
-                "The bound, term by term",
-                figures.svg(figures.bound_by_t(bound)),
-                f"How many bits each part of the code for a held-out image takes ({self.held_out}; every image once, "
-                "every t, fresh noise for each). An upper bound on the negative log-likelihood: the pixels are coded by "
-                "the exact mass of their bins.",
-                r"L = D_{KL}(q(x_T|x_0)\,\|\,p(x_T)) + \sum_{t=2}^{T} D_{KL}(q(x_{t-1}|x_t,x_0)\,\|\,p_\theta(x_{t-1}|x_t))"
-                r" - \log p_\theta(x_0|x_1)",
-            ),
-            Figure(
-                "Progressive lossy compression",
-                figures.svg(figures.rate_distortion(bound)),
-                "If x_T, x_{T−1}, … were sent one after the other, how many bits would have arrived, and how far would the "
-                "estimate of the image be from it? (Section 4.3 of the paper, Figure 5.)",
-                r"R(t) = L_T + \sum_{s=t+1}^{T} L_{s-1}, \quad \mathrm{RMSE}(t) = \sqrt{\mathbb{E}\,\|x_0 - "
-                r"\hat x_0(x_t, t)\|^2 / D}",
-            ),
-            Figure(
-                "The schedule",
-                figures.svg(figures.schedule(self.schedule, self.experiment.schedule.name)),
-                "How much of the image is left at each step, on two scales, and the two fixed variances between which "
-                "the best one lies when the data have unit variance.",
-                r"q(x_t|x_0) = \mathcal{N}(\sqrt{\bar\alpha_t}\,x_0, (1-\bar\alpha_t) I), \quad \tilde\beta_t = "
-                r"\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}\,\beta_t",
-            ),
-        ]
+def preview(image: Image.Image) -> Figure:
+    """The last grid that training left."""
+    return Figure(
+        "Samples",
+        picture(image, "samples"),
+        "Drawn while training by DDIM in a few steps, from the same noise each time.",
+        r"x_{t-1} = \sqrt{\bar\alpha_{t-1}}\,\hat x_0 + \sqrt{1-\bar\alpha_{t-1}}\,\epsilon_\theta(x_t, t)",
+    )
+
+
+def samples(drawn: Images, moving: Path, levels: int) -> Figure:
+    """Samples, and how they came about."""
+    still = picture(square(to_pictures(drawn, levels)), "samples")
+    return Figure(
+        "Samples",
+        f'<div class="pair"><div>{still}<p>Drawn from the model; not chosen.</p></div>'
+        f"<div>{animation(moving, 'the same samples, from noise to image')}"
+        "<p>The same chains, from x<sub>T</sub> to x<sub>0</sub>.</p></div></div>",
+        "Algorithm 2: start from noise, and at each step draw from the reverse process. The last step adds none.",
+        r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}}\left(x_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\,"
+        r"\epsilon_\theta(x_t, t)\right) + \sigma_t z, \quad z \sim \mathcal{N}(0, I)",
+    )
+
+
+def film(strip: Filmstrip, levels: int) -> Figure:
+    """One row an image, one column a moment: first x_t, then the estimates of x_0."""
+
+    def drawing(moments: Sequence[Images]) -> str:
+        by_image = torch.stack([to_pictures(x, levels) for x in moments], dim=1)
+        sheet = tile(by_image.flatten(0, 1), len(moments))
+        return filmstrip([f"t = {t}" for t in strip.t], sheet, "moments of some chains")
+
+    return Figure(
+        "From noise to image",
+        drawing(strip.x) + drawing(strip.x_0),
+        "Above: x<sub>t</sub> at some t. Below: what the network took the image to be when it made that "
+        "x<sub>t</sub>. Large features come first, details last.",
+        r"x_0 \approx \hat x_0 = \frac{x_t - \sqrt{1-\bar\alpha_t}\,\epsilon_\theta(x_t, t)}{\sqrt{\bar\alpha_t}}",
+    )
+
+
+def learning(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Loss and held-out bound over the steps."""
+    return Figure(
+        "Learning",
+        figures.svg(figures.training(rows)),
+        "Left: what training minimises. Right: the bound of held-out images on the same times and noise each time, with "
+        "the weights' moving average; the band is one standard error over images.",
+        r"L_{\mathrm{simple}} = \mathbb{E}_{t, x_0, \epsilon}\left\|\epsilon - \epsilon_\theta("
+        r"\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,\ t)\right\|^2",
+    )
+
+
+def bits(bound: Bound) -> list[Figure]:
+    """The bound term by term, and the rate-distortion curve."""
+    return [
+        Figure(
+            "The bound, term by term",
+            figures.svg(figures.bound_by_t(bound)),
+            f"How many bits each part of the code for a held-out image takes ({bound.images} images, each once, every t, "
+            "fresh noise for each). An upper bound on the negative log-likelihood: pixels are coded by the exact mass of "
+            "their bins.",
+            r"L = D_{KL}(q(x_T|x_0)\,\|\,p(x_T)) + \sum_{t=2}^{T} D_{KL}(q(x_{t-1}|x_t,x_0)\,\|\,p_\theta(x_{t-1}|x_t))"
+            r" - \log p_\theta(x_0|x_1)",
+        ),
+        Figure(
+            "Progressive lossy compression",
+            figures.svg(figures.rate_distortion(bound)),
+            "If x<sub>T</sub>, x<sub>T−1</sub>, … were sent one after the other, how many bits would have arrived, and "
+            "how far would the estimate of the image be from it? (Section 4.3 of the paper, Figure 5.)",
+            r"R(t) = L_T + \sum_{s=t+1}^{T} L_{s-1}, \quad \mathrm{RMSE}(t) = \sqrt{\mathbb{E}\,\|x_0 - "
+            r"\hat x_0(x_t, t)\|^2 / D}",
+        ),
+    ]
+
+
+def schedule(q: Schedule, name: str) -> Figure:
+    """The schedule."""
+    return Figure(
+        "The schedule",
+        figures.svg(figures.schedule(q, name)),
+        "How much of the image is left at each step, on two scales, and the two fixed variances between which the best "
+        "one lies when the data have unit variance.",
+        r"q(x_t|x_0) = \mathcal{N}(\sqrt{\bar\alpha_t}\,x_0, (1-\bar\alpha_t) I), \quad \tilde\beta_t = "
+        r"\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}\,\beta_t",
+    )

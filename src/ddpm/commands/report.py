@@ -1,0 +1,55 @@
+"""RUN/report.html: the page of a run, after training or, with samples and the bound, after a demo."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from ddpm.commands.ledger import read_metrics
+from ddpm.commands.run import RunFolder, write_text
+from ddpm.commands.sample import Frame
+from ddpm.evaluation.rate import Bound
+from ddpm.report import run_page
+from ddpm.report.page import Fact, Figure
+from ddpm.tensors import Images
+
+FILM_IMAGES, FILM_MOMENTS = 5, 11
+
+
+def report_training(folder: RunFolder) -> Path:
+    """What there is to see after training: the last grid of samples, the curves and the schedule."""
+    grids = sorted(folder.samples.glob("step-*.png"))
+    sections: list[Figure] = []
+    if grids:
+        with Image.open(grids[-1]) as image:
+            sections.append(run_page.preview(image.convert("RGB")))
+    return _write(folder, run_page.estimated_bits(read_metrics(folder.metrics)), sections, [])
+
+
+def report_demo(folder: RunFolder, drawn: Images, frames: Sequence[Frame], moving: Path, bound: Bound) -> Path:
+    """The whole page."""
+    levels = folder.read_experiment().data.levels
+    pictures = [run_page.samples(drawn, moving, levels), run_page.film(_filmstrip(frames), levels)]
+    return _write(folder, run_page.exact_bits(bound), pictures, run_page.bits(bound))
+
+
+def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Sequence[Figure]) -> Path:
+    experiment, rows = folder.read_experiment(), read_metrics(folder.metrics)
+    schedule = experiment.schedule.build(experiment.data.levels)
+    sections = [*before, run_page.learning(rows), *after, run_page.schedule(schedule, experiment.schedule.name)]
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in experiment.network().parameters())
+    path = folder.path / "report.html"
+    write_text(path, run_page.run_page(experiment, parameters, rows, bits, sections))
+    return path
+
+
+def _filmstrip(frames: Sequence[Frame]) -> run_page.Filmstrip:
+    """A few moments of a few chains, evenly spaced."""
+    chosen = [frames[round(i * (len(frames) - 1) / (FILM_MOMENTS - 1))] for i in range(FILM_MOMENTS)]
+    return run_page.Filmstrip(
+        [frame.t for frame in chosen],
+        [frame.x[:FILM_IMAGES] for frame in chosen],
+        [frame.x_0[:FILM_IMAGES] for frame in chosen],
+    )

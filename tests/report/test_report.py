@@ -1,0 +1,139 @@
+"""Pictures to the pixel, and a page that needs nothing but itself."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpm.diffusion.schedule import SCHEDULES, linear
+from ddpm.evaluation.rate import Bound
+from ddpm.report import figures, run_page
+from ddpm.report.page import Fact, Figure, page
+from ddpm.report.pictures import BACKGROUND, GAP, save_animation, save_each, save_npz, square, tile, to_pictures
+
+
+def test_tiles_lie_where_they_should():
+    pictures = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, 1, 60, 50) * 100
+    sheet = np.asarray(tile(pictures, 2))
+    assert sheet.shape == (120 + GAP, 100 + GAP)
+    assert (sheet[:60, :50] == 0).all()
+    assert (sheet[:60, 50 + GAP :] == 100).all()
+    assert (sheet[60 + GAP :, :50] == 200).all()
+    assert (sheet[60 : 60 + GAP] == BACKGROUND).all()
+    assert (sheet[60 + GAP :, 50:] == BACKGROUND).all()
+
+
+def test_small_pictures_are_enlarged_pixel_by_pixel():
+    sheet = np.asarray(tile(torch.tensor([[[[10, 20]]]], dtype=torch.uint8), 1))
+    assert sheet.shape == (24, 48)
+    assert (sheet[:, :24] == 10).all()
+    assert (sheet[:, 24:] == 20).all()
+    assert square(torch.zeros(5, 3, 64, 64, dtype=torch.uint8)).size == (3 * 64 + 2 * GAP, 2 * 64 + GAP)
+
+
+def test_values_are_rounded():
+    """B17 of other systems: truncation darkens by half a level and loses 63 of 256 levels."""
+    levels = torch.arange(256).float().reshape(1, 1, 16, 16)
+    assert torch.equal(to_pictures(levels / 127.5 - 1, 256).float(), levels)
+    assert torch.equal(to_pictures((levels + 0.4) / 127.5 - 1, 256).float()[..., :-1], levels[..., :-1])
+    assert to_pictures(torch.zeros(1, 2, 4, 4), 256).shape == (1, 1, 4, 4)
+    assert to_pictures(torch.zeros(1, 4, 4, 4), 256).shape == (1, 3, 4, 4)
+
+
+def test_files(tmp_path):
+    pictures = torch.randint(0, 256, (3, 3, 4, 5), dtype=torch.uint8)
+    paths = save_each(pictures, tmp_path)
+    with Image.open(paths[2]) as image:
+        assert (np.asarray(image) == pictures[2].movedim(0, 2).numpy()).all()
+    save_npz(pictures, tmp_path / "all.npz")
+    with np.load(tmp_path / "all.npz") as archive:
+        assert (archive["arr_0"] == pictures.movedim(1, 3).numpy()).all()
+    frames = [Image.new("L", (8, 8), value) for value in (0, 100, 200)]
+    for name in ("a.gif", "a.webp"):
+        save_animation(frames, tmp_path / name)
+        with Image.open(tmp_path / name) as moving:
+            assert moving.n_frames == 3
+            moving.seek(2)
+            assert abs(int(np.asarray(moving.convert("L"))[0, 0]) - 200) <= 1
+
+
+class _Reader(HTMLParser):
+    """Every reference to something outside, and the balance of tags."""
+
+    def __init__(self):
+        super().__init__()
+        self.outside, self.open, self.classes = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img", "path", "use", "rect", "line", "image", "br"):
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href") and not value.startswith(("data:", "#")):
+                self.outside.append(value)
+            if name == "class":
+                self.classes.append(value)
+
+    def handle_endtag(self, tag):
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+@pytest.fixture(scope="module")
+def bound():
+    by_t = torch.linspace(0.01, 0.1, 21, dtype=torch.float64)
+    return Bound(7, 64, float(by_t.sum()), 0.01, by_t, by_t, by_t, torch.full((7,), float(by_t.sum())))
+
+
+def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
+    rows = [
+        {"step": s, "seconds": s, "loss": 1 / s, "bits_per_dim": 2.0, "bits_per_dim_stderr": 0.1} for s in (1, 2, 3)
+    ]
+    frames = [Image.new("L", (8, 8), 0), Image.new("L", (8, 8), 255)]
+    save_animation(frames, tmp_path / "a.webp")
+    from ddpm.presets import digits
+
+    drawn = torch.zeros(4, 1, 8, 8)
+    strip = run_page.Filmstrip([2, 0], [drawn, drawn], [drawn, drawn])
+    sections = [
+        run_page.preview(frames[0]),
+        run_page.samples(drawn, tmp_path / "a.webp", 17),
+        run_page.film(strip, 17),
+        run_page.learning(rows),
+        *run_page.bits(bound),
+        run_page.schedule(linear(), "linear"),
+    ]
+    html = run_page.run_page(digits(), 1_002_018, rows, run_page.exact_bits(bound), sections)
+    reader = _Reader()
+    reader.feed(html)
+    assert not reader.outside
+    assert not reader.open
+    assert reader.classes.count("formula") == len(sections)
+    assert html.count("<section>") == len(sections)
+    assert "1,002,018" in html
+    assert figures.INK not in html
+    assert not re.search(r"https?://(?!www\.w3\.org/)", html)
+
+
+def test_untrusted_names_are_escaped():
+    html = page("<b>", "&", [Fact("<i>", '"')], [Figure("<u>", "<svg></svg>", "text")], "<s>")
+    for tag in ("<i>", "<u>", "<s>"):
+        assert tag not in html
+    assert "<h1>&lt;b&gt;</h1>" in html
+
+
+def test_training_that_never_measured_says_so():
+    assert run_page.estimated_bits([{"step": 1}]).value == "not measured"
+    row = {"step": 5, "bits_per_dim": 1.2345, "bits_per_dim_stderr": 0.01}
+    assert run_page.estimated_bits([row]).value == "1.234 ± 0.010"
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("T", [1, 2, 1000])
+def test_every_schedule_can_be_drawn(name, T):
+    drawing = figures.svg(figures.schedule(SCHEDULES[name](T=T), name))
+    assert drawing.startswith("<svg")
+    assert "currentColor" in drawing
+    assert figures.png(figures.schedule(SCHEDULES[name](T=T), name))[:4] == b"\x89PNG"
