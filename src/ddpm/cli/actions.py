@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ddpm.cli.console import file_for, fresh_folder, say, track
-from ddpm.cli.training import follow, requested
+from ddpm.cli.training import assignments, follow, requested
 from ddpm.commands.evaluate import chosen_metrics, evaluate, images_to_evaluate, result
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
@@ -41,7 +41,7 @@ def run_sample(options: Namespace) -> None:
         "animation": options.animation and file_for(options.animation, ".gif", ".webp"),
         "npz": options.npz and file_for(options.npz, ".npz"),
     }
-    trained = open_run(options.run, options.weights, pick_device(options.device))
+    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
     plan = Plan(
         options.num,
         options.sampler,
@@ -85,7 +85,7 @@ def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
     metrics = chosen_metrics(options.metrics)
     plot = options.plot and file_for(options.plot, ".png")
-    trained = open_run(options.run, options.weights, pick_device(options.device))
+    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     bound = measure_bound(trained, images, options.seed, options.batch_size)
     say(sentence(bound, f"{options.split} images of {options.data}"))
@@ -113,7 +113,7 @@ def sentence(bound: Bound, what: str) -> str:
 
 def run_interpolate(options: Namespace) -> None:
     """`ddpm interpolate`."""
-    trained = open_run(options.run, options.weights, pick_device(options.device))
+    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
     data = trained.experiment.data
     first, second = (
         read_image(Path(name).expanduser(), data.shape, data.levels) for name in (options.first, options.second)

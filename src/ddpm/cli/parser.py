@@ -61,10 +61,8 @@ def _dashed(argument: str) -> str:
 def _parsers() -> tuple[Parser, dict[str, Parser]]:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    device = argparse.ArgumentParser(add_help=False)
-    device.add_argument(
-        "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="where to compute (auto)"
-    )
+    devices = ["auto", "cpu", "cuda", "mps"]
+    common.add_argument("--device", default="auto", choices=devices, help="where to compute (auto)")
 
     parser = Parser(
         "ddpm", description="Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020).", epilog=EPILOG
@@ -75,21 +73,21 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     commands: Any = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     made: dict[str, Parser] = {}
 
-    def command(name: str, text: str, *parents: argparse.ArgumentParser) -> Parser:
+    def command(name: str, text: str) -> Parser:
         made[name] = commands.add_parser(
             name,
             help=text,
             description=text[0].upper() + text[1:] + ".",
-            parents=[common, *parents],
+            parents=[common],
             allow_abbrev=False,
         )
         return made[name]
 
-    _demo(command("demo", "train, sample and evaluate on the embedded digits, with a report", device))
-    _train(command("train", "train a model; the same command again goes on", device))
-    _sample(command("sample", "draw images from a model", device))
-    _evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error", device))
-    _interpolate(command("interpolate", "the way from one image to another through the latents", device))
+    _demo(command("demo", "train, sample and evaluate on the embedded digits, with a report"))
+    _train(command("train", "train a model; the same command again goes on"))
+    _sample(command("sample", "draw images from a model"))
+    _evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error"))
+    _interpolate(command("interpolate", "the way from one image to another through the latents"))
     _schedule(command("schedule", "the tables of a noise schedule"))
     _data(command("data", "what a data source holds"))
     return parser, made
@@ -150,12 +148,24 @@ def _sample(parser: Parser) -> None:
     parser.add_argument("--spacing", default="uniform", metavar="NAME", help="which K: uniform, quadratic")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument("--batch-size", type=_positive, default=64, metavar="B", help="images at a time (64)")
-    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+    _reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="all images in one")
     parser.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
     parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0")
     parser.add_argument("--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each image")
     parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
+
+
+def _reading(parser: Parser) -> None:
+    """How the network of a trained model is read."""
+    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="process.B=VALUE",
+        help="read the network otherwise: process.limit=unlimited, process.variance=fixed-small, process.sigma_1=beta-1",
+    )
 
 
 def _evaluate(parser: Parser) -> None:
@@ -166,7 +176,7 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
     parser.add_argument("--batch-size", type=_positive, default=128, metavar="B", help="images at a time (128)")
-    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+    _reading(parser)
     parser.add_argument("--json", metavar="FILE", help="all numbers; - for the terminal")
     parser.add_argument("--plot", metavar="FILE.png", help="the bound by t, and rate against distortion")
 
@@ -181,7 +191,7 @@ def _interpolate(parser: Parser) -> None:
     parser.add_argument("--num", type=_positive, default=9, metavar="N", help="images, the ends included (9)")
     parser.add_argument("--output-dir", required=True, metavar="DIR", help="where 000000.png ... and row.png go")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
-    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+    _reading(parser)
 
 
 def _schedule(parser: Parser) -> None:

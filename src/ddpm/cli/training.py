@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,22 @@ def requested(options: Namespace) -> Experiment:
     settings |= {path: getattr(options, flag) for flag, path in FLAGS.items() if getattr(options, flag) is not None}
     if options.schedule not in (None, base.schedule.name):
         settings["schedule.options"] = {}
-    for assignment in options.set:
-        path, equals, text = assignment.partition("=")
+    return changed(base, settings | assignments(options.set))
+
+
+def assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """What --set A.B=VALUE says.
+
+    Raises:
+        UsageError: there is no "=".
+    """
+    settings = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--set needs A.B=VALUE: {assignment!r}")
-        settings[path] = _value(text)
-    return changed(base, settings)
+            raise UsageError(f"--set needs A.B=VALUE: {text!r}")
+        settings[path] = _value(value)
+    return settings
 
 
 def _from_file(path: Path) -> Experiment:

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import CannotCreate, DataError, NotFound, StorageError
-from ddpm.experiment import Experiment, from_dict, to_json
+from ddpm.errors import CannotCreate, DataError, NotFound, StorageError, UsageError
+from ddpm.experiment import Experiment, changed, from_dict, to_json
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
+
+NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,17 @@ class Trained:
     device: torch.device
 
 
-def open_run(run: str, weights: str, device: torch.device) -> Trained:
+def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> Trained:
     """The model of a run folder (its newest whole checkpoint) or of one checkpoint.
 
     Args:
         run: the folder.
         weights: "ema" or "raw".
         device: where to put the network.
+        settings: fields "process...." of the experiment to read the network with, other than it was trained with.
 
     Raises:
+        UsageError: a setting that is no way to read this network.
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
@@ -128,6 +132,13 @@ def open_run(run: str, weights: str, device: torch.device) -> Trained:
         raise NotFound(f"no such run: {run!r}")
     folder, content = _find(path)
     experiment = folder.read_experiment()
+    outputs = experiment.process.variance == "learned"
+    for name in settings:
+        if not name.startswith("process."):
+            raise UsageError(f"only process.* can be set for a trained model: {name!r}")
+    experiment = changed(experiment, settings)
+    if (experiment.process.variance == "learned") != outputs:
+        raise UsageError(f"the network was not trained for the variance {experiment.process.variance!r}")
     with torch.device("meta"):
         network = experiment.network()
     network.to_empty(device=device).eval()

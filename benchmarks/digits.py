@@ -1,0 +1,79 @@
+"""Why the preset "digits" is what it is: other choices, each trained for the same time, the exact bound on 300 digits.
+
+`python -m benchmarks.digits [SECONDS]`; each variant takes the preset and changes what its name says.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import save
+from ddpm.commands.demo import fitted_to
+from ddpm.commands.run import RunFolder, open_run
+from ddpm.commands.train import train_run
+from ddpm.data.sources import open_source
+from ddpm.evaluation.rate import measure, summarise
+from ddpm.experiment import changed
+from ddpm.presets import digits
+
+CPU = torch.device("cpu")
+FIXED = {"process.variance": "fixed-small", "process.sigma_1": "beta-1", "objective": "simple"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "the preset": {},
+    "the published linear schedule, T = 1000, fixed-small": {
+        "schedule": {"name": "linear", "T": 1000, "options": {}},
+        **FIXED,
+    },
+    "fixed-small, sigma_1^2 = beta_1, L_simple": FIXED,
+    "learned, but sigma_1^2 = beta_1": {"process.sigma_1": "beta-1"},
+    "learned, trained by the bound alone": {"objective": "variational"},
+    "first noise two thirds of half the spacing": {"schedule.options.noise_1": 1 / 24},
+    "first noise one and a half times half the spacing": {"schedule.options.noise_1": 1.5 / 16},
+    "T = 1000": {"schedule.T": 1000},
+    "T = 100": {"schedule.T": 100},
+    "v instead of epsilon": {"process.prediction": "v"},
+    "twice as wide, one block": {"model.channels": 64, "model.blocks": 1},
+    "learning rate 1e-3": {"training.lr": 1e-3},
+    "t uniform instead of stratified": {"training.timesteps": "uniform"},
+    "constant learning rate": {"training.decay": "constant"},
+    "no dropout": {"model.dropout": 0.0},
+}
+
+
+def trained_and_measured(settings: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """One variant."""
+    quiet = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
+    experiment = fitted_to(changed(digits(), {**settings, **quiet}), seconds, CPU)
+    images = open_source("digits", "test")
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in train_run(experiment, RunFolder(Path(folder)), CPU, "auto", lambda: False):
+            pass
+        p = open_run(folder, "ema", CPU).process
+    bound = summarise(measure(p, images, 0, 300, CPU), p.schedule, len(images), 64)
+    return {
+        "bits_per_dim": round(bound.total, 4),
+        "stderr": round(bound.stderr, 4),
+        "L_0": round(float(bound.by_t[1]), 4),
+        "T": bound.T,
+        "steps": experiment.training.steps,
+        "parameters": sum(q.numel() for q in experiment.network().parameters()),
+    }
+
+
+def main() -> None:
+    """All variants, one after the other."""
+    seconds = float((sys.argv[1:] or ["170"])[0])
+    torch.set_num_threads(2)
+    result: dict[str, Any] = {"seconds": seconds, "variants": {}}
+    for name, settings in VARIANTS.items():
+        result["variants"][name] = trained_and_measured(settings, seconds)
+        print(name, json.dumps(result["variants"][name]), flush=True)
+    print(save("digits", result))
+
+
+if __name__ == "__main__":
+    main()
