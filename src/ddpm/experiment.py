@@ -6,9 +6,9 @@ Fields are changed by name ("training.lr"); an unknown name is refused with the 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen
 from pydantic import TypeAdapter, ValidationError
 
 from ddpm.data.batches import AUGMENTATIONS, Batches
@@ -35,9 +35,9 @@ class DataConfig:
 
     source: str = "digits"
     shape: tuple[int, ...] = ()
-    levels: Count = 0
-    resolution: tuple[Annotated[int, Ge(1)], ...] = ()
-    channels: Annotated[int, Ge(0), Le(4)] = 0
+    levels: Literal[0] | Annotated[int, Ge(2), Le(65536)] = 0
+    resolution: Annotated[tuple[Annotated[int, Ge(1)], ...], MaxLen(2)] = ()
+    channels: Literal[0, 1, 3] = 0
     augmentation: str = "none"
     held_out: Annotated[float, Ge(0), Le(0.5)] = 0.05
     max_broken: Annotated[float, Ge(0), Le(1)] = 0.01
@@ -67,7 +67,7 @@ class ScheduleConfig:
             options.setdefault("noise_1", 1 / (levels - 1) if levels > 2 else 0.1)
         try:
             return chosen(SCHEDULES, self.name, "schedule")(T=self.T, **options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"no schedule {self.name!r} with T = {self.T} and {options}: {error}") from error
 
 
@@ -124,24 +124,35 @@ class Experiment:
         chosen(DECAYS, self.training.decay, "decay")
         chosen(TIMESTEPS, self.training.timesteps, "timesteps")
         chosen({"auto": None, **DTYPES}, self.precision, "precision")
-        if self.process.variance == "learned" and self.objective in ("simple", "weighted"):
+        learned = self.process.variance == "learned"
+        if learned and self.objective in ("simple", "weighted"):
             raise UsageError(
                 f"a learned variance is not trained by the objective {self.objective!r}",
                 "--objective hybrid (or variational), or a fixed --variance",
             )
+        if self.objective == "hybrid" and not learned:
+            raise UsageError(
+                "the hybrid objective trains a learned variance", "--variance learned, or --objective simple"
+            )
+        levels = len(self.model.multipliers)
+        if any(not 0 <= level < levels for level in self.model.attention):
+            raise UsageError(f"attention at levels {self.model.attention}, but the network has 0..{levels - 1}")
+        if self.model.classes:
+            raise UsageError(f"this version trains without classes: model.classes = {self.model.classes}")
 
     def for_data(self, images: ImageSet) -> "Experiment":
         """With the shape and the levels of the data filled in.
 
         Raises:
-            UsageError: they were given, and are not these; or there is no such schedule for them.
+            UsageError: they were given, and are not these; or schedule and prediction do not go together.
         """
         data = self.data
         for name, given, found in (("shape", data.shape, images.shape), ("levels", data.levels, images.levels)):
             if given and given != found:
                 raise UsageError(f"the data have {name} {found}, not {given}: {data.source}")
-        self.schedule.build(images.levels)
-        return replace(self, data=replace(data, shape=images.shape, levels=images.levels))
+        found = replace(self, data=replace(data, shape=images.shape, levels=images.levels))
+        found.reverse_process(lambda x_t, _timestep: x_t, self.process.limit)
+        return found
 
     def network(self) -> UNet:
         """A new network for images of `data.shape`, initialised from torch's global generator."""
@@ -150,15 +161,22 @@ class Experiment:
         return UNet(self.model, channels, outputs)
 
     def reverse_process(self, network: Network, limit: str) -> ReverseProcess:
-        """The network read as this experiment's chain, with one of `LIMITS` on the estimates of x_0."""
-        return ReverseProcess(
-            network,
-            self.schedule.build(self.data.levels),
-            PREDICTIONS[self.process.prediction],
-            VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]),
-            LIMITS[limit],
-            discretised(self.data.levels),
-        )
+        """The network read as this experiment's chain, with one of `LIMITS` on the estimates of x_0.
+
+        Raises:
+            UsageError: the prediction cannot be inverted on this schedule.
+        """
+        try:
+            return ReverseProcess(
+                network,
+                self.schedule.build(self.data.levels),
+                PREDICTIONS[self.process.prediction],
+                VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]),
+                LIMITS[limit],
+                discretised(self.data.levels),
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     def batches(self, images: ImageSet) -> Batches:
         """The training data in the order in which this run sees them."""
@@ -174,27 +192,34 @@ def to_json(experiment: Experiment) -> str:
     return json.dumps(asdict(experiment), indent=1) + "\n"
 
 
-def from_dict(values: Mapping[str, Any]) -> Experiment:
-    """An experiment from what JSON holds.
+def from_dict(values: object) -> Experiment:
+    """An experiment from what JSON holds; where a list is asked for, a single number is one of one.
 
     Raises:
         UsageError: an unknown field, or an impossible value; the message names it.
     """
-    _check_names(values, Experiment(), "")
+    if not isinstance(values, Mapping):
+        raise UsageError(f"a configuration is an object with fields, not {type(values).__name__}")
     try:
-        return _ADAPTER.validate_python(values)
+        return _ADAPTER.validate_python(_named(values, Experiment(), ""))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"wrong value for {place}: {first['input']!r}: {first['msg']}") from error
 
 
-def _check_names(values: Mapping[str, Any], like: object, place: str) -> None:
+def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any]:
+    """The values, all under names that `like` has, single ones as lists where `like` has a tuple."""
     known = {f.name: getattr(like, f.name) for f in fields(like)} if is_dataclass(like) else {}
+    result = {}
     for name, value in values.items():
-        chosen(known, name, f"setting {place}" if place else "setting")
-        if is_dataclass(known[name]) and isinstance(value, Mapping):
-            _check_names(value, known[name], f"{place}{name}.")
+        current = chosen(known, name, f"setting {place}" if place else "setting")
+        if is_dataclass(current) and isinstance(value, Mapping):
+            result[name] = _named(value, current, f"{place}{name}.")
+        else:
+            single = isinstance(current, tuple) and isinstance(value, int)
+            result[name] = (value,) if single else value
+    return result
 
 
 def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:

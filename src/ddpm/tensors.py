@@ -1,5 +1,7 @@
 """The two shape rules of the project: a table's entry beside a batch, and a batch's coordinates into one number."""
 
+from collections.abc import Callable
+
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -8,6 +10,8 @@ PerImage = Float[Tensor, " batch"]
 Table = Float[Tensor, " T_plus_1"]
 Times = Int[Tensor, " batch"] | int
 """Step indices 0..T: one for each image, or one for the whole batch."""
+Noise = Callable[[Tensor], Tensor]
+"""Standard normal noise of the argument's shape, dtype and device; `torch.randn_like` is one."""
 
 
 def at(table: Table, t: Times, like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -73,23 +73,25 @@ def test_a_folder(tmp_path):
     assert every.labels.tolist() == [0] * 40 + [1] * 20
     assert (every.images[0].movedim(0, 2).numpy() == np.asarray(_picture(0))).all()
     train, test = open_source(str(tmp_path), "train"), open_source(str(tmp_path), "test")
-    assert (len(train), len(test)) == (57, 3)
+    assert len(train) + len(test) == 60
+    assert 0 < len(test) < 10
+    assert not set(train.names) & set(test.names)
 
 
 def test_the_held_out_images_stay_when_others_come():
     names = [f"{i:04d}.png" for i in range(400)]
-    before = {n for n, out in zip(names, held_out(names, 0.05), strict=True) if out}
-    more = names + [f"new-{i}.png" for i in range(40)]
-    after = {n for n, out in zip(more, held_out(more, 0.05), strict=True) if out}
-    assert len(before) == 20
-    assert len(before & after) >= 17
-    assert not held_out(names[:19], 0.05).any()
+    before = held_out(names, 0.05)
+    after = held_out([f"new-{i}.png" for i in range(500)] + names, 0.05)[500:]
+    assert torch.equal(before, after)
+    assert 8 < int(before.sum()) < 36
     assert not held_out(names, 0.0).any()
 
 
 def test_a_folder_with_its_own_split(tmp_path):
-    _folder(tmp_path / "train" / "a", 5), _folder(tmp_path / "test", 3)
-    assert [len(open_source(str(tmp_path), split)) for split in ("train", "test", "all")] == [5, 3, 8]
+    _folder(tmp_path / "train" / "a", 5), _folder(tmp_path / "train" / "b", 2), _folder(tmp_path / "test" / "b", 3)
+    assert [len(open_source(str(tmp_path), split)) for split in ("train", "test", "all")] == [7, 3, 10]
+    assert open_source(str(tmp_path), "train").labels.tolist() == [0] * 5 + [1] * 2
+    assert open_source(str(tmp_path), "all").labels.unique().tolist() == [0, 1]
 
 
 def test_grey_folders_stay_grey_and_mixed_ones_become_rgb(tmp_path):
@@ -104,7 +106,7 @@ def test_grey_folders_stay_grey_and_mixed_ones_become_rgb(tmp_path):
 def test_sizes_must_agree_or_be_given(tmp_path):
     _folder(tmp_path, 5, size=(32, 32))
     _picture(0, (1, 1)).save(tmp_path / "tiny.png")
-    with pytest.raises(DataError, match=r"5 of 6 are 32x32, tiny.png is 1x1"):
+    with pytest.raises(DataError, match=r"000.png is 32x32, tiny.png is 1x1"):
         open_source(str(tmp_path), "all")
     assert open_source(str(tmp_path), "all", Options(resolution=(16, 12))).shape == (3, 16, 12)
 
@@ -144,6 +146,30 @@ def test_idx(tmp_path, suffix):
     single = open_source(str(tmp_path / f"train-images-idx3-ubyte{suffix}"), "all")
     assert len(single) == 25
     assert (single.labels.numpy() == labels[:25]).all()
+
+
+def test_sources_are_brought_to_a_size_and_to_channels(tmp_path):
+    """For all kinds: a 10x20 grey array at 5x5 in colour; sixteen bits are not resized."""
+    pixels = np.zeros((30, 10, 20), np.uint8)
+    pixels[:, :, 10:] = 200
+    np.save(tmp_path / "a.npy", pixels)
+    found = open_source(str(tmp_path / "a.npy"), "all", Options(resolution=(5, 5), channels=3))
+    assert found.shape == (3, 5, 5)
+    assert found.images[0, 0, 2].tolist()[0] == 0
+    assert found.images[0, 2, 2].tolist()[-1] == 200
+    colour = np.zeros((4, 6, 6, 3), np.uint8)
+    colour[..., 1] = 255
+    np.save(tmp_path / "b.npy", colour)
+    assert open_source(str(tmp_path / "b.npy"), "all", Options(channels=1)).images.unique().tolist() == [150]
+    np.save(tmp_path / "c.npy", pixels.astype(np.uint16))
+    with pytest.raises(DataError, match="not resized"):
+        open_source(str(tmp_path / "c.npy"), "all", Options(resolution=(5, 5)))
+
+
+def test_levels_that_the_values_exceed_are_refused(tmp_path):
+    _idx(tmp_path / "train-images-idx3-ubyte", np.full((10, 4, 4), 200))
+    with pytest.raises(DataError, match="holds the value 200, but has 17 levels"):
+        open_source(str(tmp_path / "train-images-idx3-ubyte"), "all", Options(levels=17))
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_the_global_generator_is_given_back():
 
 
 def test_accumulation_is_the_same_step():
-    """Three parts of two: the same images, times and noise, the same gradient to rounding (no dropout)."""
+    """Six images in 1, 3 or 4 parts: the same images, times and noise, the same gradient to rounding (no dropout)."""
     losses = {}
-    for accumulate in (1, 3):
+    for accumulate in (1, 3, 4):
         state = _state()
         for module in state.network.modules():
             if isinstance(module, torch.nn.Dropout):
@@ -98,6 +98,7 @@ def test_accumulation_is_the_same_step():
         recipe = Recipe(steps=3, batch_size=6, accumulate=accumulate, lr=1e-3, warmup=1, seed=5)
         losses[accumulate] = [float(progress.loss) for progress in _train(state, recipe)]
     assert losses[3] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[4] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_one_step_is_the_textbook_one():
@@ -224,8 +225,13 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
     content, reasons = checkpoint.newest(tmp_path)
     assert content is not None
     assert content.numbers["step"] == 10
-    assert len(reasons) == 1
-    assert "step-000000011" in reasons[0]
+    ((folder, reason),) = reasons
+    assert folder.name == "step-000000011"
+    assert "ema.safetensors" in reason
+    (tmp_path / ".tmp-step-000000012-7").mkdir()
+    checkpoint.tidy(tmp_path, [folder])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".bad-step-000000011", "step-000000009", "step-000000010"]
 
 
 def test_three_checkpoints_are_kept_and_no_rest_stays(tmp_path):
@@ -233,6 +239,38 @@ def test_three_checkpoints_are_kept_and_no_rest_stays(tmp_path):
     for step in range(6):
         checkpoint.write(tmp_path, step, content)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-{step:09d}" for step in (3, 4, 5)]
+
+
+def test_an_earlier_step_does_not_cost_later_checkpoints(tmp_path):
+    content = checkpoint.Checkpoint({"model": {"a": torch.zeros(2)}}, {"step": 0})
+    for step in (10, 20, 30, 5):
+        assert checkpoint.write(tmp_path, step, content).exists()
+    assert len(checkpoint.found(tmp_path)) == 4
+
+
+def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
+    """Ctrl-C in the middle of a file: no rest, the older checkpoint whole, and the next save works."""
+    content = checkpoint.Checkpoint({"model": {"a": torch.zeros(2)}}, {"step": 0})
+    checkpoint.write(tmp_path, 1, content)
+
+    def interrupted(_path, _data):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoint, "_write_durably", interrupted)
+        checkpoint.write(tmp_path, 2, content)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+    checkpoint.write(tmp_path, 2, content)
+    checkpoint.read(tmp_path / "step-000000002")
+
+
+def test_a_state_without_moments_is_kept_too(tmp_path):
+    """Ctrl-C before the first step, and parameters that never had a gradient."""
+    state = _state()
+    checkpoint.write(tmp_path, 0, checkpoint.pack(state))
+    other = _state(seed=9)
+    checkpoint.unpack(checkpoint.read(tmp_path / "step-000000000"), other)
+    _equal(state, other)
 
 
 def test_an_unwritable_place_leaves_nothing_behind(tmp_path):

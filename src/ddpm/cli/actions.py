@@ -1,24 +1,25 @@
 """One function for each command: from its flags to what it prints."""
 
-import json
 import math
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from ddpm.cli.console import file_for, fresh_folder, say, track
+from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
 from ddpm.cli.training import assignments, follow, requested
 from ddpm.commands.evaluate import chosen_metrics, evaluate, images_to_evaluate, result
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
 from ddpm.commands.report import report_training
-from ddpm.commands.run import RunFolder, Trained, open_run, pick_device, write_json
-from ddpm.commands.sample import Plan, collect, respaced, sample
+from ddpm.commands.run import RunFolder, Trained, atomically, open_run, pick_device, write_bytes
+from ddpm.commands.sample import Frame, Plan, Watch, finished, respaced, sample
 from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
+from ddpm.data.imageset import ImageSet
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.report import figures
 from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
@@ -35,66 +36,85 @@ def run_train(options: Namespace) -> None:
 
 def run_sample(options: Namespace) -> None:
     """`ddpm sample`."""
-    targets = {
-        "grid": options.grid and file_for(options.grid, ".png"),
-        "progressive": options.progressive and file_for(options.progressive, ".png"),
-        "animation": options.animation and file_for(options.animation, ".gif", ".webp"),
-        "npz": options.npz and file_for(options.npz, ".npz"),
-    }
-    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
+    settings = {} if options.eta is None else {"eta": options.eta}
     plan = Plan(
-        options.num,
-        options.sampler,
-        options.steps or 0,
-        options.spacing,
-        options.eta,
-        options.seed,
-        options.batch_size,
+        options.num, options.sampler, options.steps or 0, options.spacing, settings, options.seed, options.batch_size
     )
     plan.build()
+    json_target, targets = JsonTarget(options.json), Targets.of(options)
+    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
     p = respaced(trained.process, plan.steps, plan.spacing)
     folder = fresh_folder(options.output_dir)
-    chains = sample(p, trained.experiment.data.shape, plan, trained.device)
-    watched = WATCHED if targets["animation"] or targets["progressive"] else 0
-    drawn, frames = collect(track(chains, plan.batches() * p.schedule.T, "sampling"), plan, watched)
-    levels = trained.experiment.data.levels
-    pictures = to_pictures(drawn, levels)
-    save_each(pictures, folder)
-    if targets["grid"]:
-        square(pictures).save(targets["grid"])
-    if targets["npz"]:
-        save_npz(pictures, targets["npz"])
-    if targets["animation"]:
-        save_animation([square(to_pictures(frame.x, levels)) for frame in frames], targets["animation"])
-    if targets["progressive"]:
-        moments = [frames[round(i * (len(frames) - 1) / 9)] for i in range(10)]
-        rows = torch.stack([to_pictures(frame.x_0[:8], levels) for frame in moments], dim=1)
-        tile(rows.flatten(0, 1), len(moments)).save(targets["progressive"])
+    data = trained.experiment.data
+    watch = Watch(WATCHED, p.schedule.T)
+    chains = track(sample(p, data.shape, plan, trained.device), plan.batches() * p.schedule.T, "sampling")
+    drawn = []
+    for rows, images in finished(watch(chains)):
+        pictures = to_pictures(images, data.levels)
+        save_each(pictures, folder, rows.start)
+        drawn.append(pictures)
+    targets.write(torch.cat(drawn), watch.frames, data.levels)
     say(f"{plan.num} images in {folder}")
-    written = {name: str(path) for name, path in targets.items() if path}
+    written = {name: str(path) for name, path in vars(targets).items() if path}
     for name, path in written.items():
         say(f"{name}: {path}")
-    _report(
-        options.json,
+    json_target.write(
         {"images": plan.num, "output_dir": str(folder), **written, "sampler": plan.sampler, "steps": p.schedule.T}
         | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step},
     )
 
 
+@dataclass(frozen=True)
+class Targets:
+    """The files besides numbered images that `ddpm sample` was asked for."""
+
+    grid: Path | None
+    animation: Path | None
+    npz: Path | None
+    progressive: Path | None
+
+    @classmethod
+    def of(cls, options: Namespace) -> "Targets":
+        """From the flags, checked."""
+        return cls(
+            file_for(options.grid, ".png"),
+            file_for(options.animation, ".gif", ".webp"),
+            file_for(options.npz, ".npz"),
+            file_for(options.progressive, ".png"),
+        )
+
+    def write(self, pictures: Tensor, frames: Sequence[Frame], levels: int) -> None:
+        """All of them, each whole or not at all."""
+        if self.grid:
+            with atomically(self.grid) as path:
+                square(pictures).save(path)
+        if self.npz:
+            with atomically(self.npz) as path:
+                save_npz(pictures, path)
+        if self.animation:
+            with atomically(self.animation) as path:
+                save_animation([square(to_pictures(frame.x, levels)) for frame in frames], path)
+        if self.progressive:
+            moments = [frames[round(i * (len(frames) - 1) / 9)] for i in range(10)]
+            rows = torch.stack([to_pictures(frame.x_0[:8], levels) for frame in moments], dim=1)
+            with atomically(self.progressive) as path:
+                tile(rows.flatten(0, 1), len(moments)).save(path)
+
+
 def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
     metrics = chosen_metrics(options.metrics)
-    plot = options.plot and file_for(options.plot, ".png")
+    plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     bound = measure_bound(trained, images, options.seed, options.batch_size)
     say(sentence(bound, f"{options.split} images of {options.data}"))
     if plot:
-        plot.write_bytes(figures.png(figures.bound_by_t(bound)))
-    _report(options.json, result(trained, bound, metrics))
+        write_bytes(plot, figures.png(figures.bound_by_t(bound)))
+    json_target.write(result(trained, bound, metrics))
 
 
-def measure_bound(trained: Trained, images: Any, seed: int, batch_size: int) -> Bound:  # noqa: ANN401
+def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> Bound:
     """The bound, with progress."""
     schedule = trained.process.schedule
     total = math.ceil(len(images) / batch_size) * (schedule.T + 1)
@@ -119,11 +139,8 @@ def run_interpolate(options: Namespace) -> None:
         read_image(Path(name).expanduser(), data.shape, data.levels) for name in (options.first, options.second)
     )
     steps = interpolate(trained, first, second, options.timestep, options.num, options.seed)
-    last = None
-    for step in track(steps, options.timestep + 1, "interpolating"):
-        last = step
-    assert last is not None
     folder = fresh_folder(options.output_dir)
+    *_, last = track(steps, options.timestep + 1, "interpolating")
     pictures = to_pictures(last.x, data.levels)
     save_each(pictures, folder)
     tile(pictures, len(pictures)).save(folder / "row.png")
@@ -132,7 +149,7 @@ def run_interpolate(options: Namespace) -> None:
 
 def run_schedule(options: Namespace) -> None:
     """`ddpm schedule`."""
-    plot = options.plot and file_for(options.plot, ".png")
+    plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     name, schedule = find(options.name, options.steps or 0)
     values = tables(schedule)
     say(f"{name}, T = {schedule.T}")
@@ -144,12 +161,13 @@ def run_schedule(options: Namespace) -> None:
     prior = ", ".join(f"{bits:.4g} ({key})" for key, bits in values["L_T_bits_per_dim"].items())
     say(f"L_T in bits/dim: {prior}")
     if plot:
-        plot.write_bytes(figures.png(figures.schedule(schedule, name)))
-    _report(options.json, {"name": name, **values})
+        write_bytes(plot, figures.png(figures.schedule(schedule, name)))
+    json_target.write({"name": name, **values})
 
 
 def run_data(options: Namespace) -> None:
     """`ddpm data`."""
+    json_target = JsonTarget(options.json)
     found = describe(options.source)
     if "channels" in found:
         say(
@@ -168,15 +186,7 @@ def run_data(options: Namespace) -> None:
     say(f"{len(found['broken'])} broken files")
     for broken in found["broken"]:
         say(f"  {broken['file']}: {broken['reason']}")
-    _report(options.json, found)
-
-
-def _report(target: str | None, values: Mapping[str, Any]) -> None:
-    """`--json FILE`, or - for standard output."""
-    if target == "-":
-        say(json.dumps(values))
-    elif target:
-        write_json(file_for(target), values)
+    json_target.write(found)
 
 
 def run_demo(options: Namespace) -> None:

@@ -3,7 +3,7 @@
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,18 +111,35 @@ def fresh_folder(name: str) -> Path:
     return path
 
 
-def file_for(name: str, *suffixes: str) -> Path:
-    """A file to write, its folder made if need be.
+def file_for(name: str | None, *suffixes: str) -> Path | None:
+    """A file to write, if one was asked for; nothing is made yet.
 
     Raises:
         UsageError: the name has none of the suffixes.
-        CannotCreate: the folder cannot be made.
+        CannotCreate: it is a folder.
     """
+    if name is None:
+        return None
     path = Path(name).expanduser()
     if suffixes and path.suffix.lower() not in suffixes:
         raise UsageError(f"the file must end in {' or '.join(suffixes)}: {name!r}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotCreate(f"cannot create {str(path.parent)!r}: {error.strerror}") from error
+    if path.is_dir():
+        raise CannotCreate(f"{name!r} is a folder, not a file to write")
     return path
+
+
+class JsonTarget:
+    """Where `--json` goes: a file, standard output (-), or nowhere; checked before any work is done."""
+
+    def __init__(self, name: str | None) -> None:
+        self._to_terminal = name == "-"
+        self._path = None if self._to_terminal else file_for(name)
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write the values."""
+        from ddpm.commands.run import to_strict_json, write_json
+
+        if self._to_terminal:
+            say(to_strict_json(values))
+        elif self._path:
+            write_json(self._path, values)

@@ -9,7 +9,8 @@ from ddpm.commands.demo import fitted_to
 from ddpm.commands.evaluate import METRICS, images_to_evaluate, result
 from ddpm.commands.report import report_demo
 from ddpm.commands.run import RunFolder, open_run, write_json
-from ddpm.commands.sample import Plan, collect, sample
+from ddpm.commands.sample import Plan, Watch, finished, sample
+from ddpm.errors import Mismatch
 from ddpm.presets import digits
 from ddpm.report.pictures import save_animation, square, to_pictures
 
@@ -20,6 +21,11 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
     """A run of the preset "digits" in `folder`, with samples.png, evaluation.json and report.html."""
     if folder.config.exists():
         experiment = folder.read_experiment()
+        if experiment.preset != "digits":
+            raise Mismatch(f"{str(folder.path)!r} holds a run of the preset {experiment.preset!r}, not a demo")
+        note(
+            f"going on with the demo in {folder.path}, of {experiment.training.steps:,} steps; remove it for a new one"
+        )
     else:
         note(f"timing a few steps, to train for about {budget:.0f} s")
         experiment = fitted_to(digits(), budget, device)
@@ -27,17 +33,17 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
 
     trained = open_run(str(folder.path), "ema", device)
     p, data = trained.process, trained.experiment.data
-    plan = Plan(SAMPLES)
-    chains = sample(p, data.shape, plan, device)
-    samples, frames = collect(track(chains, p.schedule.T, "sampling"), plan, SAMPLES)
+    plan, watch = Plan(SAMPLES), Watch(SAMPLES, p.schedule.T)
+    chains = track(sample(p, data.shape, plan, device), p.schedule.T, "sampling")
+    ((_, samples),) = finished(watch(chains))
     square(to_pictures(samples, data.levels)).save(folder.path / "samples.png")
     moving = folder.path / "samples.webp"
-    save_animation([square(to_pictures(frame.x, data.levels)) for frame in frames], moving)
+    save_animation([square(to_pictures(frame.x, data.levels)) for frame in watch.frames], moving)
 
     images = images_to_evaluate(trained, "digits", "test", 0)
     bound = measure_bound(trained, images, 0, len(images))
     write_json(folder.path / "evaluation.json", result(trained, bound, list(METRICS)))
-    report = report_demo(folder, samples, frames, moving, bound)
+    report = report_demo(folder, samples, watch.frames, moving, bound)
     say(sentence(bound, "held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")
     say(f"report:  {report}   (open it in a browser)")

@@ -143,7 +143,7 @@ def _sample(parser: Parser) -> None:
     parser.add_argument("--num", type=_positive, required=True, metavar="N", help="how many images")
     parser.add_argument("--output-dir", required=True, metavar="DIR", help="where 000000.png ... go")
     parser.add_argument("--sampler", default="ancestral", metavar="NAME", help="ancestral (Algorithm 2), ddim")
-    parser.add_argument("--eta", type=float, default=0.0, metavar="X", help="ddim: 0 without noise ... 1 (0)")
+    parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
     parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
     parser.add_argument("--spacing", default="uniform", metavar="NAME", help="which K: uniform, quadratic")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")

@@ -1,12 +1,12 @@
 """Stopping in good order: the first Ctrl-C, or SIGTERM, asks for an end after the running step; a second one insists."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from ddpm.cli.console import note
 from ddpm.errors import Failure, Interrupted, Stopped
 
 
@@ -37,7 +37,8 @@ def stop_in_order() -> Iterator[Stop]:
         if stop.by:
             raise KeyboardInterrupt
         stop.by = number
-        note(f"ddpm: {signal.Signals(number).name}: finishing the step and saving; once more leaves at once")
+        text = f"\nddpm: {signal.Signals(number).name}: finishing the step and saving; once more leaves at once\n"
+        os.write(2, text.encode())  # print() must not be entered again from a handler
 
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {kind: signal.signal(kind, ask) for kind in kinds}

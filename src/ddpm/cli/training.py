@@ -1,18 +1,21 @@
 """`ddpm train` on the terminal: the experiment that the flags ask for, and the run as it goes."""
 
 import json
+import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ddpm.cli.console import Bar, note
+from ddpm.cli.failures import explained
 from ddpm.cli.signals import stop_in_order
-from ddpm.commands.run import RunFolder
-from ddpm.commands.train import Logged, Started, Stepped, Wrote, train_run
-from ddpm.errors import DataError, NotFound, UsageError, chosen
+from ddpm.commands.run import RunFolder, write_json
+from ddpm.commands.train import Event, Logged, Started, Stepped, train_run
+from ddpm.errors import DataError, Failure, NotFound, UsageError, chosen
 from ddpm.experiment import Experiment, changed, from_dict
 from ddpm.presets import PRESETS
 
@@ -87,33 +90,56 @@ def _value(text: str) -> Any:  # noqa: ANN401
 
 
 def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resume: str) -> None:
-    """Train, showing what happens.
+    """Train, showing what happens; how it ended is written to exit.json.
 
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    bar: Bar | None = None
-    step = 0
     with stop_in_order() as stop:
-        try:
-            for event in train_run(experiment, folder, device, resume, stop):
-                match event:
-                    case Started():
-                        _introduce(event, folder, device)
-                        step = event.step
-                        bar = Bar(event.experiment.training.steps, "training", event.step)
-                    case Stepped() if bar:
-                        step = event.step
-                        bar.advance()
-                    case Logged() if bar:
-                        _show(event.row, bar)
-                    case Wrote():
-                        pass
-        finally:
-            if bar:
-                bar.close()
-        if stop():
-            raise stop.failure(step)
+        events = train_run(experiment, folder, device, resume, stop)
+        started = next(events)
+        assert isinstance(started, Started)
+        with _recorded(folder):
+            _introduce(started, folder, device)
+            step = _show_all(events, started, Bar(started.experiment.training.steps, "training", started.step))
+            if stop():
+                raise stop.failure(step)
+
+
+def _show_all(events: Iterator[Event], started: Started, bar: Bar) -> int:
+    """Everything up to the end; returns the last step."""
+    step = started.step
+    try:
+        for event in events:
+            match event:
+                case Stepped():
+                    step = event.step
+                    bar.advance()
+                case Logged():
+                    _show(event.row, bar)
+                case _:
+                    pass
+    finally:
+        bar.close()
+    return step
+
+
+@contextmanager
+def _recorded(folder: RunFolder) -> Iterator[None]:
+    """Write RUN/exit.json, however the run ends (a full disk may prevent it: what matters has been said then)."""
+    try:
+        yield
+    except BaseException as error:
+        failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
+        _write_exit(folder, failure.code, type(failure).__name__, str(failure))
+        raise
+    _write_exit(folder, 0, "Done", "")
+
+
+def _write_exit(folder: RunFolder, code: int, kind: str, message: str) -> None:
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    with suppress(Failure):
+        write_json(folder.path / "exit.json", {"code": code, "kind": kind, "message": message, "time": moment})
 
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:

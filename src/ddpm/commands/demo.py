@@ -22,6 +22,9 @@ def fitted_to(experiment: Experiment, budget: float, device: torch.device) -> Ex
     state = new_state(experiment, device)
     process = training_process(experiment, state, device)
     steps = train(state, process, OBJECTIVES[experiment.objective], experiment.batches(images), trial)
-    times = [time.perf_counter() for _ in steps]
+    times = []
+    for step in steps:
+        step.loss.item()  # waits for the device
+        times.append(time.perf_counter())
     per_step = (times[-1] - times[WARM_UP - 1]) / TIMED
     return replace(experiment, training=replace(experiment.training, steps=max(20, int(budget / per_step))))

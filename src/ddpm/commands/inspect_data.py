@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.data import folder
-from ddpm.data.imageset import ImageSet
-from ddpm.data.sources import open_source
-from ddpm.data.splits import DEFAULT, Options
-from ddpm.errors import DataError, NotFound
+from ddpm.data.sources import open_both, open_source
+from ddpm.data.splits import DEFAULT
 
 
 def describe(source: str) -> dict[str, Any]:
@@ -20,21 +18,34 @@ def describe(source: str) -> dict[str, Any]:
     """
     path = Path(source).expanduser()
     files = folder.find(path) if path.is_dir() else []
-    if not files:
-        return {"source": source, **_summary(open_source(source, "all")), **_splits(source), "sizes": [], "broken": []}
-    found = folder.survey(path, files)
-    broken = [{"file": name, "reason": reason} for name, reason in found.broken]
-    sizes = [{"width": width, "height": height, "images": count} for (width, height), count in found.sizes()]
-    summary: dict[str, Any] = {"images": len(found.pictures)}
-    if len(sizes) == 1:
-        options = Options(max_broken=1.0)
-        summary = {**_summary(folder.read(path, "all", options)), **_splits(source, options)}
-    return {"source": source, **summary, "sizes": sizes, "broken": broken}
+    return _folder(source, path, files) if files else _other(source)
 
 
-def _summary(images: ImageSet) -> dict[str, Any]:
+def _folder(source: str, path: Path, files: list[Path]) -> dict[str, Any]:
+    found = folder.survey(path, files, DEFAULT)
+    shape: dict[str, Any] = {}
+    if len(found.sizes) == 1:
+        ((width, height), _) = found.sizes[0]
+        shape = {"channels": 1 if found.grey else 3, "height": height, "width": width}
+    return {
+        "source": source,
+        "images": found.images,
+        **shape,
+        "levels": 256,
+        "distinct_values": found.distinct_values,
+        "classes": found.classes,
+        "train": found.train,
+        "test": found.test,
+        "sizes": [{"width": w, "height": h, "images": count} for (w, h), count in found.sizes],
+        "broken": [{"file": name, "reason": reason} for name, reason in found.broken],
+    }
+
+
+def _other(source: str) -> dict[str, Any]:
+    images, (train, test) = open_source(source, "all"), open_both(source)
     channels, height, width = images.shape
     return {
+        "source": source,
         "images": len(images),
         "channels": channels,
         "height": height,
@@ -42,14 +53,8 @@ def _summary(images: ImageSet) -> dict[str, Any]:
         "levels": images.levels,
         "distinct_values": len(images.images.unique()),
         "classes": len(images.labels.unique()),
+        "train": len(train),
+        "test": len(test),
+        "sizes": [],
+        "broken": [],
     }
-
-
-def _splits(source: str, options: Options = DEFAULT) -> dict[str, int]:
-    counts = {}
-    for split in ("train", "test"):
-        try:
-            counts[split] = len(open_source(source, split, options))
-        except (NotFound, DataError):
-            counts[split] = 0
-    return counts

@@ -1,6 +1,7 @@
 """`ddpm interpolate`: from one image to another through the latents of step t (section 4.4)."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from ddpm.commands.run import Trained
 from ddpm.errors import UsageError
@@ -12,7 +13,7 @@ from ddpm.tensors import Images
 
 
 def interpolate(trained: Trained, x_0: Images, other: Images, t: int, num: int, seed: int) -> Iterator[Step]:
-    """The chains of `num` mixtures, from x_0 (lambda = 0) to the other image (lambda = 1), t steps.
+    """The chains of `num` mixtures, from x_0 (lambda = 0) to the other image (lambda = 1): the start and t steps.
 
     Both the latents and the way down use the same noise for every lambda.
 
@@ -29,5 +30,4 @@ def interpolate(trained: Trained, x_0: Images, other: Images, t: int, num: int, 
     mixed = mixture(p, x_0.to(trained.device), other.to(trained.device), t, fractions, noise)
     down = NoiseForEach([generator(seed, "interpolation, down") for _ in range(num)])
     begin = start(p, mixed, t)
-    yield begin
-    yield from run(p, begin, Ancestral(), down)
+    return chain([begin], run(p, begin, Ancestral(), down))

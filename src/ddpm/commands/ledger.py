@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm.commands.run import RunFolder
+from ddpm.commands.run import RunFolder, atomically, to_strict_json
 from ddpm.training.trainer import Progress
 
 
@@ -56,7 +56,7 @@ class Ledger:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a line, and the same to TensorBoard."""
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(to_strict_json(row) + "\n")
         self._file.flush()
         for name, value in row.items():
             self._board.add_scalar(name, value, row["step"])
@@ -96,6 +96,5 @@ def _forget_after(path: Path, step: int) -> None:
     rows = read_metrics(path)
     kept = [row for row in rows if row["step"] <= step]
     if path.exists():
-        temporary = path.with_name(f".tmp-{path.name}")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        temporary.replace(path)
+        with atomically(path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))

@@ -37,7 +37,8 @@ def report_demo(folder: RunFolder, drawn: Images, frames: Sequence[Frame], movin
 def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Sequence[Figure]) -> Path:
     experiment, rows = folder.read_experiment(), read_metrics(folder.metrics)
     schedule = experiment.schedule.build(experiment.data.levels)
-    sections = [*before, run_page.learning(rows), *after, run_page.schedule(schedule, experiment.schedule.name)]
+    learned = [run_page.learning(experiment, rows)] if rows else []
+    sections = [*before, *learned, *after, run_page.schedule(schedule, experiment.schedule.name)]
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in experiment.network().parameters())
     path = folder.path / "report.html"

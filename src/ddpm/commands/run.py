@@ -1,9 +1,13 @@
 """A run folder: where its files are, and how to open it again."""
 
+import fcntl
 import json
+import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 
 NOTHING: Mapping[str, Any] = {}
+READINGS = ("process.limit", "process.variance", "process.sigma_1")
 
 
 @dataclass(frozen=True)
@@ -63,18 +68,36 @@ class RunFolder:
         if not os.access(self.path, os.W_OK):
             raise CannotCreate(f"{str(self.path)!r} is read-only")
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process alone; the lock goes with the process, however it ends.
+
+        Raises:
+            CannotCreate: another process holds it.
+        """
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise CannotCreate(f"{str(self.path)!r} is in use by another run: {file.read().strip()}") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            yield
+
     def read_experiment(self) -> Experiment:
         """The experiment of an existing run.
 
         Raises:
             NotFound: there is no config.json.
-            DataError: it is no JSON.
+            DataError: it is no experiment.
         """
         try:
             return from_dict(json.loads(self.config.read_text()))
         except FileNotFoundError:
             raise NotFound(f"no run in {str(self.path)!r}: it has no config.json") from None
-        except ValueError as error:
+        except (ValueError, UsageError) as error:
             raise DataError(f"damaged configuration: {self.config}: {error}") from error
 
     def write_experiment(self, experiment: Experiment) -> None:
@@ -82,24 +105,51 @@ class RunFolder:
         write_text(self.config, to_json(experiment))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small file beside, then move it in place.
+@contextmanager
+def atomically(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, with the same ending; once written, it takes `path`'s place.
 
     Raises:
-        StorageError: the disk is full or fails.
+        StorageError: the disk is full or fails; `path` is as it was.
     """
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        temporary.write_text(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomically(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def to_strict_json(value: Mapping[str, Any]) -> str:
+    """JSON without Infinity and NaN, which are no JSON: null stands for them."""
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write an object as JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    write_text(path, to_strict_json(value) + "\n")
 
 
 @dataclass(frozen=True)
@@ -120,25 +170,16 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
         run: the folder.
         weights: "ema" or "raw".
         device: where to put the network.
-        settings: fields "process...." of the experiment to read the network with, other than it was trained with.
+        settings: limit, variance or sigma_1 to read the network with ("process.limit"), other than in the experiment.
 
     Raises:
         UsageError: a setting that is no way to read this network.
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    path = Path(run).expanduser()
-    if not path.exists():
-        raise NotFound(f"no such run: {run!r}")
-    folder, content = _find(path)
+    folder, content = find_checkpoint(Path(run).expanduser())
     experiment = folder.read_experiment()
-    outputs = experiment.process.variance == "learned"
-    for name in settings:
-        if not name.startswith("process."):
-            raise UsageError(f"only process.* can be set for a trained model: {name!r}")
-    experiment = changed(experiment, settings)
-    if (experiment.process.variance == "learned") != outputs:
-        raise UsageError(f"the network was not trained for the variance {experiment.process.variance!r}")
+    experiment = _read_otherwise(experiment, settings)
     with torch.device("meta"):
         network = experiment.network()
     network.to_empty(device=device).eval()
@@ -147,14 +188,33 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     return Trained(experiment, process, int(content.numbers["step"]), weights, device)
 
 
-def _find(path: Path) -> tuple[RunFolder, Checkpoint]:
-    if (path / checkpoint.MANIFEST).exists() or path.parent.name == "checkpoints":
-        return RunFolder(path.parent.parent), checkpoint.read(path)
+def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    for name in settings:
+        if name not in READINGS:
+            raise UsageError(f"cannot be set for a trained model: {name!r}", f"choose from {', '.join(READINGS)}")
+    found = changed(replace(experiment, objective="variational"), settings)
+    if (found.process.variance == "learned") != (experiment.process.variance == "learned"):
+        raise UsageError(f"the network was not trained for the variance {found.process.variance!r}")
+    return replace(experiment, process=found.process)
+
+
+def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint]:
+    """The run folder and the content of one of its checkpoints, or of its newest whole one.
+
+    Raises:
+        NotFound: no such folder, no run in it, or no checkpoint yet.
+        DataError: the checkpoint is damaged (all of them, if a run folder was named).
+    """
+    if not path.exists():
+        raise NotFound(f"no such run: {str(path)!r}")
+    whole = path.resolve()
+    if (whole / checkpoint.MANIFEST).exists() or whole.parent.name == "checkpoints":
+        return RunFolder(whole.parent.parent), checkpoint.read(path)
     folder = RunFolder(path)
     folder.read_experiment()
     content, damaged = checkpoint.newest(folder.checkpoints)
     if content is None and damaged:
-        raise DataError(f"no whole checkpoint in {str(path)!r}: {damaged[0]}")
+        raise DataError(f"no whole checkpoint in {str(path)!r}: {damaged[0][1]}")
     if content is None:
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
@@ -163,14 +223,17 @@ def _find(path: Path) -> tuple[RunFolder, Checkpoint]:
 
 
 def pick_device(name: str) -> torch.device:
-    """A device by name; "auto" takes the GPU where there is one.
+    """A device by name; "auto" takes a CUDA GPU where there is one (Apple's must be asked for: they are not tested).
+
+    On a GPU, convolutions of float32 are computed in float32, not in TF32: what is measured is what is said.
 
     Raises:
         NotFound: this machine has no such device.
     """
     found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if found[kind]))
+        name = "cuda" if found["cuda"] else "cpu"
     if not found[name]:
         raise NotFound(f"this machine has no device {name!r}")
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)

@@ -1,15 +1,14 @@
 """`ddpm sample`: images from noise, each from a seed of its own."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import UsageError, chosen
-from ddpm.sampling import DDIM, SAMPLERS, Sampler
+from ddpm.sampling import SAMPLERS, Sampler
 from ddpm.sampling.chain import Step, chain
 from ddpm.sampling.timesteps import SPACINGS
 from ddpm.seeds import NoiseForEach, generator
@@ -18,13 +17,16 @@ from ddpm.tensors import Images
 
 @dataclass(frozen=True)
 class Plan:
-    """What to sample. `steps` 0 is the whole chain; `eta` is DDIM's. Image i depends on `seed` and i, not on `batch_size`."""
+    """What to sample. `steps` 0 is the whole chain; `options` are the sampler's, such as DDIM's eta.
+
+    Image i depends on `seed` and i, not on `batch_size`.
+    """
 
     num: int
     sampler: str = "ancestral"
     steps: int = 0
     spacing: str = "uniform"
-    eta: float = 0.0
+    options: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     batch_size: int = 64
 
@@ -32,13 +34,12 @@ class Plan:
         """The sampler.
 
         Raises:
-            UsageError: unknown, or with an impossible eta.
+            UsageError: unknown, or with options that it does not have or that are impossible.
         """
-        kind = chosen(SAMPLERS, self.sampler, "sampler")
         try:
-            return DDIM(self.eta) if kind is DDIM else kind()
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+            return chosen(SAMPLERS, self.sampler, "sampler")(**self.options)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the sampler {self.sampler!r} cannot be: {error}") from error
 
     def batches(self) -> int:
         """How many chains are run."""
@@ -95,14 +96,25 @@ def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.
         yield from (Sampled(rows, step) for step in chain(p, x_T, sampler, noise))
 
 
-def collect(sampled: Iterable[Sampled], plan: Plan, watched: int = 0, moments: int = 60) -> tuple[Tensor, list[Frame]]:
-    """The finished images in order, (num, ...), and `moments` frames of the first `watched` (of the first chain only)."""
-    finished: list[Tensor] = []
-    path: list[Step] = []
+def finished(sampled: Iterable[Sampled]) -> Iterator[tuple[range, Images]]:
+    """The images of each batch as it ends, on the CPU."""
     for found in sampled:
         if found.step.t == 0:
-            finished.append(found.step.x.cpu())
-        if found.rows.start == 0 and watched:
-            path.append(Step(found.step.t, found.step.x[:watched].cpu(), found.step.x_0[:watched].cpu()))
-    wanted = sorted({round(i * (len(path) - 1) / max(moments - 1, 1)) for i in range(moments)}) if path else []
-    return torch.cat(finished), [Frame(path[i].t, path[i].x, path[i].x_0) for i in wanted]
+            yield found.rows, found.step.x.cpu()
+
+
+class Watch:
+    """Keeps `moments` frames, evenly spaced, of the first `watched` images of the first batch, and passes all on."""
+
+    def __init__(self, watched: int, steps: int, moments: int = 60) -> None:
+        self._watched = watched
+        self._wanted = {round(i * (steps - 1) / max(moments - 1, 1)) for i in range(moments)}
+        self.frames: list[Frame] = []
+
+    def __call__(self, sampled: Iterable[Sampled]) -> Iterator[Sampled]:
+        """The same steps, watched."""
+        for place, found in enumerate(sampled):
+            if found.rows.start == 0 and place in self._wanted:
+                step = found.step
+                self.frames.append(Frame(step.t, step.x[: self._watched].cpu(), step.x_0[: self._watched].cpu()))
+            yield found

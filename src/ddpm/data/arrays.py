@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddpm.data.imageset import ImageSet
+from ddpm.data.imageset import ImageSet, no_labels
 from ddpm.data.splits import Options, check_values
 from ddpm.errors import DataError
 
@@ -27,29 +27,42 @@ def matches(path: Path) -> bool:
 
 def has_split(path: Path) -> bool:
     """Whether the file holds a train and a test part."""
-    names = _load(path).keys()
-    return all(set(IMAGES[part]) & names for part in ("train", "test"))
+    names = _names(path)
+    return all(names & set(IMAGES[part]) for part in ("train", "test"))
 
 
 def read(path: Path, part: str, options: Options) -> ImageSet:
     """A part of the file."""
-    arrays = _load(path)
-    levels = options.levels or int(arrays.get("levels", np.array(0)))
-    parts = [name for name in ([part] if part != "all" else IMAGES) if _named(arrays, IMAGES[name]) is not None]
+    possible = [part] if part != "all" else list(IMAGES)
+    wanted = {"levels", *(name for p in possible for name in (*IMAGES[p], *LABELS[p]))}
+    arrays = _load(path, wanted)
+    parts = [name for name in possible if _named(arrays, IMAGES[name]) is not None]
     if not parts:
-        raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(arrays)) or 'nothing'}")
+        raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(_names(path))) or 'nothing'}")
+    levels = options.levels or int(arrays.get("levels", np.array(0)))
     sets = [_image_set(path, _named(arrays, IMAGES[name]), _named(arrays, LABELS[name]), levels) for name in parts]
     labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
     return ImageSet(path.name, torch.cat([s.images for s in sets]), sets[0].levels, labels)
 
 
-def _load(path: Path) -> Mapping[str, np.ndarray]:
+def _names(path: Path) -> set[str]:
+    """The arrays in a file, without reading them."""
+    if path.suffix == ".npy":
+        return {"images"}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def _load(path: Path, wanted: set[str]) -> Mapping[str, np.ndarray]:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {"images": loaded}
         with loaded:
-            return {name: loaded[name] for name in loaded.files}
+            return {name: loaded[name] for name in loaded.files if name in wanted}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"cannot read {str(path)!r}: {error}") from error
 
@@ -75,5 +88,5 @@ def _image_set(path: Path, images: np.ndarray | None, labels: np.ndarray | None,
         raise DataError(f"{str(path)!r} holds {labels.shape} labels for {len(images)} images")
     levels = levels or (256 if images.dtype == np.uint8 else 65536)
     tensor = torch.from_numpy(np.ascontiguousarray(images if images.dtype == np.uint8 else images.astype(np.int32)))
-    found = torch.empty(0, dtype=torch.int64) if labels is None else torch.from_numpy(labels.astype(np.int64))
+    found = no_labels() if labels is None else torch.from_numpy(labels.astype(np.int64))
     return check_values(ImageSet(path.name, tensor, levels, found))

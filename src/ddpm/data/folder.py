@@ -6,6 +6,7 @@ on every machine; what cannot be read is listed, and is an error only if it is m
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import torch
 from PIL import Image
 
 from ddpm.data.decode import READ_ERRORS, SUFFIXES, decode, fit
-from ddpm.data.imageset import ImageSet
-from ddpm.data.splits import Options
+from ddpm.data.imageset import ImageSet, no_labels
+from ddpm.data.splits import Options, held_out
 from ddpm.errors import DataError, NotFound
 
 TESTS = ("test", "val", "valid", "validation")
@@ -53,69 +54,90 @@ def find(root: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder holds: readable pictures by path, and why the others cannot be read."""
+    """What a folder holds: (width, height) with counts, the most common first, and why some files cannot be read."""
 
-    pictures: dict[Path, Image.Image]
+    images: int
+    grey: bool
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+    distinct_values: int
+    classes: int
+    train: int
+    test: int
     broken: tuple[tuple[str, str], ...]
 
-    def sizes(self) -> list[tuple[tuple[int, int], int]]:
-        """(width, height) with their counts, the most common first."""
-        return Counter(picture.size for picture in self.pictures.values()).most_common()
+
+def survey(root: Path, files: list[Path], options: Options) -> Survey:
+    """Look at every file once, keeping none."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    grey, used, good, broken = True, np.zeros(256, dtype=bool), [], []
+    for file, picture in _pictures(root, files):
+        if isinstance(picture, str):
+            broken.append((str(file), picture))
+        else:
+            good.append(file)
+            sizes[picture.size] += 1
+            grey &= picture.mode == "L"
+            used[np.unique(np.asarray(picture))] = True
+    if has_split(root):
+        tests = sum(file.parts[0] in TESTS for file in good)
+    else:
+        tests = int(held_out([file.as_posix() for file in good], options.held_out).sum())
+    classes = len(_classes(root, good).unique())
+    return Survey(
+        len(good), grey, tuple(sizes.most_common()), int(used.sum()), classes, len(good) - tests, tests, tuple(broken)
+    )
 
 
-def survey(root: Path, files: list[Path], resolution: tuple[int, ...] = ()) -> Survey:
-    """Read every file, scaled and cropped to (height, width) if given."""
-    pictures: dict[Path, Image.Image] = {}
-    broken: list[tuple[str, str]] = []
+def _pictures(root: Path, files: list[Path]) -> Iterator[tuple[Path, Image.Image | str]]:
+    """Each file as a picture, or why it is none."""
     for file in files:
         try:
-            picture = decode(root / file)
+            yield file, decode(root / file)
         except READ_ERRORS as error:
-            broken.append((str(file), _reason(error)))
-        else:
-            pictures[file] = fit(picture, *resolution) if resolution else picture
-    return Survey(pictures, tuple(broken))
+            yield file, (str(error) or type(error).__name__).splitlines()[0][:160]
 
 
 def _load(root: Path, files: list[Path], options: Options) -> ImageSet:
-    found = survey(root, files, options.resolution)
-    if len(found.broken) > options.max_broken * len(files) or not found.pictures:
-        name, reason = found.broken[0]
+    arrays: dict[Path, np.ndarray] = {}
+    broken: list[tuple[str, str]] = []
+    for file, picture in _pictures(root, files):
+        if isinstance(picture, str):
+            broken.append((str(file), picture))
+            continue
+        fitted = fit(picture, *options.resolution) if options.resolution else picture
+        arrays[file] = np.asarray(fitted.convert({1: "L", 3: "RGB"}.get(options.channels, fitted.mode)))
+        _check_size(root, arrays, file)
+    if len(broken) > options.max_broken * len(files) or not arrays:
+        name, reason = broken[0]
         raise DataError(
-            f"{len(found.broken)} of {len(files)} images in {str(root)!r} cannot be read: {name}: {reason}",
+            f"{len(broken)} of {len(files)} images in {str(root)!r} cannot be read: {name}: {reason}",
             f"ddpm data {root} lists them",
             "--set data.max_broken=FRACTION leaves out up to that share",
         )
-    _check_sizes(root, found)
-    pictures = found.pictures
-    grey = options.channels == 1 or (not options.channels and all(p.mode == "L" for p in pictures.values()))
-    stacked = np.stack([np.asarray(p.convert("L" if grey else "RGB")) for p in pictures.values()])
-    images = torch.from_numpy(stacked)
-    images = images[:, None] if grey else images.movedim(-1, 1).contiguous()
-    names = tuple(file.as_posix() for file in pictures)
-    return ImageSet(root.name, images, 256, _classes(list(pictures)), names, found.broken)
+    colour = any(array.ndim == 3 for array in arrays.values())
+    rows = [np.broadcast_to(a[..., None], (*a.shape, 3)) if colour and a.ndim == 2 else a for a in arrays.values()]
+    images = torch.from_numpy(np.stack(rows))
+    images = images.movedim(-1, 1).contiguous() if colour else images[:, None]
+    names = tuple(file.as_posix() for file in arrays)
+    return ImageSet(root.name, images, 256, _classes(root, list(arrays)), names, tuple(broken))
 
 
-def _reason(error: BaseException) -> str:
-    """The error in one short line."""
-    return (str(error) or type(error).__name__).splitlines()[0][:160]
-
-
-def _check_sizes(root: Path, found: Survey) -> None:
-    sizes = found.sizes()
-    if len(sizes) > 1:
-        ((width, height), count), *_ = sizes
-        odd = next(file for file, picture in found.pictures.items() if picture.size != (width, height))
+def _check_size(root: Path, arrays: dict[Path, np.ndarray], file: Path) -> None:
+    """Every image must have the size of the first."""
+    first = next(iter(arrays))
+    (height, width), (other_height, other_width) = arrays[first].shape[:2], arrays[file].shape[:2]
+    if (height, width) != (other_height, other_width):
         raise DataError(
-            f"images in {str(root)!r} differ in size: {count} of {len(found.pictures)} are {width}x{height}, "
-            f"{odd} is {found.pictures[odd].width}x{found.pictures[odd].height}",
+            f"images in {str(root)!r} differ in size: {first} is {width}x{height}, {file} is {other_width}x{other_height}",
             f"--set data.resolution={height},{width} scales all to cover that size and cuts the centre",
+            f"ddpm data {root} counts the sizes",
         )
 
 
-def _classes(files: list[Path]) -> torch.Tensor:
-    """Class numbers, where every file lies in a folder."""
-    if any(len(file.parts) < 2 for file in files):
-        return torch.empty(0, dtype=torch.int64)
-    names = sorted({file.parts[0] for file in files}, key=os.fsencode)
-    return torch.tensor([names.index(file.parts[0]) for file in files])
+def _classes(root: Path, files: list[Path]) -> torch.Tensor:
+    """Class numbers, where every file lies in a folder (below train/ and test/, if these are the split)."""
+    depth = 1 if has_split(root) else 0
+    if any(len(file.parts) < depth + 2 for file in files):
+        return no_labels()
+    names = sorted({file.parts[depth] for file in files}, key=os.fsencode)
+    return torch.tensor([names.index(file.parts[depth]) for file in files])

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddpm.data.imageset import ImageSet
-from ddpm.data.splits import Options
+from ddpm.data.imageset import ImageSet, no_labels
+from ddpm.data.splits import Options, check_values
 from ddpm.errors import DataError, NotFound
 
 PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
@@ -26,8 +26,7 @@ def matches(path: Path) -> bool:
 
 
 def _is_idx(file: Path) -> bool:
-    name = file.name.removesuffix(".gz")
-    return file.is_file() and (name.endswith("-ubyte") or name.endswith(".idx") or "-idx" in name)
+    return file.is_file() and file.name.removesuffix(".gz").endswith(("-ubyte", ".idx"))
 
 
 def has_split(path: Path) -> bool:
@@ -59,14 +58,14 @@ def _images(name: str, files: list[Path], options: Options) -> ImageSet:
     images = torch.from_numpy(np.concatenate(arrays))
     images = images[:, None] if images.ndim == 3 else images.movedim(-1, 1)
     labels = [_labels_beside(file, len(array)) for file, array in zip(files, arrays, strict=True)]
-    joined = torch.cat(labels) if all(len(part) for part in labels) else torch.empty(0, dtype=torch.int64)
-    return ImageSet(name, images.contiguous(), options.levels or 256, joined)
+    joined = torch.cat(labels) if all(len(part) for part in labels) else no_labels()
+    return check_values(ImageSet(name, images.contiguous(), options.levels or 256, joined))
 
 
 def _labels_beside(images: Path, count: int) -> torch.Tensor:
     file = images.with_name(images.name.replace("images", "labels").replace("idx3", "idx1"))
     if file == images or not file.is_file():
-        return torch.empty(0, dtype=torch.int64)
+        return no_labels()
     labels = load(file)
     if labels.shape != (count,):
         raise DataError(f"{str(file)!r} holds {labels.shape} labels for {count} images")

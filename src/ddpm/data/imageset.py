@@ -1,11 +1,17 @@
 """A set of images as integers, and the one map between integers and [-1, 1] (section 3.3)."""
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ddpm.tensors import Images
+
+
+def no_labels() -> Tensor:
+    """Labels of a set that has none."""
+    return torch.empty(0, dtype=torch.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +25,7 @@ class ImageSet:
     name: str
     images: Tensor
     levels: int = 256
-    labels: Tensor = torch.empty(0, dtype=torch.int64)
+    labels: Tensor = field(default_factory=no_labels)
     names: tuple[str, ...] = ()
     broken: tuple[tuple[str, str], ...] = ()
 
@@ -38,6 +44,13 @@ class ImageSet:
         names = tuple(self.names[row] for row in rows.tolist()) if self.names else ()
         return replace(self, images=self.images[rows], labels=labels, names=names)
 
+    def digest(self) -> str:
+        """A fingerprint of the pixels, in their order."""
+        found = hashlib.blake2b(repr((tuple(self.images.shape), self.levels)).encode(), digest_size=16)
+        for rows in self.images.cpu().split(4096):
+            found.update(rows.contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def scaled(self, rows: Tensor | slice = slice(None)) -> Images:
         """Images as the network sees them, float32 in [-1, 1]."""
         return to_model(self.images[rows], self.levels)
@@ -45,7 +58,7 @@ class ImageSet:
 
 def to_model(values: Tensor, levels: int = 256) -> Images:
     """Integers 0..levels-1 to float32 in [-1, 1] (E1); the ends are exact."""
-    return values.float() * (2 / (levels - 1)) - 1
+    return (2 * values.float() - (levels - 1)) / (levels - 1)
 
 
 def to_levels(x: Images, levels: int = 256) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.data import arrays, cifar, digits, folder, idx
+from ddpm.data.convert import converted
 from ddpm.data.imageset import ImageSet
 from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
@@ -48,7 +49,7 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     if split not in SPLITS:
         raise UsageError(f"unknown split: {split!r}", f"choose from {', '.join(SPLITS)}")
     if source == "digits":
-        return digits.read(split)
+        return converted(digits.read(split), options)
     path, kind = _find(source)
     if split == "all" or kind.has_split(path):
         found = kind.read(path, split, options)
@@ -56,7 +57,7 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
         found = hold_out(kind.read(path, "all", options), options.held_out)[split]
     if not len(found):
         raise NotFound(f"the {split} split of {source!r} is empty")
-    return found
+    return converted(found, options)
 
 
 def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageSet]:
@@ -67,14 +68,16 @@ def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageS
         DataError: as `open_source`.
     """
     if source == "digits":
-        return digits.read("train"), digits.read("test")
-    path, kind = _find(source)
-    if kind.has_split(path):
-        return open_source(source, "train", options), open_source(source, "test", options)
-    parts = hold_out(kind.read(path, "all", options), options.held_out)
+        parts = {part: digits.read(part) for part in ("train", "test")}
+    else:
+        path, kind = _find(source)
+        if kind.has_split(path):
+            parts = {part: kind.read(path, part, options) for part in ("train", "test")}
+        else:
+            parts = hold_out(kind.read(path, "all", options), options.held_out)
     if not len(parts["train"]):
-        raise NotFound(f"no images in {source!r}")
-    return parts["train"], parts["test"]
+        raise NotFound(f"the train split of {source!r} is empty")
+    return converted(parts["train"], options), converted(parts["test"], options)
 
 
 def _find(source: str) -> tuple[Path, Kind]:

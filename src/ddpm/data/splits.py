@@ -1,6 +1,5 @@
 """The options that every kind of source shares, and the rule that holds images out where a source has no test set."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,9 +17,9 @@ SPLITS = ("train", "test", "all")
 class Options:
     """How to read a source.
 
-    `resolution` (height, width) scales and crops image files, () keeps their size; `channels` 1 or 3 converts them, 0
-    takes grey where all are grey; `levels` 0 takes what the storage says (256, or 65536); `held_out` is the fraction
-    for "test" where the source has no test set; more than the fraction `max_broken` of unreadable files is an error.
+    `resolution` (height, width) scales and crops, () keeps the size; `channels` 1 or 3 converts, 0 keeps (a folder is
+    grey where all its images are); `levels` 0 takes what the storage says (256, or 65536); `held_out` is the fraction for
+    "test" where the source has no test set; more than the fraction `max_broken` of unreadable files is an error.
     """
 
     resolution: tuple[int, ...] = ()
@@ -40,18 +39,14 @@ def hold_out(images: ImageSet, fraction: float) -> dict[str, ImageSet]:
 
 
 def held_out(names: Sequence[str], fraction: float) -> Tensor:
-    """True for the names held out: those with the smallest hashes; none of fewer than 20."""
-    count = math.ceil(len(names) * fraction) if len(names) >= 20 else 0
-    chosen = sorted(range(len(names)), key=lambda i: key("held out", names[i]))[:count]
-    mask = torch.zeros(len(names), dtype=torch.bool)
-    mask[chosen] = True
-    return mask
+    """True for about `fraction` of the names: each by its own hash, so that no other name can change it."""
+    return torch.tensor([key("held out", name) < fraction * 2**63 for name in names], dtype=torch.bool)
 
 
 def check_values(images: ImageSet) -> ImageSet:
     """Refuse values beyond the levels that the source claims to have."""
     highest = int(images.images.max()) if len(images) else 0
-    if highest >= images.levels or images.levels < 2:
+    if images.levels < 2 or highest >= images.levels:
         raise DataError(
             f"{images.name} holds the value {highest}, but has {images.levels} levels (0..{images.levels - 1})"
         )

@@ -5,7 +5,7 @@ closed-form terms is noisier than what it estimates (Q20). Divide by the dimensi
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +16,7 @@ from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import Images, PerImage, Table, Times, at, sum_flat
-
-Noise = Callable[[Tensor], Tensor]
-"""Standard normal noise of the argument's shape, dtype and device; `torch.randn_like` is one."""
+from ddpm.tensors import Images, Noise, PerImage, Table, Times, at, sum_flat
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
-from ddpm.diffusion.bound import Noise, prior, term
+from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import Images, PerImage, at, sum_flat
+from ddpm.tensors import Images, Noise, PerImage, at, sum_flat
 
 Estimator = Callable[[ReverseProcess, Images, Images, Images, int], PerImage]
 """(p, x_0, x_{t-1}, x_t, t) -> nats for each image; at t = T+1, x_{t-1} is x_T and x_t has no meaning."""

@@ -42,10 +42,15 @@ class ForwardProcess:
         r""":math:`q(x_t|x_s) = \mathcal N(\sqrt{a}\,x_s, (1 - a)I),\ a = \bar\alpha_t/\bar\alpha_s` (E13), for 0 <= s < t <= T."""
         self.schedule.check(s, first=0)
         self.schedule.check(t)
-        log_ratio = at(self.schedule.log_alpha_bar, t, x_s) - at(self.schedule.log_alpha_bar, s, x_s)
+        table = self.schedule.log_alpha_bar
+        like = table.new_empty([0] * x_s.ndim)
+        log_ratio = at(table, t if isinstance(t, int) else t.cpu(), like) - at(
+            table, s if isinstance(s, int) else s.cpu(), like
+        )
         if not bool((log_ratio < 0).all()):
             raise ValueError(f"s must come before t, got s = {s} and t = {t}")
-        return Gaussian((0.5 * log_ratio).exp() * x_s, (-log_ratio.expm1()).log())
+        scale, log_var = (0.5 * log_ratio).exp(), (-log_ratio.expm1()).log()
+        return Gaussian(scale.to(x_s) * x_s, log_var.to(x_s))
 
     def posterior(self, x_t: Images, x_0: Images, t: Times) -> Gaussian:
         r""":math:`q(x_{t-1}|x_t, x_0) = \mathcal N(\tilde\mu_t(x_t, x_0), \tilde\beta_t I)` (Eq. 6-7), for t in 1..T.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ddpm.diffusion.bound import prior, term
+from ddpm.diffusion.bound import bits_per_dim, prior, term
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
@@ -55,7 +55,7 @@ def variational(p: ReverseProcess, x_0: Images, t: Times, eps: Images) -> PerIma
 class Hybrid:
     r""":math:`L_{simple} + \lambda L_{vlb}`, the second without gradient to the mean (Nichol & Dhariwal 2021; E54).
 
-    For learned variances: L_simple trains the mean, the bound only the variance.
+    For learned variances: L_simple trains the mean, the bound (here in bits/dim, as published) only the variance.
     """
 
     weight: float = 0.001
@@ -69,7 +69,7 @@ class Hybrid:
             return torch.cat([output.detach(), *rest], dim=1)
 
         nats, _ = term(replace(p, network=mean_frozen), x_0, x_t, t)
-        bound = (prior(p.q, x_0) + p.schedule.T * nats) / x_0[0].numel()
+        bound = bits_per_dim(prior(p.q, x_0) + p.schedule.T * nats, x_0[0].numel())
         return mean_flat((p.prediction.target(p.schedule, x_0, eps, t) - output) ** 2) + self.weight * bound
 
 

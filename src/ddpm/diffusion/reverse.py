@@ -68,7 +68,8 @@ class ReverseProcess:
         r""":math:`p_\theta(x_{t-1}|x_t) = \mathcal N(\tilde\mu_t(x_t, \hat x_0), \sigma_t^2 I)` (Eq. 11), and :math:`\hat x_0`.
 
         Raises:
-            ValueError: t is outside 1..T, or the network's output has the wrong shape.
+            ValueError: t is outside 1..T (on an accelerator, where reading it back would stall, outside 0..T raises in
+                `at`, and t = 0 is not noticed), or the network's output has the wrong shape.
         """
         output, *rest = self.outputs(x_t, t)
         x_0 = self.limit(self.prediction.x_0(self.schedule, x_t, output, t))

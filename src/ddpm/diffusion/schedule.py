@@ -189,6 +189,8 @@ def constant(T: int = 1000, beta: float = 0.02) -> Schedule:
 
 def warmup(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, fraction: float = 0.1) -> Schedule:
     """Linear over the first `fraction` of the steps, constant after (the authors' code)."""
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must be in 0..1, got {fraction}")
     rising = int(T * fraction)
     flat = torch.full((T - rising,), beta_T, dtype=torch.float64)
     return Schedule(_clean(0.0, torch.cat([_linspace(beta_1, beta_T, rising), flat])))
@@ -202,9 +204,9 @@ def jsd(T: int = 1000) -> Schedule:
 def log_snr(T: int = 1000, noise_1: float = 1 / 255, log_snr_T: float = -9.2) -> Schedule:
     r"""The logarithm of SNR linear in t, from noise of standard deviation `noise_1` in x_1 down to `log_snr_T`.
 
-    Every step then costs the same (E52: the weight of epsilon in the bound is one constant, so L_simple *is* the bound).
-    `noise_1` belongs to the data: noise far below the spacing of their levels is coded for nothing, so half the
-    spacing, 1 / (levels - 1), is a good start. :math:`\beta_t = (1 - \bar\alpha_t)(1 - \mathrm{SNR}_t/\mathrm{SNR}_{t-1})`.
+    With the small variance, epsilon then weighs the same at every t >= 2 (E52): the bound's sum over these is L_simple's
+    times a constant. `noise_1` belongs to the data: noise far below the spacing of their levels is coded for nothing, so
+    half the spacing, 1 / (levels - 1), is a good start. :math:`\beta_t = (1 - \bar\alpha_t)(1 - \mathrm{SNR}_t/\mathrm{SNR}_{t-1})`.
     """
     if not 0 < noise_1 < 1:
         raise ValueError(f"noise_1 must lie between 0 and 1, got {noise_1}")

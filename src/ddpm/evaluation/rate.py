@@ -34,7 +34,8 @@ class Bound:
     """The bound of `images` images of `dims` coordinates. Rates are bits/dim; errors are mean squared, in [-1, 1].
 
     `by_t[t]` is L_{t-1} for t = 2..T, and L_0 for t = 1; entry 0 is L_T. `mse_x_0[t]` and `mse_eps[t]` are for t = 1..T,
-    entry 0 the error of knowing nothing. `per_image` is the total of each image, in the data's order.
+    both of the estimate after the process' limit; entry 0 is the error of knowing nothing. `per_image` is the total of
+    each image, in the data's order.
     """
 
     images: int
@@ -80,17 +81,17 @@ def measure(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, devic
         x_0 = _images(data, rows, device)
         noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
         for found in terms(wide, x_0, noise):
-            yield Measured(rows, found.t, found.nats.double().cpu(), _mse(found, x_0))
+            yield Measured(rows, found.t, found.nats.cpu().double(), _mse(found, x_0))
 
 
 def _images(data: ImageSet, rows: Tensor, device: torch.device) -> Images:
     """Images on the exact grid of their levels."""
     values = data.images[rows].to(device, widest(device))
-    return values * (2 / (data.levels - 1)) - 1
+    return (2 * values - (data.levels - 1)) / (data.levels - 1)
 
 
 def _mse(found: Term, x_0: Images) -> Tensor:
-    return mean_flat((found.x_0 - x_0) ** 2).double().cpu()
+    return mean_flat((found.x_0 - x_0) ** 2).cpu().double()
 
 
 def summarise(measured: Iterable[Measured], schedule: Schedule, images: int, dims: int) -> Bound:
@@ -143,7 +144,7 @@ def estimate(
             t = (low + 1 + (draw * (high - low)).long()).clamp(max=high).to(device)
             found, _ = term(wide, x_0, wide.q.sample(x_0, t, noise(x_0)), t)
             nats = nats + found * (high - low)
-        totals.append(nats.double().cpu() / (x_0[0].numel() * math.log(2)))
+        totals.append(nats.cpu().double() / (x_0[0].numel() * math.log(2)))
     per_image = torch.cat(totals)
     return float(per_image.mean()), _stderr(per_image)
 

@@ -84,7 +84,7 @@ class Attention(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         h_BCHW = self.norm(x_BCHW)
         q_BCN, k_BCN, v_BCN = (layer(h_BCHW).flatten(2) for layer in (self.query, self.key, self.value))
-        weights_BNN = (q_BCN.transpose(1, 2) @ k_BCN * x_BCHW.shape[1] ** -0.5).softmax(dim=2)
+        weights_BNN = ((q_BCN * x_BCHW.shape[1] ** -0.5).transpose(1, 2) @ k_BCN).softmax(dim=2)
         h_BCN = v_BCN @ weights_BNN.transpose(1, 2)
         return x_BCHW + self.out(h_BCN.reshape(x_BCHW.shape))
 

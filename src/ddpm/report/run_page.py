@@ -30,11 +30,10 @@ def run_page(
     experiment: Experiment, parameters: int, rows: Sequence[dict[str, Any]], bits: Fact, sections: Sequence[Figure]
 ) -> str:
     """The whole page as HTML."""
-    last = rows[-1]
     facts = [
         bits,
         Fact(f"{parameters:,}", "parameters"),
-        Fact(f"{last['step']:,}", f"steps in {last['seconds'] / 60:.1f} minutes"),
+        *[Fact(f"{last['step']:,}", f"steps in {last['seconds'] / 60:.1f} minutes") for last in rows[-1:]],
         Fact(f"{experiment.schedule.name}, T = {experiment.schedule.T}", "schedule"),
         Fact(experiment.process.variance, "variance of the reverse process"),
     ]
@@ -80,7 +79,8 @@ def samples(drawn: Images, moving: Path, levels: int) -> Figure:
         f'<div class="pair"><div>{still}<p>Drawn from the model; not chosen.</p></div>'
         f"<div>{animation(moving, 'the same samples, from noise to image')}"
         "<p>The same chains, from x<sub>T</sub> to x<sub>0</sub>.</p></div></div>",
-        "Algorithm 2: start from noise, and at each step draw from the reverse process. The last step adds none.",
+        "Algorithm 2: start from noise, and at each step draw from the reverse process. The last step adds none. (The "
+        "estimate of x<sub>0</sub> inside it is kept in [−1, 1] if the process says so.)",
         r"x_{t-1} = \frac{1}{\sqrt{\alpha_t}}\left(x_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\,"
         r"\epsilon_\theta(x_t, t)\right) + \sigma_t z, \quad z \sim \mathcal{N}(0, I)",
     )
@@ -103,15 +103,35 @@ def film(strip: Filmstrip, levels: int) -> Figure:
     )
 
 
-def learning(rows: Sequence[dict[str, Any]]) -> Figure:
+MINIMISED = {
+    "simple": r"L_{\mathrm{simple}} = \mathbb{E}_{t, x_0, \epsilon}\left\|y - y_\theta("
+    r"\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,\ t)\right\|^2,\quad y = TARGET",
+    "weighted": r"\mathbb{E}_{t, x_0, \epsilon}\ T\,w_t \left\|\epsilon - \epsilon_\theta(x_t, t)\right\|^2",
+    "variational": r"L = \mathbb{E}\left[L_T + L_{T-1} + \cdots + L_1 + L_0\right]",
+}
+TARGETS = {
+    "eps": r"\epsilon",
+    "x0": "x_0",
+    "mean": r"\tilde\mu_t(x_t, x_0)",
+    "v": r"\sqrt{\bar\alpha_t}\,\epsilon - \sqrt{1-\bar\alpha_t}\,x_0",
+}
+
+
+def minimised(experiment: Experiment) -> str:
+    """The formula of the training objective; the hybrid is L_simple and a little of the bound."""
+    name = {"hybrid": "simple"}.get(experiment.objective, experiment.objective)
+    tex = MINIMISED[name].replace("TARGET", TARGETS[experiment.process.prediction])
+    return r"L_{\mathrm{simple}} + 0.001\,L_{\mathrm{vlb}},\quad " + tex if experiment.objective == "hybrid" else tex
+
+
+def learning(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Figure:
     """Loss and held-out bound over the steps."""
     return Figure(
         "Learning",
         figures.svg(figures.training(rows)),
         "Left: what training minimises. Right: the bound of held-out images on the same times and noise each time, with "
         "the weights' moving average; the band is one standard error over images.",
-        r"L_{\mathrm{simple}} = \mathbb{E}_{t, x_0, \epsilon}\left\|\epsilon - \epsilon_\theta("
-        r"\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,\ t)\right\|^2",
+        minimised(experiment),
     )
 
 

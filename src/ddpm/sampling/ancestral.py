@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.sampling.chain import Noise, Sampler, Step
+from ddpm.sampling.chain import Sampler, Step
+from ddpm.tensors import Noise
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,13 @@ A progress bar is `tqdm(chain(...), total=T)`, a preview is `islice`, an animati
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import Images
-
-Noise = Callable[[Tensor], Tensor]
-"""Standard normal noise of the argument's shape, dtype and device; `torch.randn_like` is one."""
+from ddpm.tensors import Images, Noise
 
 
 @dataclass(frozen=True)

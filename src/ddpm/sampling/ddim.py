@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.sampling.chain import Noise, Sampler, Step
-from ddpm.tensors import at
+from ddpm.sampling.chain import Sampler, Step
+from ddpm.tensors import Noise, at
 
 
 @dataclass(frozen=True)

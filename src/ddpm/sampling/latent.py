@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.sampling.chain import Noise, Sampler, Step, run, start
-from ddpm.tensors import Images
+from ddpm.sampling.chain import Sampler, Step, run, start
+from ddpm.tensors import Images, Noise
 
 
 def shared(

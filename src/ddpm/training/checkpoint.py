@@ -1,14 +1,14 @@
 """Checkpoints: a folder of safetensors and JSON that is either complete and unharmed, or not there.
 
-Written beside, flushed to the disk, then renamed; the manifest holds the SHA-256 of every file and is checked on
-reading. A folder without a valid manifest is never used, and never deleted.
+Written beside, flushed to the disk, then renamed; the manifest holds the SHA-256 of every file and seals itself, and all is
+checked on reading. What is damaged is set aside under another name, never used and never deleted.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def folder_name(step: int) -> str:
 
 
 def write(checkpoints: Path, step: int, content: Checkpoint) -> Path:
-    """Write a checkpoint and, once it is safely there, drop all but the newest three.
+    """Write a checkpoint and, once it is safely there, drop all but the three newest up to it.
 
     Raises:
         StorageError: the disk is full or fails. Nothing half-written stays; older checkpoints are untouched.
@@ -48,24 +48,30 @@ def write(checkpoints: Path, step: int, content: Checkpoint) -> Path:
     temporary = checkpoints / f".tmp-{folder_name(step)}-{os.getpid()}"
     try:
         temporary.mkdir(parents=True)
-        files = {f"{name}.safetensors": safetensors.torch.save(dict(group)) for name, group in content.tensors.items()}
-        files["state.json"] = _json(content.numbers)
-        listed = {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
-        }
-        files[MANIFEST] = _sealed({"version": VERSION, "step": step, "files": listed})
-        for name, data in files.items():
-            _write_durably(temporary / name, data)
+        _write_files(temporary, step, content)
         _sync_folder(temporary)
-        if target.exists():
-            shutil.rmtree(target)
         temporary.rename(target)
         _sync_folder(checkpoints)
+        _retire(checkpoints, step)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise StorageError(f"cannot write a checkpoint: {target}: {error.strerror or error}") from error
-    _retire(checkpoints)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     return target
+
+
+def _write_files(folder: Path, step: int, content: Checkpoint) -> None:
+    """One file after the other, so that only one group of tensors is in memory twice; the manifest last."""
+    listed = {}
+    names = [*(f"{name}.safetensors" for name in content.tensors), "state.json"]
+    for name in names:
+        group = content.tensors.get(name.removesuffix(".safetensors"))
+        data = _json(content.numbers) if group is None else safetensors.torch.save(dict(group))
+        listed[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        _write_durably(folder / name, data)
+    _write_durably(folder / MANIFEST, _sealed({"version": VERSION, "step": step, "files": listed}))
 
 
 def read(folder: Path) -> Checkpoint:
@@ -112,15 +118,27 @@ def found(checkpoints: Path) -> list[Path]:
     return sorted(path for path in checkpoints.glob("step-*") if path.is_dir())
 
 
-def newest(checkpoints: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that is whole, and why each newer one was passed over."""
-    reasons = []
+def newest(checkpoints: Path) -> tuple[Checkpoint | None, list[tuple[Path, str]]]:
+    """The newest checkpoint that is whole, and each newer one with why it was passed over."""
+    damaged = []
     for folder in reversed(found(checkpoints)):
         try:
-            return read(folder), reasons
+            return read(folder), damaged
         except DataError as error:
-            reasons.append(str(error))
-    return None, reasons
+            damaged.append((folder, str(error)))
+    return None, damaged
+
+
+def tidy(checkpoints: Path, damaged: Sequence[Path]) -> None:
+    """Before a run goes on: rename damaged checkpoints to .bad-*, and remove what an interrupted save or removal left."""
+    for folder in damaged:
+        aside = checkpoints / f".bad-{folder.name}"
+        while aside.exists():
+            aside = aside.with_name(aside.name + "~")
+        folder.rename(aside)
+    for pattern in (".tmp-*", ".trash-*"):
+        for rest in checkpoints.glob(pattern):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def pack(state: State) -> Checkpoint:
@@ -132,7 +150,8 @@ def pack(state: State) -> Checkpoint:
         if parameter in state.optimizer.state
     }
     model = {name: parameter.detach() for name, parameter in state.network.named_parameters()}
-    numbers = {"step": state.step, "scaler": state.scaler.state_dict()}
+    counts = {float(held["step"]) for held in state.optimizer.state.values()}
+    numbers = {"step": state.step, "adam_step": max(counts, default=0.0), "scaler": state.scaler.state_dict()}
     return Checkpoint({"model": model, "ema": state.ema, "optimizer": moments}, numbers)
 
 
@@ -142,19 +161,18 @@ def unpack(content: Checkpoint, state: State) -> None:
     Raises:
         Mismatch: its tensors are not this network's.
     """
-    step = int(content.numbers["step"])
     load_weights(state.network, content.tensors["model"])
     for name, tensor in content.tensors["ema"].items():
         state.ema[name].copy_(tensor)
     moments = content.tensors["optimizer"]
     for name, parameter in state.network.named_parameters():
-        if step:
+        if f"exp_avg.{name}" in moments:
             state.optimizer.state[parameter] = {
-                "step": torch.tensor(float(step), device=parameter.device),
+                "step": torch.tensor(content.numbers["adam_step"], device=parameter.device),
                 **{moment: moments[f"{moment}.{name}"].to(parameter.device) for moment in ("exp_avg", "exp_avg_sq")},
             }
     state.scaler.load_state_dict(content.numbers["scaler"])
-    state.step = step
+    state.step = int(content.numbers["step"])
 
 
 @torch.no_grad()
@@ -211,9 +229,11 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _retire(checkpoints: Path) -> None:
-    """Remove the oldest checkpoints, each renamed first so that a half-removed one is never taken for one."""
-    for folder in found(checkpoints)[:-KEPT]:
+def _retire(checkpoints: Path, step: int) -> None:
+    """Remove the oldest checkpoints up to `step`, each renamed first: a half-removed one is never taken for one."""
+    earlier = [folder for folder in found(checkpoints) if folder.name <= folder_name(step)]
+    for folder in earlier[:-KEPT]:
         trash = checkpoints / f".trash-{folder.name}"
+        shutil.rmtree(trash, ignore_errors=True)
         folder.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)

@@ -97,7 +97,7 @@ def train(
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(key(recipe.seed, "dropout", step))
             for x_0, t, eps in draws(batches, p.schedule.T, recipe, step, device):
-                part = objective(p, x_0, t, eps).mean() / recipe.accumulate
+                part = objective(p, x_0, t, eps).sum() / recipe.batch_size
                 state.scaler.scale(part).backward()
                 loss += part.detach()
         yield Progress(step + 1, loss, *_update(state, recipe, step))

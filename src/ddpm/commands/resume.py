@@ -1,0 +1,64 @@
+"""Whether a run may go on, and from where: never silently from the start, never with another experiment."""
+
+from pathlib import Path
+
+from ddpm.commands.run import RunFolder, find_checkpoint
+from ddpm.errors import CannotCreate, DataError, Mismatch
+from ddpm.experiment import Experiment, differences
+from ddpm.training import checkpoint
+from ddpm.training.checkpoint import Checkpoint
+
+MAY_CHANGE = ("preset", "training.steps", "training.accumulate", "rhythm.", "compile", "data.source")
+"""What a resumed run may set anew: how far, how often, from where. (Where the learning rate decays towards the end of the
+run, another end changes the steps that are left.)"""
+
+
+def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
+    """Refuse, before anything is touched, to go on with what is another experiment.
+
+    Raises:
+        CannotCreate: there is a run already ("never"), or it has gone further than the checkpoint that is named.
+        Mismatch: the run, or the checkpoint's, is of another experiment.
+        NotFound: no such checkpoint.
+        DataError: the named checkpoint is damaged.
+    """
+    if folder.config.exists():
+        if resume == "never":
+            raise CannotCreate(f"there is a run in {str(folder.path)!r} already", "--resume auto goes on with it")
+        _same(folder.read_experiment(), experiment, folder)
+    if resume not in ("auto", "never"):
+        origin, content = find_checkpoint(Path(resume).expanduser())
+        _same(origin.read_experiment(), experiment, origin)
+        here = checkpoint.folder_name(content.numbers["step"])
+        later = [path.name for path in checkpoint.found(folder.checkpoints) if path.name > here]
+        if later:
+            raise CannotCreate(
+                f"{str(folder.path)!r} has gone further than {resume!r}: {later[-1]}",
+                "use another --output-dir, or remove the later checkpoints",
+            )
+
+
+def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]]:
+    """The checkpoint to go on from, if any, and why newer ones are not it; these are set aside.
+
+    Raises:
+        DataError: there are checkpoints, and all of them are damaged.
+    """
+    if resume not in ("auto", "never"):
+        return find_checkpoint(Path(resume).expanduser())[1], []
+    content, damaged = checkpoint.newest(folder.checkpoints)
+    if content is None and damaged:
+        raise DataError(f"every checkpoint in {str(folder.path)!r} is damaged: {damaged[0][1]}")
+    checkpoint.tidy(folder.checkpoints, [path for path, _ in damaged])
+    return content, [f"passed over: {reason}" for _, reason in damaged]
+
+
+def _same(old: Experiment, new: Experiment, folder: RunFolder) -> None:
+    found = [line for line in differences(old, new) if not line.startswith(MAY_CHANGE)]
+    if found:
+        more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+        raise Mismatch(
+            f"{str(folder.path)!r} holds another experiment: {'; '.join(found[:2])}{more}",
+            "use another --output-dir for a new run",
+            "to go on with it, give the flags it was started with",
+        )
