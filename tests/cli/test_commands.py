@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,3 +210,71 @@ def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
     assert ddpm("sample", run, "--num", 1, "--output-dir", tmp_path / "out").code == 0
     assert _pixels(tmp_path / "out" / "000000.png").shape == (13, 9, 3)
     assert ddpm("evaluate", run, "--data", tmp_path, "--num-images", 1).code == 0
+
+
+def test_readme_commands_are_understood(monkeypatch):
+    """Every `ddpm ...` line of the README parses, and those that train make an experiment."""
+    from ddpm.cli.parser import parse
+    from ddpm.cli.training import requested
+
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    lines = [line.split("#")[0].split() for line in text.splitlines() if line.startswith(".venv/bin/ddpm ")]
+    assert len(lines) >= 6
+    for words in lines:
+        options = parse(words[1:])
+        if options.command == "train":
+            requested(options)
+
+
+@pytest.mark.slow
+def test_demo(ddpm, tmp_path):
+    """A demo of two seconds: every file of it, and the same command again."""
+    folder = tmp_path / "demo"
+    said = ddpm("demo", "--output-dir", folder, "--budget", 2)
+    assert said.code == 0, said.err
+    assert "bits/dim on 300 held-out digits" in said.out
+    assert "report.html" in said.out
+    result = json.loads((folder / "evaluation.json").read_text())
+    assert result["images"] == 300
+    assert 1.5 < result["bits_per_dim"]["total"] < 6
+    assert len(result["rate_distortion"]) == result["T"]
+    assert _pixels(folder / "samples.png").shape[0] > 300
+    page = (folder / "report.html").read_text()
+    assert page.count("<section>") == 6
+    assert f"{result['bits_per_dim']['total']:.3f}" in page
+
+
+def test_a_demo_is_not_made_of_another_run(ddpm, trained, tmp_path):
+    import shutil
+
+    shutil.copytree(trained, tmp_path / "run")
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace('"preset": "digits"', '"preset": "mnist"'))
+    said = ddpm("demo", "--output-dir", tmp_path / "run")
+    assert said.code == 78
+    assert "not a demo" in said.err
+
+
+@pytest.mark.long
+def test_a_compiled_network_trains(tmp_path):
+    """torch.compile, in a process without run-time shape checks: it ends, and its loss is that of the plain network."""
+    import subprocess
+    import sys
+
+    losses = []
+    for compiled in ("false", "true"):
+        folder = tmp_path / compiled
+        command = [
+            sys.executable,
+            "-m",
+            "ddpm",
+            "train",
+            "--output-dir",
+            str(folder),
+            *TINY,
+            "--set",
+            f"compile={compiled}",
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+        losses.append(_rows(folder)[0]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm.cli.main import explained
+from ddpm.cli.failures import explained
 from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError
 from tests.cli.conftest import TINY
 
@@ -48,6 +49,26 @@ def _train(ddpm, folder, *more):
         (["train", "--data", "digits", "--output-dir", "x", "--lr", "-1"], ["lr", "-1"]),
         (["train", "--data", "digits", "--output-dir", "x", "--objective", "simple"], ["learned variance"]),
         (["train", "--data", "digits", "--output-dir", "x", "--set", "schedule.options.zeta=1"], ["zeta"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--schedule", "jsd"], ["alpha_bar_T = 0"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--precision", "fp16", "--device", "cpu"], ["fp16"]),
+        (
+            [
+                "train",
+                "--data",
+                "digits",
+                "--output-dir",
+                "x",
+                "--schedule",
+                "warmup",
+                "--set",
+                "schedule.options.fraction=2",
+            ],
+            ["2"],
+        ),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "model.classes=3"], ["model.classes"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "model.attention=7"], ["attention"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "data.resolution=1,2,3"], ["data.resolution"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--set", "data.levels=1"], ["data.levels"]),
         (["demo", "--budget", "-3"], ["--budget", "'-3'"]),
         (["smaple"], ["smaple"]),
         ([], ["COMMAND"]),
@@ -77,7 +98,7 @@ def test_broken_images_and_a_tiny_one(ddpm, tmp_path):
     (tmp_path / "bad\nname.png").unlink()
     Image.fromarray(np.zeros((1, 1, 3), np.uint8)).save(tmp_path / "tiny.png")
     said = ddpm("train", "--data", tmp_path, "--output-dir", tmp_path / "run")
-    _one_line(said, 65, "tiny.png is 1x1", "data.resolution=32,32")
+    _one_line(said, 65, "tiny.png is 1x1", "data.resolution=32,32", "ddpm data")
     assert not (tmp_path / "run").exists()
 
 
@@ -159,6 +180,54 @@ def test_an_output_that_cannot_be(ddpm, tmp_path):
     _one_line(_train(ddpm, tmp_path / "file" / "run"), 73, "file")
 
 
+def test_a_second_run_in_the_same_folder(ddpm, trained):
+    """The lock goes with the process that holds it; the second one touches nothing."""
+    from ddpm.commands.run import RunFolder
+
+    before = (trained / "exit.json").read_text()
+    with RunFolder(trained).locked():
+        _one_line(_train(ddpm, trained, "--steps", "8"), 73, "in use", f"process {os.getpid()}")
+    assert (trained / "exit.json").read_text() == before
+
+
+def test_a_named_checkpoint_below_later_ones(ddpm, trained):
+    early = trained / "checkpoints" / "step-000000003"
+    _one_line(_train(ddpm, trained, "--resume", early), 73, "has gone further")
+    assert (trained / "checkpoints" / "step-000000006").exists()
+
+
+def test_images_that_have_changed(ddpm, tmp_path):
+    """The same shape, another pixel: 78, not a quiet mixture."""
+    pixels = np.zeros((30, 8, 8), np.uint8)
+    flags = [*TINY[2:], "--set", "data.held_out=0"]
+    for value, code in ((0, 0), (0, 0), (1, 78)):
+        pixels[3, 2, 1] = value
+        np.save(tmp_path / "a.npy", pixels)
+        said = ddpm("train", "--data", tmp_path / "a.npy", "--output-dir", tmp_path / "run", *flags)
+        assert said.code == code, said.err
+    _one_line(said, 78, "no longer those")
+
+
+def test_a_loss_that_explodes(ddpm, tmp_path):
+    said = _train(ddpm, tmp_path / "run", "--lr", "1e30", "--steps", "40", "--set", "rhythm.evaluate=0")
+    _one_line(said, 80, "no longer finite" if "finite" in said.err else "the loss is")
+    assert json.loads((tmp_path / "run" / "exit.json").read_text())["code"] == 80
+
+
+def test_reading_a_network_otherwise(ddpm, trained):
+    base = ("evaluate", trained, "--data", "digits", "--num-images", "2", "--json", "-")
+    values = []
+    for flags in ([], ["--set", "process.limit=unlimited"], ["--set", "process.sigma_1=beta-1"]):
+        said = ddpm(*base, *flags)
+        assert said.code == 0, said.err
+        values.append(json.loads(said.out.splitlines()[-1]))
+    assert values[1]["limit"] == "unlimited"
+    assert "beta-1" in values[2]["decoder_variance"]
+    assert len({value["bits_per_dim"]["total"] for value in values}) == 3
+    _one_line(ddpm(*base, "--set", "process.prediction=x0"), 2, "process.prediction")
+    _one_line(ddpm(*base, "--set", "process.variance=fixed-small"), 2, "not trained for")
+
+
 def test_a_missing_device(ddpm, trained):
     import torch
 
@@ -201,14 +270,18 @@ def test_our_own_bugs_leave_a_traceback_in_a_file(ddpm, tmp_path, monkeypatch):
     assert "Traceback" in ddpm("data", "digits", "--debug").err
 
 
-def _start(folder, *more):
+def _start(folder, *more, limit=0):
     """A training that would run for long, in a process of its own."""
     arguments = ["train", "--output-dir", str(folder), *TINY, "--steps", "100000", "--set", "rhythm.evaluate=0"]
     arguments += ["--set", "rhythm.sample=0", "--set", "rhythm.save=1000000", *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "ddpm", *arguments], stderr=subprocess.PIPE, text=True, env=environment
-    )
+
+    def limited():
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    command = [sys.executable, "-m", "ddpm", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=limited)  # noqa: PLW1509
 
 
 def _wait_for_a_row(folder, process):
@@ -243,7 +316,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip("needs the right to mount a small file system")
+        assert not os.environ.get("DDPM_CI"), "CI can mount"
+        pytest.skip("needs the right to mount a small file system; the test with a limit on files does not")
     try:
         process = _start(disk / "run", "--set", "rhythm.save=10", "--set", "rhythm.log=10")
         try:
@@ -261,6 +335,19 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
         assert not list((disk / "run" / "checkpoints").glob(".tmp*"))
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+def test_a_file_that_grows_too_large_keeps_the_last_checkpoint(tmp_path):
+    """EFBIG instead of ENOSPC: no rights are needed for a limit on the size of files."""
+    folder = tmp_path / "run"
+    process = _start(folder, "--set", "rhythm.save=10", "--set", "rhythm.log=1", limit=400_000)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 74, err
+    assert err.count("ddpm: error: ") == 1
+    from ddpm.training import checkpoint
+
+    assert checkpoint.newest(folder / "checkpoints")[0] is not None
 
 
 @pytest.mark.slow

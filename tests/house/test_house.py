@@ -113,6 +113,6 @@ def test_the_readme_shows_every_package():
     """The annotated tree names each folder and top-level module of the source."""
     readme = (ROOT / "README.md").read_text()
     for path in sorted((ROOT / "src" / "ddpm").iterdir()):
-        if path.name.startswith("_"):
+        if path.name.startswith("_") or path.name == "py.typed":
             continue
         assert (f"{path.name}/" if path.is_dir() else path.name) in readme, path.name

@@ -101,7 +101,7 @@ def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
         run_page.preview(frames[0]),
         run_page.samples(drawn, tmp_path / "a.webp", 17),
         run_page.film(strip, 17),
-        run_page.learning(rows),
+        run_page.learning(digits(), rows),
         *run_page.bits(bound),
         run_page.schedule(linear(), "linear"),
     ]
