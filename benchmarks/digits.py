@@ -59,7 +59,7 @@ def trained_and_measured(settings: dict[str, Any], seconds: float) -> dict[str, 
 
 def main() -> None:
     """All variants, one after the other."""
-    seconds = float((sys.argv[1:] or ["100"])[0])
+    seconds = float((sys.argv[1:] or ["90"])[0])
     torch.set_num_threads(2)
     result: dict[str, Any] = {"seconds": seconds, "variants": {}}
     for name, settings in VARIANTS.items():
