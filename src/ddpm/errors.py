@@ -12,7 +12,7 @@ class Failure(Exception):
 
     def __init__(self, message: str, *hints: str) -> None:
         super().__init__(message)
-        self.hints = hints[:3]
+        self.hints = tuple(hint for hint in hints if hint)[:3]
 
 
 class UsageError(Failure):

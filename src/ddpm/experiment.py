@@ -3,6 +3,7 @@
 Fields are changed by name ("training.lr"); an unknown name is refused with the nearest that exists.
 """
 
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -65,8 +66,15 @@ class ScheduleConfig:
         options = dict(self.options)
         if self.name == "log-snr":
             options.setdefault("noise_1", 1 / (levels - 1) if levels > 2 else 0.1)
+        make = chosen(SCHEDULES, self.name, "schedule")
+        known = [name for name in inspect.signature(make).parameters if name != "T"]
+        for name in options:
+            if name not in known:
+                raise UsageError(
+                    f"the schedule {self.name!r} has no option {name!r}", f"it has {', '.join(known) or 'none'}"
+                )
         try:
-            return chosen(SCHEDULES, self.name, "schedule")(T=self.T, **options)
+            return make(T=self.T, **options)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"no schedule {self.name!r} with T = {self.T} and {options}: {error}") from error
 
@@ -205,7 +213,12 @@ def from_dict(values: object) -> Experiment:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"wrong value for {place}: {first['input']!r}: {first['msg']}") from error
+        hint = (
+            "several values are written with commas, such as 32,32"
+            if first["type"].startswith(("tuple", "too_long"))
+            else ""
+        )
+        raise UsageError(f"wrong value for {place}: {first['input']!r}: {first['msg']}", hint) from error
 
 
 def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_evaluate(ddpm, trained, tmp_path):
     assert curve[-1]["rate_bits_per_dim"] + bits["L_0"] == pytest.approx(bits["total"])
     assert f"{bits['total']:.4f}" in said.out
     parts = ddpm("evaluate", trained, "--data", "digits", "--num-images", 20, "--batch-size", 7, "--json", "-")
-    assert json.loads(parts.out.splitlines()[-1])["bits_per_dim"]["total"] == pytest.approx(bits["total"], rel=1e-5)
+    assert json.loads(parts.out)["bits_per_dim"]["total"] == pytest.approx(bits["total"], rel=1e-5)
     one = trained / "checkpoints" / "step-000000003"
     assert ddpm("evaluate", one, "--data", "digits", "--num-images", 2).code == 0
 
@@ -168,6 +168,20 @@ def test_schedule(ddpm, trained, tmp_path, reference):
     assert "T = 12" in ddpm("schedule", trained).out
 
 
+def test_one_image_has_no_standard_error(ddpm, trained):
+    said = ddpm("evaluate", trained, "--data", "digits", "--num-images", 1, "--json", "-")
+    assert json.loads(said.out)["bits_per_dim"]["stderr"] is None
+    assert "no standard error" in said.err
+
+
+def test_no_file_of_the_current_folder_is_a_font(ddpm, trained, tmp_path, monkeypatch):
+    """Matplotlib once took a file named `bb` for the font of a blackboard bold E."""
+    for name in ("bb", "cal", "rm", "it", "sf", "tt"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert ddpm("train", "--output-dir", trained, *TINY).code == 0
+
+
 def test_a_warning_is_one_line(ddpm):
     warnings.simplefilter("default")
     said = ddpm("schedule", "linear", "--steps", 10)
@@ -186,9 +200,9 @@ def test_data(ddpm, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no")
     said = ddpm("data", tmp_path, "--json", "-")
     assert said.code == 0
-    assert "2 sizes" in said.out
-    assert "bad.jpg" in said.out
-    found = json.loads(said.out.splitlines()[-1])
+    assert "2 sizes" in said.err
+    assert "bad.jpg" in said.err
+    found = json.loads(said.out)
     assert [b["file"] for b in found["broken"]] == ["bad.jpg"]
 
 

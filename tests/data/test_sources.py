@@ -87,6 +87,12 @@ def test_the_held_out_images_stay_when_others_come():
     assert not held_out(names, 0.0).any()
 
 
+def test_at_least_one_is_held_out():
+    for count in range(2, 30):
+        assert 1 <= int(held_out([f"{i}.png" for i in range(count)], 0.05).sum()) < count
+    assert not held_out(["alone.png"], 0.05).any()
+
+
 def test_a_folder_with_its_own_split(tmp_path):
     _folder(tmp_path / "train" / "a", 5), _folder(tmp_path / "train" / "b", 2), _folder(tmp_path / "test" / "b", 3)
     assert [len(open_source(str(tmp_path), split)) for split in ("train", "test", "all")] == [7, 3, 10]

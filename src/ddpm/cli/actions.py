@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
+from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.training import assignments, follow, requested
-from ddpm.commands.evaluate import chosen_metrics, evaluate, images_to_evaluate, result
+from ddpm.commands.evaluate import chosen_metrics, decoder_variance, evaluate, images_to_evaluate, result
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
 from ddpm.commands.report import report_training
@@ -34,6 +34,14 @@ def run_train(options: Namespace) -> None:
     say(f"done: {folder.path}; report: {report_training(folder)}")
 
 
+def opened(options: Namespace) -> Trained:
+    """The model that RUN, --weights, --device and --set name; says which damaged checkpoints were passed over."""
+    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
+    for line in trained.notes:
+        note(f"ddpm: {line}")
+    return trained
+
+
 def run_sample(options: Namespace) -> None:
     """`ddpm sample`."""
     settings = {} if options.eta is None else {"eta": options.eta}
@@ -42,7 +50,7 @@ def run_sample(options: Namespace) -> None:
     )
     plan.build()
     json_target, targets = JsonTarget(options.json), Targets.of(options)
-    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
+    trained = opened(options)
     p = respaced(trained.process, plan.steps, plan.spacing)
     folder = fresh_folder(options.output_dir)
     data = trained.experiment.data
@@ -105,10 +113,15 @@ def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
     metrics = chosen_metrics(options.metrics)
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
-    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
+    trained = opened(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     bound = measure_bound(trained, images, options.seed, options.batch_size)
-    say(sentence(bound, f"{options.split} images of {options.data}"))
+    say(sentence(trained, bound, f"{options.split} images of {options.data}"))
+    if "rate-distortion" in metrics:
+        points = bound.rate_distortion()
+        say(f"{'t':>8} {'bits/dim received':>20} {'RMSE on 0..255':>16}")
+        for i in sorted({round(k * (len(points) - 1) / 9) for k in range(10)}):
+            say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
     if plot:
         write_bytes(plot, figures.png(figures.bound_by_t(bound)))
     json_target.write(result(trained, bound, metrics))
@@ -122,18 +135,21 @@ def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int
     return summarise(measured, schedule, len(images), math.prod(images.shape))
 
 
-def sentence(bound: Bound, what: str) -> str:
-    """The bound in words."""
+def sentence(trained: Trained, bound: Bound, what: str) -> str:
+    """The bound in words, with the choices that it depends on."""
+    error = f"± {bound.stderr:.4f}" if bound.images > 1 else "(of one image: no standard error)"
     return (
-        f"{bound.total:.4f} ± {bound.stderr:.4f} bits/dim on {bound.images} {what}\n"
+        f"{bound.total:.4f} {error} bits/dim on {bound.images} {what}\n"
         f"  L_T {float(bound.by_t[0]):.6f}   L_1..L_(T-1) {float(bound.by_t[2:].sum()):.4f}   "
-        f"L_0 {float(bound.by_t[1]):.4f}   (T = {bound.T}, an upper bound on the code length)"
+        f"L_0 {float(bound.by_t[1]):.4f}   an upper bound on the code length\n"
+        f"  T = {bound.T}, {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "
+        f"estimate of x_0 {trained.experiment.process.limit}"
     )
 
 
 def run_interpolate(options: Namespace) -> None:
     """`ddpm interpolate`."""
-    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
+    trained = opened(options)
     data = trained.experiment.data
     first, second = (
         read_image(Path(name).expanduser(), data.shape, data.levels) for name in (options.first, options.second)
@@ -177,8 +193,11 @@ def run_data(options: Namespace) -> None:
         say(f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes")
     else:
         say(f"{found['source']}: {found['images']:,} images of {len(found['sizes'])} sizes")
+        say(f"{found['train']:,} to train on, {found['test']:,} held out")
         for size in found["sizes"][:10]:
             say(f"  {size['width']} x {size['height']} (width, height): {size['images']:,}")
+        if len(found["sizes"]) > 10:
+            say(f"  and {len(found['sizes']) - 10} more sizes")
         if found["sizes"]:
             say(
                 "to train on them, give one size: --set data.resolution=HEIGHT,WIDTH (scales to cover it, cuts the centre)"

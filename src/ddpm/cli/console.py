@@ -11,11 +11,12 @@ from ddpm.errors import CannotCreate, Failure, UsageError
 
 Item = TypeVar("Item")
 QUIET_SECONDS = 15.0
+_OUTPUT = {"is for JSON": False}
 
 
 def say(text: str) -> None:
-    """A line of the result."""
-    print(text, flush=True)
+    """A line of the result; on standard error where standard output is kept for JSON (`--json -`)."""
+    print(text, file=sys.stderr if _OUTPUT["is for JSON"] else sys.stdout, flush=True)
 
 
 def note(text: str) -> None:
@@ -35,10 +36,15 @@ def _plain(text: str) -> str:
 
 
 def warn_in_one_line() -> None:
-    """Warnings as `ddpm: warning: ...`, without the place in the code."""
+    """Each warning once, as `ddpm: warning: ...`, without the place in the code. Called as a command begins."""
+    _OUTPUT["is for JSON"] = False
+    said: set[str] = set()
 
     def show(message: Warning | str, *_rest: object, **_more: object) -> None:
-        note(f"ddpm: warning: {_plain(str(message))}")
+        text = _plain(str(message))
+        if text not in said:
+            said.add(text)
+            note(f"ddpm: warning: {text}")
 
     warnings.showwarning = show
 
@@ -49,7 +55,8 @@ class Bar:
     def __init__(self, total: int, label: str, done: int = 0) -> None:
         self._total, self._label, self._done, self._text = total, label, done, ""
         self._bar: Any = None
-        self._spoke = time.monotonic()
+        self._spoke = self._began = time.monotonic()
+        self._first = done
         if sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -62,7 +69,8 @@ class Bar:
             self._bar.update(count)
         elif time.monotonic() - self._spoke > QUIET_SECONDS:
             self._spoke = time.monotonic()
-            note(f"{self._label}: {self._done:,}/{self._total:,}{'  ' if self._text else ''}{self._text}")
+            left = (self._total - self._done) * (self._spoke - self._began) / max(self._done - self._first, 1)
+            note(f"{self._label}: {self._done:,}/{self._total:,}   {_duration(left)} to go   {self._text}".rstrip())
 
     def show(self, text: str) -> None:
         """The latest numbers, beside the bar."""
@@ -82,6 +90,13 @@ class Bar:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _duration(seconds: float) -> str:
+    """About how long, in the unit that suits."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
@@ -133,6 +148,7 @@ class JsonTarget:
 
     def __init__(self, name: str | None) -> None:
         self._to_terminal = name == "-"
+        _OUTPUT["is for JSON"] |= self._to_terminal
         self._path = None if self._to_terminal else file_for(name)
 
     def write(self, values: Mapping[str, Any]) -> None:
@@ -140,6 +156,6 @@ class JsonTarget:
         from ddpm.commands.run import to_strict_json, write_json
 
         if self._to_terminal:
-            say(to_strict_json(values))
+            print(to_strict_json(values), flush=True)
         elif self._path:
             write_json(self._path, values)

@@ -15,6 +15,7 @@ from ddpm.presets import digits
 from ddpm.report.pictures import save_animation, square, to_pictures
 
 SAMPLES = 64
+ENOUGH = 400
 
 
 def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
@@ -29,6 +30,11 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
     else:
         note(f"timing a few steps, to train for about {budget:.0f} s")
         experiment = fitted_to(digits(), budget, device)
+        if experiment.training.steps < ENOUGH:
+            note(
+                f"ddpm: warning: this machine is slow, or busy: only {experiment.training.steps} steps fit into {budget:.0f} s, "
+                f"and digits need about {ENOUGH} to be recognisable; try a larger --budget"
+            )
     follow(experiment, folder, device, "auto")
 
     trained = open_run(str(folder.path), "ema", device)
@@ -44,6 +50,6 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
     bound = measure_bound(trained, images, 0, len(images))
     write_json(folder.path / "evaluation.json", result(trained, bound, list(METRICS)))
     report = report_demo(folder, samples, watch.frames, moving, bound)
-    say(sentence(bound, "held-out digits"))
+    say(sentence(trained, bound, "held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")
     say(f"report:  {report}   (open it in a browser)")

@@ -103,6 +103,12 @@ def _positive(text: str) -> int:
     return value
 
 
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -114,13 +120,13 @@ def _seconds(text: str) -> float:
 
 
 def _demo(parser: Parser) -> None:
-    parser.add_argument("--output-dir", default="runs/demo", metavar="RUN", help="run folder (runs/demo)")
+    parser.add_argument("--output-dir", type=_name, default="runs/demo", metavar="RUN", help="run folder (runs/demo)")
     parser.add_argument("--budget", type=_seconds, default=180.0, metavar="SECONDS", help="training time (180)")
 
 
 def _train(parser: Parser) -> None:
-    parser.add_argument("--data", required=True, metavar="SOURCE", help=SOURCE)
-    parser.add_argument("--output-dir", required=True, metavar="RUN", help="run folder")
+    parser.add_argument("--data", type=_name, required=True, metavar="SOURCE", help=SOURCE)
+    parser.add_argument("--output-dir", type=_name, required=True, metavar="RUN", help="run folder")
     parser.add_argument("--preset", default="", metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
     parser.add_argument("--config", default="", metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument("--steps", type=_positive, metavar="N", help="steps of training in all")
@@ -139,9 +145,9 @@ def _train(parser: Parser) -> None:
 
 
 def _sample(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("--num", type=_positive, required=True, metavar="N", help="how many images")
-    parser.add_argument("--output-dir", required=True, metavar="DIR", help="where 000000.png ... go")
+    parser.add_argument("--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... go")
     parser.add_argument("--sampler", default="ancestral", metavar="NAME", help="ancestral (Algorithm 2), ddim")
     parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
     parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
@@ -169,8 +175,8 @@ def _reading(parser: Parser) -> None:
 
 
 def _evaluate(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="run folder or checkpoint")
-    parser.add_argument("--data", required=True, metavar="SOURCE", help=SOURCE)
+    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("--data", type=_name, required=True, metavar="SOURCE", help=SOURCE)
     parser.add_argument("--split", default="test", metavar="NAME", help="test, train or all (test)")
     parser.add_argument("--metrics", default="bpd", metavar="A,B", help="bpd, rate-distortion (bpd)")
     parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
@@ -178,29 +184,31 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("--batch-size", type=_positive, default=128, metavar="B", help="images at a time (128)")
     _reading(parser)
     parser.add_argument("--json", metavar="FILE", help="all numbers; - for the terminal")
-    parser.add_argument("--plot", metavar="FILE.png", help="the bound by t, and rate against distortion")
+    parser.add_argument("--plot", metavar="FILE.png", help="the bound by t")
 
 
 def _interpolate(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("first", metavar="A.png", help="one image")
     parser.add_argument("second", metavar="B.png", help="another")
     parser.add_argument(
         "--timestep", type=int, required=True, metavar="T", help="how far into the noise: 0 mixes pixels"
     )
     parser.add_argument("--num", type=_positive, default=9, metavar="N", help="images, the ends included (9)")
-    parser.add_argument("--output-dir", required=True, metavar="DIR", help="where 000000.png ... and row.png go")
+    parser.add_argument(
+        "--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... and row.png go"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
     _reading(parser)
 
 
 def _schedule(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME|RUN", help=f"{SCHEDULES}, or a run folder")
+    parser.add_argument("name", type=_name, metavar="NAME|RUN", help=f"{SCHEDULES}, or a run folder")
     parser.add_argument("--steps", type=_positive, metavar="T", help="number of steps (1000)")
     parser.add_argument("--json", metavar="FILE", help="all tables; - for the terminal")
     parser.add_argument("--plot", metavar="FILE.png", help="a picture")
 
 
 def _data(parser: Parser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE)
+    parser.add_argument("source", type=_name, metavar="SOURCE", help=SOURCE)
     parser.add_argument("--json", metavar="FILE", help="the same as JSON; - for the terminal")

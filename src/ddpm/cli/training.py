@@ -157,7 +157,7 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
         f"images; {started.precision} on {device}, {torch.get_num_threads()} threads; in {folder.path}"
     )
     if started.step >= recipe.steps:
-        note(f"all {recipe.steps:,} steps are done; --steps N goes further")
+        note(f"all {started.step:,} steps are done; --steps N goes further")
     elif started.step:
         note(f"going on from step {started.step:,}")
 

@@ -56,7 +56,7 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
     if "bpd" in metrics:
         values["bits_per_dim"] = {
             "total": bound.total,
-            "stderr": bound.stderr,
+            "stderr": bound.stderr if bound.images > 1 else None,
             "L_T": float(bound.by_t[0]),
             "L_0": float(bound.by_t[1]),
             "L_t": bound.by_t[2:].tolist(),
@@ -76,12 +76,12 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
         "levels": trained.experiment.data.levels,
         "limit": trained.experiment.process.limit,
         "variance": trained.experiment.process.variance,
-        "decoder_variance": _decoder_variance(trained),
+        "decoder_variance": decoder_variance(trained),
         "sigma_1": math.sqrt(float(p.variance.table(p.schedule)[1])) if isinstance(p.variance, Fixed) else None,
     }
 
 
-def _decoder_variance(trained: Trained) -> str:
+def decoder_variance(trained: Trained) -> str:
     """The rule for sigma_1^2 in words (E44)."""
     process = trained.experiment.process
     return f"learned, from {process.sigma_1} to beta-1" if process.variance == "learned" else process.sigma_1

@@ -17,7 +17,8 @@ def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
     """Refuse, before anything is touched, to go on with what is another experiment.
 
     Raises:
-        CannotCreate: there is a run already ("never"), or it has gone further than the checkpoint that is named.
+        CannotCreate: there is a run already ("never"), or it has gone further than the checkpoint that is named, or the folder
+            holds something else.
         Mismatch: the run, or the checkpoint's, is of another experiment.
         NotFound: no such checkpoint.
         DataError: the named checkpoint is damaged.
@@ -26,8 +27,12 @@ def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
         if resume == "never":
             raise CannotCreate(f"there is a run in {str(folder.path)!r} already", "--resume auto goes on with it")
         _same(folder.read_experiment(), experiment, folder)
+    elif strangers := folder.strangers():
+        raise CannotCreate(
+            f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new --output-dir"
+        )
     if resume not in ("auto", "never"):
-        origin, content = find_checkpoint(Path(resume).expanduser())
+        origin, content, _ = find_checkpoint(Path(resume).expanduser())
         _same(origin.read_experiment(), experiment, origin)
         here = checkpoint.folder_name(content.numbers["step"])
         later = [path.name for path in checkpoint.found(folder.checkpoints) if path.name > here]

@@ -20,7 +20,15 @@ from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 
 NOTHING: Mapping[str, Any] = {}
-READINGS = ("process.limit", "process.variance", "process.sigma_1")
+READINGS = (
+    "process.limit",
+    "process.variance",
+    "process.sigma_1",
+    "data.resolution",
+    "data.channels",
+    "data.max_broken",
+)
+"""What may be set for a trained model: how it is read, and how images are read for it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,13 @@ class RunFolder:
             raise CannotCreate(f"cannot create {str(self.path)!r}: {error.strerror}") from error
         if not os.access(self.path, os.W_OK):
             raise CannotCreate(f"{str(self.path)!r} is read-only")
+
+    def strangers(self) -> list[str]:
+        """Names in the folder that no run puts there; hidden ones aside."""
+        ours = {path.name for path in (self.config, self.checkpoints, self.metrics, self.samples, self.logs)}
+        ours |= {"exit.json", "report.html"}
+        names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+        return [name for name in names if name not in ours and not name.startswith((".", "crash-"))]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -154,13 +169,17 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: its experiment, the process on its weights, and which weights they are."""
+    """A trained model: its experiment, the process on its weights, and which weights they are.
+
+    `notes` say which newer checkpoints were passed over, and why.
+    """
 
     experiment: Experiment
     process: ReverseProcess
     step: int
     weights: str
     device: torch.device
+    notes: tuple[str, ...] = ()
 
 
 def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> Trained:
@@ -170,14 +189,14 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
         run: the folder.
         weights: "ema" or "raw".
         device: where to put the network.
-        settings: limit, variance or sigma_1 to read the network with ("process.limit"), other than in the experiment.
+        settings: those of `READINGS`, where they are to be other than in the experiment.
 
     Raises:
         UsageError: a setting that is no way to read this network.
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    folder, content = find_checkpoint(Path(run).expanduser())
+    folder, content, notes = find_checkpoint(Path(run).expanduser())
     experiment = folder.read_experiment()
     experiment = _read_otherwise(experiment, settings)
     with torch.device("meta"):
@@ -185,7 +204,7 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     network.to_empty(device=device).eval()
     checkpoint.load_weights(network, content.tensors[{"ema": "ema", "raw": "model"}[weights]])
     process = experiment.reverse_process(network, experiment.process.limit)
-    return Trained(experiment, process, int(content.numbers["step"]), weights, device)
+    return Trained(experiment, process, int(content.numbers["step"]), weights, device, notes)
 
 
 def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
@@ -194,22 +213,26 @@ def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Expe
             raise UsageError(f"cannot be set for a trained model: {name!r}", f"choose from {', '.join(READINGS)}")
     found = changed(replace(experiment, objective="variational"), settings)
     if (found.process.variance == "learned") != (experiment.process.variance == "learned"):
-        raise UsageError(f"the network was not trained for the variance {found.process.variance!r}")
-    return replace(experiment, process=found.process)
+        raise UsageError(
+            f"the network was not trained for the variance {found.process.variance!r}",
+            "a network of a learned variance has an output for it; one of a fixed variance has none",
+        )
+    return replace(experiment, process=found.process, data=found.data)
 
 
-def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint]:
-    """The run folder and the content of one of its checkpoints, or of its newest whole one.
+def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]:
+    """The run folder, the content of one of its checkpoints or of its newest whole one, and what was passed over.
 
     Raises:
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    if not path.exists():
-        raise NotFound(f"no such run: {str(path)!r}")
+    if not path.is_dir():
+        what = "not a run folder" if path.exists() else "no such run"
+        raise NotFound(f"{what}: {str(path)!r}")
     whole = path.resolve()
     if (whole / checkpoint.MANIFEST).exists() or whole.parent.name == "checkpoints":
-        return RunFolder(whole.parent.parent), checkpoint.read(path)
+        return RunFolder(whole.parent.parent), checkpoint.read(path), ()
     folder = RunFolder(path)
     folder.read_experiment()
     content, damaged = checkpoint.newest(folder.checkpoints)
@@ -219,7 +242,7 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint]:
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
         )
-    return folder, content
+    return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)
 
 
 def pick_device(name: str) -> torch.device:
@@ -228,12 +251,14 @@ def pick_device(name: str) -> torch.device:
     On a GPU, convolutions of float32 are computed in float32, not in TF32: what is measured is what is said.
 
     Raises:
-        NotFound: this machine has no such device.
+        UsageError: this machine has no such device.
     """
     found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = "cuda" if found["cuda"] else "cpu"
     if not found[name]:
-        raise NotFound(f"this machine has no device {name!r}")
+        raise UsageError(
+            f"this machine has no device {name!r}", f"--device {' or '.join(n for n in found if found[n])}"
+        )
     torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)

@@ -1,5 +1,6 @@
 """`ddpm sample`: images from noise, each from a seed of its own."""
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,9 +37,17 @@ class Plan:
         Raises:
             UsageError: unknown, or with options that it does not have or that are impossible.
         """
+        sampler = chosen(SAMPLERS, self.sampler, "sampler")
+        known = inspect.signature(sampler).parameters
+        for name in self.options:
+            if name not in known:
+                having = [other for other, make in SAMPLERS.items() if name in inspect.signature(make).parameters]
+                raise UsageError(
+                    f"the sampler {self.sampler!r} has no {name!r}", *(f"--sampler {other} has" for other in having)
+                )
         try:
-            return chosen(SAMPLERS, self.sampler, "sampler")(**self.options)
-        except (TypeError, ValueError) as error:
+            return sampler(**self.options)
+        except ValueError as error:
             raise UsageError(f"the sampler {self.sampler!r} cannot be: {error}") from error
 
     def batches(self) -> int:

@@ -96,8 +96,8 @@ def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
         DataError: it cannot be read, or the model's channels are neither grey nor RGB.
     """
     channels, height, width = shape
-    if not path.exists():
-        raise NotFound(f"no such image: {str(path)!r}")
+    if not path.is_file():
+        raise NotFound(f"{'a folder, not an image' if path.is_dir() else 'no such image'}: {str(path)!r}")
     if channels not in (1, 3):
         raise DataError(f"an image file has 1 or 3 channels, the model {channels}: {str(path)!r}")
     try:

@@ -56,7 +56,10 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     else:
         found = hold_out(kind.read(path, "all", options), options.held_out)[split]
     if not len(found):
-        raise NotFound(f"the {split} split of {source!r} is empty")
+        raise NotFound(
+            f"the {split} split of {source!r} is empty",
+            "--split all, or --set data.held_out=FRACTION for the training" if split == "test" else "",
+        )
     return converted(found, options)
 
 

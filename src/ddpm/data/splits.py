@@ -39,8 +39,15 @@ def hold_out(images: ImageSet, fraction: float) -> dict[str, ImageSet]:
 
 
 def held_out(names: Sequence[str], fraction: float) -> Tensor:
-    """True for about `fraction` of the names: each by its own hash, so that no other name can change it."""
-    return torch.tensor([key("held out", name) < fraction * 2**63 for name in names], dtype=torch.bool)
+    """True for about `fraction` of the names: each by its own hash, so that no other name can change it.
+
+    Where that would be none of several, the one with the least hash is held out.
+    """
+    hashes = [key("held out", name) for name in names]
+    chosen = torch.tensor([value < fraction * 2**63 for value in hashes], dtype=torch.bool)
+    if fraction and len(hashes) > 1 and not chosen.any():
+        chosen[hashes.index(min(hashes))] = True
+    return chosen
 
 
 def check_values(images: ImageSet) -> ImageSet:

@@ -79,18 +79,18 @@ def _panels(count: int, height: float = 3.0) -> tuple[Figure, Sequence[Axes]]:
 @mpl.rc_context(STYLE)
 def training(rows: Sequence[dict[str, Any]]) -> Figure:
     """Loss and held-out bound over the steps."""
-    figure, (left, right) = _panels(2)
+    evaluated = [row for row in rows if "bits_per_dim" in row]
+    figure, (left, *others) = _panels(2 if evaluated else 1)
     steps = [row["step"] for row in rows]
     left.plot(steps, [row["loss"] for row in rows], color=BLUE)
     left.set(title="Training loss", xlabel="step", ylabel="loss", yscale="log")
-    evaluated = [row for row in rows if "bits_per_dim" in row]
-    if evaluated:
+    for right in others:
         at, bits = [r["step"] for r in evaluated], np.array([r["bits_per_dim"] for r in evaluated])
         error = np.array([r["bits_per_dim_stderr"] for r in evaluated])
         right.fill_between(at, bits - error, bits + error, color=ORANGE, alpha=0.2, lw=0)
         right.plot(at, bits, color=ORANGE, marker="o", ms=3.5)
-        right.annotate(f"{bits[-1]:.3f}", (at[-1], bits[-1]), xytext=(0, 8), textcoords="offset points", ha="right")
-    right.set(title="Bound of held-out images (estimate)", xlabel="step", ylabel="bits/dim")
+        right.annotate(f"{bits[-1]:.3f}", (at[-1], bits[-1]), xytext=(0, 14), textcoords="offset points", ha="right")
+        right.set(title="Bound of held-out images (estimate)", xlabel="step", ylabel="bits/dim")
     return figure
 
 
@@ -149,9 +149,9 @@ def schedule(q: Schedule, name: str) -> Figure:
     axes[1].axhline(0, color=GREY, lw=0.8)
     axes[1].set(title="Signal-to-noise ratio", xlabel="t", ylabel="log SNR, nats")
     large, small = FixedLarge().table(q)[1:], FixedSmall().table(q)[1:]
-    axes[2].plot(t, large, color=PURPLE, marker=marker, ms=3, label="β (with β̃₂ at t = 1)")
-    axes[2].plot(t, small, color=ORANGE, marker=marker, ms=3, ls="--", label="β̃ (with β̃₂ at t = 1)")
-    axes[2].set(title="Variance of a step", xlabel="t", ylabel="variance", yscale="log")
+    axes[2].plot(t, large, color=PURPLE, marker=marker, ms=3, lw=3.5, alpha=0.5, label="β: the large one")
+    axes[2].plot(t, small, color=ORANGE, marker=marker, ms=3, lw=1.2, label="β̃: the small one")
+    axes[2].set(title="Variance of a step (β̃₂ at t = 1)", xlabel="t", ylabel="variance", xscale="log", yscale="log")
     axes[2].legend()
     return figure
 

@@ -42,7 +42,7 @@ def run_page(
         "Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020), trained with ddpm.",
         facts,
         sections,
-        f"Preset {experiment.preset}, seed {experiment.training.seed}. ddpm evaluate RUN recomputes the bits.",
+        f"Preset {experiment.preset}, seed {experiment.training.seed}. ddpm evaluate RUN --data SOURCE recomputes the bits.",
     )
 
 
@@ -104,10 +104,10 @@ def film(strip: Filmstrip, levels: int) -> Figure:
 
 
 MINIMISED = {
-    "simple": r"L_{\mathrm{simple}} = \mathbb{E}_{t, x_0, \epsilon}\left\|y - y_\theta("
+    "simple": r"L_{\mathrm{simple}} = E_{t, x_0, \epsilon}\left\|y - y_\theta("
     r"\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,\ t)\right\|^2,\quad y = TARGET",
-    "weighted": r"\mathbb{E}_{t, x_0, \epsilon}\ T\,w_t \left\|\epsilon - \epsilon_\theta(x_t, t)\right\|^2",
-    "variational": r"L = \mathbb{E}\left[L_T + L_{T-1} + \cdots + L_1 + L_0\right]",
+    "weighted": r"E_{t, x_0, \epsilon}\ T\,w_t \left\|\epsilon - \epsilon_\theta(x_t, t)\right\|^2",
+    "variational": r"L = E\left[L_T + L_{T-1} + \cdots + L_1 + L_0\right]",
 }
 TARGETS = {
     "eps": r"\epsilon",
@@ -152,7 +152,7 @@ def bits(bound: Bound) -> list[Figure]:
             figures.svg(figures.rate_distortion(bound)),
             "If x<sub>T</sub>, x<sub>T−1</sub>, … were sent one after the other, how many bits would have arrived, and "
             "how far would the estimate of the image be from it? (Section 4.3 of the paper, Figure 5.)",
-            r"R(t) = L_T + \sum_{s=t+1}^{T} L_{s-1}, \quad \mathrm{RMSE}(t) = \sqrt{\mathbb{E}\,\|x_0 - "
+            r"R(t) = L_T + \sum_{s=t+1}^{T} L_{s-1}, \quad \mathrm{RMSE}(t) = \sqrt{E\,\|x_0 - "
             r"\hat x_0(x_t, t)\|^2 / D}",
         ),
     ]

@@ -3,6 +3,7 @@
 All randomness of step n is a function of (seed, n): stopping and going on changes nothing, to the bit.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -46,10 +47,10 @@ class Recipe:
     steps: Annotated[int, Ge(1)] = 800_000
     batch_size: Annotated[int, Ge(1)] = 128
     accumulate: Annotated[int, Ge(1)] = 1
-    lr: Annotated[float, Gt(0)] = 2e-4
+    lr: Annotated[float, Gt(0), Lt(math.inf)] = 2e-4
     warmup: Annotated[int, Ge(0)] = 5000
     decay: str = "constant"
-    clip: Annotated[float, Gt(0)] = 1.0
+    clip: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
     ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.9999
     timesteps: str = "uniform"
     seed: int = 0
