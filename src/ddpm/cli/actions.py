@@ -16,7 +16,7 @@ from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
 from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, atomically, open_run, pick_device, write_bytes
-from ddpm.commands.sample import Frame, Plan, Watch, finished, respaced, sample
+from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, respaced, sample
 from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
 from ddpm.data.imageset import ImageSet
@@ -103,7 +103,7 @@ class Targets:
             with atomically(self.animation) as path:
                 save_animation([square(to_pictures(frame.x, levels)) for frame in frames], path)
         if self.progressive:
-            moments = [frames[round(i * (len(frames) - 1) / 9)] for i in range(10)]
+            moments = [frames[i] for i in evenly(len(frames), 10)]
             rows = torch.stack([to_pictures(frame.x_0[:8], levels) for frame in moments], dim=1)
             with atomically(self.progressive) as path:
                 tile(rows.flatten(0, 1), len(moments)).save(path)
@@ -120,7 +120,7 @@ def run_evaluate(options: Namespace) -> None:
     if "rate-distortion" in metrics:
         points = bound.rate_distortion()
         say(f"{'t':>8} {'bits/dim received':>20} {'RMSE on 0..255':>16}")
-        for i in sorted({round(k * (len(points) - 1) / 9) for k in range(10)}):
+        for i in sorted(set(evenly(len(points), 10))):
             say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
     if plot:
         write_bytes(plot, figures.png(figures.bound_by_t(bound)))

@@ -139,7 +139,7 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
 def _write_exit(folder: RunFolder, code: int, kind: str, message: str) -> None:
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with suppress(Failure):
-        write_json(folder.path / "exit.json", {"code": code, "kind": kind, "message": message, "time": moment})
+        write_json(folder.exit, {"code": code, "kind": kind, "message": message, "time": moment})
 
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ddpm.commands.ledger import read_metrics
 from ddpm.commands.run import RunFolder, write_text
-from ddpm.commands.sample import Frame
+from ddpm.commands.sample import Frame, evenly
 from ddpm.evaluation.rate import Bound
 from ddpm.report import run_page
 from ddpm.report.page import Fact, Figure
@@ -41,14 +41,13 @@ def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Seque
     sections = [*before, *learned, *after, run_page.schedule(schedule, experiment.schedule.name)]
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in experiment.network().parameters())
-    path = folder.path / "report.html"
-    write_text(path, run_page.run_page(experiment, parameters, rows, bits, sections))
-    return path
+    write_text(folder.report, run_page.run_page(experiment, parameters, rows, bits, sections))
+    return folder.report
 
 
 def _filmstrip(frames: Sequence[Frame]) -> run_page.Filmstrip:
     """A few moments of a few chains, evenly spaced."""
-    chosen = [frames[round(i * (len(frames) - 1) / (FILM_MOMENTS - 1))] for i in range(FILM_MOMENTS)]
+    chosen = [frames[i] for i in evenly(len(frames), FILM_MOMENTS)]
     return run_page.Filmstrip(
         [frame.t for frame in chosen],
         [frame.x[:FILM_IMAGES] for frame in chosen],

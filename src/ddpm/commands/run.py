@@ -62,6 +62,16 @@ class RunFolder:
         """For TensorBoard."""
         return self.path / "logs"
 
+    @property
+    def exit(self) -> Path:
+        """How the run last ended."""
+        return self.path / "exit.json"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.path / "report.html"
+
     def create(self) -> None:
         """Make the folder.
 
@@ -78,8 +88,8 @@ class RunFolder:
 
     def strangers(self) -> list[str]:
         """Names in the folder that no run puts there; hidden ones aside."""
-        ours = {path.name for path in (self.config, self.checkpoints, self.metrics, self.samples, self.logs)}
-        ours |= {"exit.json", "report.html"}
+        files = self.config, self.checkpoints, self.metrics, self.samples, self.logs, self.exit, self.report
+        ours = {path.name for path in files}
         names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
         return [name for name in names if name not in ours and not name.startswith((".", "crash-"))]
 

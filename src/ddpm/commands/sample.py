@@ -112,12 +112,17 @@ def finished(sampled: Iterable[Sampled]) -> Iterator[tuple[range, Images]]:
             yield found.rows, found.step.x.cpu()
 
 
+def evenly(length: int, count: int) -> list[int]:
+    """`count` places in 0..length-1, evenly from the first to the last; some twice where there are too few."""
+    return [round(i * (length - 1) / max(count - 1, 1)) for i in range(count)]
+
+
 class Watch:
     """Keeps `moments` frames, evenly spaced, of the first `watched` images of the first batch, and passes all on."""
 
     def __init__(self, watched: int, steps: int, moments: int = 60) -> None:
         self._watched = watched
-        self._wanted = {round(i * (steps - 1) / max(moments - 1, 1)) for i in range(moments)}
+        self._wanted = set(evenly(steps, moments))
         self.frames: list[Frame] = []
 
     def __call__(self, sampled: Iterable[Sampled]) -> Iterator[Sampled]:

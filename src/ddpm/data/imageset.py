@@ -56,9 +56,9 @@ class ImageSet:
         return to_model(self.images[rows], self.levels)
 
 
-def to_model(values: Tensor, levels: int = 256) -> Images:
-    """Integers 0..levels-1 to float32 in [-1, 1] (E1); the ends are exact."""
-    return (2 * values.float() - (levels - 1)) / (levels - 1)
+def to_model(values: Tensor, levels: int = 256, dtype: torch.dtype = torch.float32) -> Images:
+    """Integers 0..levels-1 to real numbers in [-1, 1] (E1); the ends are exact."""
+    return (2 * values.to(dtype) - (levels - 1)) / (levels - 1)
 
 
 def to_levels(x: Images, levels: int = 256) -> Tensor:

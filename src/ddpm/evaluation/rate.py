@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ddpm.data.imageset import ImageSet
+from ddpm.data.imageset import ImageSet, to_model
 from ddpm.diffusion.bound import Term, prior, term, terms
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
@@ -86,8 +86,7 @@ def measure(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, devic
 
 def _images(data: ImageSet, rows: Tensor, device: torch.device) -> Images:
     """Images on the exact grid of their levels."""
-    values = data.images[rows].to(device, widest(device))
-    return (2 * values - (data.levels - 1)) / (data.levels - 1)
+    return to_model(data.images[rows].to(device), data.levels, widest(device))
 
 
 def _mse(found: Term, x_0: Images) -> Tensor:
