@@ -1,0 +1,86 @@
+r"""The bound in closed form: exact for the best mean, and for any chain whose means are linear (E45, E47, E53, E85).
+
+For a fixed variance L_{t-1} depends on the network only through its mean squared error, so a table of these is the bound.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import Schedule
+from ddpm.diffusion.variance import Fixed
+from ddpm.tensors import Table
+
+
+def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: Table, second_moment: float) -> Table:
+    r"""L_T, L_0, L_1, ..., L_{T-1} at index 0, 1, 2, ..., T, in nats/dim, with a density as the decoder.
+
+    :math:`L_{t-1} = \tfrac12(\frac{\tilde\beta_t + c_t^2 m_t}{\sigma_t^2} - 1 + \log\frac{\sigma_t^2}{\tilde\beta_t})`, where
+    m_t = `mse_x_0[t]` is the squared error of the estimate of x_0, c_t is the weight of x_0 in Eq. 7, and
+    `second_moment` is E[x_0^2].
+    """
+    sigma_2, tilde = variance.table(schedule), schedule.beta_tilde
+    spread = tilde + schedule.posterior_x_0**2 * mse_x_0
+    terms = 0.5 * (spread / sigma_2 - 1 + (sigma_2 / tilde).log())
+    terms[1] = 0.5 * (mse_x_0[1] / sigma_2[1] + (2 * torch.pi * sigma_2[1]).log())
+    terms[0] = prior_from_moment(schedule, second_moment)
+    return terms
+
+
+def prior_from_moment(schedule: Schedule, second_moment: float) -> Tensor:
+    """L_T in nats/dim for data with this E[x_0^2] (E42)."""
+    abar = schedule.alpha_bar[-1]
+    return 0.5 * (abar * (second_moment - 1) - torch.log1p(-abar))
+
+
+@dataclass(frozen=True)
+class LinearChain:
+    """What a chain of linear Gaussian kernels does with x_0 ~ N(0, v), exactly, for each coordinate.
+
+    `terms` is as in `terms_from_mse`; `model_var` is the variance of p_theta(x_0), `displayed_var` that of the samples that
+    Algorithm 2 returns (without noise at t = 1); `nll` = E[-log p_theta(x_0)] in nats.
+    """
+
+    v: float
+    terms: Table
+    model_var: float
+    displayed_var: float
+
+    @property
+    def bound(self) -> float:
+        """L, nats/dim."""
+        return float(self.terms.sum())
+
+    @property
+    def nll(self) -> float:
+        """E[-log p_theta(x_0)], nats/dim."""
+        return 0.5 * math.log(2 * math.pi * self.model_var) + self.v / (2 * self.model_var)
+
+    @property
+    def gap(self) -> float:
+        """L - NLL, the price of the variational bound (E19)."""
+        return self.bound - self.nll
+
+
+def linear_chain(p: ReverseProcess, v: float) -> LinearChain:
+    """Read off a `p` whose means are k_t x_t in every coordinate, such as that of Gaussian data, what it does with N(0, v)."""
+    schedule, one = p.schedule, torch.ones(1, 1, dtype=torch.float64)
+    terms = torch.zeros(schedule.T + 1, dtype=torch.float64)
+    terms[0] = prior_from_moment(schedule, v)
+    model_var = displayed = torch.ones((), dtype=torch.float64)
+    for t in schedule.steps:
+        gaussian, _ = p(one, t)
+        k, var = gaussian.mean.squeeze(), gaussian.var.squeeze()
+        c_0, c_t = schedule.posterior_x_0[t], schedule.posterior_x_t[t] - k
+        v_t, shared = 1 + schedule.alpha_bar[t] * (v - 1), schedule.alpha_bar[t].sqrt() * v
+        off = c_0**2 * v + c_t**2 * v_t + 2 * c_0 * c_t * shared  # E[(mu-tilde - k x_t)^2]
+        tilde = schedule.beta_tilde[t]
+        terms[t] = 0.5 * ((tilde + off) / var - 1 + torch.log(var / tilde))
+        if t == 1:
+            terms[1] = 0.5 * (off / var + torch.log(2 * torch.pi * var))
+        displayed = k**2 * model_var
+        model_var = displayed + var
+    return LinearChain(v, terms, float(model_var), float(displayed))

@@ -1,0 +1,143 @@
+r"""Mixtures of Gaussians: the family that diffusion maps into itself, so nothing is approximate (E36, E56-E57, E85, E90).
+
+One component is Gaussian data; components of no width are points: two of them, or the grey levels of a pixel. Seen
+through noise, :math:`y = a\,x + \sqrt s\,\epsilon`, a mixture is a mixture again, and so is what y says about x: one method,
+`given`, is the posterior mean of x_0 (hence the best network and the score) and the true reverse kernel.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    r""":math:`\sum_k w_k\,\mathcal N(m_k, U_k \mathrm{diag}(l_k) U_k^\top)` in D dimensions; float64.
+
+    `log_weight` (*batch, K), `mean` (*batch, K, D) and `spread` l (*batch, K, D) may carry a batch, the axes U (K, D, D)
+    are shared by it. Entries of `spread` may be 0: then the component has no width along that axis.
+    """
+
+    log_weight: Tensor
+    mean: Tensor
+    axes: Tensor
+    spread: Tensor
+
+    @property
+    def dims(self) -> int:
+        """D."""
+        return self.mean.shape[-1]
+
+    @cached_property
+    def expectation(self) -> Tensor:
+        """The mean, (*batch, D)."""
+        return (self.log_weight.exp()[..., None] * self.mean).sum(-2)
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """The covariance, (*batch, D, D)."""
+        within = torch.einsum("kij,...kj,klj->...kil", self.axes, self.spread, self.axes)
+        away = self.mean - self.expectation[..., None, :]
+        each = within + away[..., :, None] * away[..., None, :]
+        return (self.log_weight.exp()[..., None, None] * each).sum(-3)
+
+    @cached_property
+    def second_moment(self) -> Tensor:
+        """E[|x|^2] / D, (*batch,)."""
+        trace = self.covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
+        return (trace + (self.expectation**2).sum(-1)) / self.dims
+
+    def noised(self, a: Tensor | float, s: Tensor | float) -> "Mixture":
+        r"""The law of :math:`a\,x + \sqrt s\,\epsilon`."""
+        a, s = torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(s, dtype=torch.float64)
+        return Mixture(self.log_weight, a * self.mean, self.axes, a**2 * self.spread + s)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density at x (batch, D), nats, (batch,); of no use where a component has no width."""
+        return self._log_joint(x, torch.ones(()), torch.zeros(())).logsumexp(-1)
+
+    def given(self, y: Tensor, a: Tensor | float, s: Tensor | float) -> "Mixture":
+        r"""What :math:`y = a\,x + \sqrt s\,\epsilon` says about x: q(x|y), one mixture for each row of y (batch, D).
+
+        `a` and `s` are numbers, or (batch,) with one for each row.
+        """
+        a, s = _column(a), _column(s)
+        total = a**2 * self.spread + s
+        gain = a * self.spread / total
+        offset = torch.einsum("kij,...kj->...ki", self.axes, gain * self._along(y, a))
+        log_joint = self._log_joint(y, a, s)
+        return Mixture(
+            log_joint - log_joint.logsumexp(-1, keepdim=True),
+            self.mean + offset,
+            self.axes,
+            (self.spread * s / total).expand(offset.shape),
+        )
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Independent draws, (count, D)."""
+        k = torch.multinomial(self.log_weight.exp(), count, replacement=True, generator=generator)
+        z = torch.randn(count, self.dims, generator=generator, dtype=torch.float64)
+        return self.mean[k] + torch.einsum("bij,bj->bi", self.axes[k], self.spread[k].sqrt() * z)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """One draw from each mixture of the batch, (batch, D)."""
+        k = torch.multinomial(self.log_weight.exp(), 1, generator=generator)
+        mean, spread = (table.gather(-2, k[..., None].expand(-1, 1, self.dims)) for table in (self.mean, self.spread))
+        z = torch.randn(len(k), self.dims, generator=generator, dtype=torch.float64)
+        return mean[:, 0] + torch.einsum("bij,bj->bi", self.axes[k[:, 0]], spread[:, 0].sqrt() * z)
+
+    def _along(self, y: Tensor, a: Tensor) -> Tensor:
+        """Distance to each component's mean, along its axes: (batch, K, D)."""
+        return torch.einsum("kij,...ki->...kj", self.axes, y[..., None, :] - a * self.mean)
+
+    def _log_joint(self, y: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """Log of weight times likelihood, (batch, K)."""
+        total = a**2 * self.spread + s
+        each = self._along(y, a) ** 2 / total + total.log() + math.log(2 * math.pi)
+        return self.log_weight - 0.5 * each.sum(-1)
+
+
+def _column(value: Tensor | float) -> Tensor:
+    """A number, or (batch,) as (batch, 1, 1)."""
+    value = torch.as_tensor(value, dtype=torch.float64)
+    return value.reshape(-1, 1, 1) if value.ndim else value
+
+
+def mixture(weights: Tensor, means: Tensor, covariances: Tensor) -> Mixture:
+    """From weights (K,), means (K, D) and covariances (K, D, D); weights are normalised.
+
+    Raises:
+        ValueError: a weight is not positive, or a covariance is not symmetric and positive semidefinite.
+    """
+    weights, means, covariances = (torch.as_tensor(x, dtype=torch.float64) for x in (weights, means, covariances))
+    if not bool((weights > 0).all()):
+        raise ValueError(f"weights must be positive: {weights.tolist()}")
+    spread, axes = torch.linalg.eigh(covariances)
+    if not torch.allclose(covariances, covariances.mT) or float(spread.min()) < -1e-12 * float(spread.abs().max()):
+        raise ValueError("covariances must be symmetric and positive semidefinite")
+    return Mixture((weights / weights.sum()).log(), means, axes, spread.clamp(min=0))
+
+
+def gaussian(v: float) -> Mixture:
+    """N(0, v) in one dimension: N(0, vI) where it is applied to every coordinate (E85)."""
+    return mixture(torch.ones(1), torch.zeros(1, 1), torch.full((1, 1, 1), v, dtype=torch.float64))
+
+
+def points(values: Tensor, weights: Tensor) -> Mixture:
+    """Points (K, D) with given probabilities: nothing but them is ever seen (E90)."""
+    count, dims = values.shape
+    return mixture(weights, values, torch.zeros(count, dims, dims))
+
+
+def two_points() -> Mixture:
+    """-1 or +1, with equal probability (E57, E90)."""
+    return points(torch.tensor([[-1.0], [1.0]]), torch.ones(2))
+
+
+def grey_levels(probabilities: Tensor) -> Mixture:
+    """A pixel: level k of L, at 2k/(L-1) - 1, with the probabilities given (L,)."""
+    levels = len(probabilities)
+    return points(torch.arange(levels, dtype=torch.float64)[:, None] * 2 / (levels - 1) - 1, probabilities)
