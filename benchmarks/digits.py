@@ -17,8 +17,8 @@ from ddpm.commands.run import RunFolder, open_run
 from ddpm.commands.train import train_run
 from ddpm.data.sources import open_source
 from ddpm.evaluation.rate import measure, summarise
-from ddpm.experiment import changed
 from ddpm.presets import digits
+from ddpm.settings import changed
 
 CPU = torch.device("cpu")
 FIXED = {"process.variance": "fixed-small", "process.sigma_1": "beta-1", "objective": "simple"}

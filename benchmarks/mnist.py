@@ -32,8 +32,8 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
 from ddpm.evaluation.rate import Bound, measure, summarise
-from ddpm.experiment import changed
 from ddpm.presets import mnist
+from ddpm.settings import changed
 
 CPU = torch.device("cpu")
 T_PEER = 1000

@@ -37,7 +37,7 @@ def ours(precision: str) -> Callable[[], None]:
     p = ReverseProcess(in_precision(state.network, precision, CPU), linear(), limit=unlimited)
     images = ImageSet("random", torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8))
     recipe = Recipe(batch_size=BATCH)
-    steps = train(state, p, simple, Batches(images, BATCH, 0), recipe)
+    steps = train(state, lambda: p, simple, Batches(images, BATCH, 0), recipe)
     return lambda: next(steps) and None
 
 

@@ -1,25 +1,23 @@
-"""A run as a value: the tree of frozen dataclasses that is written as config.json beside the weights and rebuilds all.
-
-Fields are changed by name ("training.lr"); an unknown name is refused with the nearest that exists.
-"""
+"""A run as a value: the tree of frozen dataclasses that is written as config.json beside the weights and rebuilds all."""
 
 import inspect
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
+import torch
 from annotated_types import Ge, Le, MaxLen
-from pydantic import TypeAdapter, ValidationError
+from torch import nn
 
 from ddpm.data.batches import AUGMENTATIONS, Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
+from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.prediction import PREDICTIONS
 from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
-from ddpm.diffusion.schedule import SCHEDULES, Schedule
+from ddpm.diffusion.schedule import SCHEDULES, Schedule, log_snr
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
 from ddpm.models.unet import UNet, UNetShape
@@ -28,6 +26,17 @@ from ddpm.training.precision import DTYPES
 from ddpm.training.trainer import TIMESTEPS, Recipe
 
 Count = Annotated[int, Ge(0)]
+LEARNED, TABLE = "learned", "table"
+
+
+def _from_table(T: int, beta: Sequence[float]) -> Schedule:
+    if len(beta) != T:
+        raise ValueError(f"a table of {len(beta)} betas is no schedule of {T} steps")
+    return Schedule(torch.tensor([0.0, *beta], dtype=torch.float64))
+
+
+BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr, TABLE: _from_table}
+"""Schedules by name for a run: the fixed ones, one that is learned, and one given as numbers."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +60,34 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """A schedule by name, with the arguments of its function. For "log-snr", `noise_1` defaults to half the levels' spacing."""
+    """A schedule by name, with the arguments of its function.
+
+    For "log-snr", `noise_1` defaults to half the levels' spacing; "learned" begins there and is then trained with the
+    network; "table" is `beta`, for t = 1..T.
+    """
 
     name: str = "linear"
     T: Annotated[int, Ge(1), Le(100_000)] = 1000
     options: dict[str, float] = field(default_factory=dict)
+    beta: tuple[float, ...] = ()
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is trained."""
+        return self.name == LEARNED
 
     def build(self, levels: int) -> Schedule:
-        """The schedule for data of so many levels.
+        """The schedule for data of so many levels; where it is learned, how it begins.
 
         Raises:
             UsageError: an option that the schedule does not have, or values that make no schedule.
         """
-        options = dict(self.options)
-        if self.name == "log-snr":
+        options: dict[str, Any] = dict(self.options)
+        if self.name in (LEARNED, "log-snr"):
             options.setdefault("noise_1", 1 / (levels - 1) if levels > 2 else 0.1)
-        make = chosen(SCHEDULES, self.name, "schedule")
+        if self.name == TABLE:
+            options["beta"] = self.beta
+        make = chosen(BUILDERS, self.name, "schedule")
         known = [name for name in inspect.signature(make).parameters if name != "T"]
         for name in options:
             if name not in known:
@@ -122,7 +143,7 @@ class Experiment:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        chosen(SCHEDULES, self.schedule.name, "schedule")
+        chosen(BUILDERS, self.schedule.name, "schedule")
         chosen(PREDICTIONS, self.process.prediction, "prediction")
         chosen(VARIANCES, self.process.variance, "variance")
         chosen(FIRST_VARIANCES, self.process.sigma_1, "sigma_1")
@@ -142,6 +163,10 @@ class Experiment:
             raise UsageError(
                 "the hybrid objective trains a learned variance", "--variance learned, or --objective simple"
             )
+        if self.schedule.learned and self.objective != "variational":
+            raise UsageError(
+                f"a learned schedule is not trained by the objective {self.objective!r}", "--objective variational"
+            )
         levels = len(self.model.multipliers)
         if any(not 0 <= level < levels for level in self.model.attention):
             raise UsageError(f"attention at levels {self.model.attention}, but the network has 0..{levels - 1}")
@@ -159,16 +184,24 @@ class Experiment:
             if given and given != found:
                 raise UsageError(f"the data have {name} {found}, not {given}: {data.source}")
         found = replace(self, data=replace(data, shape=images.shape, levels=images.levels))
-        found.reverse_process(lambda x_t, _timestep: x_t, self.process.limit)
+        found.reverse_process(lambda x_t, _timestep: x_t, self.process.limit, found.schedule.build(images.levels))
         return found
 
-    def network(self) -> UNet:
-        """A new network for images of `data.shape`, initialised from torch's global generator."""
+    def network(self) -> nn.Module:
+        """A new network for images of `data.shape`, initialised from torch's global generator; with a schedule, if learned."""
         channels = self.data.shape[0]
         outputs = channels * (1 + VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]).outputs)
-        return UNet(self.model, channels, outputs)
+        network = UNet(self.model, channels, outputs)
+        if not self.schedule.learned:
+            return network
+        with torch.device("cpu"):  # its start is a table of numbers, even where the network has none yet
+            return ScheduledNetwork(network, LearnedSchedule(self.schedule.build(self.data.levels)))
 
-    def reverse_process(self, network: Network, limit: str) -> ReverseProcess:
+    def schedule_of(self, network: nn.Module) -> Schedule:
+        """The schedule of a network that `network` made: its own where it is learned, as it is now."""
+        return network.schedule() if isinstance(network, ScheduledNetwork) else self.schedule.build(self.data.levels)
+
+    def reverse_process(self, network: Network, limit: str, schedule: Schedule) -> ReverseProcess:
         """The network read as this experiment's chain, with one of `LIMITS` on the estimates of x_0.
 
         Raises:
@@ -177,7 +210,7 @@ class Experiment:
         try:
             return ReverseProcess(
                 network,
-                self.schedule.build(self.data.levels),
+                schedule,
                 PREDICTIONS[self.process.prediction],
                 VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]),
                 LIMITS[limit],
@@ -190,78 +223,3 @@ class Experiment:
         """The training data in the order in which this run sees them."""
         augment = AUGMENTATIONS[self.data.augmentation]
         return Batches(images, self.training.batch_size, self.training.seed, augment)
-
-
-_ADAPTER = TypeAdapter(Experiment)
-
-
-def to_json(experiment: Experiment) -> str:
-    """The text of config.json."""
-    return json.dumps(asdict(experiment), indent=1) + "\n"
-
-
-def from_dict(values: object) -> Experiment:
-    """An experiment from what JSON holds; where a list is asked for, a single number is one of one.
-
-    Raises:
-        UsageError: an unknown field, or an impossible value; the message names it.
-    """
-    if not isinstance(values, Mapping):
-        raise UsageError(f"a configuration is an object with fields, not {type(values).__name__}")
-    try:
-        return _ADAPTER.validate_python(_named(values, Experiment(), ""))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        hint = (
-            "several values are written with commas, such as 32,32"
-            if first["type"].startswith(("tuple", "too_long"))
-            else ""
-        )
-        raise UsageError(f"wrong value for {place}: {first['input']!r}: {first['msg']}", hint) from error
-
-
-def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any]:
-    """The values, all under names that `like` has, single ones as lists where `like` has a tuple."""
-    known = {f.name: getattr(like, f.name) for f in fields(like)} if is_dataclass(like) else {}
-    result = {}
-    for name, value in values.items():
-        current = chosen(known, name, f"setting {place}" if place else "setting")
-        if is_dataclass(current) and isinstance(value, Mapping):
-            result[name] = _named(value, current, f"{place}{name}.")
-        else:
-            single = isinstance(current, tuple) and isinstance(value, int)
-            result[name] = (value,) if single else value
-    return result
-
-
-def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
-    """The experiment with fields replaced: {"training.lr": 1e-4, "schedule.options.beta_T": 0.03}.
-
-    Raises:
-        UsageError: as `from_dict`.
-    """
-    values = asdict(experiment)
-    for path, value in settings.items():
-        *sections, name = path.split(".")
-        here = values
-        for section in sections:
-            here = here.setdefault(section, {})
-            if not isinstance(here, dict):
-                raise UsageError(f"no setting {path!r}: {section!r} is a value")
-        here[name] = value
-    return from_dict(values)
-
-
-def differences(old: Experiment, new: Experiment) -> list[str]:
-    """What changed, as "training.lr: 0.0002 -> 0.0001"."""
-    before, after = _flat(asdict(old)), _flat(asdict(new))
-    names = [*before, *(name for name in after if name not in before)]
-    return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in names if before.get(n) != after.get(n)]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

@@ -35,7 +35,7 @@ def _batches(recipe=RECIPE, count=20):
 def _train(state, recipe, precision="fp32"):
     network = in_precision(state.network, precision, CPU)
     p = ReverseProcess(network, linear(20, 1e-3, 0.5), limit=unlimited)
-    return list(train(state, p, simple, _batches(recipe), recipe))
+    return list(train(state, lambda: p, simple, _batches(recipe), recipe))
 
 
 def _equal(a, b):
@@ -56,7 +56,7 @@ def test_stopping_changes_no_bit(tmp_path, precision):
     first = _state()
     network = in_precision(first.network, precision, CPU)
     p = ReverseProcess(network, linear(20, 1e-3, 0.5), limit=unlimited)
-    steps = train(first, p, simple, _batches(), RECIPE)
+    steps = train(first, lambda: p, simple, _batches(), RECIPE)
     before = [float(next(steps).loss) for _ in range(3)]
     checkpoint.write(tmp_path, 3, checkpoint.pack(first))
 
@@ -73,7 +73,7 @@ def test_other_uses_of_random_numbers_change_nothing():
     _train(first, RECIPE)
     network = in_precision(second.network, "fp32", CPU)
     p = ReverseProcess(network, linear(20, 1e-3, 0.5), limit=unlimited)
-    for _ in train(second, p, simple, _batches(), RECIPE):
+    for _ in train(second, lambda: p, simple, _batches(), RECIPE):
         torch.rand(7)
     _equal(first, second)
 
@@ -135,7 +135,7 @@ def test_it_learns():
     )
     recipe = Recipe(steps=150, batch_size=32, lr=3e-3, warmup=10, timesteps="stratified")
     p = ReverseProcess(state.network, linear(20, 1e-2, 0.5), limit=unlimited)
-    losses = [float(progress.loss) for progress in train(state, p, simple, Batches(images, 32, 0), recipe)]
+    losses = [float(progress.loss) for progress in train(state, lambda: p, simple, Batches(images, 32, 0), recipe)]
     assert losses[0] > 0.8
     assert sum(losses[-20:]) / 20 < 0.12
 

@@ -13,11 +13,13 @@ import torch
 from ddpm.cli.console import Bar, note
 from ddpm.cli.failures import explained
 from ddpm.cli.signals import stop_in_order
-from ddpm.commands.run import RunFolder, write_json
+from ddpm.commands.run import RunFolder, read_json, write_json
+from ddpm.commands.schedule import read_table
 from ddpm.commands.train import Event, Logged, Started, Stepped, train_run
-from ddpm.errors import DataError, Failure, NotFound, UsageError, chosen
-from ddpm.experiment import Experiment, changed, from_dict
+from ddpm.errors import Failure, UsageError, chosen
+from ddpm.experiment import Experiment
 from ddpm.presets import PRESETS
+from ddpm.settings import changed, from_dict
 
 FLAGS = {
     "steps": "training.steps",
@@ -42,14 +44,17 @@ def requested(options: Namespace) -> Experiment:
     if options.config and options.preset:
         raise UsageError("--config and --preset exclude each other")
     if options.config:
-        base = _from_file(Path(options.config).expanduser())
+        base = from_dict(read_json(Path(options.config).expanduser()))
     else:
         name = options.preset or ("digits" if options.data == "digits" else "small")
         base = chosen(PRESETS, name, "preset")()
     settings: dict[str, Any] = {"data.source": options.data}
     settings |= {path: getattr(options, flag) for flag, path in FLAGS.items() if getattr(options, flag) is not None}
     if options.schedule not in (None, base.schedule.name):
-        settings["schedule.options"] = {}
+        settings |= {"schedule.options": {}, "schedule.beta": []}
+    if options.schedule and options.schedule.endswith(".json"):
+        beta = read_table(Path(options.schedule).expanduser())
+        settings |= {"schedule.name": "table", "schedule.T": len(beta), "schedule.beta": beta}
     return changed(base, settings | assignments(options.set))
 
 
@@ -66,15 +71,6 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"--set needs A.B=VALUE: {text!r}")
         settings[path] = _value(value)
     return settings
-
-
-def _from_file(path: Path) -> Experiment:
-    if not path.is_file():
-        raise NotFound(f"no such configuration: {str(path)!r}")
-    try:
-        return from_dict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise DataError(f"{str(path)!r} is no JSON: {error}") from error
 
 
 def _value(text: str) -> Any:  # noqa: ANN401

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from ddpm.commands.run import RunFolder, find_checkpoint
 from ddpm.errors import CannotCreate, DataError, Mismatch
-from ddpm.experiment import Experiment, differences
+from ddpm.experiment import Experiment
+from ddpm.settings import differences
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 

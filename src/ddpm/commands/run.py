@@ -15,7 +15,8 @@ import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import CannotCreate, DataError, NotFound, StorageError, UsageError
-from ddpm.experiment import Experiment, changed, from_dict, to_json
+from ddpm.experiment import Experiment
+from ddpm.settings import changed, from_dict, to_json
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 
@@ -172,6 +173,21 @@ def _finite(value: Any) -> Any:  # noqa: ANN401
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def read_json(path: Path) -> Any:  # noqa: ANN401
+    """What a user's file of JSON holds.
+
+    Raises:
+        NotFound: no such file.
+        DataError: it is no JSON.
+    """
+    if not path.is_file():
+        raise NotFound(f"no such file: {str(path)!r}")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is no JSON: {error}") from error
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write an object as JSON, whole or not at all."""
     write_text(path, to_strict_json(value) + "\n")
@@ -213,7 +229,9 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
         network = experiment.network()
     network.to_empty(device=device).eval()
     checkpoint.load_weights(network, content.tensors[{"ema": "ema", "raw": "model"}[weights]])
-    process = experiment.reverse_process(network, experiment.process.limit)
+    with torch.no_grad():
+        schedule = experiment.schedule_of(network)
+    process = experiment.reverse_process(network, experiment.process.limit, schedule)
     return Trained(experiment, process, int(content.numbers["step"]), weights, device, notes)
 
 

@@ -1,4 +1,4 @@
-"""`ddpm schedule`: every table of a schedule, by name or of a run."""
+"""`ddpm schedule`: every table of a schedule: by name, of a run, or from a file."""
 
 import math
 from pathlib import Path
@@ -6,33 +6,58 @@ from typing import Any
 
 import torch
 
-from ddpm.commands.run import RunFolder
+from ddpm.commands.run import RunFolder, open_run, read_json
 from ddpm.diffusion.bound import constants, prior_table
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
-from ddpm.errors import NotFound, UsageError, chosen
+from ddpm.errors import DataError, NotFound, UsageError, chosen
 from ddpm.experiment import ScheduleConfig
 
 
 def find(name: str, steps: int) -> tuple[str, Schedule]:
-    """A schedule by name with `steps` steps (0: its default), or that of a run.
+    """A schedule by name with `steps` steps (0: its default), that of a run, or that of a file of `read_table`.
 
     Raises:
-        UsageError: neither a schedule's name nor a run.
+        UsageError: none of these, or no schedule at all.
+        DataError: the file holds no schedule.
     """
     if name in SCHEDULES:
         return name, ScheduleConfig(name, steps or 1000).build(256)
-    if not Path(name).is_dir():
+    path = Path(name).expanduser()
+    if path.suffix == ".json":
+        beta = tuple(read_table(path))
+        if steps:
+            raise UsageError(f"--steps is for a schedule by name; {name!r} has T = {len(beta)}")
+        return path.stem, ScheduleConfig("table", len(beta), beta=beta).build(256)
+    if not path.is_dir():
         chosen(SCHEDULES, name, "schedule")
-    path = Path(name)
     folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path)
     experiment = folder.read_experiment()
     if steps:
         raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")
     if not experiment.data.levels:
         raise NotFound(f"the run in {name!r} has not started")
+    if experiment.schedule.learned:
+        return experiment.schedule.name, open_run(name, "ema", torch.device("cpu")).process.schedule
     return experiment.schedule.name, experiment.schedule.build(experiment.data.levels)
+
+
+def read_table(path: Path) -> list[float]:
+    """The betas for t = 1..T in a file that `ddpm schedule --json` wrote.
+
+    Raises:
+        NotFound: no such file.
+        DataError: it is no JSON, or holds no list "beta" of numbers between 0 and 1.
+    """
+    values = read_json(path)
+    beta = values.get("beta") if isinstance(values, dict) else None
+    if not isinstance(beta, list) or not beta:
+        raise DataError(f'{str(path)!r} holds no schedule: a list "beta" for t = 1..T is needed')
+    for t, value in enumerate(beta, start=1):
+        if not isinstance(value, float) or not 0 < value < 1:
+            raise DataError(f"{str(path)!r} holds no schedule: beta for t = {t} is {value!r}, not between 0 and 1")
+    return beta
 
 
 def tables(schedule: Schedule) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, finished, respaced, sample
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_both
+from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import Diverged, Mismatch
@@ -131,11 +132,17 @@ def new_state(experiment: Experiment, device: torch.device) -> State:
     return State.start(network.to(device), experiment.training.lr, scaler)
 
 
-def training_process(experiment: Experiment, state: State, device: torch.device) -> ReverseProcess:
-    """The network as training sees it: in its precision, compiled if asked for, without a limit on x_0."""
+def training_process(experiment: Experiment, state: State, device: torch.device) -> Callable[[], ReverseProcess]:
+    """The network as training sees it: in its precision, compiled if asked for, without a limit on x_0.
+
+    Built anew at each call only where the schedule is learned.
+    """
     network = torch.compile(state.network) if experiment.compile else state.network
     precise = in_precision(network, choose(experiment.precision, device), device)
-    return experiment.reverse_process(precise, "unlimited")
+    if experiment.schedule.learned:
+        return lambda: experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
+    p = experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
+    return lambda: p
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,10 @@ class _Training:
         def network(x_t: Tensor, timestep: Tensor) -> Tensor:
             return functional_call(self.state.network, self.state.ema, (x_t, timestep))
 
-        return self.experiment.reverse_process(network, self.experiment.process.limit)
+        schedule = self.experiment.schedule.build(self.experiment.data.levels)
+        if isinstance(self.state.network, ScheduledNetwork):
+            schedule = schedule_at(self.state.network, self.state.ema)
+        return self.experiment.reverse_process(network, self.experiment.process.limit, schedule)
 
     def _evaluate(self) -> dict[str, float]:
         rhythm = self.experiment.rhythm

@@ -103,7 +103,10 @@ class Schedule:
     @cached_property
     def log_one_minus_alpha_bar(self) -> Tensor:
         r""":math:`\log(1 - \bar\alpha_t)`, exact also where :math:`\bar\alpha_t` is tiny; -inf at t = 0."""
-        return torch.where(self.alpha_bar < 0.5, torch.log1p(-self.alpha_bar), self.one_minus_alpha_bar.log())
+        alpha_bar, noise = self.alpha_bar[1:], self.one_minus_alpha_bar[1:]
+        little = alpha_bar < 0.5  # the branch not taken is kept finite, for gradients
+        by_signal = torch.log1p(-alpha_bar.where(little, torch.zeros_like(alpha_bar)))
+        return _clean(-math.inf, torch.where(little, by_signal, noise.log()))
 
     @cached_property
     def snr(self) -> Tensor:
@@ -111,9 +114,15 @@ class Schedule:
         return self.alpha_bar / self.one_minus_alpha_bar
 
     @cached_property
+    def log_snr(self) -> Tensor:
+        r""":math:`\log\mathrm{SNR}(t)`, nats; infinite at t = 0."""
+        return self.log_alpha_bar - self.log_one_minus_alpha_bar
+
+    @cached_property
     def beta_tilde(self) -> Tensor:
         r""":math:`\tilde\beta_t = \frac{1 - \bar\alpha_{t-1}}{1 - \bar\alpha_t}\beta_t` (Eq. 7); 0 at t = 1."""
-        return _clean(0.0, self.one_minus_alpha_bar[:-1] / self.one_minus_alpha_bar[1:] * self.beta[1:])
+        later = self.one_minus_alpha_bar[1:-1] / self.one_minus_alpha_bar[2:] * self.beta[2:]
+        return _clean(0.0, _clean(0.0, later))
 
     @cached_property
     def posterior_x_0(self) -> Tensor:
@@ -206,14 +215,21 @@ def log_snr(T: int = 1000, noise_1: float = 1 / 255, log_snr_T: float = -9.2) ->
 
     With the small variance, epsilon then weighs the same at every t >= 2 (E52): the bound's sum over these is L_simple's
     times a constant. `noise_1` belongs to the data: noise far below the spacing of their levels is coded for nothing, so
-    half the spacing, 1 / (levels - 1), is a good start. :math:`\beta_t = (1 - \bar\alpha_t)(1 - \mathrm{SNR}_t/\mathrm{SNR}_{t-1})`.
+    half the spacing, 1 / (levels - 1), is a good start.
     """
     if not 0 < noise_1 < 1:
         raise ValueError(f"noise_1 must lie between 0 and 1, got {noise_1}")
     log_snr_1 = math.log1p(-(noise_1**2)) - 2 * math.log(noise_1)
-    snr = _linspace(log_snr_1, log_snr_T, T)
-    drop = torch.cat([snr.new_full((1,), -math.inf), snr[1:] - snr[:-1]])
-    return Schedule(_clean(0.0, torch.sigmoid(-snr) * -torch.expm1(drop)))
+    return from_log_snr(_linspace(log_snr_1, log_snr_T, T))
+
+
+def from_log_snr(values: Float64[Tensor, " T"]) -> Schedule:
+    r"""The schedule with this :math:`\log\mathrm{SNR}(t)` for t = 1..T, which must fall; differentiable.
+
+    :math:`\beta_t = (1 - \bar\alpha_t)(1 - \mathrm{SNR}_t/\mathrm{SNR}_{t-1})`, without cancellation.
+    """
+    drop = torch.cat([values.new_full((1,), -math.inf), values[1:] - values[:-1]])
+    return Schedule(_clean(0.0, torch.sigmoid(-values) * -torch.expm1(drop)))
 
 
 def _linspace(first: float, last: float, steps: int) -> Tensor:

@@ -84,21 +84,22 @@ class Progress:
 
 
 def train(
-    state: State, p: ReverseProcess, objective: Objective, batches: Batches, recipe: Recipe
+    state: State, process: Callable[[], ReverseProcess], objective: Objective, batches: Batches, recipe: Recipe
 ) -> Iterator[Progress]:
     """Algorithm 1 from `state.step` to `recipe.steps`; changes `state` in place, yields after every step.
 
-    `p` is built on `state.network` (wrapped as one likes). Dropout uses torch's global generator, seeded for each step
-    and put back after it.
+    `process` gives p_theta on `state.network` (wrapped as one likes), asked anew for each part of a batch: its schedule
+    may change as the weights do. Dropout uses torch's global generator, seeded for each step and put back after it.
     """
     state.network.train()
     device = next(state.network.parameters()).device
+    T = process().schedule.T
     for step in range(state.step, recipe.steps):
         loss = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(key(recipe.seed, "dropout", step))
-            for x_0, t, eps in draws(batches, p.schedule.T, recipe, step, device):
-                part = objective(p, x_0, t, eps).sum() / recipe.batch_size
+            for x_0, t, eps in draws(batches, T, recipe, step, device):
+                part = objective(process(), x_0, t, eps).sum() / recipe.batch_size
                 state.scaler.scale(part).backward()
                 loss += part.detach()
         yield Progress(step + 1, loss, *_update(state, recipe, step))
