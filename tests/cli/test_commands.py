@@ -254,7 +254,7 @@ def test_demo(ddpm, tmp_path):
     assert len(result["rate_distortion"]) == result["T"]
     assert _pixels(folder / "samples.png").shape[0] > 300
     page = (folder / "report.html").read_text()
-    assert page.count("<section>") == 6
+    assert page.count("<section id=") == 6
     assert f"{result['bits_per_dim']['total']:.3f}" in page
 
 

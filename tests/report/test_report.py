@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from ddpm import drawing
 from ddpm.diffusion.schedule import SCHEDULES, linear
 from ddpm.evaluation.rate import Bound
 from ddpm.report import figures, run_page
 from ddpm.report.page import Fact, Figure, page
 from ddpm.report.pictures import BACKGROUND, GAP, save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.report.typeset import typeset
 
 
 def test_tiles_lie_where_they_should():
@@ -111,17 +113,41 @@ def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
     assert not reader.outside
     assert not reader.open
     assert reader.classes.count("formula") == len(sections)
-    assert html.count("<section>") == len(sections)
+    assert html.count("<section id=") == len(sections)
     assert "1,002,018" in html
-    assert figures.INK not in html
+    assert drawing.INK not in html
     assert not re.search(r"https?://(?!www\.w3\.org/)", html)
 
 
 def test_untrusted_names_are_escaped():
-    html = page("<b>", "&", [Fact("<i>", '"')], [Figure("<u>", "<svg></svg>", "text")], "<s>")
-    for tag in ("<i>", "<u>", "<s>"):
+    html = page("<b>", "&", [Fact("<i>", '"')], [Figure("title", "<svg></svg>", "text")], "<s>")
+    for tag in ("<i>", "<s>"):
         assert tag not in html
     assert "<h1>&lt;b&gt;</h1>" in html
+
+
+def test_a_long_page_lists_its_figures():
+    figures_ = [Figure(f"figure {i}", "<svg></svg>", "text") for i in (1, 2)]
+    html = page("title", "", [], figures_, "", contents=True)
+    assert '<a href="#figure-2">figure 2</a>' in html
+    assert '<section id="figure-2">' in html
+    assert "<nav>" not in page("title", "", [], figures_, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("x_{t-1} and alpha_bar_t", "x<sub>t−1</sub> and ᾱ<sub>t</sub>"),
+        ("sqrt(1 - alpha_bar_{t-1}) <= 1", "√(1 - ᾱ<sub>t−1</sub>) ≤ 1"),
+        ("beta-tilde/sigma_t^2, eps_theta", "β̃/σ<sub>t</sub><sup>2</sup>, ε<sub>θ</sub>"),
+        ("D_KL(q||p), L_simple", "D<sub>KL</sub>(q‖p), L<sub>simple</sub>"),
+        ("beta는 betas, theta <b>", "β는 betas, θ &lt;b&gt;"),
+        ("posterior_mean_coef1[t-1]", "posterior_mean_coef1[t-1]"),
+        ("1e-05 nats^2", "1e-05 nats<sup>2</sup>"),
+    ],
+)
+def test_formulas_of_a_terminal_are_typeset(text, html):
+    assert typeset(text) == html
 
 
 def test_training_that_never_measured_says_so():
@@ -133,7 +159,7 @@ def test_training_that_never_measured_says_so():
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("T", [1, 2, 1000])
 def test_every_schedule_can_be_drawn(name, T):
-    drawing = figures.svg(figures.schedule(SCHEDULES[name](T=T), name))
-    assert drawing.startswith("<svg")
-    assert "currentColor" in drawing
-    assert figures.png(figures.schedule(SCHEDULES[name](T=T), name))[:4] == b"\x89PNG"
+    drawn = drawing.svg(figures.schedule(SCHEDULES[name](T=T), name))
+    assert drawn.startswith("<svg")
+    assert "currentColor" in drawn
+    assert drawing.png(figures.schedule(SCHEDULES[name](T=T), name))[:4] == b"\x89PNG"

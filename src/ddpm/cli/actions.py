@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.training import assignments, follow, requested
 from ddpm.commands.evaluate import chosen_metrics, decoder_variance, evaluate, images_to_evaluate, result
@@ -21,6 +22,7 @@ from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
 from ddpm.data.imageset import ImageSet
 from ddpm.evaluation.rate import Bound, summarise
+from ddpm.laboratory.answer import Setting
 from ddpm.report import figures
 from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
 
@@ -123,7 +125,7 @@ def run_evaluate(options: Namespace) -> None:
         for i in sorted(set(evenly(len(points), 10))):
             say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
     if plot:
-        write_bytes(plot, figures.png(figures.bound_by_t(bound)))
+        write_bytes(plot, drawing.png(figures.bound_by_t(bound)))
     json_target.write(result(trained, bound, metrics))
 
 
@@ -177,7 +179,7 @@ def run_schedule(options: Namespace) -> None:
     prior = ", ".join(f"{bits:.4g} ({key})" for key, bits in values["L_T_bits_per_dim"].items())
     say(f"L_T in bits/dim: {prior}")
     if plot:
-        write_bytes(plot, figures.png(figures.schedule(schedule, name)))
+        write_bytes(plot, drawing.png(figures.schedule(schedule, name)))
     json_target.write({"name": name, **values})
 
 
@@ -208,6 +210,20 @@ def run_data(options: Namespace) -> None:
     json_target.write(found)
 
 
+def run_lab(options: Namespace) -> None:
+    """`ddpm lab`."""
+    from ddpm.cli.lab import answer_all, answer_one, list_questions
+
+    setting = Setting(*find(options.schedule, options.steps or 0), options.seed)
+    json_target, folder = JsonTarget(options.json), Path(options.output_dir).expanduser()
+    if not options.question:
+        list_questions(options.language)
+    elif options.question == "all":
+        json_target.write(answer_all(setting, folder, options.language))
+    else:
+        json_target.write(answer_one(options.question, setting, folder, options.language))
+
+
 def run_demo(options: Namespace) -> None:
     """`ddpm demo`."""
     from ddpm.cli.demo import demo
@@ -223,4 +239,5 @@ ACTIONS: Mapping[str, Callable[[Namespace], None]] = {
     "interpolate": run_interpolate,
     "schedule": run_schedule,
     "data": run_data,
+    "lab": run_lab,
 }

@@ -90,6 +90,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     _interpolate(command("interpolate", "the way from one image to another through the latents"))
     _schedule(command("schedule", "the tables of a noise schedule"))
     _data(command("data", "what a data source holds"))
+    _lab(command("lab", "the questions of the study notes, answered with live numbers"))
     return parser, made
 
 
@@ -133,7 +134,7 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--batch-size", type=_positive, metavar="B", help="images in a step")
     parser.add_argument("--lr", type=float, metavar="X", help="learning rate")
     parser.add_argument("--seed", type=int, metavar="S", help="of initialisation, batches, noise and dropout")
-    parser.add_argument("--schedule", metavar="NAME", help=SCHEDULES)
+    parser.add_argument("--schedule", metavar="NAME", help=f"{SCHEDULES}, learned, or a .json of ddpm schedule")
     parser.add_argument("--prediction", metavar="NAME", help="eps, x0, mean, v")
     parser.add_argument("--variance", metavar="NAME", help="fixed-large, fixed-small, learned")
     parser.add_argument("--objective", metavar="NAME", help="simple, weighted, variational, hybrid")
@@ -203,7 +204,9 @@ def _interpolate(parser: Parser) -> None:
 
 
 def _schedule(parser: Parser) -> None:
-    parser.add_argument("name", type=_name, metavar="NAME|RUN", help=f"{SCHEDULES}, or a run folder")
+    parser.add_argument(
+        "name", type=_name, metavar="NAME|RUN|FILE.json", help=f"{SCHEDULES}, a run folder, or a file of --json"
+    )
     parser.add_argument("--steps", type=_positive, metavar="T", help="number of steps (1000)")
     parser.add_argument("--json", metavar="FILE", help="all tables; - for the terminal")
     parser.add_argument("--plot", metavar="FILE.png", help="a picture")
@@ -212,3 +215,23 @@ def _schedule(parser: Parser) -> None:
 def _data(parser: Parser) -> None:
     parser.add_argument("source", type=_name, metavar="SOURCE", help=SOURCE)
     parser.add_argument("--json", metavar="FILE", help="the same as JSON; - for the terminal")
+
+
+def _lab(parser: Parser) -> None:
+    parser.add_argument(
+        "question",
+        nargs="?",
+        default="",
+        metavar="QUESTION",
+        help="Q1 ... Q35, another's name, or all (none: list them)",
+    )
+    parser.add_argument(
+        "--output-dir", default="runs/lab", metavar="DIR", help="where figures and lab.html go (runs/lab)"
+    )
+    parser.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
+    parser.add_argument(
+        "--schedule", type=_name, default="linear", metavar="NAME|RUN|FILE.json", help=f"{SCHEDULES} (linear)"
+    )
+    parser.add_argument("--steps", type=_positive, metavar="T", help="of the schedule (1000)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of what is simulated (0)")
+    parser.add_argument("--json", metavar="FILE", help="questions, answers and tables; - for the terminal")

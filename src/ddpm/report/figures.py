@@ -3,84 +3,24 @@
 Text and axes are drawn in one ink, so that a page can show them light or dark; labels carry their units.
 """
 
-import io
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
+from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, panels
 from ddpm.evaluation.rate import Bound
-
-INK = "#010203"
-"""Stands for the page's text colour: `svg` turns it into currentColor."""
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#3b82f6", "#f97316", "#10b981", "#a855f7", "#94a3b8"
-STYLE: dict[Any, Any] = {
-    "font.size": 9.5,
-    "font.family": "DejaVu Sans",
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "grid.color": GREY,
-    "grid.alpha": 0.25,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "lines.linewidth": 1.8,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ddpm",
-    "figure.constrained_layout.use": True,
-}
-
-
-@mpl.rc_context(STYLE)
-def svg(figure: Figure) -> str:
-    """A figure for a page: transparent, with the page's own text colour and font."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return _for_a_page(text.getvalue()).replace("'DejaVu Sans'", "inherit")
-
-
-def _for_a_page(drawing: str) -> str:
-    """Without the XML prologue and what matplotlib says of itself, in the page's ink."""
-    body = re.sub(r"<metadata>.*?</metadata>", "", drawing[drawing.index("<svg") :], flags=re.DOTALL)
-    return body.replace(INK, "currentColor")
-
-
-@mpl.rc_context(STYLE)
-def png(figure: Figure) -> bytes:
-    """A figure for a file: on white."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=150, facecolor="white")
-    return data.getvalue()
-
-
-@mpl.rc_context(STYLE)
-def _panels(count: int, height: float = 3.0) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(10.4, height))
-    axes = figure.subplots(1, count, squeeze=False)[0]
-    return figure, list(axes)
 
 
 @mpl.rc_context(STYLE)
 def training(rows: Sequence[dict[str, Any]]) -> Figure:
     """Loss and held-out bound over the steps."""
     evaluated = [row for row in rows if "bits_per_dim" in row]
-    figure, (left, *others) = _panels(2 if evaluated else 1)
+    figure, (left, *others) = panels(2 if evaluated else 1)
     steps = [row["step"] for row in rows]
     left.plot(steps, [row["loss"] for row in rows], color=BLUE)
     left.set(title="Training loss", xlabel="step", ylabel="loss", yscale="log")
@@ -97,7 +37,7 @@ def training(rows: Sequence[dict[str, Any]]) -> Figure:
 @mpl.rc_context(STYLE)
 def bound_by_t(bound: Bound) -> Figure:
     """Where the bits go: L_{t-1} for each t, and what is still to pay once x_t is known."""
-    figure, (left, right) = _panels(2)
+    figure, (left, right) = panels(2)
     t = np.arange(2, bound.T + 1)
     left.fill_between(t, bound.by_t[2:].numpy() * 1000, color=BLUE, alpha=0.25, lw=0)
     left.plot(t, bound.by_t[2:].numpy() * 1000, color=BLUE)
@@ -124,7 +64,7 @@ def rate_distortion(bound: Bound) -> Figure:
     points = bound.rate_distortion()
     steps = [bound.T - t for t, _, _ in points]
     rates, errors = [rate for _, rate, _ in points], [error for _, _, error in points]
-    figure, axes = _panels(3)
+    figure, axes = panels(3)
     axes[0].plot(steps, errors, color=ORANGE)
     axes[0].set(title="Distortion", xlabel="reverse steps done (T − t)", ylabel="RMSE on 0…255", ylim=(0, None))
     axes[1].plot(steps, rates, color=BLUE)
@@ -138,7 +78,7 @@ def rate_distortion(bound: Bound) -> Figure:
 def schedule(q: Schedule, name: str) -> Figure:
     """Signal and noise, SNR, and the variances of one schedule."""
     t = np.arange(1, q.T + 1)
-    figure, axes = _panels(3)
+    figure, axes = panels(3)
     marker = "o" if q.T < 20 else ""
     axes[0].plot(t, q.alpha_bar[1:].sqrt(), color=BLUE, marker=marker, ms=3, label="signal  √ᾱ")
     axes[0].plot(t, q.one_minus_alpha_bar[1:].sqrt(), color=ORANGE, marker=marker, ms=3, label="noise  √(1−ᾱ)")
@@ -154,16 +94,3 @@ def schedule(q: Schedule, name: str) -> Figure:
     axes[2].set(title="Variance of a step (β̃₂ at t = 1)", xlabel="t", ylabel="variance", xscale="log", yscale="log")
     axes[2].legend()
     return figure
-
-
-def formula(tex: str) -> str:
-    """A formula as a drawing in the page's text colour, with its source as alternative text."""
-    with mpl.rc_context({"mathtext.fontset": "cm", "svg.hashsalt": "ddpm", "font.size": 12}):
-        text = io.BytesIO()
-        figure = Figure(figsize=(0.01, 0.01))
-        figure.text(0, 0, f"${tex}$", color=INK)
-        figure.savefig(
-            text, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.02, metadata={"Date": None}
-        )
-    drawing = _for_a_page(text.getvalue().decode())
-    return drawing.replace("<svg ", f'<svg class="formula" role="img" aria-label="{tex.replace(chr(34), "")}" ', 1)

@@ -10,17 +10,21 @@ from pathlib import Path
 
 from PIL import Image
 
-from ddpm.report.figures import formula
+from ddpm.drawing import formula
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing and a caption, both HTML, with a title and the formula that it shows."""
+    """A title, a drawing and a caption, all HTML, the formula that it shows, and what goes before the caption.
+
+    The label may use {number}, the figure's place on the page.
+    """
 
     title: str
     drawing: str
     caption: str
     tex: str = ""
+    label: str = "Figure {number}."
 
 
 @dataclass(frozen=True)
@@ -54,22 +58,35 @@ def _inline(data: bytes, kind: str, alt: str) -> str:
     return f'<img class="pixels" alt="{html.escape(alt)}" src="data:{kind};base64,{source}">'
 
 
-def page(title: str, introduction: str, facts: Sequence[Fact], figures: Sequence[Figure], footnote: str) -> str:
-    """The whole page as HTML; titles are escaped, drawings and captions are HTML."""
+def page(
+    title: str,
+    introduction: str,
+    facts: Sequence[Fact],
+    figures: Sequence[Figure],
+    footnote: str,
+    language: str = "en",
+    *,
+    contents: bool = False,
+) -> str:
+    """The whole page as HTML, on request with a list of all figures at the top."""
     style = files("ddpm.report").joinpath("style.css").read_text()
     tiles = "".join(f"<div><b>{html.escape(f.value)}</b><span>{html.escape(f.label)}</span></div>" for f in facts)
     body = "".join(_section(i + 1, figure) for i, figure in enumerate(figures))
+    links = "".join(f'<li><a href="#figure-{i + 1}">{figure.title}</a></li>' for i, figure in enumerate(figures))
+    listed = f"<nav><ol>{links}</ol></nav>" if contents else ""
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
         f"<body><main><header><h1>{html.escape(title)}</h1><p>{html.escape(introduction)}</p></header>"
-        f'<div class="facts">{tiles}</div>{body}<footer>{html.escape(footnote)}</footer></main></body></html>\n'
+        f'<div class="facts">{tiles}</div>{listed}{body}<footer>{html.escape(footnote)}</footer></main></body></html>\n'
     )
 
 
 def _section(number: int, figure: Figure) -> str:
     math = f'<div class="math">{formula(figure.tex)}</div>' if figure.tex else ""
+    label = f"<b>{html.escape(figure.label.format(number=number))}</b> " if figure.label else ""
     return (
-        f"<section><h2>{html.escape(figure.title)}</h2><figure>{figure.drawing}"
-        f"<figcaption><b>Figure {number}.</b> {figure.caption}{math}</figcaption></figure></section>"
+        f'<section id="figure-{number}"><h2>{figure.title}</h2>'
+        f"<figure>{figure.drawing}"
+        f"<figcaption>{label}{figure.caption}{math}</figcaption></figure></section>"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from ddpm import drawing
 from ddpm.diffusion.schedule import Schedule
 from ddpm.evaluation.rate import Bound
 from ddpm.experiment import Experiment
@@ -128,7 +129,7 @@ def learning(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Figure:
     """Loss and held-out bound over the steps."""
     return Figure(
         "Learning",
-        figures.svg(figures.training(rows)),
+        drawing.svg(figures.training(rows)),
         "Left: what training minimises. Right: the bound of held-out images on the same times and noise each time, with "
         "the weights' moving average; the band is one standard error over images.",
         minimised(experiment),
@@ -140,7 +141,7 @@ def bits(bound: Bound) -> list[Figure]:
     return [
         Figure(
             "The bound, term by term",
-            figures.svg(figures.bound_by_t(bound)),
+            drawing.svg(figures.bound_by_t(bound)),
             f"How many bits each part of the code for a held-out image takes ({bound.images} images, each once, every t, "
             "fresh noise for each). An upper bound on the negative log-likelihood: pixels are coded by the exact mass of "
             "their bins.",
@@ -149,7 +150,7 @@ def bits(bound: Bound) -> list[Figure]:
         ),
         Figure(
             "Progressive lossy compression",
-            figures.svg(figures.rate_distortion(bound)),
+            drawing.svg(figures.rate_distortion(bound)),
             "If x<sub>T</sub>, x<sub>T−1</sub>, … were sent one after the other, how many bits would have arrived, and "
             "how far would the estimate of the image be from it? (Section 4.3 of the paper, Figure 5.)",
             r"R(t) = L_T + \sum_{s=t+1}^{T} L_{s-1}, \quad \mathrm{RMSE}(t) = \sqrt{E\,\|x_0 - "
@@ -162,7 +163,7 @@ def schedule(q: Schedule, name: str) -> Figure:
     """The schedule."""
     return Figure(
         "The schedule",
-        figures.svg(figures.schedule(q, name)),
+        drawing.svg(figures.schedule(q, name)),
         "How much of the image is left at each step, on two scales, and the two fixed variances between which the best "
         "one lies when the data have unit variance.",
         r"q(x_t|x_0) = \mathcal{N}(\sqrt{\bar\alpha_t}\,x_0, (1-\bar\alpha_t) I), \quad \tilde\beta_t = "

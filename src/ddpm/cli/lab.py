@@ -1,0 +1,65 @@
+"""`ddpm lab` on the terminal: questions listed, answers with their tables, and where the figures are."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from ddpm import drawing
+from ddpm.cli.console import say, track
+from ddpm.commands.lab import as_json, lab_page, shown
+from ddpm.commands.run import write_bytes, write_text
+from ddpm.laboratory.answer import Answer, Question, Setting, Table
+from ddpm.laboratory.questions import QUESTIONS, ask, find
+
+WIDTH = 100
+
+
+def list_questions(language: str) -> None:
+    """Name and question, a line each."""
+    for question in QUESTIONS.values():
+        say(f"{question.name:<8} {question.asked.in_language(language)}")
+    say("")
+    say("ddpm lab Q20 answers one, ddpm lab all writes a page of all of them; --language ko for Korean")
+
+
+def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict[str, Any]:
+    """Print one answer with its tables and write its figure."""
+    question = find(name)
+    answer = ask(question, setting)
+    _print(question, answer, language)
+    path = folder / f"{question.name}.png"
+    write_bytes(path, drawing.png(answer.figure))
+    say(f"figure: {path}")
+    return {question.name: as_json(question, answer, setting)}
+
+
+def answer_all(setting: Setting, folder: Path, language: str) -> dict[str, Any]:
+    """Write the page of all answers."""
+    answers = [
+        (question, ask(question, setting)) for question in track(QUESTIONS.values(), len(QUESTIONS), "answering")
+    ]
+    path = folder / "lab.html"
+    command = f"ddpm lab all --schedule {setting.schedule_name} --steps {setting.T} --seed {setting.seed} --language {language}"
+    write_text(path, lab_page(answers, setting, language, command))
+    say(f"{len(answers)} answers: {path}   (open it in a browser)")
+    return {question.name: as_json(question, answer, setting) for question, answer in answers}
+
+
+def _print(question: Question, answer: Answer, language: str) -> None:
+    say(f"{question.name}. {question.asked.in_language(language)}")
+    say("")
+    for line in textwrap.wrap(answer.text.in_language(language), WIDTH):
+        say(line)
+    say("")
+    say(f"({question.equations})")
+    for table in answer.tables:
+        say("")
+        _print_table(table)
+    say("")
+
+
+def _print_table(table: Table) -> None:
+    cells = [[str(name) for name in table.columns], *([shown(cell) for cell in row] for row in table.rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+    for row in cells:
+        say("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

@@ -1,0 +1,78 @@
+"""`ddpm lab`: the questions of the notes, their answers as JSON and as one page."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ddpm import drawing
+from ddpm.laboratory.answer import Answer, Cell, Question, Setting, Table
+from ddpm.report.page import Fact, Figure, page
+from ddpm.report.typeset import typeset
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "title": {"en": "The laboratory", "ko": "실험실"},
+    "introduction": {
+        "en": "Every question of the study notes on Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel "
+        "2020), answered "
+        "with numbers computed for this page, on data whose exact answer is known.",
+        "ko": "Denoising Diffusion Probabilistic Models(Ho, Jain, Abbeel 2020) 공부 노트의 모든 질문에, 정확한 "
+        "답을 아는 데이터에서 이 "
+        "페이지를 위해 계산한 숫자로 답한다.",
+    },
+    "questions": {"en": "questions", "ko": "질문"},
+    "schedule": {"en": "schedule", "ko": "스케줄"},
+    "seed": {"en": "seed of what is simulated", "ko": "시뮬레이션 시드"},
+    "source": {"en": "In the notes: {where}. Answered by {equations}.", "ko": "노트 {where}. 근거: {equations}."},
+    "beyond": {"en": "Beyond the notes. Answered by {equations}.", "ko": "노트 밖의 질문. 근거: {equations}."},
+    "again": {"en": "Recompute with: {command}", "ko": "다시 계산하려면: {command}"},
+}
+
+
+def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
+    """Everything but the drawing."""
+    return {
+        "question": {"en": question.asked.en, "ko": question.asked.ko},
+        "where": question.where,
+        "equations": question.equations,
+        "formula": question.tex,
+        "answer": {"en": answer.text.en, "ko": answer.text.ko},
+        "tables": [{"columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in answer.tables],
+        "setting": {"schedule": setting.schedule_name, "T": setting.T, "seed": setting.seed},
+    }
+
+
+def lab_page(answers: Sequence[tuple[Question, Answer]], setting: Setting, language: str, command: str) -> str:
+    """All answers as one page that needs no network."""
+    facts = [
+        Fact(str(len(answers)), WORDS["questions"][language]),
+        Fact(setting.label, WORDS["schedule"][language]),
+        Fact(str(setting.seed), WORDS["seed"][language]),
+    ]
+    sections = [_section(question, answer, language) for question, answer in answers]
+    footnote = WORDS["again"][language].format(command=command)
+    return page(
+        WORDS["title"][language], WORDS["introduction"][language], facts, sections, footnote, language, contents=True
+    )
+
+
+def _section(question: Question, answer: Answer, language: str) -> Figure:
+    source = WORDS["source" if question.where else "beyond"][language]
+    said = typeset(answer.text.in_language(language))
+    math = f'<div class="math">{drawing.formula(question.tex)}</div>'
+    return Figure(
+        f"{question.name}. {typeset(question.asked.in_language(language))}",
+        f'<p class="answer">{said}</p>{math}{drawing.svg(answer.figure)}{"".join(map(_table, answer.tables))}',
+        html.escape(source.format(where=question.where, equations=question.equations)),
+        label="",
+    )
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{typeset(name)}</th>" for name in table.columns)
+    body = "".join("<tr>" + "".join(f"<td>{typeset(shown(cell))}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def shown(cell: Cell) -> str:
+    """A cell as a reader wants it: seven digits of a number."""
+    return f"{cell:.7g}" if isinstance(cell, float) else str(cell)

@@ -1,0 +1,82 @@
+"""How every figure looks: one ink, so that a page can show it light or dark; labels carry their units."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#010203"
+"""Stands for the page's text colour: `svg` turns it into currentColor."""
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#3b82f6", "#f97316", "#10b981", "#a855f7", "#94a3b8"
+STYLE: dict[Any, Any] = {
+    "font.size": 9.5,
+    "font.family": "DejaVu Sans",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "grid.color": GREY,
+    "grid.alpha": 0.25,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ddpm",
+    "figure.constrained_layout.use": True,
+}
+
+
+@mpl.rc_context(STYLE)
+def svg(figure: Figure) -> str:
+    """A figure for a page: transparent, with the page's own text colour and font."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return _for_a_page(text.getvalue()).replace("'DejaVu Sans'", "inherit")
+
+
+def _for_a_page(drawing: str) -> str:
+    """Without the XML prologue and what matplotlib says of itself, in the page's ink."""
+    body = re.sub(r"<metadata>.*?</metadata>", "", drawing[drawing.index("<svg") :], flags=re.DOTALL)
+    return body.replace(INK, "currentColor")
+
+
+@mpl.rc_context(STYLE)
+def png(figure: Figure) -> bytes:
+    """A figure for a file: on white."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=150, facecolor="white")
+    return data.getvalue()
+
+
+@mpl.rc_context(STYLE)
+def panels(count: int, height: float = 3.0) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of `count` panels in a row, 10.4 inches wide."""
+    figure = Figure(figsize=(10.4, height))
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    return figure, list(axes)
+
+
+def formula(tex: str) -> str:
+    """A formula as a drawing in the page's text colour, with its source as alternative text."""
+    with mpl.rc_context({"mathtext.fontset": "cm", "svg.hashsalt": "ddpm", "font.size": 12}):
+        text = io.BytesIO()
+        figure = Figure(figsize=(0.01, 0.01))
+        figure.text(0, 0, f"${tex}$", color=INK)
+        figure.savefig(
+            text, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.02, metadata={"Date": None}
+        )
+    drawing = _for_a_page(text.getvalue().decode())
+    return drawing.replace("<svg ", f'<svg class="formula" role="img" aria-label="{tex.replace(chr(34), "")}" ', 1)

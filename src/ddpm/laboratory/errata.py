@@ -1,0 +1,27 @@
+"""What the notes and the paper wrote, what is right, and the question whose experiment shows it."""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+from ddpm.laboratory.answer import Text
+
+KINDS = {"M": Text("mathematical", "수식"), "C": Text("conceptual", "개념"), "N": Text("notation", "표기")}
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """ERR-n of the notes (`where`: file and lines) or P-n of the paper (`where`: section). `kind` is a key of `KINDS`."""
+
+    name: str
+    where: str
+    kind: str
+    written: Text
+    right: Text
+    shown_by: str
+
+
+def errata() -> list[Erratum]:
+    """All of them, in the order of the notes, then of the paper."""
+    rows = json.loads(files("ddpm.laboratory").joinpath("errata.json").read_text(encoding="utf-8"))
+    return [Erratum(**{**row, "written": Text(**row["written"]), "right": Text(**row["right"])}) for row in rows]

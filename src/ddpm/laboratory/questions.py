@@ -1,0 +1,68 @@
+"""All the questions by name, in the order of the notes; the last ones go beyond them."""
+
+import warnings
+from collections.abc import Mapping
+
+import matplotlib as mpl
+
+from ddpm.diffusion.schedule import SignalRemains
+from ddpm.drawing import STYLE
+from ddpm.errors import chosen
+from ddpm.laboratory import (
+    bound,
+    coding,
+    derivation,
+    divergence,
+    estimators,
+    forward,
+    loss,
+    parameters,
+    posterior,
+    reverse,
+    schedules,
+    score,
+    variances,
+)
+from ddpm.laboratory.answer import Answer, Question, Setting
+
+_MODULES = (
+    forward,
+    posterior,
+    reverse,
+    variances,
+    bound,
+    derivation,
+    divergence,
+    estimators,
+    parameters,
+    loss,
+    score,
+    coding,
+    schedules,
+)
+
+
+def _place(question: Question) -> tuple[int, str]:
+    number = question.name.removeprefix("Q")
+    return (int(number), "") if number.isdigit() else (1000, question.name)
+
+
+QUESTIONS: Mapping[str, Question] = {
+    question.name: question for question in sorted((q for m in _MODULES for q in m.QUESTIONS), key=_place)
+}
+
+
+def find(name: str) -> Question:
+    """A question by its name, in upper or lower case.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return chosen(QUESTIONS, name.upper() if name.upper() in QUESTIONS else name, "question")
+
+
+def ask(question: Question, setting: Setting) -> Answer:
+    """Run its experiment, figures in the house's style; schedules that it makes for comparison do not warn."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", SignalRemains)
+        return question.experiment(setting)

@@ -1,0 +1,171 @@
+"""The reverse kernel: how far from Gaussian, why many steps help, through x_0 (Q7, Q12, Q16)."""
+
+import math
+
+import torch
+
+from ddpm.analytic.bound import terms_from_mse
+from ddpm.analytic.mixture import two_points
+from ddpm.analytic.process import Diffused
+from ddpm.analytic.quadrature import best_pixel_term, expected, kernel_from_gaussian, mmse
+from ddpm.diffusion.decoder import discretised
+from ddpm.diffusion.schedule import Schedule, log_snr
+from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal
+from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
+from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+
+F64 = torch.float64
+
+
+def single_step(beta: float) -> Diffused:
+    """Two points diffused to alpha_bar = 1/2 by the first step, then by beta; a third step leaves nothing of them."""
+    return Diffused(two_points(), Schedule(torch.tensor([0.0, 0.5, beta, 0.9999], dtype=F64)))
+
+
+def gaussian_for_small_beta(_setting: Setting) -> Answer:
+    """KL from the true reverse kernel of two-point data to the Gaussian of the same moments, over beta."""
+    rows = []
+    for beta in (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001):
+        nats = kernel_from_gaussian(single_step(beta), 2)
+        rows.append((beta, nats, nats / beta**3, nats / beta))
+    figure, (axis,) = panels(1)
+    axis.plot(
+        [r[0] for r in rows], [r[1] for r in rows], color=BLUE, marker="o", label="E KL(q(x(t−1)|x(t)) ‖ Gaussian)"
+    )
+    axis.plot([r[0] for r in rows], [rows[-4][2] * r[0] ** 3 for r in rows], color=GREY, ls="--", label="∝ β³")
+    axis.set(title="Two-point data, ᾱ(t−1) = 1/2", xlabel="β", ylabel="nats", xscale="log", yscale="log")
+    axis.legend()
+    return Answer(
+        Text(
+            "No theory of SDEs or hidden Markov models is needed: Eq. 1 is a definition. What needs a reason is that "
+            "its kernels are Gaussian, and the reason is that betas are small. The true kernel q(x_{t-1}|x_t) is not "
+            f"Gaussian, but its KL to the Gaussian of the same mean and variance falls like beta^3: {rows[0][1]:.1e} "
+            f"nats at beta = 0.5, {rows[4][1]:.1e} at 0.02, {rows[-1][1]:.1e} at 0.001. A chain needs about 1/beta "
+            "steps, so the total goes to 0 like beta^2. In the limit the chain is the SDE dx = -beta x/2 dt + "
+            "sqrt(beta) dw.",
+            "SDE나 은닉 마르코프 모형의 이론은 필요 없다. 식 1은 정의다. 이유가 필요한 것은 커널을 가우시안으로 둔 "
+            "점이고, 그 이유는 beta가 작다는 것이다. 진짜 커널 q(x_{t-1}|x_t)는 가우시안이 아니지만, 평균과 분산이 "
+            f"같은 가우시안까지의 KL은 beta^3으로 줄어든다. beta = 0.5에서 {rows[0][1]:.1e} nats, 0.02에서 "
+            f"{rows[4][1]:.1e}, 0.001에서 {rows[-1][1]:.1e}다. 필요한 스텝은 약 1/beta개이므로 합은 beta^2으로 0에 "
+            "간다. 그 극한이 SDE dx = -beta x/2 dt + sqrt(beta) dw다.",
+        ),
+        [Table(("beta", "KL, nats", "KL / beta^3", "KL / beta: a whole chain"), rows)],
+        figure,
+    )
+
+
+def excess_bits(T: int) -> list[float]:
+    """L - H(x_0) in bits, exactly, of two-point data: sigma^2 = beta, beta-tilde, optimal; log-SNR schedule, best sigma_1."""
+    diffused = Diffused(two_points(), log_snr(T, noise_1=0.1))
+    errors = mmse(diffused)
+    pixels = best_pixel_term(diffused, diffused, discretised(2))
+    chains = (
+        terms_from_mse(diffused.schedule, rule, errors, 1.0) for rule in (FixedLarge(), FixedSmall(), Optimal(errors))
+    )
+    return [(float(terms[0] + terms[2:].sum()) + pixels) / math.log(2) - 1 for terms in chains]
+
+
+def depth_is_expressive(_setting: Setting) -> Answer:
+    """What the bound of two-point data exceeds their entropy of one bit by, over T."""
+    lengths = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    rows = [(T, *excess_bits(T)) for T in lengths]
+    figure, (axis,) = panels(1)
+    for column, (name, color) in enumerate((("β", ORANGE), ("β̃", GREEN), ("optimal", BLUE)), start=1):
+        axis.plot(lengths, [row[column] for row in rows], color=color, marker="o", label=f"σ² = {name}")
+    axis.set(title="Two points: L − H(x(0))", xlabel="T", ylabel="bits", xscale="log", yscale="log")
+    axis.legend()
+    return Answer(
+        Text(
+            "Expressiveness comes from the number of steps and from the network's mean: each kernel is a plain "
+            "Gaussian, yet their composition is not. Two-point data are as far from Gaussian as data can be, and the "
+            f"best chain of T steps codes them with {rows[1][3]:.3f} bits too many at T = 5, {rows[5][3]:.4f} at 100 "
+            f"and {rows[-1][3]:.5f} at 1000 (variance optimal). It is all the betas that must be small, not beta_T "
+            "alone.",
+            "표현력은 스텝의 수와 신경망이 만드는 평균에서 나온다. 커널 하나하나는 단순한 가우시안이지만 이어 붙인 "
+            "것은 그렇지 않다. 두 점 데이터는 가우시안에서 가장 먼 데이터인데, 최선의 체인은 T = 5에서 "
+            f"{rows[1][3]:.3f}비트, 100에서 {rows[5][3]:.4f}비트, 1000에서 {rows[-1][3]:.5f}비트만 더 쓴다(최적 "
+            "분산). 작아야 하는 것은 beta_T 하나가 아니라 모든 beta다.",
+        ),
+        [Table(("T", "sigma^2 = beta, bits", "sigma^2 = beta-tilde, bits", "sigma^2 optimal, bits"), rows)],
+        figure,
+    )
+
+
+def through_x_0(setting: Setting) -> Answer:
+    """From x_t to x_{t-1} in ten large steps: by a drawn x_0 (exact) and by its mean (too narrow), in closed form."""
+    kept = sorted({max(1, round(setting.T * part / 10)) for part in range(1, 11)})
+    diffused = Diffused(two_points(), setting.schedule.respace(kept))
+    schedule, rows = diffused.schedule, []
+    for k in range(2, schedule.T + 1):
+        c_0, c_t = schedule.posterior_x_0[k], schedule.posterior_x_t[k]
+        at_half = float(diffused.x_0(torch.full((1, 1), 0.5, dtype=F64), k))
+        truth = float(diffused.marginal(k - 1).covariance)
+        guessed = expected(
+            diffused.marginal(k), lambda x, k=k, c_0=c_0, c_t=c_t: (c_0 * diffused.x_0(x, k) + c_t * x).flatten() ** 2
+        )
+        spread = expected(diffused.marginal(k), lambda x, k=k: diffused.origin(x, k).covariance[:, 0, 0])
+        plug_in = float(guessed + schedule.beta_tilde[k])
+        rows.append((kept[k - 1], at_half, truth, plug_in + float(c_0**2 * spread), plug_in))
+    figure, (axis,) = panels(1)
+    steps = [r[0] for r in rows]
+    axis.plot(steps, [r[3] / r[2] for r in rows], color=BLUE, marker="o", label="x(0) drawn from q(x(0)|x(t))")
+    axis.plot(steps, [r[4] / r[2] for r in rows], color=ORANGE, marker="o", label="its mean, and σ² = β̃")
+    axis.set(
+        title=f"Two points, {setting.label} respaced to {schedule.T} steps",
+        xlabel="t",
+        ylabel="variance of x(t−1) / the true one",
+    )
+    axis.legend()
+    diffused = Diffused(two_points(), setting.schedule)
+    half = float(diffused.x_0(torch.full((1, 1), 0.5, dtype=F64), max(1, round(0.3 * setting.T))))
+    return Answer(
+        Text(
+            "Yes: Eq. 11 is exactly that, with the estimate of x_0 put into Eq. 7. If x_0 were drawn from "
+            "q(x_0|x_t), the step would be the exact reverse kernel. The network gives its mean instead, which need "
+            "not be possible data at all: for x_0 = ±1 the estimate at x_t = 0.5, t = "
+            f"{max(1, round(0.3 * setting.T))} is {half:.4f}. The spread of x_0 around its mean is lost, which is "
+            "why a variance above beta-tilde is optimal: in ten large steps one of them keeps only "
+            f"{min(r[4] / r[2] for r in rows):.1%} of the variance it should.",
+            "그렇다. 식 11이 바로 그것으로, x_0의 추정값을 식 7에 넣는다. x_0를 q(x_0|x_t)에서 뽑아 넣는다면 한 "
+            "스텝이 정확한 역방향 커널이 된다. 신경망은 대신 그 평균을 내는데, 평균은 데이터로서 있을 수 없는 값일 "
+            f"수도 있다. x_0 = ±1인 데이터에서 x_t = 0.5, t = {max(1, round(0.3 * setting.T))}의 추정값은 "
+            f"{half:.4f}이다. 평균 주위로 퍼진 정도를 잃기 때문에 beta-tilde보다 큰 분산이 최적이다. 큰 스텝 열 개로 "
+            f"가면 있어야 할 분산의 {min(r[4] / r[2] for r in rows):.1%}만 남는 스텝이 있다.",
+        ),
+        [Table(("t", "E[x_0 | x_t = 0.5]", "Var of the step before", "x_0 drawn", "x_0 its mean, beta-tilde"), rows)],
+        figure,
+    )
+
+
+QUESTIONS = (
+    Question(
+        "Q7",
+        "000 l.78",
+        Text(
+            "Does Eq. 1 rest on SDEs and hidden Markov models?",
+            "식 1의 이론적 배경에 SDE나 은닉 마르코프 모형이 필요한가?",
+        ),
+        "Eq. 1; E3, E36",
+        r"p_\theta(x_{t-1}|x_t) = \mathcal{N}(\mu_\theta(x_t,t), \sigma_t^2 I)",
+        gaussian_for_small_beta,
+    ),
+    Question(
+        "Q12",
+        "000 l.112-114",
+        Text(
+            "What makes the reverse process expressive, and which betas must be small?",
+            "역방향 과정의 표현력은 무엇이 보장하며, 작아야 하는 것은 어떤 beta인가?",
+        ),
+        "section 2; E36, E38",
+        r"L - H(x_0) = D_{KL}(q(x_T)\|p(x_T)) + \sum_t E\,D_{KL}(q(x_{t-1}|x_t)\|p_\theta(x_{t-1}|x_t))",
+        depth_is_expressive,
+    ),
+    Question(
+        "Q16",
+        "000 l.155",
+        Text("Is the way from x_t to x_0 and on to x_{t-1} legitimate?", "x_t에서 x_0로 갔다가 x_{t-1}로 가도 되는가?"),
+        "Eq. 11; E36, E45, E49",
+        r"\mu_\theta(x_t,t) = \tilde\mu_t(x_t, \hat x_0(x_t,t))",
+        through_x_0,
+    ),
+)

@@ -1,0 +1,127 @@
+"""The variance of the reverse kernel: what a choice costs, and its bounds (Q23, Q24)."""
+
+import math
+
+from ddpm.analytic.bound import linear_chain
+from ddpm.analytic.mixture import Mixture, gaussian, two_points
+from ddpm.analytic.process import Diffused
+from ddpm.analytic.quadrature import kernel_entropy, mmse
+from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, Variance, beta_1
+from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+
+
+def beta_or_beta_tilde(setting: Setting) -> Answer:
+    """What the two fixed variances cost N(0, v) in nats, and do to the variance of samples."""
+    schedule, rows = setting.schedule, []
+    rules: dict[str, Variance] = {
+        "beta, sigma_1^2 = beta_1": FixedLarge(beta_1),
+        "beta, sigma_1^2 = beta-tilde_2": FixedLarge(),
+        "beta-tilde, sigma_1^2 = beta-tilde_2": FixedSmall(),
+    }
+    for v in (0.25, 1.0, 4.0):
+        diffused = Diffused(gaussian(v), schedule)
+        optimal = {"optimal": Optimal(v * schedule.one_minus_alpha_bar / (1 + schedule.alpha_bar * (v - 1)))}
+        for name, rule in (rules | optimal).items():
+            chain = linear_chain(diffused.process(rule), v)
+            rows.append((f"{v:g}", name, chain.bound, chain.nll, chain.gap, chain.displayed_var / v))
+    ratio = schedule.beta_tilde[1:] / schedule.beta[1:]
+    figure, (left, right) = panels(2)
+    left.plot(range(1, setting.T + 1), ratio, color=PURPLE)
+    left.set(title=f"β̃/β, {setting.label}", xlabel="t", ylabel="β̃(t)/β(t)", xscale="log")
+    names = ["β, β₁", "β, β̃₂", "β̃, β̃₂", "optimal"]
+    right.barh(names, [row[4] for row in rows[4:8]], color=[BLUE, BLUE, ORANGE, GREEN], height=0.6)
+    right.set(title="N(0, 1): gap of the bound", xlabel="nats/dim")
+    right.grid(axis="y", visible=False)
+    unit = rows[4:8]
+    return Answer(
+        Text(
+            "Only for large t: beta-tilde/beta runs from 0 at t = 1 to nearly 1. For samples the choice hardly "
+            f"matters (for N(0, 1) their variance is {unit[1][5]:.4f} or {unit[2][5]:.4f} of the right one); for "
+            f"likelihoods it does: the bound is {unit[2][2] - unit[0][2]:.4f} nats/dim = "
+            f"{(unit[2][2] - unit[0][2]) / math.log(2):.4f} bits/dim worse with beta-tilde. So 'similar results' in "
+            "section 3.2 is about samples (P-4).",
+            "큰 t에서만 그렇다. beta-tilde/beta는 t = 1의 0에서 시작해 1 가까이까지 간다. 샘플에는 거의 영향이 없다. "
+            f"N(0, 1)에서 샘플의 분산은 옳은 값의 {unit[1][5]:.4f}배와 {unit[2][5]:.4f}배다. 그러나 우도에는 영향이 "
+            f"크다. beta-tilde를 쓰면 변분 경계가 {unit[2][2] - unit[0][2]:.4f} nats/dim = "
+            f"{(unit[2][2] - unit[0][2]) / math.log(2):.4f} bits/dim 나빠진다. 3.2절의 '비슷한 결과'는 샘플에 대한 "
+            "말이다(P-4).",
+        ),
+        [Table(("v", "variance", "L, nats", "NLL, nats", "gap, nats", "variance of samples / v"), rows)],
+        figure,
+    )
+
+
+def entropy_bounds(setting: Setting) -> Answer:
+    """Where the reverse entropy lies between those of beta-tilde and beta, and where the optimal variance lies."""
+    schedule, rows = setting.schedule, []
+    data: dict[str, Mixture] = {"two points": two_points(), "N(0, 1)": gaussian(1.0), "N(0, 4)": gaussian(4.0)}
+    steps = sorted({t for t in (20, 50, 100, 200, 300, 500, 900) if 2 <= t <= setting.T} or {setting.T})
+    for name, law in data.items():
+        diffused = Diffused(law, schedule)
+        optimal = Optimal(mmse(diffused)).table(schedule)
+        for t in steps:
+            low, high = (
+                0.5 * math.log(2 * math.pi * math.e * float(table[t])) for table in (schedule.beta_tilde, schedule.beta)
+            )
+            h = kernel_entropy(diffused, t)
+            rows.append((name, t, low, h, high, (h - low) / (high - low), float(optimal[t] / schedule.beta[t])))
+    figure, (left, right) = panels(2)
+    for name, color in zip(data, (BLUE, GREY, ORANGE), strict=True):
+        mine = [row for row in rows if row[0] == name]
+        left.plot([r[1] for r in mine], [r[5] for r in mine], color=color, marker="o", label=name)
+        right.plot([r[1] for r in mine], [r[6] for r in mine], color=color, marker="o", label=name)
+    left.set(title="Entropy: 0 is β̃'s, 1 is β's", xlabel="t", ylabel="position of H(x(t−1)|x(t))", ylim=(-0.1, 2))
+    left.legend()
+    right.plot(range(2, setting.T + 1), schedule.beta_tilde[2:] / schedule.beta[2:], color=PURPLE, lw=1, label="β̃/β")
+    right.set(title="Optimal variance", xlabel="t", ylabel="σ*²/β", ylim=(0.9, None))
+    right.legend()
+    above = max((row[3] - row[4] for row in rows if row[0] == "N(0, 4)"), default=0.0)
+    return Answer(
+        Text(
+            "Conditioning reduces entropy, so H(x_{t-1}|x_t) is at least H(x_{t-1}|x_t, x_0), that of a Gaussian "
+            "with variance beta-tilde. And H(x_{t-1}|x_t) = H(x_t|x_{t-1}) + H(x_{t-1}) - H(x_t), where H(x_{t-1}) "
+            "<= H(x_t) if every coordinate has variance 1 (that is what 'coordinatewise unit variance' means, not "
+            "that the covariance is I): at most that of beta. For N(0, 4) the premise fails, and H exceeds the "
+            f"'upper bound' by up to {above:.1e} nats. Two-point data move from the lower end at small t to the "
+            "upper end.",
+            "조건을 더하면 엔트로피가 줄어드므로 H(x_{t-1}|x_t)는 분산 beta-tilde인 가우시안의 엔트로피 "
+            "H(x_{t-1}|x_t, x_0)보다 작지 않다. 또 H(x_{t-1}|x_t) = H(x_t|x_{t-1}) + H(x_{t-1}) - H(x_t)인데, 모든 "
+            "좌표의 분산이 1이면 H(x_{t-1}) <= H(x_t)이므로 beta의 것보다 크지 않다('좌표별 단위 분산'은 각 좌표의 "
+            "분산이 1이라는 뜻이지 공분산이 I라는 뜻이 아니다). N(0, 4)는 이 전제를 깨서 H가 '상한'을 최대 "
+            f"{above:.1e} nats 넘는다. 두 점 데이터는 작은 t에서는 하한에, 큰 t에서는 상한에 붙는다.",
+        ),
+        [
+            Table(
+                ("data", "t", "beta-tilde, nats", "H(x_{t-1}|x_t), nats", "beta, nats", "position", "optimal/beta"),
+                rows,
+            )
+        ],
+        figure,
+    )
+
+
+QUESTIONS = (
+    Question(
+        "Q23",
+        "000 l.191, 003 l.77",
+        Text(
+            "Is beta-tilde/beta close to 1, so that the choice of the variance does not matter?",
+            "beta-tilde/beta는 1에 가까워서 분산을 무엇으로 두든 상관없는가?",
+        ),
+        "section 3.2; E31, E43, E47, E88; P-4",
+        r"\sigma_t^2 = \beta_t \quad \mathrm{or} \quad \sigma_t^2 = \tilde\beta_t",
+        beta_or_beta_tilde,
+    ),
+    Question(
+        "Q24",
+        "000 l.194-195",
+        Text(
+            "Why are the two variances the upper and lower bounds of the reverse entropy?",
+            "두 분산이 왜 역과정 엔트로피의 상한과 하한인가?",
+        ),
+        "section 3.2; E45, E46",
+        r"H(x_{t-1}|x_t,x_0) \leq H(x_{t-1}|x_t) \leq H(x_t|x_{t-1})",
+        entropy_bounds,
+    ),
+)

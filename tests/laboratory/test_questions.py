@@ -1,0 +1,303 @@
+"""Every question has an answer, whatever the schedule; and the numbers that the specification quotes come out."""
+
+import math
+import re
+
+import pytest
+
+from ddpm.diffusion.schedule import SCHEDULES
+from ddpm.drawing import svg
+from ddpm.errors import UsageError
+from ddpm.laboratory.answer import Setting
+from ddpm.laboratory.questions import QUESTIONS, ask, find
+
+
+def test_all_of_them_are_there():
+    assert [name for name in QUESTIONS if name.startswith("Q")] == [f"Q{n}" for n in range(1, 36)]
+    assert {"steps", "masking"} <= set(QUESTIONS)
+    assert find("q20") is QUESTIONS["Q20"]
+    with pytest.raises(UsageError, match="Q36"):
+        find("Q36")
+
+
+def _words(text):
+    return set(re.findall(r"\d+\.\d+(?:e-?\d+)?", text))
+
+
+def test_some_schedules_leave_nothing_to_ask():
+    with pytest.raises(UsageError, match="at least 2 steps: 1"):
+        Setting("cosine", SCHEDULES["cosine"](1))
+    with pytest.raises(UsageError, match="jsd ends at alpha_bar_T = 0"):
+        Setting("jsd", SCHEDULES["jsd"](10))
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize(("schedule", "T"), [("cosine", 2), ("constant", 250)])
+def test_any_schedule_will_do(name, schedule, T):
+    """An answer in both languages with the same numbers, tables without NaN, a figure that can be drawn."""
+    answer = ask(find(name), Setting(schedule, SCHEDULES[schedule](T), seed=1))
+    assert len(answer.text.en) > 100
+    assert re.search("[가-힣]", answer.text.ko)
+    assert _words(answer.text.en) == _words(answer.text.ko)
+    assert "nan" not in answer.text.en.lower().split()
+    assert answer.tables
+    for table in answer.tables:
+        assert all(len(row) == len(table.columns) for row in table.rows)
+        numbers = [cell for row in table.rows for cell in row if isinstance(cell, float)]
+        assert not any(math.isnan(number) for number in numbers)
+    assert svg(answer.figure).startswith("<svg")
+
+
+def _table(answer, index=0):
+    return answer.tables[index].rows
+
+
+def test_q1_bounds_and_gaps(answers):
+    rows = {row[0]: row for row in _table(answers("Q1"))}
+    for T, gap in ((1, 0.000112), (2, 0.0212), (3, 0.0303), (10, 0.0731), (1000, 0.00109)):
+        assert rows[T][3] == pytest.approx(gap, rel=5e-3)
+    assert rows[1][2] == pytest.approx(1.0438, abs=5e-5)
+    assert rows[1000][2] == pytest.approx(0.7269, abs=5e-5)
+
+
+def test_q2_the_past_says_nothing(answers):
+    for _, partial, correlation, expected in _table(answers("Q2")):
+        assert abs(partial) < 4 / math.sqrt(200_000)
+        assert correlation == pytest.approx(expected, abs=4 / math.sqrt(200_000))
+
+
+def test_q3_one_bound_and_one_sample(answers):
+    rows = _table(answers("Q3"))
+    assert len(rows) == 4
+    assert max(r[1] for r in rows) - min(r[1] for r in rows) < 1e-10
+    assert max(r[2] for r in rows) < 1e-9
+
+
+def test_q4_score_langevin_and_matching(answers):
+    score, matching, samplers = (_table(answers("Q4"), i) for i in range(3))
+    assert all(row[2] < 1e-8 for row in score)
+    assert max(row[3] for row in matching) - min(row[3] for row in matching) < 1e-9
+    assert matching[-1][2] == pytest.approx(0, abs=1e-12)
+    (_, _, floor), (_, _, ours), (_, _, langevin) = samplers
+    assert ours < 3 * floor
+    assert langevin < 10 * floor
+
+
+def test_q5_rate_and_distortion(answers, reference):
+    rows = {row[0]: row for row in _table(answers("Q5"))}
+    cases = [case for case in reference["gaussian_rate_distortion"] if case["t"] in rows]
+    assert len(cases) >= 3
+    for case in cases:
+        assert rows[case["t"]][1] == pytest.approx(float(case["rate_bits_per_dim"]), rel=1e-8)
+        assert rows[case["t"]][2] == pytest.approx(float(case["rmse_255"]), rel=1e-8)
+
+
+def test_q6_the_best_chain_approaches_the_entropy(answers):
+    entropy = -sum(p * math.log2(p) for p in (0.5, 0.05, 0.15, 0.3))
+    rows = _table(answers("Q6"))
+    assert all(entropy < row[1] < row[2] for row in rows)
+    assert rows[-1][1] - entropy < 0.03
+    assert rows[-1][2] == pytest.approx(2, abs=0.05)
+
+
+def test_q7_and_q36_beta_cubed(answers):
+    rows = {row[0]: row for row in _table(answers("Q7"))}
+    assert rows[0.001][2] == pytest.approx(rows[0.005][2], rel=0.02)
+
+
+def test_q8_scaling(answers):
+    rows = {row[0]: row for row in _table(answers("Q8"))}
+    assert rows["0..255"][2] == pytest.approx(0.632, abs=5e-4)
+    assert rows["[-1, 1]"][2] == pytest.approx(9.781e-6, rel=1e-3)
+
+
+def test_q9_simulation_agrees(answers):
+    for row in _table(answers("Q9")):
+        for exact, simulated in zip(row[1::2], row[2::2], strict=True):
+            assert simulated == pytest.approx(exact, rel=4 * math.sqrt(2 / 20_000))
+
+
+def test_q10_three_ways_to_one_bound(answers):
+    for _, by_terms, by_joint, nll, divergence, gap in _table(answers("Q10")):
+        assert by_joint == pytest.approx(by_terms, abs=1e-9)
+        assert nll + divergence == pytest.approx(by_terms, abs=1e-9)
+        assert divergence == pytest.approx(gap, abs=1e-9)
+
+
+def test_q11_only_the_ends_matter(answers):
+    quoted = {100: (4.266, 6.448), 1000: (3.9454, 4.069), 10_000: (3.9155, 3.927), 100_000: (3.9125, 3.9137)}
+    for T, by_log, by_angle, limit in _table(answers("Q11")):
+        digits = {100: 5e-4, 1000: 5e-4, 10_000: 5e-4, 100_000: 1e-4}[T]
+        assert (by_log, by_angle) == pytest.approx(quoted[T], abs=digits)
+        assert limit == pytest.approx(3.91217, abs=5e-6)
+    assert "4.3685" in answers("Q11").text.en
+
+
+def test_q12_depth(answers):
+    rows = _table(answers("Q12"))
+    for column in (1, 2, 3):
+        assert all(row[column] > 0 for row in rows)
+    best = [row[3] for row in rows]
+    assert best == sorted(best, reverse=True)
+    assert all(row[3] <= min(row[1:3]) + 1e-9 for row in rows)
+    assert best[-1] < 0.005
+
+
+def test_q13_steps_and_jump(answers):
+    for _, scale, jumped, variance, at_once, factor in _table(answers("Q13")):
+        assert scale == pytest.approx(jumped, abs=1e-13)
+        assert variance == pytest.approx(at_once, abs=1e-13)
+        assert factor == pytest.approx(math.sqrt(variance), rel=1e-12)
+
+
+def test_q14_the_gradients_agree(answers):
+    *_, (_, _, random, error), (_, _, every, other) = _table(answers("Q14"))
+    assert abs(random - every) < 4 * math.hypot(error, other)
+
+
+def test_q15_monte_carlo_converges(answers):
+    for _, mean, error, exact in _table(answers("Q15"))[1:]:
+        assert abs(mean - exact) < 4.5 * error
+
+
+def test_q16_the_mean_is_no_data(answers):
+    assert "0.4789" in answers("Q16").text.en
+    rows = _table(answers("Q16"))
+    for _, _, truth, drawn, plugged in rows:
+        assert drawn == pytest.approx(truth, rel=1e-9)
+        assert plugged <= drawn + 1e-12
+    assert min(plugged / truth for _, _, truth, _, plugged in rows) < 0.95
+
+
+def test_q17_the_sum_of_the_coefficients(answers):
+    assert _table(answers("Q17"))[-1][3] == pytest.approx(0.990077, abs=5e-7)
+    cosine = ask(find("Q17"), Setting("cosine", SCHEDULES["cosine"](1000)))
+    assert _table(cosine)[-1][3] == pytest.approx(0.03318, abs=5e-6)
+
+
+def test_q18_linear_and_cosine(answers):
+    rows = {row[0]: row for row in _table(answers("Q18"))}
+    assert (rows["linear"][1], rows["cosine"][1]) == (260, 497)
+    assert rows["cosine"][4] == pytest.approx(20291.17, abs=0.5)
+    assert rows["cosine"][5] == pytest.approx(0.974, abs=5e-4)
+    assert rows["cosine"][3] < 1e-9
+
+
+def test_q19_their_arrays_are_ours(answers):
+    assert all(row[2] < 1e-10 for row in _table(answers("Q19")))
+
+
+def test_q20_rao_blackwell_and_its_surprise(answers):
+    """The figures of E37's measurement (Monte Carlo both: within 15%, along one chain 20%)."""
+    raw, ratio, closed = ([float(x) for x in row[1:]] for row in _table(answers("Q20")))
+    assert raw == pytest.approx([0.0070, 0.094, 0.298, 171.1, 1.71e5, raw[5], 13.2], rel=0.2)
+    assert ratio == pytest.approx([7.95, 0.216, 2.96e-4, 113.6, 1.13e5, ratio[5], 13.2], rel=0.2)
+    assert closed == pytest.approx([2.59, 0.00148, 2.7e-9, 8.1, 8.1e3, closed[5], 147.8], rel=0.2)
+    assert all(c <= r for c, r in zip(closed[:3], ratio[:3], strict=True))
+    assert ratio[6] == pytest.approx(raw[6], rel=0.2)
+
+
+def test_q22_weights(answers):
+    rows = {row[0]: row for row in _table(answers("Q22"))}
+    assert rows[1][1] == pytest.approx(0.50005, abs=5e-6)
+    assert rows[1000][1] == pytest.approx(0.0102045, abs=5e-8)
+    assert "smallest 0.004968 at t = 349" in answers("Q22").text.en
+    assert "37." in answers("Q22").text.en
+
+
+def test_q23_what_the_variance_costs(answers):
+    rows = [row for row in _table(answers("Q23")) if row[0] == "1"]
+    paper, code, small, optimal = rows
+    assert paper[4] == pytest.approx(0, abs=1e-9)
+    assert code[4] == pytest.approx(0.113703, abs=5e-7)
+    assert small[4] == pytest.approx(0.578575, abs=5e-7)
+    assert optimal[4] == pytest.approx(0, abs=1e-7)
+    assert "0.8347" in answers("Q23").text.en
+
+
+def test_q24_between_the_bounds(answers):
+    positions = {(row[0], row[1]): row[5] for row in _table(answers("Q24"))}
+    quoted = {20: 0.0, 100: 0.045, 200: 0.705, 300: 0.955, 500: 0.9997}
+    for t, position in quoted.items():
+        assert positions["two points", t] == pytest.approx(position, abs=5e-4)
+        assert positions["N(0, 1)", t] == pytest.approx(1, abs=1e-9)
+        assert positions["N(0, 4)", t] > 1
+
+
+def test_q26_line_by_line(answers):
+    assert all(row[5] < 1e-8 for row in _table(answers("Q26")))
+
+
+def test_q27_bayes(answers):
+    assert all(difference < 1e-9 * size for _, difference, size in _table(answers("Q27")))
+
+
+def test_q28_the_mixture_is_wider(answers):
+    (_, _, one), (_, _, both) = _table(answers("Q28"))
+    assert both > one
+
+
+def test_q29_the_mean_log_ratio_is_the_divergence(answers):
+    for *_, exact, mean, error, _ in _table(answers("Q29")):
+        assert abs(mean - exact) < 4.5 * error
+
+
+def test_q30_l_t_depends_on_x_0(answers):
+    rows = dict(_table(answers("Q30")))
+    assert rows[0.0] == pytest.approx(4.07e-10, rel=2e-3)
+    assert rows[0.5] == pytest.approx(5.05e-6, rel=2e-3)
+    assert rows[1.0] == pytest.approx(2.02e-5, rel=2e-3)
+
+
+def test_q31_the_constant(answers):
+    assert all(row[5] < 1e-9 for row in _table(answers("Q31")))
+    assert "0.33716" in answers("Q31").text.en
+    assert "0.48642" in answers("Q31").text.en
+
+
+def test_q32_only_the_right_coefficient_fits(answers):
+    for t, right, *wrong in _table(answers("Q32")):
+        assert right < 1e-9
+        assert min(wrong) > (1e-3 if t <= 500 else 1e-6)  # the missing root goes to 1 with alpha_bar to 0
+
+
+def test_q33_every_draw_agrees(answers):
+    assert _table(answers("Q33"))[0][2] < 1e-12
+
+
+def test_q34_no_path_through_x_t(answers):
+    (_, with_path), (_, constant), (_, by_beta) = _table(answers("Q34"))
+    assert with_path == constant
+    assert by_beta != 0
+
+
+def test_q35_only_whole_bins_add_up(answers):
+    for _, _, whole, half in _table(answers("Q35")):
+        assert whole == pytest.approx(1, abs=1e-12)
+        assert half < 0.999
+
+
+def test_appendix_a_line_by_line(answers):
+    rows = {row[0]: row for row in _table(answers("derivation"))}
+    exact = rows["Eq. 26"][2]
+    for name in ("Eq. 17-18", "Eq. 19-20", "Eq. 21", "Eq. 23-24", "Eq. 25"):
+        assert rows[name][4] < 1e-9
+    for name in ("Eq. 17-18", "Eq. 22"):
+        assert abs(rows[name][2] - exact) < 4 * rows[name][3]
+    assert rows["Eq. 22"][4] == "-"
+
+
+def test_steps_reach_the_data(answers):
+    """Two-sample: at T = 1000 no farther than data are from data; and exactly, on a line, in nats."""
+    rows = _table(answers("steps"))
+    _, distance, floor, spread, nats = rows[-1]
+    assert abs(distance - floor) < 3 * spread
+    assert rows[0][1] > floor + 6 * spread
+    assert [row[4] for row in rows] == sorted((row[4] for row in rows), reverse=True)
+    assert 0 < nats < 0.02 * rows[0][4]
+
+
+def test_masking_reaches_the_entropy(answers):
+    (*_, (_, exact, uniform)) = _table(answers("masking"))
+    assert exact < uniform == pytest.approx(4 * math.log(3))
+    assert f"{exact:.12f}" in answers("masking").text.en
