@@ -6,6 +6,7 @@
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from ddpm.commands.demo import fitted_to
 from ddpm.commands.run import RunFolder, open_run
 from ddpm.commands.train import train_run
 from ddpm.data.sources import open_source
+from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.rate import measure, summarise
+from ddpm.experiment import Experiment
 from ddpm.presets import digits
 from ddpm.settings import changed
 
@@ -37,15 +40,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def trained_and_measured(settings: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """One variant."""
+def trained(settings: Mapping[str, Any], seconds: float, folder: Path) -> tuple[ReverseProcess, Experiment]:
+    """The preset with these settings, trained for so many seconds, as its moving average."""
     quiet = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
     experiment = fitted_to(changed(digits(), {**settings, **quiet}), seconds, CPU)
+    for _ in train_run(experiment, RunFolder(folder), CPU, "auto", lambda: False):
+        pass
+    return open_run(str(folder), "ema", CPU).process, experiment
+
+
+def measured(p: ReverseProcess, experiment: Experiment) -> dict[str, Any]:
+    """Its exact bound on the held-out digits."""
     images = open_source("digits", "test")
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in train_run(experiment, RunFolder(Path(folder)), CPU, "auto", lambda: False):
-            pass
-        p = open_run(folder, "ema", CPU).process
     bound = summarise(measure(p, images, 0, 300, CPU), p.schedule, len(images), 64)
     return {
         "bits_per_dim": round(bound.total, 4),
@@ -63,7 +69,8 @@ def main() -> None:
     torch.set_num_threads(2)
     result: dict[str, Any] = {"seconds": seconds, "variants": {}}
     for name, settings in VARIANTS.items():
-        result["variants"][name] = trained_and_measured(settings, seconds)
+        with tempfile.TemporaryDirectory() as folder:
+            result["variants"][name] = measured(*trained(settings, seconds, Path(folder)))
         print(name, json.dumps(result["variants"][name]), flush=True)
     print(save("digits", result))
 

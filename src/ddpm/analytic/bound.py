@@ -22,12 +22,11 @@ def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: Table, second_m
     m_t = `mse_x_0[t]` is the squared error of the estimate of x_0, c_t is the weight of x_0 in Eq. 7, and
     `second_moment` is E[x_0^2].
     """
-    sigma_2, tilde = variance.table(schedule), schedule.beta_tilde
-    spread = tilde + schedule.posterior_x_0**2 * mse_x_0
-    terms = 0.5 * (spread / sigma_2 - 1 + (sigma_2 / tilde).log())
-    terms[1] = 0.5 * (mse_x_0[1] / sigma_2[1] + (2 * torch.pi * sigma_2[1]).log())
-    terms[0] = prior_from_moment(schedule, second_moment)
-    return terms
+    sigma_2, tilde = variance.table(schedule), schedule.beta_tilde[2:]
+    first = 0.5 * (mse_x_0[1] / sigma_2[1] + (2 * torch.pi * sigma_2[1]).log())
+    spread = tilde + schedule.posterior_x_0[2:] ** 2 * mse_x_0[2:]
+    later = 0.5 * (spread / sigma_2[2:] - 1 + (sigma_2[2:] / tilde).log())
+    return torch.cat([prior_from_moment(schedule, second_moment)[None], first[None], later])
 
 
 def prior_from_moment(schedule: Schedule, second_moment: float) -> Tensor:

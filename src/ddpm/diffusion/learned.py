@@ -4,13 +4,14 @@ Trained jointly with the network through the bound, where the gradient reaches i
 would teach it nothing but to add noise. Afterwards it is an ordinary table.
 """
 
+import warnings
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ddpm.diffusion.schedule import Schedule, from_log_snr
+from ddpm.diffusion.schedule import Schedule, SignalRemains, from_log_snr
 
 
 class LearnedSchedule(nn.Module):
@@ -31,7 +32,10 @@ class LearnedSchedule(nn.Module):
 
     def forward(self) -> Schedule:
         """The schedule as it is now, with gradients to the parameters."""
-        return from_log_snr(torch.cat([self.first, self.first - nn.functional.softplus(self.drops).cumsum(0)]))
+        log_snr = torch.cat([self.first, self.first - nn.functional.softplus(self.drops).cumsum(0)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SignalRemains)  # L_T, a part of its loss, charges for signal that is left
+            return from_log_snr(log_snr)
 
 
 def _softplus_inverse(y: Tensor) -> Tensor:

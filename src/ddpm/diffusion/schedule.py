@@ -158,6 +158,7 @@ def _clean(entry_0: float, rest: Tensor) -> Tensor:
 
 
 def _validate(beta: Tensor, timestep_map: Tensor) -> None:
+    beta = beta.detach()
     if beta.ndim != 1 or len(beta) < 2 or beta.dtype != torch.float64 or beta[0] != 0:
         raise ValueError("beta must be a float64 table of T + 1 >= 2 entries with beta[0] = 0")
     if timestep_map.shape != beta.shape or timestep_map.dtype != torch.int64:

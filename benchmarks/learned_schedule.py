@@ -1,0 +1,96 @@
+"""What learning the schedule gains: against linear, cosine and log-SNR, on a mixture exactly and on the digits by training.
+
+`python -m benchmarks.learned_schedule [SECONDS]`. Mixture: three components on a line, the best network and the best
+variance for each schedule, L - H(x_0) by quadrature, the learned schedule by Adam on that very number. Digits: the preset
+trained by the bound for the same time with each schedule, and once more with the learned table, fixed.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.digits import measured, trained
+from benchmarks.machine import save
+from ddpm.analytic.bound import terms_from_mse
+from ddpm.analytic.process import Diffused
+from ddpm.analytic.quadrature import entropy, mmse
+from ddpm.diffusion.learned import LearnedSchedule
+from ddpm.diffusion.schedule import Schedule, cosine, linear, log_snr
+from ddpm.diffusion.variance import Optimal
+from ddpm.laboratory.score import on_a_line
+
+LENGTHS, ITERATIONS = (10, 30, 100), 400
+BY_THE_BOUND = {"objective": "variational"}
+DIGITS: Mapping[str, Mapping[str, Any]] = {
+    "linear, betas times 4": {"schedule": {"name": "linear", "T": 250, "options": {"beta_1": 4e-4, "beta_T": 0.08}}},
+    "cosine": {"schedule": {"name": "cosine", "T": 250, "options": {}}},
+    "log-snr, the preset's": {},
+    "learned": {"schedule.name": "learned"},
+}
+
+
+def excess(schedule: Schedule) -> Tensor:
+    """L - H(x_0) of the mixture, nats, with gradients to the schedule."""
+    data = on_a_line()
+    errors = mmse(Diffused(data, schedule))
+    terms = terms_from_mse(schedule, Optimal(errors), errors, float(data.second_moment))
+    return terms.sum() - entropy(data)
+
+
+def on_the_mixture(T: int) -> dict[str, float]:
+    """All schedules of T steps; linear keeps T steps of a thousand."""
+    fixed = {
+        "linear": linear(1000).respace([round(1000 * (i + 1) / T) for i in range(T)]),
+        "cosine": cosine(T),
+        "log-snr": log_snr(T, noise_1=0.05),
+    }
+    result = {name: float(excess(schedule)) for name, schedule in fixed.items()}
+    learned = LearnedSchedule(fixed["log-snr"])
+    optimizer = torch.optim.Adam(learned.parameters(), lr=0.03)
+    for _ in range(ITERATIONS):
+        optimizer.zero_grad()
+        loss = excess(learned())
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        result["learned"] = float(excess(learned()))
+    return {name: round(value, 5) for name, value in result.items()}
+
+
+def on_the_digits(seconds: float) -> dict[str, Any]:
+    """Every schedule trained by the bound for so many seconds; the learned one's table again, fixed."""
+    result, variants = {}, {name: {**settings, **BY_THE_BOUND} for name, settings in DIGITS.items()}
+    while variants:
+        name, settings = next(iter(variants.items()))
+        del variants[name]
+        with tempfile.TemporaryDirectory() as folder:
+            p, experiment = trained(settings, seconds, Path(folder))
+            result[name] = measured(p, experiment)
+        print(name, json.dumps(result[name]), flush=True)
+        if name == "learned":
+            table = {"name": "table", "T": p.schedule.T, "options": {}, "beta": p.schedule.beta[1:].tolist()}
+            variants["the learned table, fixed"] = {"schedule": table, **BY_THE_BOUND}
+            variants["the learned table, fixed, trained by the hybrid"] = {"schedule": table}
+            snr = p.schedule.log_snr
+            result["learned log SNR"] = {str(t): round(float(snr[t]), 3) for t in (1, 2, 10, 50, 125, 200, 250)}
+    return result
+
+
+def main() -> None:
+    """Both parts."""
+    torch.set_num_threads(2)
+    seconds = float((sys.argv[1:] or ["90"])[0])
+    mixture = {str(T): on_the_mixture(T) for T in LENGTHS}
+    print(json.dumps(mixture), flush=True)
+    result = {"mixture_excess_nats": mixture, "seconds": seconds, "digits": on_the_digits(seconds)}
+    print(save("learned_schedule", result))
+
+
+if __name__ == "__main__":
+    main()
