@@ -61,7 +61,7 @@ def test_gaussian_data(name, reference):
 
 
 def test_rate_and_distortion_of_gaussian_data(reference):
-    """T21: every row of the reference curve; and R(1) + L_0 = L."""
+    """Algorithms 3 and 4; T21: every row of the reference curve; and R(1) + L_0 = L."""
     schedule, v = s.linear(), 0.25
     errors = mmse(Diffused(gaussian(v), schedule))
     by_t = terms_from_mse(schedule, FixedLarge(), errors, v)
@@ -90,7 +90,7 @@ def test_entropy_and_divergence_of_a_gaussian():
 
 @pytest.mark.parametrize("T", [1, 2, 20])
 def test_l_minus_entropy_is_the_sum_of_divergences(T):
-    """E38: L - H(x_0) = D(q(x_T)||p) + sum of E D(q(x_{t-1}|x_t)||p_theta), for data with a density and without t = 1."""
+    """Eq. 16 and 26; E38: L - H(x_0) = D(q(x_T)||p) + sum of E D(q(x_{t-1}|x_t)||p_theta), for data with a density."""
     law = mixture(torch.tensor([1.0, 2.0]), torch.tensor([[-0.6], [0.5]]), torch.tensor([[[0.05]], [[0.2]]]))
     schedule = s.linear(T, 0.2, 0.4) if T > 1 else s.constant(1, 0.99)
     diffused, rule = Diffused(law, schedule), FixedLarge(beta_1)

@@ -51,7 +51,7 @@ def _exact(p, v):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_bounds_of_gaussian_data(name, reference):
-    """The 60 reference cases: every part of the bound, the model's NLL, its variance and the sampler's (T12)."""
+    """T10: The 60 reference cases: every part of the bound, the model's NLL, its variance and the sampler's (T12)."""
     schedule = SCHEDULES[name]()
     cases = [case for case in reference["gaussian_data"] if case["schedule"] == name]
     assert len(cases) == 12
@@ -107,7 +107,7 @@ def test_a_single_point_costs_only_the_ends():
 @pytest.mark.parametrize("variance", [FixedLarge(), FixedSmall()])
 @pytest.mark.parametrize("t", [2, 3, 100, 500, 1000])
 def test_eq_8_and_12_are_the_divergence(variance, t):
-    """T7: L_{t-1} by Eq. 29's KL is w_t |eps - eps_theta|^2 + C, and so is its gradient."""
+    """Eq. 8, 9 and 12; T7: L_{t-1} by Eq. 29's KL is w_t |eps - eps_theta|^2 + C, and so is its gradient."""
     schedule = s.linear()
     scale = torch.tensor(0.9, dtype=F64, requires_grad=True)
     p = ReverseProcess(lambda x, step: scale * rough_network(x, step), schedule, variance=variance, limit=unlimited)
@@ -122,6 +122,7 @@ def test_eq_8_and_12_are_the_divergence(variance, t):
 
 
 def test_l_t_minus_1_read_aloud():
+    """L_{t-1} of Eq. 5, read aloud."""
     p = ReverseProcess(rough_network, s.linear())
     x_0, eps = torch.rand(3, 1, 2, 2) * 2 - 1, torch.randn(3, 1, 2, 2)
     x_t = p.q.sample(x_0, 100, eps)
@@ -160,7 +161,7 @@ def test_gradients_are_finite_at_every_t(variance):
 
 @pytest.mark.parametrize("T", [1, 2])
 def test_one_and_two_steps(T):
-    """T18: T = 1 is L_T + L_0 with sigma_1^2 = beta_1; every image and every term is finite."""
+    """Eq. 5; T18: T = 1 is L_T + L_0 with sigma_1^2 = beta_1; every image and every term is finite."""
     p = ReverseProcess(rough_network, s.linear(T))
     x_0 = (torch.randint(0, 256, (3, 1, 4, 4)) / 127.5 - 1).to(F64)
     found = list(terms(p, x_0))

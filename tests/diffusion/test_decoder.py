@@ -16,6 +16,7 @@ def _case(case, dtype):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 2e-12), (torch.float32, 5e-5)])
 def test_reference_cases(reference, dtype, tolerance):
+    """T6: Eq. 13 in 76 cases of 20 digits."""
     assert len(reference["decoder"]) == 76
     for case in reference["decoder"]:
         expected = float(case["logp_nats"])
@@ -28,6 +29,7 @@ def test_reference_cases(reference, dtype, tolerance):
     ("mean", "sigma"), [(0.0, 0.5), (0.99, 0.01), (-3.0, 0.2), (0.1, 1e-4), (0.3, 100.0), (1e3, 1.0)]
 )
 def test_masses_sum_to_one(levels, mean, sigma):
+    """Eq. 13 is a distribution."""
     x = torch.linspace(-1, 1, levels, dtype=torch.float64)[:, None]
     gaussian = Gaussian(torch.full_like(x, mean), torch.full_like(x, 2 * math.log(sigma)))
     total = torch.logsumexp(log_likelihood(x, gaussian, levels).flatten(), 0)

@@ -23,7 +23,7 @@ def _noise(seed):
 @pytest.mark.parametrize("coupling", COUPLINGS)
 @pytest.mark.parametrize("T", [1, 2, 30])
 def test_eq_3_and_eq_21_agree_samplewise_on_a_chain(coupling, T):
-    """T9: along one trajectory the two sums are the same number; on independent pairs they are not."""
+    """Eq. 3 and 21; T9: along one trajectory the two sums are the same number; on independent pairs they are not."""
     p = ReverseProcess(rough_network, linear(T, 0.05, 0.4) if T > 2 else linear(T, 0.99, 0.99))
     x_0 = (torch.randint(0, 256, (5, 1, 2, 2)) / 127.5 - 1).to(F64)
     raw, ratio = (
@@ -36,6 +36,7 @@ def test_eq_3_and_eq_21_agree_samplewise_on_a_chain(coupling, T):
 
 
 def test_the_closed_form_is_the_bound():
+    """The closed form is Eq. 5, term by term."""
     p = ReverseProcess(rough_network, linear(20, 1e-3, 0.5))
     x_0 = (torch.randint(0, 256, (2, 1, 2, 2)) / 127.5 - 1).to(F64)
     torch.manual_seed(5)
@@ -63,7 +64,7 @@ def variances():
 
 
 def test_all_estimators_have_one_mean(variances):
-    """E20 = E25 = E26 within four standard errors."""
+    """Eq. 3, 21 and 22: E20 = E25 = E26 within four standard errors."""
     totals = [total for _, _, total in variances.values()]
     for total in totals[1:]:
         error = math.sqrt((total.var() + totals[0].var()) / len(total))
@@ -71,7 +72,7 @@ def test_all_estimators_have_one_mean(variances):
 
 
 def test_term_by_term_the_closed_form_varies_least(variances):
-    """E37: Rao-Blackwell, for every t in 2..T (entries 1..T-1 of the stack)."""
+    """T15, E37: Rao-Blackwell, for every t in 2..T (entries 1..T-1 of the stack)."""
     closed, ratio = variances["closed-form", "independent"][0], variances["log-ratio", "independent"][0]
     assert (closed[1:-1] <= ratio[1:-1]).all()
     assert float((ratio[1:-1] / closed[1:-1]).median()) > 100

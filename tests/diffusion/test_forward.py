@@ -24,7 +24,7 @@ def test_time_zero_is_the_image_itself():
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_thousand_steps_are_one_jump(name):
-    """E8: mean and variance of the chain, followed step by step, are those of the marginal."""
+    """Eq. 2 and 4; T2, E8: mean and variance of the chain, followed step by step, are those of the marginal."""
     q = ForwardProcess(SCHEDULES[name])
     mean, var = _x(0.8), _x(0.0)
     for t in range(1, 1001):
@@ -36,7 +36,7 @@ def test_a_thousand_steps_are_one_jump(name):
 
 
 def test_the_chain_and_the_jump_have_one_law():
-    """The same by simulation: moments of 20,000 chains within five standard errors."""
+    """Eq. 2 and 4: The same by simulation: moments of 20,000 chains within five standard errors."""
     q = ForwardProcess(linear(50, 1e-3, 0.2))
     n = 20_000
     x = torch.full((n, 1), 0.8, dtype=F64)
@@ -85,7 +85,7 @@ def test_between_two_times(name, s, t):
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("t", [2, 3, 10, 100, 500, 999, 1000])
 def test_the_posterior_is_bayes_rule(name, t):
-    """E22, E33: q(x_t|x_{t-1}) q(x_{t-1}|x_0) / q(x_t|x_0), normaliser and all, at scattered points."""
+    """Eq. 6; T3, E22, E33: q(x_t|x_{t-1}) q(x_{t-1}|x_0) / q(x_t|x_0), normaliser and all, at scattered points."""
     q = ForwardProcess(SCHEDULES[name])
     x_0, x_t, x_prev = (torch.randn(64, 1, dtype=F64) for _ in range(3))
     posterior = q.posterior(x_t, x_0, t)
@@ -98,7 +98,7 @@ def test_the_posterior_is_bayes_rule(name, t):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_posterior_by_conditioning(name):
-    """E34: the conditional of a joint Gaussian with its usual formulas; E31's second form; marginal consistency (E32)."""
+    """Eq. 6-7; T3, E34: the conditional of a joint Gaussian with its usual formulas; E31's second form; marginal consistency (E32)."""
     q = SCHEDULES[name]
     t = torch.arange(2, 1001)
     var_prev, var_t = q.one_minus_alpha_bar[t - 1], q.one_minus_alpha_bar[t]

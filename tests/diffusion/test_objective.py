@@ -33,6 +33,7 @@ class Counting:
 
 
 def test_l_simple_is_eq_14():
+    """Eq. 14, written out."""
     schedule = linear()
     x_0, eps, t = _images(3), torch.randn(3, 1, 2, 2, dtype=F64), torch.tensor([1, 300, 1000])
     abar = schedule.alpha_bar[t].reshape(3, 1, 1, 1)

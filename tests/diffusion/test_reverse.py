@@ -40,6 +40,7 @@ def _same_function(prediction, schedule):
 @pytest.mark.parametrize("name", PREDICTIONS)
 @pytest.mark.parametrize("t", [1, 2, 500, 1000])
 def test_target_and_estimate_are_inverse(name, t):
+    """Every prediction is inverted: that of epsilon by Eq. 15."""
     schedule, prediction = linear(), PREDICTIONS[name]
     x_0, eps = torch.randn(5, 2, dtype=F64), torch.randn(5, 2, dtype=F64)
     p = ReverseProcess(rough_network, schedule)
@@ -49,6 +50,7 @@ def test_target_and_estimate_are_inverse(name, t):
 
 
 def test_mean_is_the_posterior_mean():
+    """The network that predicts the mean is p's mean (Eq. 1, 7)."""
     schedule = cosine()
     x_0, eps, t = torch.randn(4, 3, dtype=F64), torch.randn(4, 3, dtype=F64), torch.tensor([1, 2, 500, 1000])
     q = ReverseProcess(rough_network, schedule).q
@@ -59,7 +61,7 @@ def test_mean_is_the_posterior_mean():
 @pytest.mark.parametrize("limit", [unlimited, unit_clamp])
 @pytest.mark.parametrize("name", PREDICTIONS)
 def test_every_prediction_gives_the_same_bound_and_samples(name, limit):
-    """E53, Q3: to 1e-9 in the bound of every term and in samples from the same noise."""
+    """T8, E53, Q3: to 1e-9 in the bound of every term and in samples from the same noise."""
     schedule = linear(30, 1e-3, 0.4)
     reference = ReverseProcess(rough_network, schedule, limit=limit)
     other = ReverseProcess(_same_function(PREDICTIONS[name], schedule), schedule, PREDICTIONS[name], limit=limit)
@@ -79,7 +81,7 @@ def test_every_prediction_gives_the_same_bound_and_samples(name, limit):
 
 
 def test_eq_11():
-    """The mean through x_0-hat is the paper's closed form; not the notes' (ERR-51, without the root)."""
+    """Eq. 10-11: The mean through x_0-hat is the paper's closed form; not the notes' (ERR-51, without the root)."""
     schedule = linear()
     p = ReverseProcess(rough_network, schedule, limit=unlimited)
     x_t = torch.randn(6, 2, dtype=F64)

@@ -64,7 +64,7 @@ def test_it_is_the_sum_of_the_terms(p):
 
 
 def test_the_rate_distortion_curve_adds_up(p):
-    """R(T) = L_T, R(1) + L_0 = L; the rate only grows."""
+    """Algorithms 3 and 4, what is sent and what is shown: R(T) = L_T, R(1) + L_0 = L; the rate only grows."""
     bound = _bound(p, _images(), 10)
     curve = bound.rate_distortion()
     assert [t for t, _, _ in curve] == list(range(30, 0, -1))

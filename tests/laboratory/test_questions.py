@@ -225,6 +225,7 @@ def test_q24_between_the_bounds(answers):
 
 
 def test_q26_line_by_line(answers):
+    """Eq. 8-12, evaluated on the same images."""
     assert all(row[5] < 1e-8 for row in _table(answers("Q26")))
 
 
@@ -278,6 +279,7 @@ def test_q35_only_whole_bins_add_up(answers):
 
 
 def test_appendix_a_line_by_line(answers):
+    """Eq. 17-26, each on the same 4000 chains."""
     rows = {row[0]: row for row in _table(answers("derivation"))}
     exact = rows["Eq. 26"][2]
     for name in ("Eq. 17-18", "Eq. 19-20", "Eq. 21", "Eq. 23-24", "Eq. 25"):

@@ -41,7 +41,7 @@ def test_the_sample_variance_of_gaussian_data(variance, expected):
 
 @pytest.mark.parametrize("T", [1, 2, 7])
 def test_t_calls_and_no_noise_at_the_last_step(T):
-    """T16, T18."""
+    """Algorithm 2; T16, T18."""
     calls, noises = [], []
 
     def network(x_t, timestep):
@@ -61,7 +61,7 @@ def test_t_calls_and_no_noise_at_the_last_step(T):
 
 
 def test_algorithm_2_to_the_letter():
-    """E70 against the paper's line 4, step by step, with the same noise."""
+    """Algorithm 2 and Eq. 1; E70 against the paper's line 4, step by step, with the same noise."""
     schedule = linear(20, 1e-3, 0.4)
     p = ReverseProcess(rough_network, schedule, limit=unlimited)
     z = {t: torch.randn(3, 2, dtype=F64) for t in range(1, 21)}

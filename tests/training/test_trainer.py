@@ -102,7 +102,7 @@ def test_accumulation_is_the_same_step():
 
 
 def test_one_step_is_the_textbook_one():
-    """Loss, clipped gradient, Adam with its own defaults and the moving average, written out."""
+    """Algorithm 1: Loss, clipped gradient, Adam with its own defaults and the moving average, written out."""
     state, recipe = _state(), Recipe(steps=1, batch_size=6, lr=1e-3, warmup=1, clip=0.01, seed=5)
     torch.manual_seed(0)
     twin = _state().network.train()

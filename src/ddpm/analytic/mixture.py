@@ -17,7 +17,7 @@ from torch import Tensor
 class Mixture:
     r""":math:`\sum_k w_k\,\mathcal N(m_k, U_k \mathrm{diag}(l_k) U_k^\top)` in D dimensions; float64.
 
-    `log_weight` (*batch, K), `mean` (*batch, K, D) and `spread` l (*batch, K, D) may carry a batch, the axes U (K, D, D)
+    `log_weight` (..., K), `mean` (..., K, D) and `spread` l (..., K, D) may carry a batch, the axes U (K, D, D)
     are shared by it. Entries of `spread` may be 0: then the component has no width along that axis.
     """
 
@@ -33,12 +33,12 @@ class Mixture:
 
     @cached_property
     def expectation(self) -> Tensor:
-        """The mean, (*batch, D)."""
+        """The mean, (..., D)."""
         return (self.log_weight.exp()[..., None] * self.mean).sum(-2)
 
     @cached_property
     def covariance(self) -> Tensor:
-        """The covariance, (*batch, D, D)."""
+        """The covariance, (..., D, D)."""
         within = torch.einsum("kij,...kj,klj->...kil", self.axes, self.spread, self.axes)
         away = self.mean - self.expectation[..., None, :]
         each = within + away[..., :, None] * away[..., None, :]
@@ -46,7 +46,7 @@ class Mixture:
 
     @cached_property
     def second_moment(self) -> Tensor:
-        """E[|x|^2] / D, (*batch,)."""
+        r""":math:`E\|x\|^2 / D`, (...)."""
         trace = self.covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
         return (trace + (self.expectation**2).sum(-1)) / self.dims
 

@@ -76,7 +76,7 @@ def kernel_from_gaussian(diffused: Diffused, t: int) -> float:
 
 
 def excess(diffused: Diffused, variance: Fixed, errors: Table) -> float:
-    """L - H(x_0) by Eq. 26, nats: D_KL(q(x_T)||p(x_T)) + sum over t of E D_KL(q(x_{t-1}|x_t)||p_theta(x_{t-1}|x_t)).
+    """L - H(x_0) by Eq. 16 and 26, nats: D_KL(q(x_T)||p(x_T)) + sum over t of E D_KL(q(x_{t-1}|x_t)||p_theta(x_{t-1}|x_t)).
 
     For data with a density, a fixed variance and the best mean, whose `errors` are `mmse(diffused)`.
     """

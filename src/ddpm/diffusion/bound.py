@@ -33,7 +33,7 @@ class Term:
 
 
 def terms(p: ReverseProcess, x_0: Images, noise: Noise = torch.randn_like) -> Iterator[Term]:
-    """L_T, then L_{T-1}, ..., L_1, L_0: one evaluation of the network for each t, each with a fresh x_t (E26).
+    """L_T, then L_{T-1}, ..., L_1, L_0: one evaluation of the network for each t, each with a fresh x_t (Eq. 5).
 
     The sum of all terms estimates the bound without bias; the only randomness is `noise`, called once for each t.
     """
@@ -50,7 +50,7 @@ def prior(q: ForwardProcess, x_0: Images) -> PerImage:
 
 
 def term(p: ReverseProcess, x_0: Images, x_t: Images, t: Times) -> tuple[PerImage, Images]:
-    r""":math:`L_{t-1} = D_{KL}(q(x_{t-1}|x_t, x_0)\,\|\,p_\theta(x_{t-1}|x_t))`, or L_0 where t = 1.
+    r""":math:`L_{t-1} = D_{KL}(q(x_{t-1}|x_t, x_0)\,\|\,p_\theta(x_{t-1}|x_t))`, or L_0 where t = 1 (Eq. 5).
 
     Returns:
         Nats for each image, and the estimate of x_0 made from x_t.

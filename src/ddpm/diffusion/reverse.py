@@ -36,7 +36,7 @@ LIMITS: Mapping[str, Callable[[Tensor], Tensor]] = {"unit-clamp": unit_clamp, "u
 
 @dataclass(frozen=True, eq=False)
 class ReverseProcess:
-    """p_theta. `network` maps (x_t, timestep), shapes (batch, ...) and (batch,), to its output for every image.
+    """p_theta (Eq. 1). `network` maps (x_t, timestep), shapes (batch, ...) and (batch,), to its output for every image.
 
     The output has x_t's shape, or twice its channels where the variance is learned (E54). `decoder` turns the last
     Gaussian into probabilities of pixels: `log_likelihood` (256 levels), `discretised(levels)`, or `log_density`.

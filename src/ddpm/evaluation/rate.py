@@ -53,7 +53,10 @@ class Bound:
         return len(self.by_t) - 1
 
     def rate_distortion(self) -> list[tuple[int, float, float]]:
-        """(t, bits/dim received once x_t is known, RMSE of the estimate of x_0 on the scale 0..255), t = T..1 (E73-E74)."""
+        """(t, bits/dim received once x_t is known, RMSE of the estimate of x_0 on the scale 0..255), t = T..1.
+
+        What Algorithm 3 has sent by then and what Algorithm 4 can show (section 4.3): an account, not yet a codec.
+        """
         rates = torch.cat([self.by_t[:1], self.by_t[2:].flip(0)]).cumsum(0)
         rmse = self.mse_x_0[1:].flip(0).sqrt() * 127.5
         return [(self.T - i, float(rates[i]), float(rmse[i])) for i in range(self.T)]

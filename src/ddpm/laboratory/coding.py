@@ -210,7 +210,7 @@ QUESTIONS = (
             "In what sense does diffusion generalise autoregressive decoding?",
             "확산이 자기회귀 디코딩의 일반화라는 것은 무슨 뜻인가?",
         ),
-        "section 4.3; E79",
+        "section 4.3, Eq. 16; E79",
         r"L = E\left[-\sum_t \log p_\theta(x^{(t)}|x^{(t+1..D)})\right] = H(x_0)",
         autoregressive,
     ),

@@ -1,4 +1,4 @@
-"""Appendix A line by line: Eq. 17 to 22 and Eq. 23 to 26, evaluated on the same chains and term by term."""
+"""Appendix A line by line: Eq. 17-26, evaluated on the same chains and term by term."""
 
 import math
 from collections import defaultdict
@@ -33,7 +33,7 @@ LINES = {
 
 
 def lines(diffused: Diffused, x_0: Images, random: torch.Generator) -> Mapping[str, Tensor]:
-    """Each line of `LINES` as its terms on the same chains: (T+1, batch) nats, at index t-1 that of x_{t-1} and x_t."""
+    """Eq. 17-25 as their terms on the same chains, by the names of `LINES`: (T+1, batch) nats, at index t-1 that of x_{t-1} and x_t."""
     p, q, schedule = diffused.process(RULE), diffused.process().q, diffused.schedule
     terms: dict[str, list[Tensor]] = defaultdict(list)
     x_prev = x_0

@@ -78,7 +78,7 @@ def predicting_the_mean(setting: Setting) -> Answer:
 
 
 def from_8_to_12(setting: Setting) -> Answer:
-    """Each line from Eq. 8 to Eq. 12, evaluated on the same images, times and noise."""
+    """Eq. 8-12, each line evaluated on the same images, times and noise."""
     schedule, q = setting.schedule, ForwardProcess(setting.schedule)
     variance = FixedLarge()
     rows = []

@@ -156,7 +156,7 @@ QUESTIONS = (
             "What makes the reverse process expressive, and which betas must be small?",
             "역방향 과정의 표현력은 무엇이 보장하며, 작아야 하는 것은 어떤 beta인가?",
         ),
-        "section 2; E36, E38",
+        "section 2, Eq. 16; E36, E38",
         r"L - H(x_0) = D_{KL}(q(x_T)\|p(x_T)) + \sum_t E\,D_{KL}(q(x_{t-1}|x_t)\|p_\theta(x_{t-1}|x_t))",
         depth_is_expressive,
     ),
