@@ -226,12 +226,13 @@ def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
     assert ddpm("evaluate", run, "--data", tmp_path, "--num-images", 1).code == 0
 
 
-def test_readme_commands_are_understood(monkeypatch):
-    """Every `ddpm ...` line of the README parses, and those that train make an experiment."""
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_readme_commands_are_understood(name):
+    """Every `ddpm ...` line of a README parses, and those that train make an experiment."""
     from ddpm.cli.parser import parse
     from ddpm.cli.training import requested
 
-    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / name).read_text(encoding="utf-8")
     lines = [line.split("#")[0].split() for line in text.splitlines() if line.startswith(".venv/bin/ddpm ")]
     assert len(lines) >= 6
     for words in lines:
