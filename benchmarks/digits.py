@@ -6,7 +6,6 @@
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ import torch
 
 from benchmarks.machine import save
 from ddpm.commands.demo import fitted_to
-from ddpm.commands.run import RunFolder, open_run
+from ddpm.commands.run import RunFolder, Trained, open_run
 from ddpm.commands.train import train_run
 from ddpm.data.sources import open_source
-from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.rate import measure, summarise
 from ddpm.experiment import Experiment
 from ddpm.presets import digits
@@ -40,26 +38,27 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def trained(settings: Mapping[str, Any], seconds: float, folder: Path) -> tuple[ReverseProcess, Experiment]:
-    """The preset with these settings, trained for so many seconds, as its moving average."""
-    quiet = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
-    experiment = fitted_to(changed(digits(), {**settings, **quiet}), seconds, CPU)
+QUIET = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
+
+
+def trained(experiment: Experiment, folder: Path) -> Trained:
+    """Its moving average after training."""
     for _ in train_run(experiment, RunFolder(folder), CPU, "auto", lambda: False):
         pass
-    return open_run(str(folder), "ema", CPU).process, experiment
+    return open_run(str(folder), "ema", CPU)
 
 
-def measured(p: ReverseProcess, experiment: Experiment) -> dict[str, Any]:
+def measured(model: Trained) -> dict[str, Any]:
     """Its exact bound on the held-out digits."""
-    images = open_source("digits", "test")
+    p, images = model.process, open_source("digits", "test")
     bound = summarise(measure(p, images, 0, 300, CPU), p.schedule, len(images), 64)
     return {
         "bits_per_dim": round(bound.total, 4),
         "stderr": round(bound.stderr, 4),
         "L_0": round(float(bound.by_t[1]), 4),
         "T": bound.T,
-        "steps": experiment.training.steps,
-        "parameters": sum(q.numel() for q in experiment.network().parameters()),
+        "steps": model.experiment.training.steps,
+        "parameters": sum(q.numel() for q in model.experiment.network().parameters()),
     }
 
 
@@ -70,7 +69,8 @@ def main() -> None:
     result: dict[str, Any] = {"seconds": seconds, "variants": {}}
     for name, settings in VARIANTS.items():
         with tempfile.TemporaryDirectory() as folder:
-            result["variants"][name] = measured(*trained(settings, seconds, Path(folder)))
+            experiment = fitted_to(changed(digits(), {**settings, **QUIET}), seconds, CPU)
+            result["variants"][name] = measured(trained(experiment, Path(folder)))
         print(name, json.dumps(result["variants"][name]), flush=True)
     print(save("digits", result))
 

@@ -1,8 +1,8 @@
 """What learning the schedule gains: against linear, cosine and log-SNR, on a mixture exactly and on the digits by training.
 
-`python -m benchmarks.learned_schedule [SECONDS]`. Mixture: three components on a line, the best network and the best
+`python -m benchmarks.learned_schedule [STEPS]`. Mixture: three components on a line, the best network and the best
 variance for each schedule, L - H(x_0) by quadrature, the learned schedule by Adam on that very number. Digits: the preset
-trained by the bound for the same time with each schedule, and once more with the learned table, fixed.
+trained by the bound for the same number of steps with each schedule, and once more with the learned table, fixed.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.digits import measured, trained
+from benchmarks.digits import QUIET, measured, trained
 from benchmarks.machine import save
 from ddpm.analytic.bound import terms_from_mse
 from ddpm.analytic.process import Diffused
@@ -24,18 +24,24 @@ from ddpm.diffusion.learned import LearnedSchedule
 from ddpm.diffusion.schedule import Schedule, cosine, linear, log_snr
 from ddpm.diffusion.variance import Optimal
 from ddpm.laboratory.score import on_a_line
+from ddpm.presets import digits
+from ddpm.settings import changed
 
 LENGTHS, ITERATIONS = (10, 30, 100), 400
 BY_THE_BOUND = {"objective": "variational"}
 DIGITS: Mapping[str, Mapping[str, Any]] = {
-    "linear, betas times 4": {"schedule": {"name": "linear", "T": 250, "options": {"beta_1": 4e-4, "beta_T": 0.08}}},
-    "cosine": {"schedule": {"name": "cosine", "T": 250, "options": {}}},
-    "log-snr, the preset's": {},
-    "learned": {"schedule.name": "learned"},
+    "linear, betas times 4": {
+        "schedule": {"name": "linear", "T": 250, "options": {"beta_1": 4e-4, "beta_T": 0.08}},
+        **BY_THE_BOUND,
+    },
+    "cosine": {"schedule": {"name": "cosine", "T": 250, "options": {}}, **BY_THE_BOUND},
+    "log-snr": BY_THE_BOUND,
+    "log-snr by the hybrid: the preset": {},
+    "learned": {"schedule.name": "learned", **BY_THE_BOUND},
 }
 
 
-def excess(schedule: Schedule) -> Tensor:
+def above_entropy(schedule: Schedule) -> Tensor:
     """L - H(x_0) of the mixture, nats, with gradients to the schedule."""
     data = on_a_line()
     errors = mmse(Diffused(data, schedule))
@@ -50,45 +56,48 @@ def on_the_mixture(T: int) -> dict[str, float]:
         "cosine": cosine(T),
         "log-snr": log_snr(T, noise_1=0.05),
     }
-    result = {name: float(excess(schedule)) for name, schedule in fixed.items()}
+    result = {name: float(above_entropy(schedule)) for name, schedule in fixed.items()}
     learned = LearnedSchedule(fixed["log-snr"])
     optimizer = torch.optim.Adam(learned.parameters(), lr=0.03)
     for _ in range(ITERATIONS):
         optimizer.zero_grad()
-        loss = excess(learned())
+        loss = above_entropy(learned())
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        result["learned"] = float(excess(learned()))
+        result["learned"] = float(above_entropy(learned()))
     return {name: round(value, 5) for name, value in result.items()}
 
 
-def on_the_digits(seconds: float) -> dict[str, Any]:
-    """Every schedule trained by the bound for so many seconds; the learned one's table again, fixed."""
-    result, variants = {}, {name: {**settings, **BY_THE_BOUND} for name, settings in DIGITS.items()}
+def on_the_digits(steps: int) -> dict[str, Any]:
+    """Every schedule trained for so many steps; the learned one's table again, fixed."""
+    result: dict[str, Any] = {}
+    variants: dict[str, Mapping[str, Any]] = dict(DIGITS)
     while variants:
-        name, settings = next(iter(variants.items()))
-        del variants[name]
+        name = next(iter(variants))
+        settings = variants.pop(name)
+        experiment = changed(digits(), {**settings, **QUIET, "training.steps": steps})
         with tempfile.TemporaryDirectory() as folder:
-            p, experiment = trained(settings, seconds, Path(folder))
-            result[name] = measured(p, experiment)
+            model = trained(experiment, Path(folder))
+            result[name] = measured(model)
         print(name, json.dumps(result[name]), flush=True)
         if name == "learned":
+            p = model.process
             table = {"name": "table", "T": p.schedule.T, "options": {}, "beta": p.schedule.beta[1:].tolist()}
             variants["the learned table, fixed"] = {"schedule": table, **BY_THE_BOUND}
-            variants["the learned table, fixed, trained by the hybrid"] = {"schedule": table}
-            snr = p.schedule.log_snr
-            result["learned log SNR"] = {str(t): round(float(snr[t]), 3) for t in (1, 2, 10, 50, 125, 200, 250)}
+            variants["the learned table, fixed, by the hybrid"] = {"schedule": table}
+            log_snr_ = p.schedule.log_snr
+            result["log SNR learned"] = {str(t): round(float(log_snr_[t]), 3) for t in (1, 2, 10, 50, 125, 200, 250)}
     return result
 
 
 def main() -> None:
     """Both parts."""
     torch.set_num_threads(2)
-    seconds = float((sys.argv[1:] or ["90"])[0])
+    steps = int((sys.argv[1:] or ["1000"])[0])
     mixture = {str(T): on_the_mixture(T) for T in LENGTHS}
     print(json.dumps(mixture), flush=True)
-    result = {"mixture_excess_nats": mixture, "seconds": seconds, "digits": on_the_digits(seconds)}
+    result = {"mixture_excess_nats": mixture, "digits": on_the_digits(steps)}
     print(save("learned_schedule", result))
 
 

@@ -1,4 +1,7 @@
-"""Models of which everything is known: for N(0, v) and for two points, the best denoiser in closed form (E57, E85)."""
+"""The best denoisers of N(0, v) and of two points, written by hand (E57, E85), and a network that is nobody's best.
+
+`ddpm.analytic` derives the same from mixtures; these are what it is checked against, and what `diffusion/` is tested with.
+"""
 
 from dataclasses import dataclass
 
@@ -55,33 +58,3 @@ def rough_network(x_t, timestep):
     """A smooth function of x_t and t that is nobody's best denoiser."""
     scale = 0.7 + 0.2 * torch.cos(timestep.to(x_t) / 50).reshape(-1, *[1] * (x_t.ndim - 1))
     return scale * torch.tanh(x_t) + 0.1 * x_t
-
-
-def step_by_step(p: ReverseProcess, v: float):
-    """The terms of the bound for x_0 ~ N(0, v) under a linear Gaussian `p`, exactly: nats/dim at index t, L_T at 0.
-
-    Everything is read off from `p` itself: the mean of p(x_{t-1}|x_t) is k x_t, and its variance is sigma^2.
-    """
-    schedule = p.schedule
-    one = torch.ones(1, 1, dtype=torch.float64)
-    total = torch.zeros(schedule.T + 1, dtype=torch.float64)
-    V = torch.ones((), dtype=torch.float64)
-    displayed = V
-    for t in schedule.steps:
-        gaussian, _ = p(one, t)
-        k, var = gaussian.mean.squeeze(), gaussian.var.squeeze()
-        v_t = 1 + schedule.alpha_bar[t] * (v - 1)
-        if t > 1:
-            c_0, c_t, tilde = schedule.posterior_x_0[t], schedule.posterior_x_t[t], schedule.beta_tilde[t]
-            # mean difference c_0 x_0 + (c_t - k) x_t has this second moment:
-            cross = schedule.alpha_bar[t].sqrt() * v
-            m = c_0**2 * v + (c_t - k) ** 2 * v_t + 2 * c_0 * (c_t - k) * cross
-            total[t] = 0.5 * ((tilde + m) / var - 1 + torch.log(var / tilde))
-        else:
-            m = v + k**2 * v_t - 2 * k * schedule.alpha_bar[1].sqrt() * v
-            total[t] = 0.5 * (m / var + torch.log(2 * torch.pi * var))
-        displayed = k**2 * V
-        V = displayed + var
-    abar = schedule.alpha_bar[-1]
-    total[0] = 0.5 * (abar * (v - 1) - torch.log1p(-abar)) if abar > 0 else 0.0
-    return total, float(V), float(displayed)

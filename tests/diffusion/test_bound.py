@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from ddpm.analytic.bound import linear_chain
 from ddpm.diffusion import schedule as s
 from ddpm.diffusion.bound import bits_per_dim, constants, prior, term, terms
 from ddpm.diffusion.decoder import log_density
@@ -16,7 +17,7 @@ from ddpm.diffusion.gaussian import kl
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Learned, Optimal, beta_1
-from tests.oracles import GaussianData, rough_network, step_by_step
+from tests.oracles import GaussianData, rough_network
 
 F64 = torch.float64
 SCHEDULES = {
@@ -65,19 +66,18 @@ def test_bounds_of_gaussian_data(name, reference):
         assert l_0 == pytest.approx(float(case["L_0"]), rel=1e-9)
         bound = l_T + sum(chain) + l_0
         assert bound == pytest.approx(float(case["bound_L"]), rel=1e-9)
-        _, model_var, displayed = step_by_step(p, v)
-        assert model_var == pytest.approx(float(case["model_var_V0"]), rel=1e-9)
-        assert displayed == pytest.approx(float(case["displayed_mean_var"]), rel=1e-9)
-        nll = 0.5 * math.log(2 * math.pi * model_var) + v / (2 * model_var)
-        assert nll == pytest.approx(float(case["nll"]), rel=1e-9)
-        assert bound - nll == pytest.approx(float(case["gap_L_minus_nll"]), abs=1e-8)
+        known = linear_chain(p, v)
+        assert known.model_var == pytest.approx(float(case["model_var_V0"]), rel=1e-9)
+        assert known.displayed_var == pytest.approx(float(case["displayed_mean_var"]), rel=1e-9)
+        assert known.nll == pytest.approx(float(case["nll"]), rel=1e-9)
+        assert bound - known.nll == pytest.approx(float(case["gap_L_minus_nll"]), abs=1e-8)
 
 
 def test_the_sampler_variances_of_the_specification():
     """T12 in closed form: 0.250752 for the large variance, 0.246125 for the small one, v = 1/4."""
     for variance, expected in ((FixedLarge(), 0.250752), (FixedSmall(), 0.246125)):
-        _, _, displayed = step_by_step(GaussianData(0.25).process(s.linear(), variance), 0.25)
-        assert displayed == pytest.approx(expected, abs=5e-7)
+        known = linear_chain(GaussianData(0.25).process(s.linear(), variance), 0.25)
+        assert known.displayed_var == pytest.approx(expected, abs=5e-7)
 
 
 @pytest.mark.parametrize("T", [1, 2, 7, 100])

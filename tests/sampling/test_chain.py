@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ddpm.analytic.bound import linear_chain
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import cosine, linear
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
@@ -12,7 +13,7 @@ from ddpm.sampling import DDIM, SAMPLERS, Ancestral
 from ddpm.sampling.chain import chain, run, start
 from ddpm.sampling.timesteps import SPACINGS, uniform
 from ddpm.seeds import NoiseForEach, generator
-from tests.oracles import GaussianData, rough_network, step_by_step
+from tests.oracles import GaussianData, rough_network
 
 F64 = torch.float64
 
@@ -167,6 +168,6 @@ def test_spacings(name, T):
 def test_a_respaced_chain_samples_the_same_law():
     """50 of 1000 steps with the exact denoiser: the variance that the closed form of the short chain gives."""
     p = _respaced(linear(), 50)
-    _, _, displayed = step_by_step(p, 0.25)
+    displayed = linear_chain(p, 0.25).displayed_var
     x_0 = _last(chain(p, torch.randn(200_000, 1), Ancestral())).x
     assert abs(x_0.var() - displayed) < 4 * displayed * (2 / 200_000) ** 0.5
