@@ -22,6 +22,6 @@ autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "show-inheritance": False}
 napoleon_include_special_with_doc = True
 add_module_names = False
-nitpicky = False
+nitpicky = True  # a link to code that does not exist is an error
 
 write_pages(HERE / "generated")

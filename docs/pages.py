@@ -33,9 +33,10 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "errata_about": {
         "en": "What the two sets of study notes (``000``, ``003``: file and line) and the paper itself wrote, what is right, "
         "and the question of ``ddpm lab`` whose experiment shows it. For every mathematical slip of the notes there is a "
-        "test in which the formula as written fails and ours passes (``tests/laboratory/test_errata.py``).",
+        "test in which the formula as written, or a reading of the words, fails and ours passes (``tests/laboratory/test_errata.py``).",
         "ko": "두 공부 노트(``000``, ``003``: 파일과 줄)와 논문 자체에 적힌 것, 옳은 것, 그리고 그것을 보여 주는 ``ddpm lab`` "
-        "의 질문이다. 노트의 수식 오류마다, 적힌 그대로의 식은 실패하고 우리 식은 통과하는 테스트가 있다"
+        "의 질문이다. 노트의 수식 오류마다, 적힌 식(말로만 적힌 것은 그 뜻을 식으로 옮긴 것)은 "
+        "실패하고 우리 식은 통과하는 테스트가 있다"
         "(``tests/laboratory/test_errata.py``).",
     },
     "paper_errata": {"en": "Of the paper", "ko": "논문"},
@@ -71,7 +72,7 @@ def _found(name: str, code: Sequence[Place], tests: Sequence[Place]) -> dict[str
     outside = [place for place in mine if not place.module.startswith("ddpm.laboratory")]
     proofs = [place for place in where(name, tests) if place.name.startswith("test_")]
     questions = [question.name for question in QUESTIONS.values() if name in labels(question.equations)]
-    slips = [e.name for e in errata() if e.shown_by in questions or name in labels(e.where)]
+    slips = [erratum.name for erratum in errata() if name in labels(erratum.equation)]
     return {"code": outside or mine, "tests": proofs, "questions": questions, "errata": slips}
 
 

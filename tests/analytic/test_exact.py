@@ -23,6 +23,7 @@ from ddpm.diffusion import schedule as s
 from ddpm.diffusion.bound import bits_per_dim, terms
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, beta_1
+from ddpm.laboratory.reverse import single_step
 from ddpm.seeds import generator
 
 F64 = torch.float64
@@ -38,7 +39,7 @@ SCHEDULES = {
 @pytest.mark.filterwarnings("ignore:alpha_bar_T")
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_gaussian_data(name, reference):
-    """The 60 reference bounds by two routes: from the mean squared errors, and read off the chain."""
+    """T10: the 60 reference bounds by two routes: from the mean squared errors, and read off the chain."""
     schedule, best = SCHEDULES[name](), {}
     for case in reference["gaussian_data"]:
         if case["schedule"] != name:
@@ -102,8 +103,6 @@ def test_l_minus_entropy_is_the_sum_of_divergences(T):
 @pytest.mark.parametrize("beta", [0.5, 0.02, 0.001])
 def test_the_reverse_kernel_becomes_gaussian_like_beta_cubed(beta):
     """E36 on two points, to the digits quoted there."""
-    from ddpm.laboratory.reverse import single_step
-
     quoted = {0.5: 4.5e-3, 0.02: 1.2e-6, 0.001: 1.6e-10}[beta]
     assert kernel_from_gaussian(single_step(beta), 2) == pytest.approx(quoted, rel=0.02)
 

@@ -24,7 +24,7 @@ def test_one_answer(ddpm, tmp_path):
     with Image.open(tmp_path / "lab" / "Q17.png") as figure:
         assert figure.size[0] > 1000
     answer = json.loads((tmp_path / "a.json").read_text())["Q17"]
-    assert answer["setting"] == {"schedule": "linear", "T": 1000, "seed": 0}
+    assert answer["setting"] == {"schedule": {"name": "linear", "T": 1000}, "seed": 0}
     assert answer["tables"][0]["rows"][-1][0] == 1000
     assert answer["answer"]["ko"]
 
@@ -61,8 +61,8 @@ def test_the_schedule_of_a_run_or_of_a_file(ddpm, tmp_path, trained):
     assert said.code == 0, said.err
     a, b = (json.loads((tmp_path / f"{name}.json").read_text())["Q17"] for name in "ab")
     assert a["tables"] == b["tables"]
-    assert (a["setting"]["schedule"], b["setting"]["schedule"]) == ("log-snr", "table")
-    assert a["setting"]["T"] == 12
+    assert a["setting"]["schedule"] == {"name": "log-snr", "T": 12}
+    assert b["setting"]["schedule"] == {"name": "table", "T": 12}
 
 
 @pytest.mark.parametrize(

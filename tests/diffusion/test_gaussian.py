@@ -26,6 +26,7 @@ def _exact_log_mass(centre, half):
 
 
 def test_kl_agrees_with_the_reference(reference):
+    """T5."""
     for case in reference["normal_kl"]:
         m1, l1, m2, l2 = (
             torch.tensor(float(case[k]), dtype=torch.float64) for k in ("mean1", "logvar1", "mean2", "logvar2")

@@ -33,6 +33,7 @@ ENDS = {
 
 @pytest.mark.parametrize("name", FULL)
 def test_tables_agree_with_the_reference(name, reference):
+    """T1: every entry to 1e-12."""
     q = FULL[name]()
     small, large, large_paper = FixedSmall(), FixedLarge(), FixedLarge(beta_1)
     tables = {
@@ -95,7 +96,7 @@ def test_ends_and_prior_agree_with_the_reference(name, reference):
 @pytest.mark.parametrize("T", [1, 2, 3, 50, 1000])
 @pytest.mark.parametrize("name", s.SCHEDULES)
 def test_identities_hold_at_every_t(name, T):
-    """E7, E31, E35 and E52, for every schedule there is."""
+    """T4: E7, E31, E35 and E52, for every schedule there is."""
     q = s.SCHEDULES[name](T=T)
     t = torch.arange(1, T + 1)
     assert len(q.beta) == T + 1

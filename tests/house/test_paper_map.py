@@ -9,7 +9,7 @@ from docs.paper_map import EQUATIONS, PROOFS, ROOT, labels, places, where
 from ddpm.laboratory.errata import errata
 from ddpm.laboratory.questions import QUESTIONS
 
-TESTS = [place for place in places("tests") if "test_paper_map" not in place.path]
+TESTS = [place for place in places("tests") if place.name.startswith("test_") and "/house/" not in place.path]
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +62,13 @@ def test_the_pages(tmp_path, language):
     slips = (tmp_path / language / "errata.rst").read_text(encoding="utf-8")
     assert all(f"{name}, " in paper for name in EQUATIONS)
     assert all(f"* - {erratum.name}\n" in slips for erratum in errata())
+    assert "ERR-49, ERR-50, ERR-51" in paper
 
 
 def test_errata_and_equations_name_what_exists():
     assert {e.shown_by for e in errata()} - {""} <= set(QUESTIONS)
+    assert all(labels(e.equation) <= set(EQUATIONS) for e in errata())
+    assert all(labels(e.equation) for e in errata() if e.equation)
     for row in json.loads((ROOT / "docs" / "equations.json").read_text(encoding="utf-8")):
         assert set(row) == {"name", "place", "tex", "says"}
         assert row["says"].keys() == row["place"].keys() == {"en", "ko"}

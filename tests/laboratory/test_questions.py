@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import cache
 
 import pytest
 
@@ -31,11 +32,16 @@ def test_some_schedules_leave_nothing_to_ask():
         Setting("jsd", SCHEDULES["jsd"](10))
 
 
+@cache
+def _asked(name, schedule, T, seed):
+    return ask(find(name), Setting(schedule, SCHEDULES[schedule](T), seed))
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
 @pytest.mark.parametrize(("schedule", "T"), [("cosine", 2), ("constant", 250)])
 def test_any_schedule_will_do(name, schedule, T):
     """An answer in both languages with the same numbers, tables without NaN, a figure that can be drawn."""
-    answer = ask(find(name), Setting(schedule, SCHEDULES[schedule](T), seed=1))
+    answer = _asked(name, schedule, T, 1)
     assert len(answer.text.en) > 100
     assert re.search("[가-힣]", answer.text.ko)
     assert _words(answer.text.en) == _words(answer.text.ko)
@@ -46,6 +52,17 @@ def test_any_schedule_will_do(name, schedule, T):
         numbers = [cell for row in table.rows for cell in row if isinstance(cell, float)]
         assert not any(math.isnan(number) for number in numbers)
     assert svg(answer.figure).startswith("<svg")
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_an_experiment_uses_what_it_says(name):
+    """Tables change with the schedule if and only if it is used, and with the seed only if that is."""
+    one, other, again = (
+        _asked(name, *setting) for setting in (("cosine", 2, 1), ("constant", 250, 1), ("cosine", 2, 2))
+    )
+    rows = [[table.rows for table in answer.tables] for answer in (one, other, again)]
+    assert (rows[0] != rows[1]) == ("schedule" in QUESTIONS[name].uses)
+    assert rows[0] == rows[2] or "seed" in QUESTIONS[name].uses
 
 
 def _table(answer, index=0):
@@ -100,7 +117,7 @@ def test_q6_the_best_chain_approaches_the_entropy(answers):
     assert rows[-1][2] == pytest.approx(2, abs=0.05)
 
 
-def test_q7_and_q36_beta_cubed(answers):
+def test_q7_beta_cubed(answers):
     rows = {row[0]: row for row in _table(answers("Q7"))}
     assert rows[0.001][2] == pytest.approx(rows[0.005][2], rel=0.02)
 
@@ -131,6 +148,8 @@ def test_q11_only_the_ends_matter(answers):
         assert (by_log, by_angle) == pytest.approx(quoted[T], abs=digits)
         assert limit == pytest.approx(3.91217, abs=5e-6)
     assert "4.3685" in answers("Q11").text.en
+    above = dict(_table(answers("Q11"), 1))
+    assert 0 < above["learned"] < 0.7 * min(above[name] for name in ("linear", "cosine", "log SNR uniform"))
 
 
 def test_q12_depth(answers):
@@ -189,12 +208,31 @@ def test_q19_their_arrays_are_ours(answers):
 
 def test_q20_rao_blackwell_and_its_surprise(answers):
     """The figures of E37's measurement (Monte Carlo both: within 15%, along one chain 20%)."""
-    raw, ratio, closed = ([float(x) for x in row[1:]] for row in _table(answers("Q20")))
-    assert raw == pytest.approx([0.0070, 0.094, 0.298, 171.1, 1.71e5, raw[5], 13.2], rel=0.2)
-    assert ratio == pytest.approx([7.95, 0.216, 2.96e-4, 113.6, 1.13e5, ratio[5], 13.2], rel=0.2)
-    assert closed == pytest.approx([2.59, 0.00148, 2.7e-9, 8.1, 8.1e3, closed[5], 147.8], rel=0.2)
-    assert all(c <= r for c, r in zip(closed[:3], ratio[:3], strict=True))
-    assert ratio[6] == pytest.approx(raw[6], rel=0.2)
+    *_, fresh, chain = zip(*(row[1:] for row in _table(answers("Q20"))), strict=True)
+    raw, ratio, closed = (row[1:6] for row in _table(answers("Q20")))
+    assert raw == pytest.approx((0.0070, 0.094, 0.298, 171.1, 1.71e5), rel=0.2)
+    assert ratio == pytest.approx((7.95, 0.216, 2.96e-4, 113.6, 1.13e5), rel=0.2)
+    assert closed == pytest.approx((2.59, 0.00148, 2.7e-9, 8.1, 8.1e3), rel=0.2)
+    assert chain == pytest.approx((13.2, 13.2, 147.8), rel=0.2)
+    assert chain[0] == pytest.approx(chain[1], rel=1e-9)
+    assert fresh[2] < fresh[1] < fresh[0]
+    assert all(c <= r for c, r in zip(closed, ratio, strict=True))
+
+
+def test_q21_the_optimal_variance_is_the_best(answers):
+    rates = {(row[0], row[1]): row[3] for row in _table(answers("Q21"))}
+    for name in ("as set", "cosine"):
+        assert rates[name, "optimal"] < min(rates[name, "beta"], rates[name, "beta-tilde"])
+        assert rates[name, "optimal"] > math.log(2) - 0.01
+
+
+def test_q25_one_nat_is_not_one_distance(answers):
+    rows = {row[0]: row for row in _table(answers("Q25"))}
+    assert rows[1000][4] / rows[1][4] == pytest.approx(200)
+    for t, eps, x_0, mean, _ in rows.values():
+        assert (eps, t) == (1, t)
+        assert mean < x_0 or t == 1
+    assert "200 times" in answers("Q25").text.en
 
 
 def test_q22_weights(answers):
@@ -202,7 +240,9 @@ def test_q22_weights(answers):
     assert rows[1][1] == pytest.approx(0.50005, abs=5e-6)
     assert rows[1000][1] == pytest.approx(0.0102045, abs=5e-8)
     assert "smallest 0.004968 at t = 349" in answers("Q22").text.en
-    assert "37." in answers("Q22").text.en
+    assert "37.4%" in answers("Q22").text.en
+    assert "less in L_simple" in answers("Q22").text.en
+    assert "more in L_simple" in _asked("Q22", "cosine", 250, 1).text.en
 
 
 def test_q23_what_the_variance_costs(answers):
@@ -212,7 +252,7 @@ def test_q23_what_the_variance_costs(answers):
     assert code[4] == pytest.approx(0.113703, abs=5e-7)
     assert small[4] == pytest.approx(0.578575, abs=5e-7)
     assert optimal[4] == pytest.approx(0, abs=1e-7)
-    assert "0.8347" in answers("Q23").text.en
+    assert all(f"{bits} bits/dim" in answers("Q23").text.en for bits in ("0.8347", "0.6707", "0.4864"))
 
 
 def test_q24_between_the_bounds(answers):
@@ -267,9 +307,9 @@ def test_q33_every_draw_agrees(answers):
 
 
 def test_q34_no_path_through_x_t(answers):
-    (_, with_path), (_, constant), (_, by_beta) = _table(answers("Q34"))
-    assert with_path == constant
-    assert by_beta != 0
+    (_, with_path, _), (_, constant, _), (_, by_schedule, error) = _table(answers("Q34"))
+    assert with_path == pytest.approx(constant, rel=1e-12)
+    assert abs(by_schedule + 0.75) < 4 * error < 0.05
 
 
 def test_q35_only_whole_bins_add_up(answers):

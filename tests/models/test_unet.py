@@ -30,6 +30,7 @@ def _filled(network):
     ],
 )
 def test_parameter_counts_of_the_paper(preset, parameters):
+    """T20."""
     with torch.device("meta"):
         network = UNet(PRESETS[preset]().model, 3, 3)
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters

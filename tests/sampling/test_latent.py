@@ -30,7 +30,7 @@ def _fixed_noise(seed):
 
 @pytest.mark.parametrize("t", [0, 1, 20, 40])
 def test_the_ends_are_the_ends_own_chains(p, t):
-    """Lambda = 0 and 1, decoded with the noise of a chain that knows nothing of the other image."""
+    """T22: Lambda = 0 and 1, decoded with the noise of a chain that knows nothing of the other image."""
     a, b = torch.randn(1, 3, dtype=F64), torch.randn(1, 3, dtype=F64)
     mixed = mixture(p, a, b, t, [0.0, 0.5, 1.0], _fixed_noise(1))
     random = _fixed_noise(1)

@@ -77,8 +77,9 @@ def linear_chain(p: ReverseProcess, v: float) -> LinearChain:
         v_t, shared = 1 + schedule.alpha_bar[t] * (v - 1), schedule.alpha_bar[t].sqrt() * v
         off = c_0**2 * v + c_t**2 * v_t + 2 * c_0 * c_t * shared  # E[(mu-tilde - k x_t)^2]
         tilde = schedule.beta_tilde[t]
-        terms[t] = 0.5 * ((tilde + off) / var - 1 + torch.log(var / tilde))
-        if t == 1:
+        if t > 1:
+            terms[t] = 0.5 * ((tilde + off) / var - 1 + torch.log(var / tilde))
+        else:
             terms[1] = 0.5 * (off / var + torch.log(2 * torch.pi * var))
         displayed = k**2 * model_var
         model_var = displayed + var

@@ -1,6 +1,7 @@
 """`ddpm lab` on the terminal: questions listed, answers with their tables, and where the figures are."""
 
-import textwrap
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def answer_all(setting: Setting, folder: Path, language: str) -> dict[str, Any]:
 def _print(question: Question, answer: Answer, language: str) -> None:
     say(f"{question.name}. {question.asked.in_language(language)}")
     say("")
-    for line in textwrap.wrap(answer.text.in_language(language), WIDTH):
+    for line in _wrapped(answer.text.in_language(language)):
         say(line)
     say("")
     say(f"({question.equations})")
@@ -56,6 +57,18 @@ def _print(question: Question, answer: Answer, language: str) -> None:
         say("")
         _print_table(table)
     say("")
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Lines of at most `WIDTH` columns; a Hangul syllable takes two."""
+    line, width = "", 0
+    for word in text.split():
+        columns = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word)
+        if line and width + 1 + columns > WIDTH:
+            yield line
+            line, width = "", 0
+        line, width = (f"{line} {word}", width + 1 + columns) if line else (word, columns)
+    yield line
 
 
 def _print_table(table: Table) -> None:

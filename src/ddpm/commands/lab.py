@@ -24,12 +24,14 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "seed": {"en": "seed of what is simulated", "ko": "시뮬레이션 시드"},
     "source": {"en": "In the notes: {where}. Answered by {equations}.", "ko": "노트 {where}. 근거: {equations}."},
     "beyond": {"en": "Beyond the notes. Answered by {equations}.", "ko": "노트 밖의 질문. 근거: {equations}."},
+    "own": {"en": " Its schedule is its own.", "ko": " 스케줄은 이 실험 자체의 것이다."},
     "again": {"en": "Recompute with: {command}", "ko": "다시 계산하려면: {command}"},
 }
 
 
 def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
-    """Everything but the drawing."""
+    """Everything but the drawing; of the setting only what the experiment takes."""
+    given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
     return {
         "question": {"en": question.asked.en, "ko": question.asked.ko},
         "where": question.where,
@@ -37,7 +39,7 @@ def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, A
         "formula": question.tex,
         "answer": {"en": answer.text.en, "ko": answer.text.ko},
         "tables": [{"columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in answer.tables],
-        "setting": {"schedule": setting.schedule_name, "T": setting.T, "seed": setting.seed},
+        "setting": {name: value for name, value in given.items() if name in question.uses},
     }
 
 
@@ -50,19 +52,18 @@ def lab_page(answers: Sequence[tuple[Question, Answer]], setting: Setting, langu
     ]
     sections = [_section(question, answer, language) for question, answer in answers]
     footnote = WORDS["again"][language].format(command=command)
-    return page(
-        WORDS["title"][language], WORDS["introduction"][language], facts, sections, footnote, language, contents=True
-    )
+    return page(WORDS["title"][language], WORDS["introduction"][language], facts, sections, footnote, language)
 
 
 def _section(question: Question, answer: Answer, language: str) -> Figure:
     source = WORDS["source" if question.where else "beyond"][language]
+    own = "" if "schedule" in question.uses else WORDS["own"][language]
     said = typeset(answer.text.in_language(language))
     math = f'<div class="math">{drawing.formula(question.tex)}</div>'
     return Figure(
         f"{question.name}. {typeset(question.asked.in_language(language))}",
         f'<p class="answer">{said}</p>{math}{drawing.svg(answer.figure)}{"".join(map(_table, answer.tables))}',
-        html.escape(source.format(where=question.where, equations=question.equations)),
+        html.escape(source.format(where=question.where, equations=question.equations) + own),
         label="",
     )
 

@@ -9,6 +9,7 @@ from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
 
 LANGUAGES = ("en", "ko")
+SETTING, SEED, NOTHING = frozenset({"schedule", "seed"}), frozenset({"seed"}), frozenset()
 Cell = float | int | str
 
 
@@ -26,7 +27,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers in rows. Columns are named by symbols and units, which need no translation."""
+    """Numbers in rows, in full precision. Columns, like the labels of figures, are named in English and in symbols only."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -75,7 +76,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Question:
-    """As the notes ask it: `where` is their file and line, `equations` what answers it in the paper or the ledger."""
+    """As the notes ask it: `where` is their file and line, `equations` what answers it in the paper or the ledger.
+
+    `uses` says which parts of a setting the experiment takes; what it does not take it chooses itself.
+    """
 
     name: str
     where: str
@@ -83,3 +87,4 @@ class Question:
     equations: str
     tex: str
     experiment: Callable[[Setting], Answer] = field(repr=False)
+    uses: frozenset[str] = SETTING

@@ -14,7 +14,7 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge, beta_1
 from ddpm.drawing import BLUE, GREY, ORANGE, PURPLE, panels
-from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+from ddpm.laboratory.answer import NOTHING, SEED, Answer, Question, Setting, Table, Text
 from ddpm.seeds import generator
 
 F64 = torch.float64
@@ -43,13 +43,14 @@ def finite_time(_setting: Setting) -> Answer:
     return Answer(
         Text(
             "'After finite time' means after T reverse steps, a fixed number. Variational inference means that -log "
-            "p(x_0), an integral over all chains, is replaced by an upper bound L, and L is minimised. For N(0, 1/4) "
-            f"both are known exactly: from T = 1 to 1000 L falls from {rows[0][2]:.4f} to {rows[-1][2]:.4f} "
-            f"nats/dim, towards the entropy {entropy:.4f}, and the gap L - NLL is {rows[-1][3]:.5f} at T = 1000.",
-            "'유한한 시간 뒤'란 정해진 수 T번의 역방향 스텝 뒤라는 뜻이다. 변분 추론이란 모든 체인에 대한 적분인 "
-            "-log p(x_0) 대신 그 상한 L을 최소화하는 것이다. N(0, 1/4)에서는 둘 다 정확히 알 수 있다. T가 1에서 "
-            f"1000으로 갈 때 L은 {rows[0][2]:.4f}에서 {rows[-1][2]:.4f} nats/dim으로 내려가 엔트로피 {entropy:.4f}에 "
-            f"다가가고, 틈 L - NLL은 T = 1000에서 {rows[-1][3]:.5f}이다.",
+            "p(x_0), the logarithm of an integral over all chains, is replaced by an upper bound L, and L is "
+            f"minimised. For N(0, 1/4) both are known exactly: from T = 1 to 1000 L falls from {rows[0][2]:.4f} to "
+            f"{rows[-1][2]:.4f} nats/dim, towards the entropy {entropy:.4f}, and the gap L - NLL is "
+            f"{rows[-1][3]:.5f} at T = 1000.",
+            "'유한한 시간 뒤'란 정해진 수 T번의 역방향 스텝 뒤라는 뜻이다. 변분 추론이란 모든 체인에 대한 적분 "
+            "p(x_0)의 음의 로그 대신 그 상한 L을 최소화하는 것이다. N(0, 1/4)에서는 둘 다 정확히 알 수 있다. T가 "
+            f"1에서 1000으로 갈 때 L은 {rows[0][2]:.4f}에서 {rows[-1][2]:.4f} nats/dim으로 내려가 엔트로피 "
+            f"{entropy:.4f}에 다가가고, 간격(gap) L - NLL은 T = 1000에서 {rows[-1][3]:.5f}이다.",
         ),
         [Table(("T", "NLL, nats/dim", "L, nats/dim", "gap"), rows)],
         figure,
@@ -103,7 +104,7 @@ def is_it_a_divergence(_setting: Setting) -> Answer:
             "covariance matrices of the two joints, without any of the bound's algebra, this agrees with the sum of "
             f"its terms to {off:.0e}.",
             "그렇다. 부호를 바꾼 ELBO이고 젠슨 부등식에서 나온다. 그러나 우변은 KL 발산이 아니다. D_KL(q(x_{0:T}) || "
-            "p(x_{0:T}))에 데이터의 엔트로피를 더한 것이고, 음의 로그 우도에 틈 D_KL(q(x_{1:T}|x_0) || "
+            "p(x_{0:T}))에 데이터의 엔트로피를 더한 것이고, 음의 로그 우도에 간격(gap) D_KL(q(x_{1:T}|x_0) || "
             "p(x_{1:T}|x_0))을 더한 것이기도 하다. 변분 경계의 전개를 전혀 쓰지 않고 두 결합분포의 공분산 행렬에서 "
             f"계산한 값이 항들의 합과 {off:.0e} 안에서 같다.",
         ),
@@ -146,11 +147,10 @@ def two_ways_to_write_a_vae(setting: Setting) -> Answer:
     random = generator(setting.seed, "vae")
     x, z = torch.randn(2, 200, 1, generator=random, dtype=F64)
     encoder = Gaussian(0.8 * x, torch.full((1,), math.log(0.3), dtype=F64))
-    decoder_of = lambda latent: Gaussian(0.9 * latent, torch.full((1,), math.log(0.5), dtype=F64))  # noqa: E731
     standard = Gaussian(torch.zeros(1, dtype=F64), torch.zeros(1, dtype=F64))
     latent = encoder.sample(z)
     likelihood, log_prior, log_q = (
-        decoder_of(latent).log_prob(x),
+        Gaussian(0.9 * latent, torch.full((1,), math.log(0.5), dtype=F64)).log_prob(x),
         standard.log_prob(latent),
         encoder.log_prob(latent),
     )
@@ -190,6 +190,7 @@ QUESTIONS = (
         "Eq. 3; E18, E85",
         r"E[-\log p_\theta(x_0)] \leq L",
         finite_time,
+        NOTHING,
     ),
     Question(
         "Q10",
@@ -201,6 +202,7 @@ QUESTIONS = (
         "Eq. 3; E18, E19",
         r"L = E[-\log p_\theta(x_0)] + E\,D_{KL}(q(x_{1:T}|x_0)\,\|\,p_\theta(x_{1:T}|x_0))",
         is_it_a_divergence,
+        NOTHING,
     ),
     Question(
         "Q30",
@@ -220,5 +222,6 @@ QUESTIONS = (
         "Eq. 3; E39",
         r"-\log p(x|z) - \log\frac{p(z)}{q(z|x)} = -\log p(z) - \log\frac{p(x|z)}{q(z|x)}",
         two_ways_to_write_a_vae,
+        SEED,
     ),
 )

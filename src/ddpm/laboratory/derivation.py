@@ -16,7 +16,7 @@ from ddpm.diffusion.variance import FixedLarge, beta_1
 from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.seeds import generator
-from ddpm.tensors import Images, at
+from ddpm.tensors import Images
 
 F64 = torch.float64
 CHAINS = 4000
@@ -39,8 +39,7 @@ def lines(diffused: Diffused, x_0: Images, random: torch.Generator) -> Mapping[s
     x_prev = x_0
     for t in range(1, schedule.T + 1):
         x_t = q.step(x_prev, t, torch.randn(x_0.shape, generator=random, dtype=F64))
-        beta = at(schedule.beta, t, x_0)
-        step = Gaussian((1 - beta).sqrt() * x_prev, beta.log()).log_prob(x_t)  # log q(x_t|x_{t-1})
+        step = q.between(x_prev, t - 1, t).log_prob(x_t)
         here, before = q.marginal(x_0, t).log_prob(x_t), q.marginal(x_0, t - 1).log_prob(x_prev)
         posterior = q.posterior(x_t, x_0, t).log_prob(x_prev)
         model = p(x_t, t)[0].log_prob(x_prev)

@@ -10,7 +10,7 @@ from ddpm.diffusion.bound import constants
 from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
 from ddpm.drawing import BLUE, GREEN, ORANGE, panels
-from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+from ddpm.laboratory.answer import SEED, Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import some_steps
 from ddpm.seeds import generator
 
@@ -39,14 +39,14 @@ def where_q_went(setting: Setting) -> Answer:
     axis.legend()
     return Answer(
         Text(
-            "It does not vanish: E_q is the missing factor. By the tower property E_q[log q/p] = E_{x_0, x_t} "
-            "E_{q(x_{t-1}|x_t, x_0)}[log q/p]; the inner expectation weights log q/p by q, which is the definition "
-            "of the KL, and the outer one stays. Here the average of log q/p over a million x_(t-1) is "
-            f"{rows[-1][1]:.5f} ± {rows[-1][2]:.5f}, and the closed form {exact:.5f}. L_0 has no such partner, "
-            "because q(x_0|x_1, x_0) is a point.",
-            "사라지지 않는다. E_q가 바로 그 인자다. 반복 기댓값의 법칙으로 E_q[log q/p] = E_{x_0, x_t} "
-            "E_{q(x_{t-1}|x_t, x_0)}[log q/p]이다. 안쪽 기댓값이 log q/p에 q를 곱해 적분하므로 그것이 KL의 정의이고, "
-            f"바깥쪽 기댓값은 남는다. 여기서 x_(t-1) 백만 개로 평균한 log q/p는 {rows[-1][1]:.5f} ± "
+            "It does not vanish: E_q is the missing factor. By the tower property E_q[log q/p] is the average over "
+            "x_0 and x_t of that over x_{t-1} ~ q(x_{t-1}|x_t, x_0); the inner expectation weights log q/p by q, "
+            "which is the definition of the KL, and the outer one stays. Here the average of log q/p over a million "
+            f"x_(t-1) is {rows[-1][1]:.5f} ± {rows[-1][2]:.5f}, and the closed form {exact:.5f}. L_0 has no such "
+            "partner, because q(x_0|x_1, x_0) is a point.",
+            "사라지지 않는다. E_q가 바로 그 인자다. 반복 기댓값의 법칙으로 E_q[log q/p]는 q(x_{t-1}|x_t, x_0)에 대한 "
+            "기댓값을 x_0와 x_t에 대해 다시 평균한 것이다. 안쪽 기댓값이 log q/p에 q를 곱해 적분하므로 그것이 KL의 "
+            f"정의이고, 바깥쪽 기댓값은 남는다. 여기서 x_(t-1) 백만 개로 평균한 log q/p는 {rows[-1][1]:.5f} ± "
             f"{rows[-1][2]:.5f}, 닫힌 식은 {exact:.5f}이다. L_0에는 짝이 없다. q(x_0|x_1, x_0)가 한 점이기 때문이다.",
         ),
         [Table(("draws", "mean of log q/p, nats", "standard error", "closed form"), rows)],
@@ -81,7 +81,7 @@ def direction(setting: Setting) -> Answer:
             "E_P[log P/Q]는 P가 만들어 낸 것들에 대해, P가 Q보다 그것을 얼마나 더 그럴듯하게 보는지를 평균한 값이다. "
             "P의 샘플을 Q에 맞춘 부호로 부호화할 때 더 드는 nats다. 평균을 내는 쪽이 첫째 인자이므로 방향이 "
             f"중요하다. KL(N(0,1)||N(1,4)) = {rows[2][2]:.4f}이고 반대 방향은 {rows[2][5]:.4f}이다. L_{{t-1}}에서 "
-            "첫째는 보내야 할 q이고 둘째는 부호인 p_theta다. 이것이 4.3절의 rate다.",
+            "첫째는 보내야 할 q이고 둘째는 부호(code)인 p_theta다. 이것이 4.3절의 rate다.",
         ),
         [Table(("mean of Q", "sd of Q", "KL(P||Q)", "mean of log P/Q", "standard error", "KL(Q||P)"), rows)],
         figure,
@@ -156,6 +156,7 @@ QUESTIONS = (
         "E28, E29, E73",
         r"D_{KL}(P\,\|\,Q) = E_P\left[\log\frac{P}{Q}\right]",
         direction,
+        SEED,
     ),
     Question(
         "Q31",

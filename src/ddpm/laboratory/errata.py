@@ -11,13 +11,17 @@ KINDS = {"M": Text("mathematical", "수식"), "C": Text("conceptual", "개념"),
 
 @dataclass(frozen=True)
 class Erratum:
-    """ERR-n of the notes (`where`: file and lines) or P-n of the paper (`where`: section). `kind` is a key of `KINDS`."""
+    """ERR-n of the notes (`where`: file and lines) or P-n of the paper (`where`: section). `kind` is a key of `KINDS`.
+
+    `equation` names the lines of the paper that it is about, `shown_by` the question whose experiment shows it; "" is none.
+    """
 
     name: str
     where: str
     kind: str
     written: Text
     right: Text
+    equation: str
     shown_by: str
 
 

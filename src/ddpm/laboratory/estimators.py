@@ -10,9 +10,7 @@ from torch import Tensor
 from ddpm.analytic.mixture import gaussian
 from ddpm.analytic.process import Diffused
 from ddpm.diffusion.estimators import COUPLINGS, ESTIMATORS
-from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.objective import variational
-from ddpm.diffusion.prediction import Epsilon
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.variance import FirstVariance, FixedLarge, beta_1, beta_tilde_2
 from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
@@ -133,20 +131,21 @@ def rao_blackwell(setting: Setting) -> Answer:
             "Estimating a KL by drawing x_{t-1} and averaging log-ratios is Monte Carlo; for two Gaussians the "
             "average is a formula, and replacing a sample by its conditional expectation (Rao-Blackwell) never "
             "increases the variance of a term. Drawn afresh for each t, the terms' variances add up to "
-            f"{closed[-4]:.3g} nats^2 in closed form and {raw[-4]:.3g} by Eq. 3, {gain:.0f} times more; training "
-            "with a random t gains as much. The surprise: along ONE chain it is the other way round, "
-            f"{closed[-1]:.3g} against {raw[-1]:.3g}, because the raw sum is the log of an importance ratio whose "
-            "fluctuations cancel. So evaluate with fresh noise for each t, never along one chain. (The network's "
-            f"output is 3% too small; {IMAGES} images, each variance known to {math.sqrt(2 / IMAGES):.0%} or, where "
-            "tails are long, somewhat worse.)",
+            f"{closed[-4]:.3g} nats^2 in closed form and {raw[-4]:.3g} by Eq. 3, {gain:.0f} times more. (With a "
+            "random t only this part shrinks; that terms differ in size from t to t remains, and importance sampling "
+            f"of t is for that.) The surprise: along ONE chain it is the other way round, {closed[-1]:.3g} against "
+            f"{raw[-1]:.3g}, because the raw sum is the log of an importance ratio whose fluctuations cancel. So "
+            "evaluate with fresh noise for each t, never along one chain. (The network's output is 3% too small; "
+            f"{IMAGES} images, each variance known to {math.sqrt(2 / IMAGES):.0%} or, where tails are long, somewhat "
+            "worse.)",
             "x_{t-1}을 뽑아 로그 비율을 평균해 KL을 추정하는 것이 몬테카를로다. 두 가우시안이라면 그 평균은 "
             "공식이고, 표본을 조건부 기댓값으로 바꾸면(라오-블랙웰) 항의 분산은 절대 늘지 않는다. t마다 새로 뽑으면 "
-            f"항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}로 {gain:.0f}배이고, t를 "
-            "무작위로 뽑는 학습도 같은 만큼 이득을 본다. 놀라운 점은 체인 하나를 따라가면 반대가 된다는 것이다. "
-            f"{closed[-1]:.3g} 대 {raw[-1]:.3g}. 식 3의 합은 중요도 비율의 로그라서 요동이 서로 상쇄되기 때문이다. "
-            "그러므로 평가할 때는 체인 하나를 따라가지 말고 t마다 노이즈를 새로 뽑아야 한다. (신경망 출력을 3% 작게 "
-            f"했고, 이미지 {IMAGES}개를 썼다. 분산의 오차는 {math.sqrt(2 / IMAGES):.0%}, 꼬리가 긴 곳에서는 조금 더 "
-            "크다.)",
+            f"항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}로 {gain:.0f}배다. (t를 "
+            "무작위로 뽑으면 이 부분만 줄고, 항의 크기가 t마다 달라서 생기는 분산은 남는다. t의 중요도 표집은 그것을 "
+            f"위한 것이다.) 놀라운 점은 체인 하나를 따라가면 반대가 된다는 것이다. {closed[-1]:.3g} 대 "
+            f"{raw[-1]:.3g}. 식 3의 합은 중요도 비율의 로그라서 요동이 서로 상쇄되기 때문이다. 그러므로 평가할 때는 "
+            "체인 하나를 따라가지 말고 t마다 노이즈를 새로 뽑아야 한다. (신경망 출력을 3% 작게 했고, 이미지 "
+            f"{IMAGES}개를 썼다. 분산의 오차는 {math.sqrt(2 / IMAGES):.0%}, 꼬리가 긴 곳에서는 조금 더 크다.)",
         ),
         [
             Table(
@@ -154,7 +153,7 @@ def rao_blackwell(setting: Setting) -> Answer:
                     "estimator",
                     *(f"one term, t = {t}" for t in shown),
                     "sum over t >= 2",
-                    "T times that: a random t",
+                    "T times that: a random t, within t",
                     "whole sum, fresh x_t for each t",
                     "whole sum along one chain",
                 ),
@@ -166,24 +165,28 @@ def rao_blackwell(setting: Setting) -> Answer:
 
 
 def is_reparameterisation_needed(setting: Setting) -> Answer:
-    """Gradients by theta with and without a path through x_t, and by beta, where there is one."""
+    """The gradient by theta with a path through x_t and without, and that by the schedule, which needs the path."""
     random = generator(setting.seed, "reparameterised")
-    x_0, eps = torch.randn(2, 1000, 1, generator=random, dtype=F64)
-    q = ForwardProcess(setting.schedule)
+    count = 100_000
+    x_0, eps = (scale * torch.randn(count, 1, generator=random, dtype=F64) for scale in (0.5, 1.0))
     t = max(1, setting.T // 2)
+    alpha_bar = setting.schedule.alpha_bar[t].clone().requires_grad_()
+    by_eq_4 = alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
     found = []
-    for x_t in (q.sample(x_0, t, eps), q.marginal(x_0, t).sample(eps).detach()):
+    for x_t in (by_eq_4, by_eq_4.detach()):
         scale = torch.tensor(1.1, dtype=F64, requires_grad=True)
         output, *_ = scaled_network(setting, scale).outputs(x_t, t)
-        ((Epsilon().target(setting.schedule, x_0, eps, t) - output) ** 2).mean().backward()
-        found.append(float(scale.grad if scale.grad is not None else float("nan")))
-    alpha_bar = setting.schedule.alpha_bar[t].clone().requires_grad_()
-    (alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps).square().mean().backward()
-    by_signal = float(alpha_bar.grad if alpha_bar.grad is not None else float("nan"))
-    rows = [
-        ("d loss / d theta, x_t as in Eq. 4", found[0]),
-        ("d loss / d theta, x_t a constant", found[1]),
-        ("d E|x_t|^2 / d alpha_bar_t", by_signal),
+        (gradient,) = torch.autograd.grad(((eps - output) ** 2).mean(), scale, retain_graph=True)
+        found.append(float(gradient))
+    # x_t^2 differentiated by alpha_bar image by image, for a standard error
+    a = float(alpha_bar.detach())
+    each = x_0**2 - eps**2 + x_0 * eps * (1 - 2 * a) / math.sqrt(a * (1 - a))
+    (by_signal,) = torch.autograd.grad(by_eq_4.square().mean(), alpha_bar)
+    error = float(each.std()) / math.sqrt(count)
+    rows: list[tuple[str, float, float | str]] = [
+        ("d loss / d theta, x_t as in Eq. 4", found[0], "-"),
+        ("d loss / d theta, x_t a constant", found[1], "-"),
+        ("d E[x_t^2] / d alpha_bar_t; exactly Var(x_0) - 1 = -0.75", float(by_signal), error),
     ]
     figure, (axis,) = panels(1)
     axis.bar(["x(t) by Eq. 4", "x(t) a constant"], found, color=[BLUE, GREY], width=0.5)
@@ -193,14 +196,16 @@ def is_reparameterisation_needed(setting: Setting) -> Answer:
             "Not with fixed betas: x_t has no parameters, so it is data for the network, and the gradient by theta "
             f"is the same ({found[0]:.6f}) whether x_t is written as in Eq. 4 or drawn and treated as a constant. "
             "Eq. 4 is used because it is one jump instead of t steps, and because eps is then known as a target. It "
-            "is needed for gradients only if the betas are learned: then x_t depends on them (here d E|x_t|^2 / d "
-            f"alpha_bar_t = {by_signal:.4f}).",
+            "is needed for gradients only if the betas are learned: then x_t depends on them. For N(0, 1/4) the "
+            "gradient of E[x_t^2] by alpha_bar_t is -0.75, and back-propagation through Eq. 4 gives "
+            f"{float(by_signal):.4f} ± {error:.4f}; through a constant x_t it would give nothing.",
             "beta가 고정이면 필요 없다. x_t에는 파라미터가 없어 신경망에는 데이터일 뿐이고, theta에 대한 기울기는 "
             f"x_t를 식 4로 쓰든 뽑아서 상수로 두든 같다({found[0]:.6f}). 식 4를 쓰는 이유는 t번의 스텝 대신 한 번에 "
             "건너뛰고, 목표가 될 eps를 알게 되기 때문이다. 기울기 때문에 필요한 것은 beta를 학습할 때다. 그때는 "
-            f"x_t가 beta에 의존한다(여기서 d E|x_t|^2 / d alpha_bar_t = {by_signal:.4f}).",
+            "x_t가 beta에 의존한다. N(0, 1/4)에서 E[x_t^2]의 alpha_bar_t에 대한 기울기는 -0.75이고, 식 4를 거친 "
+            f"역전파는 {float(by_signal):.4f} ± {error:.4f}을 준다. x_t를 상수로 두면 아무것도 얻지 못한다.",
         ),
-        [Table(("gradient", "value"), rows)],
+        [Table(("gradient", "value", "standard error"), rows)],
         figure,
     )
 

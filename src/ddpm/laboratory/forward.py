@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from ddpm.analytic.bound import prior_from_moment
 from ddpm.diffusion.bound import bits_per_dim
@@ -14,7 +15,7 @@ from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.seeds import generator
 
 F64 = torch.float64
-MANY = 200_000
+MANY, CHAINS = 200_000, 50_000
 
 
 def some_steps(schedule: Schedule, first: int = 1) -> list[int]:
@@ -22,6 +23,12 @@ def some_steps(schedule: Schedule, first: int = 1) -> list[int]:
     T = schedule.T
     wanted = {first, *(round(part * T) for part in (0.01, 0.1, 0.3, 0.5, 0.9)), T}
     return sorted(t for t in wanted if first <= t <= T)
+
+
+def first_noisy(snr: Tensor) -> int | str:
+    """The first t of a table with more noise than signal."""
+    below = (snr < 1).nonzero()
+    return int(below[0]) if len(below) else "never"
 
 
 def markov(setting: Setting) -> Answer:
@@ -36,7 +43,8 @@ def markov(setting: Setting) -> Answer:
         r = torch.corrcoef(torch.cat([after, middle, before, x_0], dim=1).T)
         partial = (r[0, 2] - r[0, 1] * r[1, 2]) / ((1 - r[0, 1] ** 2) * (1 - r[1, 2] ** 2)).sqrt()
         rows.append((t, float(partial), float(r[0, 3]), float(setting.schedule.alpha_bar[t].sqrt())))
-    error, worst = 1 / math.sqrt(MANY), max((abs(row[1]) for row in rows), default=0.0)
+    error = 1 / math.sqrt(MANY)
+    worst = max(abs(row[1]) for row in rows) / error
     figure, (axis,) = panels(1)
     t = [row[0] for row in rows]
     axis.axhspan(-2 * error, 2 * error, color=GREY, alpha=0.3, lw=0, label="0 ± 2 standard errors")
@@ -48,13 +56,14 @@ def markov(setting: Setting) -> Answer:
     return Answer(
         Text(
             "Each step adds noise that is independent of all that came before, so once x_{t-1} is known the past "
-            "says nothing more: the partial correlation of x_t and x_{t-2} is 0 within its standard error of "
-            f"{error:.4f} (at most {worst:.4f} here). It is independence that makes the chain Markov, not that the "
-            "noise is Gaussian. Nor is x_t independent of x_0: their correlation is sqrt(alpha_bar_t).",
+            f"says nothing more: the partial correlation of x_t and x_{{t-2}} is 0 (simulated, at most {worst:.1f} "
+            f"standard errors of {error:.4f} off at {len(rows)} places). It is independence that makes the chain "
+            "Markov, not that the noise is Gaussian. Nor is x_t independent of x_0: their correlation is "
+            "sqrt(alpha_bar_t).",
             "매 스텝에 더하는 노이즈가 그 이전의 모든 것과 독립이므로 x_{t-1}을 알고 나면 과거는 더 알려 주는 것이 "
-            f"없다. x_t와 x_{{t-2}}의 편상관은 표준오차 {error:.4f} 안에서 0이다(여기서는 최대 {worst:.4f}). "
-            "마르코프 성질은 노이즈가 가우시안이어서가 아니라 독립이어서 성립한다. x_t가 x_0와 독립이라는 뜻도 "
-            "아니다. 둘의 상관계수는 sqrt(alpha_bar_t)다.",
+            f"없다. x_t와 x_{{t-2}}의 편상관은 0이다(시뮬레이션 {len(rows)}곳에서 표준오차 {error:.4f}의 최대 "
+            f"{worst:.1f}배). 마르코프 성질은 노이즈가 가우시안이어서가 아니라 독립이어서 성립한다. x_t가 x_0와 "
+            "독립이라는 뜻도 아니다. 둘의 상관계수는 sqrt(alpha_bar_t)다.",
         ),
         [Table(("t", "corr(x_t, x_{t-2} | x_{t-1})", "corr(x_t, x_0)", "sqrt(alpha_bar_t)"), rows)],
         figure,
@@ -77,9 +86,8 @@ def scaling(setting: Setting) -> Answer:
     for (name, values), color in zip(scales.items(), (PURPLE, GREEN, BLUE, ORANGE), strict=True):
         moment = float((values**2).mean())
         snr = moment * schedule.snr[1:]
-        below = (snr < 1).nonzero()
         bits = float(bits_per_dim(prior_from_moment(schedule, moment), 1))
-        rows.append((name, moment, bits, int(below[0]) + 1 if len(below) else "never"))
+        rows.append((name, moment, bits, first_noisy(moment * schedule.snr)))
         axis.plot(
             t,
             snr.log10() * 10,
@@ -102,8 +110,8 @@ def scaling(setting: Setting) -> Answer:
             "아니다. [-1, 1]로 옮기는 것은 고정된 선형 변환일 뿐이다. 데이터의 크기를 사전분포와 맞추고, beta가 "
             f"데이터에 비해 작아지게 하는 것이 목적이다. L_T는 {scaled:.3g} bits/dim이지만 0..255를 그대로 쓰면 "
             f"{raw:.3g}이 된다. 표준화는 평균과 분산만 바꿀 뿐 분포의 모양을 바꾸지 못한다. 만약 q(x_0)가 정말 N(0, "
-            "I)라면 배울 것이 없다. 그때 최적의 eps_theta는 sqrt(1 - alpha_bar_t) x_t이고 변분 경계의 틈은 0이다. "
-            "데이터를 c배 하면 신호 대 잡음비가 c^2배가 될 뿐이다.",
+            "I)라면 배울 것이 없다. 그때 최적의 eps_theta는 sqrt(1 - alpha_bar_t) x_t이고 변분 경계의 간격(gap)은 "
+            "0이다. 데이터를 c배 하면 신호 대 잡음비가 c^2배가 될 뿐이다.",
         ),
         [Table(("scale", "E[x_0^2]", "L_T, bits/dim", "first t with noise > signal"), rows)],
         figure,
@@ -118,7 +126,7 @@ def variance_preserving(setting: Setting) -> Answer:
     for v, color in zip(variances, (BLUE, GREY, ORANGE), strict=True):
         axis.plot(range(setting.T + 1), 1 + schedule.alpha_bar * (v - 1), color=color, label=f"Var(x(0)) = {v:g}")
     random = generator(setting.seed, "variance")
-    x = torch.tensor(variances, dtype=F64).sqrt() * torch.randn(MANY // 10, 3, generator=random, dtype=F64)
+    x = torch.tensor(variances, dtype=F64).sqrt() * torch.randn(CHAINS, 3, generator=random, dtype=F64)
     rows = []
     shown = some_steps(schedule)
     for t in range(1, setting.T + 1):
@@ -131,17 +139,18 @@ def variance_preserving(setting: Setting) -> Answer:
     axis.set(title=setting.label, xlabel="t", ylabel="Var(x(t))", ylim=(0, None))
     axis.legend()
     columns = ["t"] + [f"v={v:g}: {what}" for v in variances for what in ("exact", "simulated")]
-    error = math.sqrt(2 / (MANY // 10))
+    error = math.sqrt(2 / CHAINS)
+    worst = max(abs(row[i + 1] / row[i] - 1) for row in rows for i in (1, 3, 5)) / error
     return Answer(
         Text(
             "Only data of unit variance keep it. Otherwise Var(x_t) = 1 + alpha_bar_t (Var(x_0) - 1) moves "
-            f"monotonically towards 1 (the simulation of {MANY // 10:,} chains agrees within its relative standard "
-            f"error of {error:.1%}). And x_t is exactly normal only if x_0 is: 'variance preserving' is a statement "
-            "about two moments, not about the law.",
+            f"monotonically towards 1 (a simulation of {CHAINS:,} chains is at most {worst:.1f} of its relative "
+            f"standard errors of {error:.2%} off at {3 * len(rows)} places). And x_t is exactly normal only if x_0 "
+            "is: 'variance preserving' is a statement about two moments, not about the law.",
             "분산이 1인 데이터만 분산을 보존한다. 그렇지 않으면 Var(x_t) = 1 + alpha_bar_t (Var(x_0) - 1)이 단조롭게 "
-            f"1로 다가간다(체인 {MANY // 10:,}개의 시뮬레이션이 상대 표준오차 {error:.1%} 안에서 일치한다). x_t가 "
-            "정확히 정규분포인 것은 x_0가 정규분포일 때뿐이다. '분산 보존'은 평균과 분산에 대한 말이지 분포 전체에 "
-            "대한 말이 아니다.",
+            f"1로 다가간다(체인 {CHAINS:,}개의 시뮬레이션이 {3 * len(rows)}곳에서 상대 표준오차 {error:.2%}의 최대 "
+            f"{worst:.1f}배 안에 있다). x_t가 정확히 정규분포인 것은 x_0가 정규분포일 때뿐이다. '분산 보존'은 평균과 "
+            "분산에 대한 말이지 분포 전체에 대한 말이 아니다.",
         ),
         [Table(columns, rows)],
         figure,

@@ -5,7 +5,6 @@ import torch
 from ddpm.analytic.mixture import two_points
 from ddpm.analytic.process import Diffused
 from ddpm.diffusion.forward import ForwardProcess
-from ddpm.diffusion.gaussian import Gaussian
 from ddpm.drawing import BLUE, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import some_steps
@@ -31,13 +30,16 @@ def linear_combination(setting: Setting) -> Answer:
     rows = [(s, float(c_0[s - 1]), float(c_t[s - 1]), float(c_0[s - 1] + c_t[s - 1])) for s in some_steps(q)]
     return Answer(
         Text(
-            "A linear combination, not a weighted average: the weights do not add to 1. With a = sqrt(alpha_t) and b "
-            f"= sqrt(alpha_bar_{{t-1}}) their sum is (a + b)/(1 + ab) (to {off:.0e} here), which is 1 only at t = 1 "
-            f"and falls to {float((c_0 + c_t)[-1]):.6g} at T, because both x_0 and x_t are shrunk on the way to "
-            "x_{t-1}.",
-            "가중 평균이 아니라 선형 결합이다. 두 계수의 합이 1이 아니기 때문이다. a = sqrt(alpha_t), b = "
-            f"sqrt(alpha_bar_{{t-1}})이라 하면 합은 (a + b)/(1 + ab)이고(여기서 오차 {off:.0e}), t = 1에서만 1이며 "
-            f"T에서는 {float((c_0 + c_t)[-1]):.6g}까지 내려간다. x_{{t-1}}로 갈 때 x_0도 x_t도 줄어들기 때문이다.",
+            "A linear combination of x_0 and x_t whose weights do not add to 1. It is the weighted average of two "
+            "guesses of x_{t-1}, sqrt(alpha_bar_{t-1}) x_0 from before and x_t/sqrt(alpha_t) from after, with the "
+            "precisions as weights, and those do add to 1; written in x_0 and x_t they do not. With a = "
+            f"sqrt(alpha_t) and b = sqrt(alpha_bar_{{t-1}}) the sum is (a + b)/(1 + ab) (to {off:.0e} here), which "
+            f"is 1 only at t = 1 and {float((c_0 + c_t)[-1]):.6g} at T.",
+            "x_0와 x_t의 선형 결합이고, 두 계수의 합은 1이 아니다. 가중 평균인 것은 x_{t-1}에 대한 두 추정, 곧 "
+            "앞에서 본 sqrt(alpha_bar_{t-1}) x_0와 뒤에서 본 x_t/sqrt(alpha_t)이다. 가중치는 정밀도이고 그 합은 "
+            "1이다. x_0와 x_t의 계수로 고쳐 쓰면 1이 아니게 된다. a = sqrt(alpha_t), b = sqrt(alpha_bar_{t-1})이라 "
+            f"하면 합은 (a + b)/(1 + ab)이고(여기서 오차 {off:.0e}), t = 1에서만 1이며 T에서는 "
+            f"{float((c_0 + c_t)[-1]):.6g}이다.",
         ),
         [Table(("t", "of x_0", "of x_t", "sum"), rows)],
         figure,
@@ -75,8 +77,7 @@ def their_arrays(setting: Setting) -> Answer:
     shown = min(setting.T, 50)
     axis.plot(range(1, shown + 1), q.beta[1 : shown + 1], color=GREY, label="β")
     axis.plot(range(1, shown + 1), q.beta_tilde[1 : shown + 1], color=BLUE, marker="o", ms=3, label="β̃ (0 at t = 1)")
-    if setting.T > 1:
-        axis.plot([1], [float(q.beta_tilde[2])], "s", color=ORANGE, label="what the code puts at t = 1: β̃(2)")
+    axis.plot([1], [float(q.beta_tilde[2])], "s", color=ORANGE, label="what the code puts at t = 1: β̃(2)")
     axis.set(title=f"The first steps, {setting.label}", xlabel="t", ylabel="variance")
     axis.legend()
     worst = max(row[1] for row in rows)
@@ -85,11 +86,12 @@ def their_arrays(setting: Setting) -> Answer:
             "They approximate nothing. alphas_cumprod_prev is alpha_bar_{t-1}, shifted by one because their index is "
             f"t - 1; all tables equal ours to {worst:.0e}. posterior_log_variance_clipped puts beta_tilde_2 in the "
             "place of beta_tilde_1 = 0, whose logarithm does not exist. What that code does approximate is "
-            "elsewhere: the normal distribution function by a tanh, and float32 tables.",
+            "elsewhere: the normal distribution function by a tanh, and coefficients rounded to float32 when they "
+            "are gathered.",
             "근사가 아니다. alphas_cumprod_prev는 alpha_bar_{t-1}이고, 인덱스가 t - 1이라 한 칸 밀려 있을 뿐이다. "
             f"모든 표가 우리 것과 {worst:.0e} 안에서 같다. posterior_log_variance_clipped는 로그를 취할 수 없는 "
             "beta_tilde_1 = 0 자리에 beta_tilde_2를 넣은 것이다. 그 코드의 진짜 근사는 다른 곳에 있다. 정규분포 "
-            "누적함수를 tanh로 바꾼 것과 float32 표다.",
+            "누적함수를 tanh로 바꾼 것과, 계수를 꺼낼 때 float32로 반올림하는 것이다.",
         ),
         [Table(("table of the code = ours", "largest difference", "relative"), rows)],
         figure,
@@ -102,9 +104,11 @@ def bayes_is_exact(setting: Setting) -> Answer:
     random = generator(setting.seed, "bayes")
     for t in some_steps(setting.schedule, first=2):
         x_0, x_prev, x_t = torch.randn(3, 10_000, 1, generator=random, dtype=F64)
-        beta = setting.schedule.beta[t]
-        forward = Gaussian((1 - beta).sqrt() * x_prev, beta.log())
-        bayes = forward.log_prob(x_t) + q.marginal(x_0, t - 1).log_prob(x_prev) - q.marginal(x_0, t).log_prob(x_t)
+        bayes = (
+            q.between(x_prev, t - 1, t).log_prob(x_t)
+            + q.marginal(x_0, t - 1).log_prob(x_prev)
+            - q.marginal(x_0, t).log_prob(x_t)
+        )
         posterior = q.posterior(x_t, x_0, t).log_prob(x_prev)
         rows.append((t, float((bayes - posterior).abs().max()), float(posterior.abs().max())))
     figure, (axis,) = panels(1)
@@ -114,7 +118,7 @@ def bayes_is_exact(setting: Setting) -> Answer:
     x = given.mean + given.var.sqrt() * torch.linspace(-4, 4, 161, dtype=F64)[:, None]
     some = x[::8]
     product = (
-        Gaussian((1 - setting.schedule.beta[t]).sqrt() * some, setting.schedule.beta[t].log()).log_prob(x_t)
+        q.between(some, t - 1, t).log_prob(x_t)
         + q.marginal(x_0, t - 1).log_prob(some)
         - q.marginal(x_0, t).log_prob(x_t)
     )
@@ -122,7 +126,7 @@ def bayes_is_exact(setting: Setting) -> Answer:
     axis.plot(some, product.exp(), "o", color=ORANGE, ms=4, label="q(x(t)|x(t−1)) q(x(t−1)|x(0)) / q(x(t)|x(0))")
     axis.set(title=f"x(0) = 0.6, x(t) = −0.2, t = {t}, {setting.label}", xlabel="x(t−1)", ylabel="density")
     axis.legend()
-    worst = max((row[1] / row[2] for row in rows), default=0.0)
+    worst = max(row[1] / row[2] for row in rows)
     return Answer(
         Text(
             "It is an equality. q(x_t|x_{t-1}, x_0) = q(x_t|x_{t-1}) holds exactly, because the step's noise is "

@@ -12,7 +12,7 @@ from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.schedule import Schedule, log_snr
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal
 from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
-from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+from ddpm.laboratory.answer import NOTHING, Answer, Question, Setting, Table, Text
 
 F64 = torch.float64
 
@@ -41,13 +41,14 @@ def gaussian_for_small_beta(_setting: Setting) -> Answer:
             "its kernels are Gaussian, and the reason is that betas are small. The true kernel q(x_{t-1}|x_t) is not "
             f"Gaussian, but its KL to the Gaussian of the same mean and variance falls like beta^3: {rows[0][1]:.1e} "
             f"nats at beta = 0.5, {rows[4][1]:.1e} at 0.02, {rows[-1][1]:.1e} at 0.001. A chain needs about 1/beta "
-            "steps, so the total goes to 0 like beta^2. In the limit the chain is the SDE dx = -beta x/2 dt + "
-            "sqrt(beta) dw.",
+            "steps, so the total goes to 0 like beta^2. In the limit the forward chain is the SDE dx = -beta x/2 dt "
+            "+ sqrt(beta) dw, and its reversal has the drift -beta x/2 - beta s(x), where s is the score.",
             "SDE나 은닉 마르코프 모형의 이론은 필요 없다. 식 1은 정의다. 이유가 필요한 것은 커널을 가우시안으로 둔 "
             "점이고, 그 이유는 beta가 작다는 것이다. 진짜 커널 q(x_{t-1}|x_t)는 가우시안이 아니지만, 평균과 분산이 "
             f"같은 가우시안까지의 KL은 beta^3으로 줄어든다. beta = 0.5에서 {rows[0][1]:.1e} nats, 0.02에서 "
             f"{rows[4][1]:.1e}, 0.001에서 {rows[-1][1]:.1e}다. 필요한 스텝은 약 1/beta개이므로 합은 beta^2으로 0에 "
-            "간다. 그 극한이 SDE dx = -beta x/2 dt + sqrt(beta) dw다.",
+            "간다. 정방향 체인의 극한은 SDE dx = -beta x/2 dt + sqrt(beta) dw이고, 그 역방향의 표류 항은 -beta x/2 - "
+            "beta s(x)다(s는 점수).",
         ),
         [Table(("beta", "KL, nats", "KL / beta^3", "KL / beta: a whole chain"), rows)],
         figure,
@@ -77,14 +78,14 @@ def depth_is_expressive(_setting: Setting) -> Answer:
     return Answer(
         Text(
             "Expressiveness comes from the number of steps and from the network's mean: each kernel is a plain "
-            "Gaussian, yet their composition is not. Two-point data are as far from Gaussian as data can be, and the "
-            f"best chain of T steps codes them with {rows[1][3]:.3f} bits too many at T = 5, {rows[5][3]:.4f} at 100 "
-            f"and {rows[-1][3]:.5f} at 1000 (variance optimal). It is all the betas that must be small, not beta_T "
-            "alone.",
+            "Gaussian, yet their composition is not. Two-point data are as far from Gaussian as data can be, and "
+            "with the best network and variance a chain of T steps, evenly spaced in log SNR, codes them with "
+            f"{rows[1][3]:.3f} bits too many at T = 5, {rows[5][3]:.4f} at 100 and {rows[-1][3]:.5f} at 1000. It is "
+            "all the betas that must be small, not beta_T alone.",
             "표현력은 스텝의 수와 신경망이 만드는 평균에서 나온다. 커널 하나하나는 단순한 가우시안이지만 이어 붙인 "
-            "것은 그렇지 않다. 두 점 데이터는 가우시안에서 가장 먼 데이터인데, 최선의 체인은 T = 5에서 "
-            f"{rows[1][3]:.3f}비트, 100에서 {rows[5][3]:.4f}비트, 1000에서 {rows[-1][3]:.5f}비트만 더 쓴다(최적 "
-            "분산). 작아야 하는 것은 beta_T 하나가 아니라 모든 beta다.",
+            "것은 그렇지 않다. 두 점 데이터는 가우시안에서 가장 먼 데이터인데, 로그 SNR을 고르게 나눈 T스텝의 체인은 "
+            f"최선의 신경망과 분산으로 T = 5에서 {rows[1][3]:.3f}비트, 100에서 {rows[5][3]:.4f}비트, 1000에서 "
+            f"{rows[-1][3]:.5f}비트만 더 쓴다. 작아야 하는 것은 beta_T 하나가 아니라 모든 beta다.",
         ),
         [Table(("T", "sigma^2 = beta, bits", "sigma^2 = beta-tilde, bits", "sigma^2 optimal, bits"), rows)],
         figure,
@@ -148,6 +149,7 @@ QUESTIONS = (
         "Eq. 1; E3, E36",
         r"p_\theta(x_{t-1}|x_t) = \mathcal{N}(\mu_\theta(x_t,t), \sigma_t^2 I)",
         gaussian_for_small_beta,
+        NOTHING,
     ),
     Question(
         "Q12",
@@ -159,6 +161,7 @@ QUESTIONS = (
         "section 2, Eq. 16; E36, E38",
         r"L - H(x_0) = D_{KL}(q(x_T)\|p(x_T)) + \sum_t E\,D_{KL}(q(x_{t-1}|x_t)\|p_\theta(x_{t-1}|x_t))",
         depth_is_expressive,
+        NOTHING,
     ),
     Question(
         "Q16",

@@ -5,22 +5,22 @@ import math
 import torch
 from torch import Tensor
 
+from ddpm.analytic.bound import terms_from_mse
+from ddpm.analytic.process import Diffused
+from ddpm.analytic.quadrature import entropy, mmse
 from ddpm.diffusion.bound import bits_per_dim, prior_table
+from ddpm.diffusion.learned import LearnedSchedule
 from ddpm.diffusion.objective import weights
-from ddpm.diffusion.schedule import SCHEDULES, Schedule
-from ddpm.diffusion.variance import FixedLarge, beta_1
+from ddpm.diffusion.schedule import SCHEDULES, Schedule, cosine, linear, log_snr
+from ddpm.diffusion.variance import FixedLarge, Optimal, beta_1
 from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
-from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+from ddpm.laboratory.answer import NOTHING, Answer, Question, Setting, Table, Text
+from ddpm.laboratory.forward import first_noisy
+from ddpm.laboratory.score import on_a_line
 
 F64 = torch.float64
-FIRST, LAST = 9999.0, 4.035993886e-5
-"""SNR(1) and SNR(1000) of the published linear schedule."""
-
-
-def first_noisy(schedule: Schedule) -> int:
-    """The first t with more noise than signal; 0 if there is none."""
-    below = (schedule.snr < 1).nonzero()
-    return int(below[0]) if len(below) else 0
+FIRST, LAST = (float(linear(1000).snr[t]) for t in (1, 1000))
+"""The ends of the published schedule."""
 
 
 def linear_or_cosine(setting: Setting) -> Answer:
@@ -37,7 +37,7 @@ def linear_or_cosine(setting: Setting) -> Answer:
         axes[2].plot(t, w, color=color, label=name)
         bits = float(bits_per_dim(torch.tensor(prior_table(q, 0.5), dtype=F64), 1))
         last = float(w[-1] / w.sum())
-        rows.append((name, first_noisy(q), float(q.alpha_bar[-1]), bits, float(q.alpha_bar[-1] ** -0.5), last))
+        rows.append((name, first_noisy(q.snr), float(q.alpha_bar[-1]), bits, float(q.alpha_bar[-1] ** -0.5), last))
     axes[0].set(title="Signal left", xlabel="t", ylabel="ᾱ(t)")
     axes[1].axhline(0, color=GREY, lw=0.8)
     axes[1].set(title="Signal over noise", xlabel="t", ylabel="log SNR, nats")
@@ -45,20 +45,23 @@ def linear_or_cosine(setting: Setting) -> Answer:
     axes[0].legend()
     by_name = {row[0]: row for row in rows}
     linear_, cosine_ = by_name["linear"], by_name["cosine"]
+    noisy = {name: float((schedules[name].snr[1:] < 1).double().mean()) for name in ("linear", "cosine")}
     return Answer(
         Text(
-            "alpha and beta are no signal-to-noise ratios; that is alpha_bar/(1 - alpha_bar). Linear has more noise "
-            f"than signal from t = {linear_[1]} of {setting.T}, cosine from {cosine_[1]}: linear spends most of its "
-            f"steps where little is left to see. Cosine destroys the image more completely (L_T = {cosine_[3]:.2g} "
-            f"bits/dim against {linear_[3]:.2g}), but its estimate of x_0 at T multiplies an error of eps by "
-            f"{cosine_[4]:.0f} (linear: {linear_[4]:.0f}), and its last, clipped step carries {cosine_[5]:.1%} of "
-            "the bound's weight: limit the estimate, and expect noisy training by the bound.",
-            "alpha와 beta는 신호 대 잡음비가 아니다. 그것은 alpha_bar/(1 - alpha_bar)다. 선형 스케줄은 "
-            f"{setting.T}스텝 가운데 t = {linear_[1]}부터, 코사인은 {cosine_[1]}부터 잡음이 신호보다 크다. 선형은 볼 "
-            "것이 거의 남지 않은 곳에 대부분의 스텝을 쓴다. 코사인은 이미지를 더 완전히 없애지만(L_T가 "
-            f"{cosine_[3]:.2g} 대 {linear_[3]:.2g} bits/dim), T에서 x_0를 추정할 때 eps의 오차가 "
-            f"{cosine_[4]:.0f}배로 커지고(선형은 {linear_[4]:.0f}배), 잘린 마지막 스텝 하나가 경계 가중치의 "
-            f"{cosine_[5]:.1%}를 차지한다. 추정값을 제한해야 하고, 경계로 학습하면 매우 시끄럽다.",
+            f"alpha and beta are no signal-to-noise ratios; that is alpha_bar/(1 - alpha_bar). At T = {setting.T} "
+            "linear (its betas as published, not rescaled with T) has more noise than signal in "
+            f"{noisy['linear']:.0%} of its steps, from t: {linear_[1]}; cosine in {noisy['cosine']:.0%}, from t: "
+            f"{cosine_[1]}. What they leave in x_T costs L_T = {linear_[3]:.2g} and {cosine_[3]:.2g} bits/dim. The "
+            f"estimate of x_0 at T multiplies an error of eps by {linear_[4]:.0f} with linear and by "
+            f"{cosine_[4]:.0f} with cosine, whose last, clipped step carries {cosine_[5]:.1%} of the bound's weight: "
+            "there the estimate must be limited, and training by the bound is very noisy.",
+            f"alpha와 beta는 신호 대 잡음비가 아니다. 그것은 alpha_bar/(1 - alpha_bar)다. T = {setting.T}에서 선형 "
+            f"스케줄(논문의 beta 그대로, T에 맞춰 늘리지 않음)은 스텝의 {noisy['linear']:.0%}에서(t: "
+            f"{linear_[1]}부터), 코사인은 {noisy['cosine']:.0%}에서(t: {cosine_[1]}부터) 잡음이 신호보다 크다. x_T에 "
+            f"남은 신호의 값 L_T는 {linear_[3]:.2g}과 {cosine_[3]:.2g} bits/dim이다. T에서 x_0를 추정할 때 eps의 "
+            f"오차는 선형에서 {linear_[4]:.0f}배, 코사인에서 {cosine_[4]:.0f}배로 커지고, 코사인은 잘린 마지막 스텝 "
+            f"하나가 경계 가중치의 {cosine_[5]:.1%}를 차지한다. 그곳에서는 추정값을 제한해야 하고, 변분 경계로 "
+            "학습하면 손실이 크게 요동친다.",
         ),
         [
             Table(
@@ -79,8 +82,27 @@ def linear_or_cosine(setting: Setting) -> Answer:
 
 def rate(snr: Tensor, v: float) -> float:
     """L_1 + ... + L_{T-1} for N(0, v) and sigma^2 = beta-tilde: half the sum of SNR steps times mmse (E53)."""
-    mmse = v / (1 + v * snr[1:])
-    return 0.5 * float(((snr[:-1] - snr[1:]) * mmse).sum())
+    best = v / (1 + v * snr[1:])
+    return 0.5 * float(((snr[:-1] - snr[1:]) * best).sum())
+
+
+def above_entropy(schedule: Schedule) -> Tensor:
+    """L - H(x_0) for three components on a line, best network and variance, nats, with gradients to the schedule."""
+    data = on_a_line()
+    errors = mmse(Diffused(data, schedule))
+    return terms_from_mse(schedule, Optimal(errors), errors, float(data.second_moment)).sum() - entropy(data)
+
+
+def learn(start: Schedule) -> Schedule:
+    """The schedule that Adam makes of `start` by lowering the bound."""
+    learned = LearnedSchedule(start)
+    optimizer = torch.optim.Adam(learned.parameters(), lr=0.05)
+    for _ in range(150):
+        optimizer.zero_grad()
+        above_entropy(learned()).backward()
+        optimizer.step()
+    with torch.no_grad():
+        return learned()
 
 
 def only_the_ends_matter(_setting: Setting) -> Answer:
@@ -94,8 +116,15 @@ def only_the_ends_matter(_setting: Setting) -> Answer:
         angles = [math.atan(snr**-0.5) for snr in (FIRST, LAST)]
         angle_uniform = torch.tan(angles[0] + u * (angles[1] - angles[0])) ** -2
         rows.append((T, rate(log_uniform, v), rate(angle_uniform, v), limit))
-    linear_ = rate(SCHEDULES["linear"](1000).snr[1:], v)
-    figure, (axis,) = panels(1)
+    linear_ = rate(linear(1000).snr[1:], v)
+    short = {
+        "linear": linear(1000).respace(range(100, 1001, 100)),
+        "cosine": cosine(10),
+        "log SNR uniform": log_snr(10, noise_1=0.05),
+    }
+    short["learned"] = learn(short["log SNR uniform"])
+    above = [(name, float(above_entropy(schedule))) for name, schedule in short.items()]
+    figure, (axis, other) = panels(2)
     axis.plot(lengths, [r[1] - limit for r in rows], color=BLUE, marker="o", label="log SNR uniform")
     axis.plot(lengths, [r[2] - limit for r in rows], color=ORANGE, marker="o", label="angle uniform (cosine)")
     axis.plot([1000], [linear_ - limit], "s", color=PURPLE, label="linear")
@@ -103,23 +132,35 @@ def only_the_ends_matter(_setting: Setting) -> Answer:
         title=f"N(0, 1/4): above the limit of {limit:.5f}", xlabel="T", ylabel="nats/dim", xscale="log", yscale="log"
     )
     axis.legend()
+    for (name, schedule), color in zip(short.items(), (PURPLE, ORANGE, BLUE, GREEN), strict=True):
+        other.plot(range(1, 11), schedule.log_snr[1:], color=color, marker="o", ms=3, label=name)
+    other.set(title="Ten steps, three components on a line", xlabel="t", ylabel="log SNR, nats")
+    other.legend()
     return Answer(
         Text(
             "Yes: write x_t by Eq. 4, and gradients reach the betas through x_t and the weights; then L_T is no "
-            "constant any more. But there is little to gain: with sigma^2 = beta-tilde the sum of L_{t-1} becomes "
-            "half the integral of the best squared error over SNR as T grows, so that only the two ends matter "
-            f"({limit:.5f} nats here). At T = 1000 log-uniform SNR gives {rows[1][1]:.4f}, angle-uniform "
-            f"{rows[1][2]:.4f}, the linear schedule {linear_:.4f}; at 100,000 both are within "
-            f"{max(rows[-1][1], rows[-1][2]) - limit:.4f}. A learned schedule lowers the discretisation error and "
-            "the noise of the estimate.",
-            "그렇다. x_t를 식 4로 쓰면 기울기가 x_t와 가중치를 거쳐 beta에 닿고, L_T는 더 이상 상수가 아니다. 하지만 "
-            "얻을 것은 적다. sigma^2 = beta-tilde라면 T가 커질 때 L_{t-1}의 합은 최소 제곱 오차를 SNR로 적분한 것의 "
-            f"절반이 되어, 양 끝의 SNR만 중요하다(여기서 {limit:.5f} nats). T = 1000에서 로그 SNR이 균일하면 "
-            f"{rows[1][1]:.4f}, 각도가 균일하면 {rows[1][2]:.4f}, 선형 스케줄은 {linear_:.4f}이고, 100,000에서는 둘 "
-            f"다 {max(rows[-1][1], rows[-1][2]) - limit:.4f} 안이다. 학습한 스케줄은 이산화 오차와 추정의 잡음을 "
-            "줄인다.",
+            "constant any more (ddpm train --schedule learned does it). What can be gained? With sigma^2 = "
+            "beta-tilde the sum of L_{t-1} becomes half the integral of the best squared error over SNR as T grows, "
+            f"so that in the limit only the two ends matter ({limit:.5f} nats here). At T = 1000 log-uniform SNR "
+            f"gives {rows[1][1]:.4f}, angle-uniform {rows[1][2]:.4f}, the linear schedule {linear_:.4f}; at 100,000 "
+            f"both are within {max(rows[-1][1], rows[-1][2]) - limit:.4f}. In a short chain there is more: for three "
+            f"components on a line and 10 steps L exceeds the entropy by {above[0][1]:.4f} nats with linear betas, "
+            f"{above[1][1]:.4f} with cosine, {above[2][1]:.4f} with log-uniform SNR, and {above[3][1]:.4f} when the "
+            "schedule is learned by that very bound.",
+            "그렇다. x_t를 식 4로 쓰면 기울기가 x_t와 가중치를 거쳐 beta에 닿고, L_T는 더 이상 상수가 아니다(ddpm "
+            "train --schedule learned가 이렇게 한다). 무엇을 얻는가? sigma^2 = beta-tilde라면 T가 커질 때 L_{t-1}의 "
+            "합은 최소 제곱 오차를 SNR로 적분한 것의 절반이 되어, 극한에서는 양 끝의 SNR만 중요하다(여기서 "
+            f"{limit:.5f} nats). T = 1000에서 로그 SNR이 균일하면 {rows[1][1]:.4f}, 각도가 균일하면 "
+            f"{rows[1][2]:.4f}, 선형 스케줄은 {linear_:.4f}이고, 100,000에서는 둘 다 "
+            f"{max(rows[-1][1], rows[-1][2]) - limit:.4f} 안이다. 체인이 짧으면 얻을 것이 더 있다. 직선 위의 세 "
+            f"성분과 10스텝에서 L이 엔트로피를 넘는 만큼은 선형 beta에서 {above[0][1]:.4f} nats, 코사인에서 "
+            f"{above[1][1]:.4f}, 균일한 로그 SNR에서 {above[2][1]:.4f}이고, 바로 그 경계로 스케줄을 학습하면 "
+            f"{above[3][1]:.4f}이다.",
         ),
-        [Table(("T", "log SNR uniform, nats/dim", "angle uniform", "limit"), rows)],
+        [
+            Table(("T", "log SNR uniform, nats/dim", "angle uniform", "limit"), rows),
+            Table(("10 steps", "L - H(x_0), nats, three components on a line"), above),
+        ],
         figure,
     )
 
@@ -132,6 +173,7 @@ QUESTIONS = (
         "section 2, 3.1; E53, E89",
         r"\sum_{t=2}^{T} L_{t-1} \to \frac{1}{2}\int E\|x_0 - \hat x_0\|^2\,d\,\mathrm{SNR}",
         only_the_ends_matter,
+        NOTHING,
     ),
     Question(
         "Q18",

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -102,20 +103,21 @@ def score_matching(setting: Setting) -> Answer:
             f"alpha_bar_t. Denoising and explicit losses differ by one constant, {matching[0][3]:.6f}, for all four "
             f"functions tried (to {away:.0e}). Langevin dynamics x + eta/2 s(x) + sqrt(eta) z leaves q(x_t) as it is "
             f"(variance {still[0]:.4f} before and {still[1]:.4f} after 500 steps); annealed, it walks through all "
-            "levels. Algorithm 2's step is half such a Langevin step, half a step of flow from q_t to q_(t-1), which "
-            "is why one step for each level is enough: from the same score and 1000 evaluations its distance to the "
-            f"data is {samples[1][2]:.4f}, annealed Langevin's {samples[2][2]:.4f}; two sets of true data are "
-            f"{samples[0][2]:.4f} apart.",
-            "점수 매칭은 s(x) = log q(x)의 x에 대한 기울기를 배우는 것이다. 잡음 제거 점수 매칭(DSM)은 값을 아는 "
-            "q(x_t|x_0)의 점수 -eps/sqrt(1 - alpha_bar_t)를 회귀하며, 그 최소점은 주변분포 q(x_t)의 점수다. 그래서 "
-            "최적의 eps_theta는 점수에 -sqrt(1 - alpha_bar_t)를 곱한 것이고(여기서 오차 "
+            "levels. Up to O(beta^2), Algorithm 2's step is one Langevin step of size beta_t on q_t followed by one "
+            "step of flow from q_t to q_(t-1), which is why one step for each level is enough: from the same score "
+            f"and {setting.T} evaluations its distance to the data is {samples[1][2]:.4f}, annealed Langevin's "
+            f"{samples[2][2]:.4f} with {samples[2][1]}; two sets of true data are {samples[0][2]:.4f} apart.",
+            "점수 매칭(score matching)은 점수 s(x), 곧 log q(x)의 x에 대한 기울기를 배우는 것이다. 잡음 제거 점수 "
+            "매칭(DSM)은 값을 아는 q(x_t|x_0)의 점수 -eps/sqrt(1 - alpha_bar_t)를 회귀하며, 그 최소점은 주변분포 "
+            "q(x_t)의 점수다. 그래서 최적의 eps_theta는 점수에 -sqrt(1 - alpha_bar_t)를 곱한 것이고(여기서 오차 "
             f"{max(r[2] for r in rows):.0e}), L_simple은 가중치 1 - alpha_bar_t인 DSM이다. 네 함수 모두에서 DSM과 "
-            f"직접 점수 매칭의 손실은 같은 상수 {matching[0][3]:.6f}만큼 다르다(오차 {away:.0e}). 랑주뱅 동역학 x + "
-            f"eta/2 s(x) + sqrt(eta) z는 q(x_t)를 그대로 둔다(분산이 500스텝 전 {still[0]:.4f}, 후 {still[1]:.4f}). "
-            "담금질한 것은 모든 잡음 단계를 차례로 지난다. 알고리즘 2의 한 스텝은 절반은 랑주뱅 스텝, 절반은 q_t에서 "
-            "q_(t-1)로 가는 흐름이어서 단계마다 한 스텝이면 된다. 같은 점수를 1000번 계산해서 데이터까지의 거리가 "
-            f"{samples[1][2]:.4f}, 담금질 랑주뱅은 {samples[2][2]:.4f}이고, 진짜 데이터 두 벌 사이는 "
-            f"{samples[0][2]:.4f}이다.",
+            f"직접 점수 매칭(explicit)의 손실은 같은 상수 {matching[0][3]:.6f}만큼 다르다(오차 {away:.0e}). 랑주뱅 "
+            "동역학(Langevin dynamics) x + eta/2 s(x) + sqrt(eta) z는 q(x_t)를 그대로 둔다(분산이 500스텝 전 "
+            f"{still[0]:.4f}, 후 {still[1]:.4f}). 담금질한 것(annealed)은 모든 잡음 단계를 차례로 지난다. 알고리즘 "
+            "2의 한 스텝은 O(beta^2)를 빼면 q_t에서 크기 beta_t인 랑주뱅 한 스텝에 q_t에서 q_(t-1)로 가는 흐름 한 "
+            f"스텝을 더한 것이어서, 단계마다 한 스텝이면 된다. 같은 점수를 {setting.T}번 계산해서 데이터까지의 "
+            f"거리가 {samples[1][2]:.4f}, annealed Langevin은 {samples[2][1]}번에 {samples[2][2]:.4f}이고, 진짜 "
+            f"데이터 두 벌 사이는 {samples[0][2]:.4f}이다.",
         ),
         [
             Table(("t", "largest |score|", "eps* against the score of log q"), rows),
@@ -164,7 +166,7 @@ def _two_samplers(setting: Setting, random: torch.Generator) -> list[tuple[str, 
     return [(name, count, sliced_wasserstein(x, truth, random), x) for name, count, x in found]
 
 
-def _draw(axes, samples: list[tuple[str, int, float, Tensor]]) -> None:  # noqa: ANN001
+def _draw(axes: Sequence[Axes], samples: list[tuple[str, int, float, Tensor]]) -> None:
     for axis, (name, _, distance, x), color in zip(axes, samples, (GREY, BLUE, ORANGE), strict=True):
         axis.scatter(x[:1500, 0], x[:1500, 1], s=2, color=color, alpha=0.6, lw=0)
         axis.set(

@@ -6,6 +6,7 @@ from ddpm.analytic.bound import linear_chain
 from ddpm.analytic.mixture import Mixture, gaussian, two_points
 from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import kernel_entropy, mmse
+from ddpm.diffusion.bound import constants
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, Variance, beta_1
 from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
@@ -21,7 +22,7 @@ def beta_or_beta_tilde(setting: Setting) -> Answer:
     }
     for v in (0.25, 1.0, 4.0):
         diffused = Diffused(gaussian(v), schedule)
-        optimal = {"optimal": Optimal(v * schedule.one_minus_alpha_bar / (1 + schedule.alpha_bar * (v - 1)))}
+        optimal = {"optimal": Optimal(mmse(diffused))}
         for name, rule in (rules | optimal).items():
             chain = linear_chain(diffused.process(rule), v)
             rows.append((f"{v:g}", name, chain.bound, chain.nll, chain.gap, chain.displayed_var / v))
@@ -33,19 +34,27 @@ def beta_or_beta_tilde(setting: Setting) -> Answer:
     right.barh(names, [row[4] for row in rows[4:8]], color=[BLUE, BLUE, ORANGE, GREEN], height=0.6)
     right.set(title="N(0, 1): gap of the bound", xlabel="nats/dim")
     right.grid(axis="y", visible=False)
-    unit = rows[4:8]
+    unit, near = rows[4:8], (ratio > 0.9).nonzero()
+    from_here = int(near[0]) + 1 if len(near) else setting.T
+    first, rest = (unit[2][2] - unit[i][2] for i in (0, 1))
+    C = float(constants(schedule, FixedLarge()).sum()) / math.log(2)
     return Answer(
         Text(
-            "Only for large t: beta-tilde/beta runs from 0 at t = 1 to nearly 1. For samples the choice hardly "
-            f"matters (for N(0, 1) their variance is {unit[1][5]:.4f} or {unit[2][5]:.4f} of the right one); for "
-            f"likelihoods it does: the bound is {unit[2][2] - unit[0][2]:.4f} nats/dim = "
-            f"{(unit[2][2] - unit[0][2]) / math.log(2):.4f} bits/dim worse with beta-tilde. So 'similar results' in "
-            "section 3.2 is about samples (P-4).",
-            "큰 t에서만 그렇다. beta-tilde/beta는 t = 1의 0에서 시작해 1 가까이까지 간다. 샘플에는 거의 영향이 없다. "
-            f"N(0, 1)에서 샘플의 분산은 옳은 값의 {unit[1][5]:.4f}배와 {unit[2][5]:.4f}배다. 그러나 우도에는 영향이 "
-            f"크다. beta-tilde를 쓰면 변분 경계가 {unit[2][2] - unit[0][2]:.4f} nats/dim = "
-            f"{(unit[2][2] - unit[0][2]) / math.log(2):.4f} bits/dim 나빠진다. 3.2절의 '비슷한 결과'는 샘플에 대한 "
-            "말이다(P-4).",
+            f"Near 1 for nearly all t (above 0.9 from t = {from_here} of {setting.T}), but not in the first steps, "
+            "where most of the bound lies. For samples the choice hardly matters (for N(0, 1) their variance is "
+            f"{unit[1][5]:.4f} or {unit[2][5]:.4f} of the right one); for likelihoods it does. For N(0, 1) "
+            f"beta-tilde with its sigma_1^2 = beta-tilde_2 costs {first:.4f} nats/dim = {first / math.log(2):.4f} "
+            f"bits/dim more than beta with sigma_1^2 = beta_1, and {rest:.4f} nats/dim = {rest / math.log(2):.4f} "
+            "bits/dim more than beta with the published sigma_1^2. For nearly deterministic data, such as images, it "
+            f"is the other way round: beta wastes C, here {C:.4f} bits/dim (Q31). So 'similar results' in section "
+            "3.2 is about samples (P-4).",
+            f"거의 모든 t에서 1에 가깝다({setting.T}스텝 가운데 t = {from_here}부터 0.9를 넘는다). 그러나 변분 "
+            "경계의 대부분이 들어 있는 처음 몇 스텝에서는 그렇지 않다. 샘플에는 거의 영향이 없다. N(0, 1)에서 샘플의 "
+            f"분산은 옳은 값의 {unit[1][5]:.4f}배와 {unit[2][5]:.4f}배다. 우도는 다르다. N(0, 1)에서 "
+            f"beta-tilde(sigma_1^2 = beta-tilde_2)는 sigma_1^2 = beta_1인 beta보다 {first:.4f} nats/dim = "
+            f"{first / math.log(2):.4f} bits/dim, 발표된 sigma_1^2을 쓰는 beta보다 {rest:.4f} nats/dim = "
+            f"{rest / math.log(2):.4f} bits/dim 더 든다. 이미지처럼 거의 결정론적인 데이터에서는 반대로 beta가 C, "
+            f"여기서 {C:.4f} bits/dim을 버린다(Q31). 3.2절의 '비슷한 결과'는 샘플에 대한 말이다(P-4).",
         ),
         [Table(("v", "variance", "L, nats", "NLL, nats", "gap, nats", "variance of samples / v"), rows)],
         figure,
@@ -71,7 +80,7 @@ def entropy_bounds(setting: Setting) -> Answer:
         mine = [row for row in rows if row[0] == name]
         left.plot([r[1] for r in mine], [r[5] for r in mine], color=color, marker="o", label=name)
         right.plot([r[1] for r in mine], [r[6] for r in mine], color=color, marker="o", label=name)
-    left.set(title="Entropy: 0 is β̃'s, 1 is β's", xlabel="t", ylabel="position of H(x(t−1)|x(t))", ylim=(-0.1, 2))
+    left.set(title="Entropy: 0 is β̃'s, 1 is β's", xlabel="t", ylabel="position of H(x(t−1)|x(t))")
     left.legend()
     right.plot(range(2, setting.T + 1), schedule.beta_tilde[2:] / schedule.beta[2:], color=PURPLE, lw=1, label="β̃/β")
     right.set(title="Optimal variance", xlabel="t", ylabel="σ*²/β", ylim=(0.9, None))
@@ -79,17 +88,22 @@ def entropy_bounds(setting: Setting) -> Answer:
     above = max((row[3] - row[4] for row in rows if row[0] == "N(0, 4)"), default=0.0)
     return Answer(
         Text(
-            "Conditioning reduces entropy, so H(x_{t-1}|x_t) is at least H(x_{t-1}|x_t, x_0), that of a Gaussian "
+            "The best variance is beta-tilde + c^2 E Var(x_0|x_t), c the weight of x_0 in Eq. 7: beta-tilde for a "
+            "single point, where nothing is left to guess, and exactly beta for N(0, I). In between lies the "
+            "entropy. Conditioning reduces it, so H(x_{t-1}|x_t) is at least H(x_{t-1}|x_t, x_0), that of a Gaussian "
             "with variance beta-tilde. And H(x_{t-1}|x_t) = H(x_t|x_{t-1}) + H(x_{t-1}) - H(x_t), where H(x_{t-1}) "
             "<= H(x_t) if every coordinate has variance 1 (that is what 'coordinatewise unit variance' means, not "
-            "that the covariance is I): at most that of beta. For N(0, 4) the premise fails, and H exceeds the "
-            f"'upper bound' by up to {above:.1e} nats. Two-point data move from the lower end at small t to the "
-            "upper end.",
-            "조건을 더하면 엔트로피가 줄어드므로 H(x_{t-1}|x_t)는 분산 beta-tilde인 가우시안의 엔트로피 "
-            "H(x_{t-1}|x_t, x_0)보다 작지 않다. 또 H(x_{t-1}|x_t) = H(x_t|x_{t-1}) + H(x_{t-1}) - H(x_t)인데, 모든 "
-            "좌표의 분산이 1이면 H(x_{t-1}) <= H(x_t)이므로 beta의 것보다 크지 않다('좌표별 단위 분산'은 각 좌표의 "
-            "분산이 1이라는 뜻이지 공분산이 I라는 뜻이 아니다). N(0, 4)는 이 전제를 깨서 H가 '상한'을 최대 "
-            f"{above:.1e} nats 넘는다. 두 점 데이터는 작은 t에서는 하한에, 큰 t에서는 상한에 붙는다.",
+            "that the covariance is I), because then H(x_t) is a constant less D_KL(q(x_t)||N(0, I)), which only "
+            "falls: at most that of beta. For N(0, 4) the premise fails, and H exceeds the 'upper bound' by up to "
+            f"{above:.1e} nats. Two-point data move from the lower end at small t to the upper end.",
+            "최적의 분산은 beta-tilde + c^2 E Var(x_0|x_t)다(c는 식 7에서 x_0의 계수). 데이터가 한 점이면 추측할 "
+            "것이 없어 beta-tilde이고, N(0, I)이면 정확히 beta다. 엔트로피는 그 사이에 있다. 조건을 더하면 "
+            "엔트로피가 줄어드므로 H(x_{t-1}|x_t)는 분산 beta-tilde인 가우시안의 엔트로피 H(x_{t-1}|x_t, x_0)보다 "
+            "작지 않다. 또 H(x_{t-1}|x_t) = H(x_t|x_{t-1}) + H(x_{t-1}) - H(x_t)인데, 모든 좌표의 분산이 1이면 "
+            "H(x_t)는 상수에서 D_KL(q(x_t)||N(0, I))를 뺀 것이고 이 KL은 줄기만 하므로 H(x_{t-1}) <= H(x_t)이고, "
+            "따라서 beta의 것보다 크지 않다('좌표별 단위 분산'은 각 좌표의 분산이 1이라는 뜻이지 공분산이 I라는 뜻이 "
+            f"아니다). N(0, 4)는 이 전제를 깨서 H가 '상한'을 최대 {above:.1e} nats 넘는다. 두 점 데이터는 작은 "
+            "t에서는 하한에, 큰 t에서는 상한에 붙는다.",
         ),
         [
             Table(

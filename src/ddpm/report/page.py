@@ -12,6 +12,8 @@ from PIL import Image
 
 from ddpm.drawing import formula
 
+MANY = 8
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -65,15 +67,13 @@ def page(
     figures: Sequence[Figure],
     footnote: str,
     language: str = "en",
-    *,
-    contents: bool = False,
 ) -> str:
-    """The whole page as HTML, on request with a list of all figures at the top."""
+    """The whole page as HTML; where figures are many, with a list of them at the top."""
     style = files("ddpm.report").joinpath("style.css").read_text()
     tiles = "".join(f"<div><b>{html.escape(f.value)}</b><span>{html.escape(f.label)}</span></div>" for f in facts)
     body = "".join(_section(i + 1, figure) for i, figure in enumerate(figures))
     links = "".join(f'<li><a href="#figure-{i + 1}">{figure.title}</a></li>' for i, figure in enumerate(figures))
-    listed = f"<nav><ol>{links}</ol></nav>" if contents else ""
+    listed = f"<nav><ol>{links}</ol></nav>" if len(figures) > MANY else ""
     return (
         f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'

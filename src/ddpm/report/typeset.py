@@ -1,4 +1,4 @@
-"""Formulas that were written for a terminal, as HTML: x_{t-1}, sqrt(1 - alpha_bar_t), beta-tilde."""
+"""Formulas that were written for a terminal, as HTML: x_{t-1}, sqrt(1 - alpha_bar_t), beta-tilde. Indices do not nest."""
 
 import html
 import re
