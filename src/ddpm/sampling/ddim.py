@@ -11,9 +11,8 @@ from ddpm.tensors import Noise, at
 class DDIM(Sampler):
     r""":math:`x_{t-1} = \sqrt{\bar\alpha_{t-1}}\hat x_0 + \sqrt{1-\bar\alpha_{t-1}-\sigma_t^2}\hat\epsilon+\sigma_t z`.
 
-    With :math:`\sigma_t^2 = \eta^2\tilde\beta_t` (Song et al. 2021, Eq. 12):
-    eta = 0 draws no noise, eta = 1 is ancestral sampling with the small
-    variance. epsilon is the one that belongs to the (limited) estimate of x_0.
+    With :math:`\sigma_t^2 = \eta^2\tilde\beta_t` (Song et al. 2021, Eq. 12): eta = 0 draws no noise, eta = 1 is
+    ancestral sampling with the small variance. epsilon is the one that belongs to the (limited) estimate of x_0.
 
     Raises:
         ValueError: eta is outside 0..1.
