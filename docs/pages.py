@@ -8,6 +8,7 @@ from typing import Any
 
 from docs.paper_map import ROOT, Place, labels, places, where
 
+from ddpm.commands.lab import sources
 from ddpm.laboratory.errata import KINDS, Erratum, errata
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.report.typeset import typeset
@@ -106,7 +107,7 @@ def _line(line: Line, language: str) -> str:
     if line.errata:
         fields.append((WORDS["errata"][language], f":doc:`{', '.join(line.errata)} <errata>`"))
     listed = "".join(f":{name}: {value}\n" for name, value in fields)
-    title = _title(f"{line.name}, {line.place[language]}", "-")
+    title = _title(f"{sources(line.name, language)}, {line.place[language]}", "-")
     return f"{title}.. math::\n\n   {line.tex}\n\n{_html(line.says[language])}\n\n{listed}\n"
 
 
@@ -122,7 +123,7 @@ def _table(rows: Sequence[Erratum], language: str) -> str:
     text = ".. list-table::\n   :header-rows: 1\n   :widths: 12 14 11 29 29 8\n\n"
     text += _row(WORDS["columns"][language].split("|"))
     for row in rows:
-        cells = [row.name, row.where, KINDS[row.kind].in_language(language)]
+        cells = [row.name, sources(row.where, language), KINDS[row.kind].in_language(language)]
         cells += [_html(words.in_language(language)) for words in (row.written, row.right)]
         text += _row([*cells, row.shown_by or "–"])
     return text + "\n"

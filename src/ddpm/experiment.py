@@ -153,6 +153,10 @@ class Experiment:
         chosen(DECAYS, self.training.decay, "decay")
         chosen(TIMESTEPS, self.training.timesteps, "timesteps")
         chosen({"auto": None, **DTYPES}, self.precision, "precision")
+        if self.schedule.learned and self.objective != "variational":
+            raise UsageError(
+                f"a learned schedule is not trained by the objective {self.objective!r}", "--objective variational"
+            )
         learned = self.process.variance == "learned"
         if learned and self.objective in ("simple", "weighted"):
             raise UsageError(
@@ -162,10 +166,6 @@ class Experiment:
         if self.objective == "hybrid" and not learned:
             raise UsageError(
                 "the hybrid objective trains a learned variance", "--variance learned, or --objective simple"
-            )
-        if self.schedule.learned and self.objective != "variational":
-            raise UsageError(
-                f"a learned schedule is not trained by the objective {self.objective!r}", "--objective variational"
             )
         levels = len(self.model.multipliers)
         if any(not 0 <= level < levels for level in self.model.attention):

@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from ddpm.commands.lab import sources
 from ddpm.laboratory.questions import QUESTIONS
 
 
@@ -27,6 +28,16 @@ def test_one_answer(ddpm, tmp_path):
     assert answer["setting"] == {"schedule": {"name": "linear", "T": 1000}, "seed": 0}
     assert answer["tables"][0]["rows"][-1][0] == 1000
     assert answer["answer"]["ko"]
+
+
+def test_the_list_as_json(ddpm):
+    listed = json.loads(ddpm("lab", "--json", "-").out)
+    assert list(listed) == list(QUESTIONS)
+    assert listed["Q26"]["equations"] == "Eq. 8-12; E47-E51"
+
+
+def test_sources_in_korean():
+    assert sources("section 3.2, appendix C, Eq. 8; Table 2", "ko") == "3.2절, 부록 C, 식 8; 표 2"
 
 
 def test_json_alone(ddpm, tmp_path):
@@ -73,11 +84,14 @@ def test_the_schedule_of_a_run_or_of_a_file(ddpm, tmp_path, trained):
         (["Q1", "--steps", "1"], 2, ["at least 2 steps"]),
         (["Q1", "--schedule", "jsd"], 2, ["alpha_bar_T = 0"]),
         (["Q1", "--schedule", "none.json"], 66, ["none.json"]),
+        (["Q1", "--schedule", "learned"], 2, ["run folder", "ddpm train --schedule learned"]),
+        (["Q1", "--schedule", "runs/gone"], 2, ["runs/gone", "a run folder"]),
+        (["all", "--output-dir", "pyproject.toml"], 73, ["pyproject.toml"]),
         (["Q1", "--language", "de"], 2, ["de"]),
     ],
 )
 def test_what_cannot_be_asked(ddpm, tmp_path, arguments, code, words):
-    said = ddpm("lab", *arguments, "--output-dir", tmp_path)
+    said = ddpm("lab", *(["--output-dir", tmp_path] if "--output-dir" not in arguments else []), *arguments)
     assert said.code == code
     assert said.err.startswith("ddpm: error: ")
     assert all(word in said.err for word in words)

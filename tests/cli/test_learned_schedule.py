@@ -92,3 +92,6 @@ def test_it_needs_the_bound(ddpm, tmp_path):
     said = ddpm("train", "--output-dir", tmp_path / "run", *TINY, "--schedule", "learned")
     assert said.code == 2
     assert "--objective variational" in said.err
+    said = ddpm("train", "--output-dir", tmp_path / "run", *TINY, "--schedule", "learned", "--objective", "simple")
+    assert said.err.count("hint") == 1
+    assert "hint: --objective variational" in said.err

@@ -6,6 +6,7 @@ import pytest
 from docs import pages
 from docs.paper_map import EQUATIONS, PROOFS, ROOT, labels, places, where
 
+from ddpm.commands.lab import sources
 from ddpm.laboratory.errata import errata
 from ddpm.laboratory.questions import QUESTIONS
 
@@ -60,7 +61,7 @@ def test_the_pages(tmp_path, language):
     pages.write_pages(tmp_path)
     paper = (tmp_path / language / "paper.rst").read_text(encoding="utf-8")
     slips = (tmp_path / language / "errata.rst").read_text(encoding="utf-8")
-    assert all(f"{name}, " in paper for name in EQUATIONS)
+    assert all(f"{sources(name, language)}, " in paper for name in EQUATIONS)
     assert all(f"* - {erratum.name}\n" in slips for erratum in errata())
     assert "ERR-49, ERR-50, ERR-51" in paper
 

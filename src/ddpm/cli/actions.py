@@ -217,7 +217,7 @@ def run_lab(options: Namespace) -> None:
     setting = Setting(*find(options.schedule, options.steps or 0), options.seed)
     json_target, folder = JsonTarget(options.json), Path(options.output_dir).expanduser()
     if not options.question:
-        list_questions(options.language)
+        json_target.write(list_questions(options.language))
     elif options.question == "all":
         json_target.write(answer_all(setting, folder, options.language))
     else:

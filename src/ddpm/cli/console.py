@@ -110,6 +110,18 @@ def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
         bar.close()
 
 
+def existing_folder(path: Path) -> None:
+    """Make a folder, if it is not there.
+
+    Raises:
+        CannotCreate: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCreate(f"cannot create {str(path)!r}: {error.strerror}") from error
+
+
 def fresh_folder(name: str) -> Path:
     """A folder to write numbered images to: new, or without any.
 
@@ -117,10 +129,7 @@ def fresh_folder(name: str) -> Path:
         CannotCreate: it holds images already, or cannot be made.
     """
     path = Path(name).expanduser()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotCreate(f"cannot create {name!r}: {error.strerror}") from error
+    existing_folder(path)
     if any(path.glob("[0-9]*.png")):
         raise CannotCreate(f"there are images in {name!r} already", "give another --output-dir, or empty this one")
     return path

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ddpm import drawing
-from ddpm.cli.console import say, track
-from ddpm.commands.lab import as_json, lab_page, shown
+from ddpm.cli.console import existing_folder, say, track
+from ddpm.commands.lab import about, as_json, lab_page, shown, sources
 from ddpm.commands.run import write_bytes, write_text
 from ddpm.laboratory.answer import Answer, Question, Setting, Table
 from ddpm.laboratory.questions import QUESTIONS, ask, find
@@ -15,17 +15,25 @@ from ddpm.laboratory.questions import QUESTIONS, ask, find
 WIDTH = 100
 
 
-def list_questions(language: str) -> None:
+MORE = {
+    "en": "ddpm lab Q20 answers one, ddpm lab all writes a page of all of them; --language ko for Korean",
+    "ko": "ddpm lab Q20 --language ko는 하나에 답하고, ddpm lab all --language ko는 모두를 한 페이지로 쓴다",
+}
+
+
+def list_questions(language: str) -> dict[str, Any]:
     """Name and question, a line each."""
     for question in QUESTIONS.values():
-        say(f"{question.name:<8} {question.asked.in_language(language)}")
+        say(f"{question.name:<10} {question.asked.in_language(language)}")
     say("")
-    say("ddpm lab Q20 answers one, ddpm lab all writes a page of all of them; --language ko for Korean")
+    say(MORE[language])
+    return {question.name: about(question) for question in QUESTIONS.values()}
 
 
 def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict[str, Any]:
     """Print one answer with its tables and write its figure."""
     question = find(name)
+    existing_folder(folder)
     answer = ask(question, setting)
     _print(question, answer, language)
     path = folder / f"{question.name}.png"
@@ -36,6 +44,7 @@ def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict
 
 def answer_all(setting: Setting, folder: Path, language: str) -> dict[str, Any]:
     """Write the page of all answers."""
+    existing_folder(folder)
     answers = [
         (question, ask(question, setting)) for question in track(QUESTIONS.values(), len(QUESTIONS), "answering")
     ]
@@ -52,7 +61,7 @@ def _print(question: Question, answer: Answer, language: str) -> None:
     for line in _wrapped(answer.text.in_language(language)):
         say(line)
     say("")
-    say(f"({question.equations})")
+    say(f"({sources(question.equations, language)})")
     for table in answer.tables:
         say("")
         _print_table(table)

@@ -230,7 +230,11 @@ def _lab(parser: Parser) -> None:
     )
     parser.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
     parser.add_argument(
-        "--schedule", type=_name, default="linear", metavar="NAME|RUN|FILE.json", help=f"{SCHEDULES} (linear)"
+        "--schedule",
+        type=_name,
+        default="linear",
+        metavar="NAME|RUN|FILE.json",
+        help=f"{SCHEDULES} (linear); a run folder; or a file of ddpm schedule --json",
     )
     parser.add_argument("--steps", type=_positive, metavar="T", help="of the schedule (1000)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of what is simulated (0)")

@@ -1,6 +1,7 @@
 """`ddpm lab`: the questions of the notes, their answers as JSON and as one page."""
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,14 +30,30 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
-    """Everything but the drawing; of the setting only what the experiment takes."""
-    given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
+def about(question: Question) -> dict[str, Any]:
+    """What is asked, without an answer."""
     return {
         "question": {"en": question.asked.en, "ko": question.asked.ko},
         "where": question.where,
         "equations": question.equations,
         "formula": question.tex,
+    }
+
+
+def sources(equations: str, language: str) -> str:
+    """Where the paper says it: "section 2, Eq. 3" or 2절, 식 3."""
+    if language == "en":
+        return equations
+    for pattern, korean in ((r"sections? ([\d.]+)", r"\1절"), (r"appendix ([A-Z])", r"부록 \1")):
+        equations = re.sub(pattern, korean, equations)
+    return equations.replace("Eq. ", "식 ").replace("Algorithm ", "알고리즘 ").replace("Table ", "표 ")
+
+
+def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
+    """Everything but the drawing; of the setting only what the experiment takes."""
+    given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
+    return {
+        **about(question),
         "answer": {"en": answer.text.en, "ko": answer.text.ko},
         "tables": [{"columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in answer.tables],
         "setting": {name: value for name, value in given.items() if name in question.uses},
@@ -63,7 +80,7 @@ def _section(question: Question, answer: Answer, language: str) -> Figure:
     return Figure(
         f"{question.name}. {typeset(question.asked.in_language(language))}",
         f'<p class="answer">{said}</p>{math}{drawing.svg(answer.figure)}{"".join(map(_table, answer.tables))}',
-        html.escape(source.format(where=question.where, equations=question.equations) + own),
+        html.escape(source.format(where=question.where, equations=sources(question.equations, language)) + own),
         label="",
     )
 

@@ -1,5 +1,6 @@
 """`ddpm schedule`: every table of a schedule: by name, of a run, or from a file."""
 
+import difflib
 import math
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from ddpm.diffusion.bound import constants, prior_table
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
-from ddpm.errors import DataError, NotFound, UsageError, chosen
-from ddpm.experiment import ScheduleConfig
+from ddpm.errors import DataError, NotFound, UsageError
+from ddpm.experiment import LEARNED, ScheduleConfig
 
 
 def find(name: str, steps: int) -> tuple[str, Schedule]:
@@ -30,8 +31,15 @@ def find(name: str, steps: int) -> tuple[str, Schedule]:
         if steps:
             raise UsageError(f"--steps is for a schedule by name; {name!r} has T = {len(beta)}")
         return path.stem, ScheduleConfig("table", len(beta), beta=beta).build(256)
+    if name == LEARNED:
+        raise UsageError(
+            "a learned schedule is that of a run: name the run folder", "ddpm train --schedule learned makes one"
+        )
     if not path.is_dir():
-        chosen(SCHEDULES, name, "schedule")
+        near = difflib.get_close_matches(name, SCHEDULES, n=1)
+        hints = [f"did you mean {near[0]!r}?"] if near else []
+        choices = f"{', '.join(SCHEDULES)}, a run folder, or a file that ddpm schedule --json wrote"
+        raise UsageError(f"no such schedule, run or file: {name!r}", *hints, f"choose from {choices}")
     folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path)
     experiment = folder.read_experiment()
     if steps:

@@ -47,10 +47,11 @@ def finite_time(_setting: Setting) -> Answer:
             f"minimised. For N(0, 1/4) both are known exactly: from T = 1 to 1000 L falls from {rows[0][2]:.4f} to "
             f"{rows[-1][2]:.4f} nats/dim, towards the entropy {entropy:.4f}, and the gap L - NLL is "
             f"{rows[-1][3]:.5f} at T = 1000.",
-            "'유한한 시간 뒤'란 정해진 수 T번의 역방향 스텝 뒤라는 뜻이다. 변분 추론이란 모든 체인에 대한 적분 "
-            "p(x_0)의 음의 로그 대신 그 상한 L을 최소화하는 것이다. N(0, 1/4)에서는 둘 다 정확히 알 수 있다. T가 "
-            f"1에서 1000으로 갈 때 L은 {rows[0][2]:.4f}에서 {rows[-1][2]:.4f} nats/dim으로 내려가 엔트로피 "
-            f"{entropy:.4f}에 다가가고, 간격(gap) L - NLL은 T = 1000에서 {rows[-1][3]:.5f}이다.",
+            "원문의 'after finite time'은 '일정 시간 이후'가 아니라 '유한한 시간 뒤', 곧 정해진 수 T번의 역방향 스텝 "
+            "뒤라는 뜻이다. 변분 추론이란 모든 체인에 대한 적분 p(x_0)의 음의 로그 대신 그 상한 L을 최소화하는 "
+            f"것이다. N(0, 1/4)에서는 둘 다 정확히 알 수 있다. T가 1에서 1000으로 갈 때 L은 {rows[0][2]:.4f}에서 "
+            f"{rows[-1][2]:.4f} nats/dim으로 내려가 엔트로피 {entropy:.4f}에 다가가고, 간격(gap) L - NLL은 T = "
+            f"1000에서 {rows[-1][3]:.5f}이다.",
         ),
         [Table(("T", "NLL, nats/dim", "L, nats/dim", "gap"), rows)],
         figure,

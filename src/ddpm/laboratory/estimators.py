@@ -1,10 +1,11 @@
 """Estimating the bound and its gradient by sampling (Q14, Q20, Q34)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddpm.analytic.mixture import gaussian
@@ -60,7 +61,7 @@ def random_terms(setting: Setting) -> Answer:
     )
     axis.axhline(rows[-1][2], color=ORANGE, label="all t")
     axis.set(title=setting.label, xlabel="draws", ylabel="gradient, nats/dim", xscale="log")
-    axis.legend()
+    axis.legend(loc="lower right")
     return Answer(
         Text(
             "It is back-propagation. What is random is which term of the sum is differentiated: with t uniform, T "
@@ -102,21 +103,13 @@ def spreads(p: ReverseProcess, x_0: Images, coupling: str, random: torch.Generat
     return {name: Spread(table[1:-1].flip(0).var(1), float(table.sum(0).var())) for name, table in tables.items()}
 
 
-def rao_blackwell(setting: Setting) -> Answer:
-    """Variance over images of each estimator, term by term and summed, on fresh pairs and along one chain."""
-    p, random = scaled_network(setting, 0.97, beta_tilde_2), generator(setting.seed, "estimators")
-    x_0 = 0.5 * torch.randn(IMAGES, DIMS, generator=random, dtype=F64)
-    fresh, chain = (spreads(p, x_0, coupling, random) for coupling in ("independent", "trajectory"))
-    shown = sorted({t for t in (2, round(0.1 * setting.T), setting.T) if t >= 2})
-    equations = {"raw": "Eq. 3", "log-ratio": "Eq. 21", "closed-form": "Eq. 5"}
-    rows: list[Sequence[str | float]] = []
+EQUATIONS = {"raw": "Eq. 3", "log-ratio": "Eq. 21", "closed-form": "Eq. 5"}
+
+
+def _draw(fresh: Mapping[str, Spread], setting: Setting) -> Figure:
     figure, (axis,) = panels(1)
-    for (name, equation), color in zip(equations.items(), (GREEN, ORANGE, BLUE), strict=True):
-        terms = fresh[name].terms
-        total = float(terms.sum())
-        each = [float(terms[t - 2]) for t in shown]
-        rows.append((f"{name} ({equation})", *each, total, setting.T * total, fresh[name].whole, chain[name].whole))
-        axis.plot(range(2, setting.T + 1), terms, color=color, label=equation)
+    for (name, equation), color in zip(EQUATIONS.items(), (GREEN, ORANGE, BLUE), strict=True):
+        axis.plot(range(2, setting.T + 1), fresh[name].terms, color=color, label=equation)
     axis.set(
         title=f"N(0, 1/4) in {DIMS} dimensions, {setting.label}",
         xlabel="t",
@@ -124,43 +117,62 @@ def rao_blackwell(setting: Setting) -> Answer:
         yscale="log",
     )
     axis.legend()
+    return figure
+
+
+def rao_blackwell(setting: Setting) -> Answer:
+    """Variance over images of each estimator, term by term and summed, on fresh pairs and along one chain."""
+    p, random = scaled_network(setting, 0.97, beta_tilde_2), generator(setting.seed, "estimators")
+    x_0 = 0.5 * torch.randn(IMAGES, DIMS, generator=random, dtype=F64)
+    fresh, chain = (spreads(p, x_0, coupling, random) for coupling in ("independent", "trajectory"))
+    shown = sorted({t for t in (2, round(0.1 * setting.T), setting.T) if t >= 2})
+    rows: list[Sequence[str | float]] = []
+    for name, equation in EQUATIONS.items():
+        terms = fresh[name].terms
+        total = float(terms.sum())
+        each = [float(terms[t - 2]) for t in shown]
+        rows.append((f"{name} ({equation})", *each, total, setting.T * total, fresh[name].whole, chain[name].whole))
     raw, _, closed = rows
     gain = float(raw[-4]) / float(closed[-4])
     return Answer(
         Text(
             "Estimating a KL by drawing x_{t-1} and averaging log-ratios is Monte Carlo; for two Gaussians the "
             "average is a formula, and replacing a sample by its conditional expectation (Rao-Blackwell) never "
-            "increases the variance of a term. Drawn afresh for each t, the terms' variances add up to "
+            "increases the variance of a term. Drawn afresh for each t, the variances of the terms t >= 2 add up to "
             f"{closed[-4]:.3g} nats^2 in closed form and {raw[-4]:.3g} by Eq. 3, {gain:.0f} times more. (With a "
             "random t only this part shrinks; that terms differ in size from t to t remains, and importance sampling "
-            f"of t is for that.) The surprise: along ONE chain it is the other way round, {closed[-1]:.3g} against "
-            f"{raw[-1]:.3g}, because the raw sum is the log of an importance ratio whose fluctuations cancel. So "
-            "evaluate with fresh noise for each t, never along one chain. (The network's output is 3% too small; "
-            f"{IMAGES} images, each variance known to {math.sqrt(2 / IMAGES):.0%} or, where tails are long, somewhat "
-            "worse.)",
+            "of t is for that.) The surprise: summed along ONE chain it is the other way round. The whole sum, with "
+            f"L_0, has variance {closed[-1]:.3g} in closed form and {raw[-1]:.3g} by Eq. 3, because the raw sum is "
+            "the log of an importance ratio, whose fluctuations cancel as long as the network is nearly perfect. So "
+            f"never add closed forms along one chain; with fresh x_t for each t they have {closed[-2]:.3g}, of which "
+            "L_0 and the spread of x_0 are most, and that needs neither a chain nor all t nor a good network. (The "
+            f"network's output is 3% too small; {IMAGES} images, each variance known to {math.sqrt(2 / IMAGES):.0%} "
+            "or, where tails are long, somewhat worse.)",
             "x_{t-1}을 뽑아 로그 비율을 평균해 KL을 추정하는 것이 몬테카를로다. 두 가우시안이라면 그 평균은 "
             "공식이고, 표본을 조건부 기댓값으로 바꾸면(라오-블랙웰) 항의 분산은 절대 늘지 않는다. t마다 새로 뽑으면 "
-            f"항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}로 {gain:.0f}배다. (t를 "
-            "무작위로 뽑으면 이 부분만 줄고, 항의 크기가 t마다 달라서 생기는 분산은 남는다. t의 중요도 표집은 그것을 "
-            f"위한 것이다.) 놀라운 점은 체인 하나를 따라가면 반대가 된다는 것이다. {closed[-1]:.3g} 대 "
-            f"{raw[-1]:.3g}. 식 3의 합은 중요도 비율의 로그라서 요동이 서로 상쇄되기 때문이다. 그러므로 평가할 때는 "
-            "체인 하나를 따라가지 말고 t마다 노이즈를 새로 뽑아야 한다. (신경망 출력을 3% 작게 했고, 이미지 "
+            f"t >= 2인 항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}로 "
+            f"{gain:.0f}배다. (t를 무작위로 뽑으면 이 부분만 줄고, 항의 크기가 t마다 달라서 생기는 분산은 남는다. "
+            "t의 중요도 표집은 그것을 위한 것이다.) 놀라운 점은 체인 하나를 따라 더하면 반대가 된다는 것이다. "
+            f"L_0까지 더한 전체 합의 분산은 닫힌 식에서 {closed[-1]:.3g}, 식 3에서 {raw[-1]:.3g}이다. 식 3의 합은 "
+            "중요도 비율의 로그라서, 신경망이 거의 완벽한 한 요동이 서로 상쇄되기 때문이다. 그러므로 닫힌 식을 체인 "
+            f"하나를 따라 더해서는 안 된다. t마다 x_t를 새로 뽑으면 {closed[-2]:.3g}인데 대부분은 L_0와 x_0의 "
+            "퍼짐에서 오고, 체인도 모든 t도 좋은 신경망도 필요 없다. (신경망 출력을 3% 작게 했고, 이미지 "
             f"{IMAGES}개를 썼다. 분산의 오차는 {math.sqrt(2 / IMAGES):.0%}, 꼬리가 긴 곳에서는 조금 더 크다.)",
         ),
         [
             Table(
                 (
                     "estimator",
-                    *(f"one term, t = {t}" for t in shown),
-                    "sum over t >= 2",
-                    "T times that: a random t, within t",
-                    "whole sum, fresh x_t for each t",
-                    "whole sum along one chain",
+                    *(f"t = {t}" for t in shown),
+                    "sum, t >= 2",
+                    "T times that",
+                    "whole, fresh x_t",
+                    "whole, one chain",
                 ),
                 rows,
             )
         ],
-        figure,
+        _draw(fresh, setting),
     )
 
 

@@ -60,9 +60,9 @@ def markov(setting: Setting) -> Answer:
             f"standard errors of {error:.4f} off at {len(rows)} places). It is independence that makes the chain "
             "Markov, not that the noise is Gaussian. Nor is x_t independent of x_0: their correlation is "
             "sqrt(alpha_bar_t).",
-            "매 스텝에 더하는 노이즈가 그 이전의 모든 것과 독립이므로 x_{t-1}을 알고 나면 과거는 더 알려 주는 것이 "
+            "매 스텝에 더하는 잡음가 그 이전의 모든 것과 독립이므로 x_{t-1}을 알고 나면 과거는 더 알려 주는 것이 "
             f"없다. x_t와 x_{{t-2}}의 편상관은 0이다(시뮬레이션 {len(rows)}곳에서 표준오차 {error:.4f}의 최대 "
-            f"{worst:.1f}배). 마르코프 성질은 노이즈가 가우시안이어서가 아니라 독립이어서 성립한다. x_t가 x_0와 "
+            f"{worst:.1f}배). 마르코프 성질은 잡음가 가우시안이어서가 아니라 독립이어서 성립한다. x_t가 x_0와 "
             "독립이라는 뜻도 아니다. 둘의 상관계수는 sqrt(alpha_bar_t)다.",
         ),
         [Table(("t", "corr(x_t, x_{t-2} | x_{t-1})", "corr(x_t, x_0)", "sqrt(alpha_bar_t)"), rows)],
@@ -188,7 +188,7 @@ def one_jump(setting: Setting) -> Answer:
             "alpha_bar_t이므로 귀납법으로 식 4가 나온다. 한 스텝씩 간 것과 한 번에 건너뛴 것은 모든 t에서 두 "
             f"모멘트가 {worst:.0e} 안에서 같다. 건너뛸 때의 eps 하나는 각 스텝의 eps 가운데 어느 것도 아니다. "
             "더해지는 것은 분산이므로 eps에 곱하는 것은 그 합의 제곱근이다. 노트처럼 제곱근을 빠뜨리면(ERR-53) 모든 "
-            "t에서 노이즈가 너무 작다.",
+            "t에서 잡음가 너무 작다.",
         ),
         [Table(("t", "scale: steps", "scale: jump", "variance: steps", "variance: jump", "factor of eps"), rows)],
         figure,

@@ -81,7 +81,7 @@ def predicting_the_mean(setting: Setting) -> Answer:
             f"the same number of nats weighs {spread:.3g} times less where beta is smallest than where it is largest.",
             "신경망의 출력이 mu_theta 자체이고, 목표는 mu-tilde_t(x_t, x_0)다. 학습할 때는 x_0를 아니까 목표도 안다. "
             "진짜 변분 경계로는 잘 되지만(표 2의 FID 13.22) 단순한 제곱 거리로는 되지 않는다. ||Delta mu||^2 = 2 "
-            "sigma_t^2 (L_{t-1} - C)이므로, 1/(2 sigma_t^2)을 빼면 같은 nats가 beta가 가장 작은 곳에서 가장 큰 "
+            "sigma_t^2 (L_{t-1} - C)이므로, 1/(2 sigma_t^2)을 없애면 같은 nats가 beta가 가장 작은 곳에서 가장 큰 "
             f"곳보다 {spread:.3g}배 가볍게 취급되기 때문일 것이다.",
         ),
         [Table(("t", "in eps", "in x_0", "in the mean", "in the mean, for each nat of L_{t-1} - C"), rows)],

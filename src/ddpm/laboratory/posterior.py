@@ -132,7 +132,7 @@ def bayes_is_exact(setting: Setting) -> Answer:
             "It is an equality. q(x_t|x_{t-1}, x_0) = q(x_t|x_{t-1}) holds exactly, because the step's noise is "
             "independent of x_0; with Bayes' rule that gives Eq. 6 with no remainder, normaliser included: at 10,000 "
             f"random points for each t, far from typical ones, both sides agree to {worst:.0e} of their size.",
-            "근사가 아니라 등식이다. 스텝의 노이즈가 x_0와 독립이므로 q(x_t|x_{t-1}, x_0) = q(x_t|x_{t-1})이 정확히 "
+            "근사가 아니라 등식이다. 스텝의 잡음가 x_0와 독립이므로 q(x_t|x_{t-1}, x_0) = q(x_t|x_{t-1})이 정확히 "
             "성립한다. 여기에 베이즈 정리를 쓰면 정규화 상수까지 포함해 나머지 없이 식 6이 된다. t마다 무작위 점 "
             f"10,000개(전형적인 곳에서 먼 점까지)에서 양변이 크기의 {worst:.0e} 안에서 같다.",
         ),

@@ -50,17 +50,17 @@ def linear_or_cosine(setting: Setting) -> Answer:
         Text(
             f"alpha and beta are no signal-to-noise ratios; that is alpha_bar/(1 - alpha_bar). At T = {setting.T} "
             "linear (its betas as published, not rescaled with T) has more noise than signal in "
-            f"{noisy['linear']:.0%} of its steps, from t: {linear_[1]}; cosine in {noisy['cosine']:.0%}, from t: "
-            f"{cosine_[1]}. What they leave in x_T costs L_T = {linear_[3]:.2g} and {cosine_[3]:.2g} bits/dim. The "
-            f"estimate of x_0 at T multiplies an error of eps by {linear_[4]:.0f} with linear and by "
+            f"{noisy['linear']:.0%} of its steps, first at t = {linear_[1]}; cosine in {noisy['cosine']:.0%}, from "
+            f"t: {cosine_[1]}. What they leave in x_T costs L_T = {linear_[3]:.2g} and {cosine_[3]:.2g} bits/dim. "
+            f"The estimate of x_0 at T multiplies an error of eps by {linear_[4]:.0f} with linear and by "
             f"{cosine_[4]:.0f} with cosine, whose last, clipped step carries {cosine_[5]:.1%} of the bound's weight: "
             "there the estimate must be limited, and training by the bound is very noisy.",
             f"alpha와 beta는 신호 대 잡음비가 아니다. 그것은 alpha_bar/(1 - alpha_bar)다. T = {setting.T}에서 선형 "
             f"스케줄(논문의 beta 그대로, T에 맞춰 늘리지 않음)은 스텝의 {noisy['linear']:.0%}에서(t: "
-            f"{linear_[1]}부터), 코사인은 {noisy['cosine']:.0%}에서(t: {cosine_[1]}부터) 잡음이 신호보다 크다. x_T에 "
-            f"남은 신호의 값 L_T는 {linear_[3]:.2g}과 {cosine_[3]:.2g} bits/dim이다. T에서 x_0를 추정할 때 eps의 "
-            f"오차는 선형에서 {linear_[4]:.0f}배, 코사인에서 {cosine_[4]:.0f}배로 커지고, 코사인은 잘린 마지막 스텝 "
-            f"하나가 경계 가중치의 {cosine_[5]:.1%}를 차지한다. 그곳에서는 추정값을 제한해야 하고, 변분 경계로 "
+            f"{linear_[1]}부터), 코사인은 {noisy['cosine']:.0%}에서(처음은 t = {cosine_[1]}) 잡음이 신호보다 크다. "
+            f"x_T에 남은 신호의 값 L_T는 {linear_[3]:.2g}과 {cosine_[3]:.2g} bits/dim이다. T에서 x_0를 추정할 때 "
+            f"eps의 오차는 선형에서 {linear_[4]:.0f}배, 코사인에서 {cosine_[4]:.0f}배로 커지고, 코사인은 잘린 마지막 "
+            f"스텝 하나가 경계 가중치의 {cosine_[5]:.1%}를 차지한다. 그곳에서는 추정값을 제한해야 하고, 변분 경계로 "
             "학습하면 손실이 크게 요동친다.",
         ),
         [

@@ -233,14 +233,12 @@ def _draw_steps(rows: Sequence[tuple[int, float, float, float, float]], drawn: M
     _, _, floor, spread, _ = rows[0]
     figure, axes = panels(4, 2.7)
     steps = [r[0] for r in rows]
-    axes[0].axhspan(
-        floor - 2 * spread, floor + 2 * spread, color=GREY, alpha=0.3, lw=0, label="two sets of data, ±2 sd"
-    )
+    axes[0].axhspan(floor - 2 * spread, floor + 2 * spread, color=GREY, alpha=0.3, lw=0, label="data and data, ±2 sd")
     axes[0].plot(steps, [r[1] for r in rows], color=BLUE, marker="o", label="Algorithm 2")
     axes[0].set(
         title="In the plane", xlabel="steps", ylabel="sliced Wasserstein distance", xscale="log", ylim=(0, None)
     )
-    axes[0].legend()
+    axes[0].legend(loc="upper right")
     axes[1].plot(steps, [r[4] for r in rows], color=PURPLE, marker="o")
     axes[1].set(title="On a line, exactly", xlabel="steps", ylabel="L − H(x(0)), nats", xscale="log", yscale="log")
     for axis, kept in zip(axes[2:], (rows[min(1, len(rows) - 1)][0], rows[-1][0]), strict=True):

@@ -30,9 +30,10 @@ def beta_or_beta_tilde(setting: Setting) -> Answer:
     figure, (left, right) = panels(2)
     left.plot(range(1, setting.T + 1), ratio, color=PURPLE)
     left.set(title=f"β̃/β, {setting.label}", xlabel="t", ylabel="β̃(t)/β(t)", xscale="log")
-    names = ["β, β₁", "β, β̃₂", "β̃, β̃₂", "optimal"]
-    right.barh(names, [row[4] for row in rows[4:8]], color=[BLUE, BLUE, ORANGE, GREEN], height=0.6)
-    right.set(title="N(0, 1): gap of the bound", xlabel="nats/dim")
+    names = ["σ² = β, σ₁² = β₁", "σ² = β, σ₁² = β̃₂", "σ² = β̃, σ₁² = β̃₂", "optimal"]
+    bars = right.barh(names, [row[4] for row in rows[4:8]], color=[BLUE, BLUE, ORANGE, GREEN], height=0.6)
+    right.bar_label(bars, fmt="%.4f", padding=3, fontsize=8)
+    right.set(title="N(0, 1): gap of the bound", xlabel="nats/dim", xlim=(0, 1.2 * max(row[4] for row in rows[4:8])))
     right.grid(axis="y", visible=False)
     unit, near = rows[4:8], (ratio > 0.9).nonzero()
     from_here = int(near[0]) + 1 if len(near) else setting.T
