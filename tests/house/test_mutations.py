@@ -124,8 +124,8 @@ MUTATIONS = [
     Mutation(
         "T13",
         "analytic/mixture.py",
-        "gain = a * self.spread / total",
-        "gain = self.spread / total",
+        "return self.log_weight - 0.5 * each.sum(-1)",
+        "return self.log_weight - each.sum(-1)",
         "analytic/test_mixture.py::test_two_point_data",
     ),
     Mutation(
