@@ -31,7 +31,7 @@ def beta_or_beta_tilde(setting: Setting) -> Answer:
     left.plot(range(1, setting.T + 1), ratio, color=PURPLE)
     left.set(title=f"β̃/β, {setting.label}", xlabel="t", ylabel="β̃(t)/β(t)", xscale="log")
     names = ["σ² = β, σ₁² = β₁", "σ² = β, σ₁² = β̃₂", "σ² = β̃, σ₁² = β̃₂", "optimal"]
-    bars = right.barh(names, [row[4] for row in rows[4:8]], color=[BLUE, BLUE, ORANGE, GREEN], height=0.6)
+    bars = right.barh(names, [max(row[4], 0.0) for row in rows[4:8]], color=[BLUE, BLUE, ORANGE, GREEN], height=0.6)
     right.bar_label(bars, fmt="%.4f", padding=3, fontsize=8)
     right.set(title="N(0, 1): gap of the bound", xlabel="nats/dim", xlim=(0, 1.2 * max(row[4] for row in rows[4:8])))
     right.grid(axis="y", visible=False)
