@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -22,8 +23,18 @@ start here:
 """
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's, with names that are not broken at a hyphen."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with errors of one line and the nearest flag as a hint."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **{"formatter_class": Help, **options})
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a page.
@@ -67,7 +78,6 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     parser = Parser(
         "ddpm", description="Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020).", epilog=EPILOG
     )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.allow_abbrev = False
     parser.add_argument("--version", action="version", version=f"ddpm {__version__}")
     commands: Any = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
@@ -149,7 +159,12 @@ def _sample(parser: Parser) -> None:
     parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("--num", type=_positive, required=True, metavar="N", help="how many images")
     parser.add_argument("--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... go")
-    parser.add_argument("--sampler", default="ancestral", metavar="NAME", help="ancestral (Algorithm 2), ddim")
+    parser.add_argument(
+        "--sampler",
+        default="ancestral",
+        metavar="NAME",
+        help="ancestral (Algorithm 2), ddim, dpm-solver, dpm-solver-sde",
+    )
     parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
     parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
     parser.add_argument("--spacing", default="uniform", metavar="NAME", help="which K: uniform, quadratic")

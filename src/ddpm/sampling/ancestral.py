@@ -15,4 +15,4 @@ class Ancestral(Sampler):
         """Lines 3-4 of Algorithm 2."""
         reverse, x_0 = p(here.x, here.t)
         x_prev = reverse.sample(noise(here.x)) if here.t > 1 else reverse.mean
-        return Step(here.t - 1, x_prev, x_0)
+        return here.down(x_prev, x_0)

@@ -15,11 +15,19 @@ from ddpm.tensors import Images, Noise
 
 @dataclass(frozen=True)
 class Step:
-    """Where a chain is: x_t, and the estimate of x_0 with which it came there (0 at the start: nothing is known)."""
+    """Where a chain is: x_t, the estimate of x_0 with which it came there, and how many steps it has made.
+
+    At the start nothing is known of x_0, and the estimate is 0.
+    """
 
     t: int
     x: Images
     x_0: Images
+    made: int = 0
+
+    def down(self, x_prev: Images, x_0: Images) -> "Step":
+        """The next step, at t - 1."""
+        return Step(self.t - 1, x_prev, x_0, self.made + 1)
 
 
 class Sampler(ABC):

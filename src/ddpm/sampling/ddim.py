@@ -33,4 +33,4 @@ class DDIM(Sampler):
         x_prev = signal.sqrt() * x_0 + direction * p.q.noise(here.x, x_0, here.t)
         if self.eta > 0 and here.t > 1:
             x_prev = x_prev + var.sqrt() * noise(here.x)
-        return Step(here.t - 1, x_prev, x_0)
+        return here.down(x_prev, x_0)
