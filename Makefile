@@ -43,7 +43,9 @@ docs: setup
 
 bench: setup
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/python -m benchmarks.agreement
 	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.learned_schedule
 	$(BIN)/python -m benchmarks.digits
 	$(if $(MNIST),$(BIN)/python -m benchmarks.mnist $(MNIST),@echo "MNIST=FOLDER makes the comparison on MNIST too")
 
