@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.schedulers import scheduling_ddpm
+from tests.oracles import rough_network
 from torch import Tensor
 
 from benchmarks.machine import save
@@ -26,12 +27,6 @@ SHORT = {"num_train_timesteps": 100, "beta_start": 1e-3, "beta_end": 0.2, "beta_
 LONG = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
 
 
-def network(x_t: Tensor, timestep: Tensor) -> Tensor:
-    """Nobody's best, but smooth in x_t and t."""
-    scale = 0.7 + 0.2 * torch.cos(timestep.to(x_t) / 50).reshape(-1, 1, 1, 1)
-    return scale * torch.tanh(x_t) + 0.1 * x_t
-
-
 @dataclass(frozen=True)
 class Pair:
     """A sampler of ours on a process, and diffusers' scheduler with the arguments of its step."""
@@ -43,7 +38,7 @@ class Pair:
 
 
 def _process(schedule: Schedule, **other: Any) -> ReverseProcess:
-    return ReverseProcess(network, schedule, **other)
+    return ReverseProcess(rough_network, schedule, **other)
 
 
 def _solver(kind: str) -> DPMSolverMultistepScheduler:
@@ -96,7 +91,7 @@ def difference(pair: Pair) -> float:
     times = [int(t) for t in pair.scheduler.timesteps]
     for t, ours in zip(times, chain(pair.process, x_T, pair.sampler, noise), strict=True):
         z = drawn.pop() if drawn else torch.zeros(SHAPE)
-        output = network(here, torch.full((len(here),), t))
+        output = rough_network(here, torch.full((len(here),), t))
         if isinstance(pair.scheduler, DDPMScheduler):
             theirs = _with_noise(pair.scheduler, output, t, here, z)
         else:

@@ -13,17 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.digits import QUIET, measured, trained
 from benchmarks.machine import save
-from ddpm.analytic.bound import terms_from_mse
-from ddpm.analytic.process import Diffused
-from ddpm.analytic.quadrature import entropy, mmse
-from ddpm.diffusion.learned import LearnedSchedule
-from ddpm.diffusion.schedule import Schedule, cosine, linear, log_snr
-from ddpm.diffusion.variance import Optimal
-from ddpm.laboratory.score import on_a_line
+from ddpm.diffusion.schedule import cosine, linear, log_snr
+from ddpm.laboratory.schedules import above_entropy, learn
 from ddpm.presets import digits
 from ddpm.settings import changed
 
@@ -41,14 +35,6 @@ DIGITS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def above_entropy(schedule: Schedule) -> Tensor:
-    """L - H(x_0) of the mixture, nats, with gradients to the schedule."""
-    data = on_a_line()
-    errors = mmse(Diffused(data, schedule))
-    terms = terms_from_mse(schedule, Optimal(errors), errors, float(data.second_moment))
-    return terms.sum() - entropy(data)
-
-
 def on_the_mixture(T: int) -> dict[str, float]:
     """All schedules of T steps; linear keeps T steps of a thousand."""
     fixed = {
@@ -57,15 +43,7 @@ def on_the_mixture(T: int) -> dict[str, float]:
         "log-snr": log_snr(T, noise_1=0.05),
     }
     result = {name: float(above_entropy(schedule)) for name, schedule in fixed.items()}
-    learned = LearnedSchedule(fixed["log-snr"])
-    optimizer = torch.optim.Adam(learned.parameters(), lr=0.03)
-    for _ in range(ITERATIONS):
-        optimizer.zero_grad()
-        loss = above_entropy(learned())
-        loss.backward()
-        optimizer.step()
-    with torch.no_grad():
-        result["learned"] = float(above_entropy(learned()))
+    result["learned"] = float(above_entropy(learn(fixed["log-snr"], ITERATIONS, lr=0.03)))
     return {name: round(value, 5) for name, value in result.items()}
 
 

@@ -9,40 +9,40 @@ from typing import Any
 from docs.paper_map import ROOT, Place, labels, places, where
 
 from ddpm.commands.lab import sources
+from ddpm.laboratory.answer import LANGUAGES, Text
 from ddpm.laboratory.errata import KINDS, Erratum, errata
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.report.typeset import typeset
 
-LANGUAGES = ("en", "ko")
 CODE = ("diffusion", "sampling", "training", "evaluation", "analytic", "laboratory")
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "paper": {"en": "The paper, line by line", "ko": "논문을 한 줄씩"},
-    "paper_about": {
-        "en": "Every numbered equation and algorithm of Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020, "
-        "arXiv:2006.11239): what it says, the code that says it, the tests that prove it, and the experiments of ``ddpm lab`` "
-        "that show it. The page is made from the docstrings of code and tests; a test fails when an equation has no code or "
-        "no test. ``t`` is 1..T everywhere, and entry 0 of every table is the clean image.",
-        "ko": "Denoising Diffusion Probabilistic Models(Ho, Jain, Abbeel 2020, arXiv:2006.11239)의 번호 붙은 모든 식과 "
-        "알고리즘에 대해 무슨 뜻인지, 어느 코드인지, 어느 테스트가 증명하는지, ``ddpm lab`` 의 어느 실험이 보여 주는지 "
-        "적는다. 이 페이지는 코드와 테스트의 docstring에서 만들어지며, 코드나 테스트가 없는 식이 있으면 테스트가 실패한다. "
-        "``t`` 는 언제나 1..T이고 모든 표의 0번 항목은 깨끗한 이미지다.",
-    },
-    "code": {"en": "Code", "ko": "코드"},
-    "tests": {"en": "Tests", "ko": "테스트"},
-    "lab": {"en": "Experiments", "ko": "실험"},
-    "errata": {"en": "Errata", "ko": "정오표"},
-    "errata_about": {
-        "en": "What the two sets of study notes (``000``, ``003``: file and line) and the paper itself wrote, what is right, "
-        "and the question of ``ddpm lab`` whose experiment shows it. For every mathematical slip of the notes there is a "
-        "test in which the formula as written, or a reading of the words, fails and ours passes (``tests/laboratory/test_errata.py``).",
-        "ko": "두 공부 노트(``000``, ``003``: 파일과 줄)와 논문 자체에 적힌 것, 옳은 것, 그리고 그것을 보여 주는 ``ddpm lab`` "
-        "의 질문이다. 노트의 수식 오류마다, 적힌 식(말로만 적힌 것은 그 뜻을 식으로 옮긴 것)은 "
-        "실패하고 우리 식은 통과하는 테스트가 있다"
+WORDS: Mapping[str, Text] = {
+    "paper": Text("The paper, line by line", "논문을 한 줄씩"),
+    "paper_about": Text(
+        "Every numbered equation and algorithm of Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020, "
+        "arXiv:2006.11239): what it says, the code that says it, the tests that prove it, and the experiments of "
+        "``ddpm lab`` that show it. The page is made from the docstrings of code and tests; a test fails when an "
+        "equation has no code or no test. ``t`` is 1..T everywhere, and entry 0 of every table is the clean image.",
+        "Denoising Diffusion Probabilistic Models(Ho, Jain, Abbeel 2020, arXiv:2006.11239)의 번호 붙은 모든 식과 "
+        "알고리즘에 대해 무슨 뜻인지, 어느 코드인지, 어느 테스트가 증명하는지, ``ddpm lab`` 의 어느 실험이 보여 "
+        "주는지 적는다. 이 페이지는 코드와 테스트의 docstring에서 만들어지며, 코드나 테스트가 없는 식이 있으면 "
+        "테스트가 실패한다. ``t`` 는 언제나 1..T이고 모든 표의 0번 항목은 깨끗한 이미지다.",
+    ),
+    "code": Text("Code", "코드"),
+    "tests": Text("Tests", "테스트"),
+    "lab": Text("Experiments", "실험"),
+    "errata": Text("Errata", "정오표"),
+    "errata_about": Text(
+        "What the two sets of study notes (``000``, ``003``: file and line) and the paper itself wrote, what is "
+        "right, and the question of ``ddpm lab`` whose experiment shows it. For every mathematical slip of the notes "
+        "there is a test in which the formula as written, or a reading of the words, fails and ours passes "
         "(``tests/laboratory/test_errata.py``).",
-    },
-    "paper_errata": {"en": "Of the paper", "ko": "논문"},
-    "notes_errata": {"en": "Of the notes", "ko": "노트"},
-    "columns": {"en": "Name|Where|Kind|As written|Right|Shown by", "ko": "이름|위치|종류|적힌 것|옳은 것|실험"},
+        "두 공부 노트(``000``, ``003``: 파일과 줄)와 논문 자체에 적힌 것, 옳은 것, 그리고 그것을 보여 주는 ``ddpm "
+        "lab`` 의 질문이다. 노트의 수식 오류마다, 적힌 식(말로만 적힌 것은 그 뜻을 식으로 옮긴 것)은 실패하고 우리 "
+        "식은 통과하는 테스트가 있다(``tests/laboratory/test_errata.py``).",
+    ),
+    "paper_errata": Text("Of the paper", "논문"),
+    "notes_errata": Text("Of the notes", "노트"),
+    "columns": Text("Name|Where|Kind|As written|Right|Shown by", "이름|위치|종류|적힌 것|옳은 것|실험"),
 }
 
 
@@ -91,7 +91,8 @@ def _title(text: str, line: str = "=") -> str:
 
 def _head(name: str, language: str) -> str:
     """The title of a page and what it is about, with the role that `_html` uses."""
-    return f".. role:: html(raw)\n   :format: html\n\n{_title(WORDS[name][language])}{WORDS[name + '_about'][language]}\n\n"
+    title, about = (WORDS[key].in_language(language) for key in (name, f"{name}_about"))
+    return f".. role:: html(raw)\n   :format: html\n\n{_title(title)}{about}\n\n"
 
 
 def _paper_page(language: str) -> str:
@@ -101,11 +102,13 @@ def _paper_page(language: str) -> str:
 def _line(line: Line, language: str) -> str:
     code = ", ".join(f":py:obj:`{p.module}.{p.name}`" if p.name else f":py:mod:`{p.module}`" for p in line.code)
     tests = ", ".join(f"``{place.path.removeprefix('tests/')}::{place.name}``" for place in line.tests)
-    fields = [(WORDS["code"][language], code), (WORDS["tests"][language], tests)]
+    fields = [(WORDS["code"].in_language(language), code), (WORDS["tests"].in_language(language), tests)]
     if line.questions:
-        fields.append((WORDS["lab"][language], ", ".join(f"``ddpm lab {name}``" for name in line.questions)))
+        fields.append(
+            (WORDS["lab"].in_language(language), ", ".join(f"``ddpm lab {name}``" for name in line.questions))
+        )
     if line.errata:
-        fields.append((WORDS["errata"][language], f":doc:`{', '.join(line.errata)} <errata>`"))
+        fields.append((WORDS["errata"].in_language(language), f":doc:`{', '.join(line.errata)} <errata>`"))
     listed = "".join(f":{name}: {value}\n" for name, value in fields)
     title = _title(f"{sources(line.name, language)}, {line.place[language]}", "-")
     return f"{title}.. math::\n\n   {line.tex}\n\n{_html(line.says[language])}\n\n{listed}\n"
@@ -115,13 +118,13 @@ def _errata_page(language: str) -> str:
     text = _head("errata", language)
     for title, prefix in (("paper_errata", "P"), ("notes_errata", "ERR")):
         rows = [erratum for erratum in errata() if erratum.name.startswith(prefix)]
-        text += _title(WORDS[title][language], "-") + _table(rows, language)
+        text += _title(WORDS[title].in_language(language), "-") + _table(rows, language)
     return text
 
 
 def _table(rows: Sequence[Erratum], language: str) -> str:
     text = ".. list-table::\n   :header-rows: 1\n   :widths: 12 14 11 29 29 8\n\n"
-    text += _row(WORDS["columns"][language].split("|"))
+    text += _row(WORDS["columns"].in_language(language).split("|"))
     for row in rows:
         cells = [row.name, sources(row.where, language), KINDS[row.kind].in_language(language)]
         cells += [_html(words.in_language(language)) for words in (row.written, row.right)]

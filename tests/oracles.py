@@ -10,11 +10,19 @@ import torch
 from ddpm.diffusion.decoder import log_density
 from ddpm.diffusion.prediction import Epsilon
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
-from ddpm.diffusion.schedule import Schedule
+from ddpm.diffusion.schedule import Schedule, cosine, linear
 from ddpm.diffusion.variance import FixedLarge, Variance
 from ddpm.tensors import at
 
 PUBLISHED = FixedLarge()
+GAUSSIAN_SCHEDULES = {
+    "linear_1000": linear,
+    "cosine_1000": cosine,
+    "linear_1_unscaled": lambda: linear(1),
+    "linear_2_unscaled": lambda: linear(2),
+    "linear_10_unscaled": lambda: linear(10),
+}
+"""Those of the 60 reference bounds, by the names that the reference gives them."""
 
 
 @dataclass(frozen=True)

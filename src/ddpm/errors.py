@@ -78,8 +78,8 @@ class Interrupted(Failure):
 Value = TypeVar("Value")
 
 
-def chosen(choices: Mapping[str, Value], name: str, what: str) -> Value:
-    """``choices[name]``.
+def chosen(choices: Mapping[str, Value], name: str, what: str, *others: str) -> Value:
+    """``choices[name]``; `others` say what else could have been given.
 
     Raises:
         UsageError: there is no such choice; the hint names the nearest ones, or all of a few.
@@ -88,4 +88,4 @@ def chosen(choices: Mapping[str, Value], name: str, what: str) -> Value:
         return choices[name]
     near = difflib.get_close_matches(name, choices, n=1)
     hints = [f"did you mean {near[0]!r}?"] if near else []
-    raise UsageError(f"unknown {what}: {name!r}", *hints, f"choose from {', '.join(choices)}")
+    raise UsageError(f"unknown {what}: {name!r}", *hints, f"choose from {', '.join([*choices, *others])}")

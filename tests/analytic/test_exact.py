@@ -25,22 +25,16 @@ from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, beta_1
 from ddpm.laboratory.reverse import single_step
 from ddpm.seeds import generator
+from tests.oracles import GAUSSIAN_SCHEDULES
 
 F64 = torch.float64
-SCHEDULES = {
-    "linear_1000": s.linear,
-    "cosine_1000": s.cosine,
-    "linear_1_unscaled": lambda: s.linear(1),
-    "linear_2_unscaled": lambda: s.linear(2),
-    "linear_10_unscaled": lambda: s.linear(10),
-}
 
 
 @pytest.mark.filterwarnings("ignore:alpha_bar_T")
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", GAUSSIAN_SCHEDULES)
 def test_gaussian_data(name, reference):
     """T10: the 60 reference bounds by two routes: from the mean squared errors, and read off the chain."""
-    schedule, best = SCHEDULES[name](), {}
+    schedule, best = GAUSSIAN_SCHEDULES[name](), {}
     for case in reference["gaussian_data"]:
         if case["schedule"] != name:
             continue

@@ -17,16 +17,9 @@ from ddpm.diffusion.gaussian import kl
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Learned, Optimal, beta_1
-from tests.oracles import GaussianData, rough_network
+from tests.oracles import GAUSSIAN_SCHEDULES, GaussianData, rough_network
 
 F64 = torch.float64
-SCHEDULES = {
-    "linear_1000": s.linear,
-    "cosine_1000": s.cosine,
-    "linear_1_unscaled": lambda: s.linear(1),
-    "linear_2_unscaled": lambda: s.linear(2),
-    "linear_10_unscaled": lambda: s.linear(10),
-}
 
 
 def _variance(rule, data, schedule):
@@ -50,10 +43,10 @@ def _exact(p, v):
     return rates, errors
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", GAUSSIAN_SCHEDULES)
 def test_bounds_of_gaussian_data(name, reference):
     """T10: The 60 reference cases: every part of the bound, the model's NLL, its variance and the sampler's (T12)."""
-    schedule = SCHEDULES[name]()
+    schedule = GAUSSIAN_SCHEDULES[name]()
     cases = [case for case in reference["gaussian_data"] if case["schedule"] == name]
     assert len(cases) == 12
     for case in cases:

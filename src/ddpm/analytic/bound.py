@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ddpm.diffusion.bound import prior
+from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
@@ -26,13 +28,18 @@ def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: Table, second_m
     first = 0.5 * (mse_x_0[1] / sigma_2[1] + (2 * torch.pi * sigma_2[1]).log())
     spread = tilde + schedule.posterior_x_0[2:] ** 2 * mse_x_0[2:]
     later = 0.5 * (spread / sigma_2[2:] - 1 + (sigma_2[2:] / tilde).log())
-    return torch.cat([prior_from_moment(schedule, second_moment)[None], first[None], later])
+    return torch.cat([_prior(schedule, second_moment), first[None], later])
 
 
-def prior_from_moment(schedule: Schedule, second_moment: float) -> Tensor:
-    """L_T in nats/dim for data with this E[x_0^2] (E42)."""
-    abar = schedule.alpha_bar[-1]
-    return 0.5 * (abar * (second_moment - 1) - torch.log1p(-abar))
+def _prior(schedule: Schedule, second_moment: float) -> Tensor:
+    """L_T depends on x_0 only through its square, so on data only through E[x_0^2] (E42); (1,)."""
+    value = torch.full((1, 1), math.sqrt(second_moment), dtype=torch.float64)
+    return prior(ForwardProcess(schedule), value)
+
+
+def with_pixels(terms: Table, nats: float) -> float:
+    """The bound of `terms_from_mse` with another L_0, such as that of a decoder with bins; nats/dim."""
+    return float(terms[0] + terms[2:].sum()) + nats
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ def linear_chain(p: ReverseProcess, v: float) -> LinearChain:
     """Read off a `p` whose means are k_t x_t in every coordinate, such as that of Gaussian data, what it does with N(0, v)."""
     schedule, one = p.schedule, torch.ones(1, 1, dtype=torch.float64)
     terms = torch.zeros(schedule.T + 1, dtype=torch.float64)
-    terms[0] = prior_from_moment(schedule, v)
+    terms[0] = _prior(schedule, v)
     model_var = displayed = torch.ones((), dtype=torch.float64)
     for t in schedule.steps:
         gaussian, _ = p(one, t)

@@ -63,10 +63,9 @@ class Diffused:
 
     def network(self, prediction: Prediction) -> Network:
         """The best network: told t's number as a trained one is, it returns E[target|x_t] of the prediction."""
-        order = self.schedule.timestep_map[1:]
 
         def best(x_t: Tensor, timestep: Tensor) -> Tensor:
-            t = torch.searchsorted(order, timestep.cpu()) + 1
+            t = self.schedule.step_of(timestep)
             x_0 = self.x_0(x_t, t)
             return prediction.target(self.schedule, x_0, ForwardProcess(self.schedule).noise(x_t, x_0, t), t)
 

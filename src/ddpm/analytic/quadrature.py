@@ -80,11 +80,11 @@ def excess(diffused: Diffused, variance: Fixed, errors: Table) -> float:
 
     For data with a density, a fixed variance and the best mean, whose `errors` are `mmse(diffused)`.
     """
-    schedule = diffused.schedule
+    schedule, table = diffused.schedule, variance.table(diffused.schedule)
     total = from_standard(diffused.marginal(schedule.T))
     for t in schedule.steps:
         # The cross entropy of the kernel and a Gaussian about its mean, less the kernel's own entropy.
-        sigma_2 = variance.table(schedule)[t]
+        sigma_2 = table[t]
         spread = schedule.beta_tilde[t] + schedule.posterior_x_0[t] ** 2 * errors[t]
         cross = 0.5 * float(spread / sigma_2 + (2 * math.pi * sigma_2).log())
         total += cross - kernel_entropy(diffused, t)

@@ -9,16 +9,16 @@ from ddpm import drawing
 from ddpm.cli.console import existing_folder, say, track
 from ddpm.commands.lab import about, as_json, lab_page, shown, sources
 from ddpm.commands.run import write_bytes, write_text
-from ddpm.laboratory.answer import Answer, Question, Setting, Table
+from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 
 WIDTH = 100
 
 
-MORE = {
-    "en": "ddpm lab Q20 answers one, ddpm lab all writes a page of all of them; --language ko for Korean",
-    "ko": "ddpm lab Q20 --language ko는 하나에 답하고, ddpm lab all --language ko는 모두를 한 페이지로 쓴다",
-}
+MORE = Text(
+    "ddpm lab Q20 answers one, ddpm lab all writes a page of all of them; --language ko for Korean",
+    "ddpm lab Q20 --language ko는 하나에 답하고, ddpm lab all --language ko는 모두를 한 페이지로 쓴다",
+)
 
 
 def list_questions(language: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def list_questions(language: str) -> dict[str, Any]:
     for question in QUESTIONS.values():
         say(f"{question.name:<10} {question.asked.in_language(language)}")
     say("")
-    say(MORE[language])
+    say(MORE.in_language(language))
     return {question.name: about(question) for question in QUESTIONS.values()}
 
 

@@ -17,7 +17,7 @@ from ddpm.commands.run import RunFolder, read_json, write_json
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import Event, Logged, Started, Stepped, train_run
 from ddpm.errors import Failure, UsageError, chosen
-from ddpm.experiment import Experiment
+from ddpm.experiment import TABLE, Experiment
 from ddpm.presets import PRESETS
 from ddpm.settings import changed, from_dict
 
@@ -54,7 +54,7 @@ def requested(options: Namespace) -> Experiment:
         settings |= {"schedule.options": {}, "schedule.beta": []}
     if options.schedule and options.schedule.endswith(".json"):
         beta = read_table(Path(options.schedule).expanduser())
-        settings |= {"schedule.name": "table", "schedule.T": len(beta), "schedule.beta": beta}
+        settings |= {"schedule.name": TABLE, "schedule.T": len(beta), "schedule.beta": beta}
     return changed(base, settings | assignments(options.set))
 
 

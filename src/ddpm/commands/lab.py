@@ -3,37 +3,36 @@
 import html
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ddpm import drawing
-from ddpm.laboratory.answer import Answer, Cell, Question, Setting, Table
+from ddpm.laboratory.answer import Answer, Cell, Question, Setting, Table, Text
 from ddpm.report.page import Fact, Figure, page
 from ddpm.report.typeset import typeset
 
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "title": {"en": "The laboratory", "ko": "실험실"},
-    "introduction": {
-        "en": "Every question of the study notes on Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel "
-        "2020), answered "
-        "with numbers computed for this page, on data whose exact answer is known.",
-        "ko": "Denoising Diffusion Probabilistic Models(Ho, Jain, Abbeel 2020) 공부 노트의 모든 질문에, 정확한 "
-        "답을 아는 데이터에서 이 "
-        "페이지를 위해 계산한 숫자로 답한다.",
-    },
-    "questions": {"en": "questions", "ko": "질문"},
-    "schedule": {"en": "schedule", "ko": "스케줄"},
-    "seed": {"en": "seed of what is simulated", "ko": "시뮬레이션 시드"},
-    "source": {"en": "In the notes: {where}. Answered by {equations}.", "ko": "노트 {where}. 근거: {equations}."},
-    "beyond": {"en": "Beyond the notes. Answered by {equations}.", "ko": "노트 밖의 질문. 근거: {equations}."},
-    "own": {"en": " Its schedule is its own.", "ko": " 스케줄은 이 실험 자체의 것이다."},
-    "again": {"en": "Recompute with: {command}", "ko": "다시 계산하려면: {command}"},
+WORDS: Mapping[str, Text] = {
+    "title": Text("The laboratory", "실험실"),
+    "introduction": Text(
+        "Every question of the study notes on Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020), "
+        "answered with numbers computed for this page, on data whose exact answer is known.",
+        "Denoising Diffusion Probabilistic Models(Ho, Jain, Abbeel 2020) 공부 노트의 모든 질문에, 정확한 답을 아는 "
+        "데이터에서 이 페이지를 위해 계산한 숫자로 답한다.",
+    ),
+    "questions": Text("questions", "질문"),
+    "schedule": Text("schedule", "스케줄"),
+    "seed": Text("seed of what is simulated", "시뮬레이션 시드"),
+    "source": Text("In the notes: {where}. Answered by {equations}.", "노트 {where}. 근거: {equations}."),
+    "beyond": Text("Beyond the notes. Answered by {equations}.", "노트 밖의 질문. 근거: {equations}."),
+    "own": Text(" Its schedule is its own.", " 스케줄은 이 실험 자체의 것이다."),
+    "again": Text("Recompute with: {command}", "다시 계산하려면: {command}"),
 }
 
 
 def about(question: Question) -> dict[str, Any]:
     """What is asked, without an answer."""
     return {
-        "question": {"en": question.asked.en, "ko": question.asked.ko},
+        "question": asdict(question.asked),
         "where": question.where,
         "equations": question.equations,
         "formula": question.tex,
@@ -54,7 +53,7 @@ def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, A
     given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
     return {
         **about(question),
-        "answer": {"en": answer.text.en, "ko": answer.text.ko},
+        "answer": asdict(answer.text),
         "tables": [{"columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in answer.tables],
         "setting": {name: value for name, value in given.items() if name in question.uses},
     }
@@ -63,18 +62,25 @@ def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, A
 def lab_page(answers: Sequence[tuple[Question, Answer]], setting: Setting, language: str, command: str) -> str:
     """All answers as one page that needs no network."""
     facts = [
-        Fact(str(len(answers)), WORDS["questions"][language]),
-        Fact(setting.label, WORDS["schedule"][language]),
-        Fact(str(setting.seed), WORDS["seed"][language]),
+        Fact(str(len(answers)), WORDS["questions"].in_language(language)),
+        Fact(setting.label, WORDS["schedule"].in_language(language)),
+        Fact(str(setting.seed), WORDS["seed"].in_language(language)),
     ]
     sections = [_section(question, answer, language) for question, answer in answers]
-    footnote = WORDS["again"][language].format(command=command)
-    return page(WORDS["title"][language], WORDS["introduction"][language], facts, sections, footnote, language)
+    footnote = WORDS["again"].in_language(language).format(command=command)
+    return page(
+        WORDS["title"].in_language(language),
+        WORDS["introduction"].in_language(language),
+        facts,
+        sections,
+        footnote,
+        language,
+    )
 
 
 def _section(question: Question, answer: Answer, language: str) -> Figure:
-    source = WORDS["source" if question.where else "beyond"][language]
-    own = "" if "schedule" in question.uses else WORDS["own"][language]
+    source = WORDS["source" if question.where else "beyond"].in_language(language)
+    own = "" if "schedule" in question.uses else WORDS["own"].in_language(language)
     said = typeset(answer.text.in_language(language))
     math = f'<div class="math">{drawing.formula(question.tex)}</div>'
     return Figure(

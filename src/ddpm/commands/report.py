@@ -9,7 +9,7 @@ from PIL import Image
 from ddpm.commands.ledger import read_metrics
 from ddpm.commands.run import RunFolder, write_text
 from ddpm.commands.sample import Frame, evenly
-from ddpm.commands.schedule import find
+from ddpm.commands.schedule import of_run
 from ddpm.evaluation.rate import Bound
 from ddpm.report import run_page
 from ddpm.report.page import Fact, Figure
@@ -37,7 +37,7 @@ def report_demo(folder: RunFolder, drawn: Images, frames: Sequence[Frame], movin
 
 def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Sequence[Figure]) -> Path:
     experiment, rows = folder.read_experiment(), read_metrics(folder.metrics)
-    _, schedule = find(str(folder.path), 0)
+    schedule = of_run(str(folder.path), experiment)
     learned = [run_page.learning(experiment, rows)] if rows else []
     sections = [*before, *learned, *after, run_page.schedule(schedule, experiment.schedule.name)]
     with torch.device("meta"):

@@ -1,6 +1,5 @@
 """`ddpm schedule`: every table of a schedule: by name, of a run, or from a file."""
 
-import difflib
 import math
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from ddpm.diffusion.bound import constants, prior_table
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
-from ddpm.errors import DataError, NotFound, UsageError
-from ddpm.experiment import LEARNED, ScheduleConfig
+from ddpm.errors import DataError, NotFound, UsageError, chosen
+from ddpm.experiment import LEARNED, TABLE, Experiment, ScheduleConfig
 
 
 def find(name: str, steps: int) -> tuple[str, Schedule]:
@@ -30,25 +29,27 @@ def find(name: str, steps: int) -> tuple[str, Schedule]:
         beta = tuple(read_table(path))
         if steps:
             raise UsageError(f"--steps is for a schedule by name; {name!r} has T = {len(beta)}")
-        return path.stem, ScheduleConfig("table", len(beta), beta=beta).build(256)
+        return path.stem, ScheduleConfig(TABLE, len(beta), beta=beta).build(256)
     if name == LEARNED:
         raise UsageError(
             "a learned schedule is that of a run: name the run folder", "ddpm train --schedule learned makes one"
         )
     if not path.is_dir():
-        near = difflib.get_close_matches(name, SCHEDULES, n=1)
-        hints = [f"did you mean {near[0]!r}?"] if near else []
-        choices = f"{', '.join(SCHEDULES)}, a run folder, or a file that ddpm schedule --json wrote"
-        raise UsageError(f"no such schedule, run or file: {name!r}", *hints, f"choose from {choices}")
+        chosen(SCHEDULES, name, "schedule, run or file", "a run folder", "a file that ddpm schedule --json wrote")
     folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path)
     experiment = folder.read_experiment()
     if steps:
         raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")
     if not experiment.data.levels:
         raise NotFound(f"the run in {name!r} has not started")
+    return experiment.schedule.name, of_run(name, experiment)
+
+
+def of_run(run: str, experiment: Experiment) -> Schedule:
+    """The schedule of a run that has started: from its weights where it is learned."""
     if experiment.schedule.learned:
-        return experiment.schedule.name, open_run(name, "ema", torch.device("cpu")).process.schedule
-    return experiment.schedule.name, experiment.schedule.build(experiment.data.levels)
+        return open_run(run, "ema", torch.device("cpu")).process.schedule
+    return experiment.schedule.build(experiment.data.levels)
 
 
 def read_table(path: Path) -> list[float]:

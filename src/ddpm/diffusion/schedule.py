@@ -66,6 +66,10 @@ class Schedule:
         """T, ..., 1: the order of the reverse process."""
         return range(self.T, 0, -1)
 
+    def step_of(self, timestep: Tensor) -> Tensor:
+        """The steps at which a network is told these numbers: `timestep_map`, inverted; on the CPU."""
+        return torch.searchsorted(self.timestep_map[1:], timestep.cpu()) + 1
+
     def check(self, t: Times, first: int = 1) -> None:
         """Refuse a step outside first..T.
 

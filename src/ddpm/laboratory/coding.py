@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ddpm.analytic.bound import terms_from_mse
+from ddpm.analytic.bound import terms_from_mse, with_pixels
 from ddpm.analytic.masking import Masking
 from ddpm.analytic.mixture import Mixture, gaussian, grey_levels
 from ddpm.analytic.process import Diffused
@@ -72,7 +72,7 @@ def best_bound(law: Mixture, told: Mixture, T: int) -> float:
     for t in schedule.steps:
         errors[t] += expected(true.marginal(t), lambda x, t=t: (true.x_0(x, t) - model.x_0(x, t)).flatten() ** 2)
     terms = terms_from_mse(schedule, Optimal(errors), errors, float(law.second_moment))
-    return (float(terms[0] + terms[2:].sum()) + best_pixel_term(true, model, discretised(4))) / math.log(2)
+    return with_pixels(terms, best_pixel_term(true, model, discretised(4))) / math.log(2)
 
 
 def the_data_law(_setting: Setting) -> Answer:

@@ -34,7 +34,8 @@ LINES = {
 
 def lines(diffused: Diffused, x_0: Images, random: torch.Generator) -> Mapping[str, Tensor]:
     """Eq. 17-25 as their terms on the same chains, by the names of `LINES`: (T+1, batch) nats, at index t-1 that of x_{t-1} and x_t."""
-    p, q, schedule = diffused.process(RULE), diffused.process().q, diffused.schedule
+    p, schedule = diffused.process(RULE), diffused.schedule
+    q = p.q
     terms: dict[str, list[Tensor]] = defaultdict(list)
     x_prev = x_0
     for t in range(1, schedule.T + 1):

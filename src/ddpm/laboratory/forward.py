@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ddpm.analytic.bound import prior_from_moment
-from ddpm.diffusion.bound import bits_per_dim
+from ddpm.diffusion.bound import prior_table
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
@@ -86,7 +85,7 @@ def scaling(setting: Setting) -> Answer:
     for (name, values), color in zip(scales.items(), (PURPLE, GREEN, BLUE, ORANGE), strict=True):
         moment = float((values**2).mean())
         snr = moment * schedule.snr[1:]
-        bits = float(bits_per_dim(prior_from_moment(schedule, moment), 1))
+        bits = prior_table(schedule, math.sqrt(moment)) / math.log(2)
         rows.append((name, moment, bits, first_noisy(moment * schedule.snr)))
         axis.plot(
             t,

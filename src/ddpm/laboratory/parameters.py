@@ -34,7 +34,7 @@ def read_as(schedule: Schedule, prediction: Prediction) -> Network:
     q = ForwardProcess(schedule)
 
     def network(x_t: Tensor, timestep: Tensor) -> Tensor:
-        t = torch.searchsorted(schedule.timestep_map[1:], timestep) + 1
+        t = schedule.step_of(timestep)
         x_0 = imperfect(x_t, t)
         return prediction.target(schedule, x_0, q.noise(x_t, x_0, t), t)
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ddpm.analytic.bound import terms_from_mse
+from ddpm.analytic.bound import terms_from_mse, with_pixels
 from ddpm.analytic.mixture import two_points
 from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import best_pixel_term, expected, kernel_from_gaussian, mmse
@@ -63,7 +63,7 @@ def excess_bits(T: int) -> list[float]:
     chains = (
         terms_from_mse(diffused.schedule, rule, errors, 1.0) for rule in (FixedLarge(), FixedSmall(), Optimal(errors))
     )
-    return [(float(terms[0] + terms[2:].sum()) + pixels) / math.log(2) - 1 for terms in chains]
+    return [with_pixels(terms, pixels) / math.log(2) - 1 for terms in chains]
 
 
 def depth_is_expressive(_setting: Setting) -> Answer:

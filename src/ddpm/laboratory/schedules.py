@@ -8,7 +8,7 @@ from torch import Tensor
 from ddpm.analytic.bound import terms_from_mse
 from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import entropy, mmse
-from ddpm.diffusion.bound import bits_per_dim, prior_table
+from ddpm.diffusion.bound import prior_table
 from ddpm.diffusion.learned import LearnedSchedule
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule, cosine, linear, log_snr
@@ -35,7 +35,7 @@ def linear_or_cosine(setting: Setting) -> Answer:
         axes[0].plot(t, q.alpha_bar[1:], color=color, label=name)
         axes[1].plot(t, q.snr[1:].log(), color=color, label=name)
         axes[2].plot(t, w, color=color, label=name)
-        bits = float(bits_per_dim(torch.tensor(prior_table(q, 0.5), dtype=F64), 1))
+        bits = prior_table(q, 0.5) / math.log(2)
         last = float(w[-1] / w.sum())
         rows.append((name, first_noisy(q.snr), float(q.alpha_bar[-1]), bits, float(q.alpha_bar[-1] ** -0.5), last))
     axes[0].set(title="Signal left", xlabel="t", ylabel="ᾱ(t)")
@@ -93,11 +93,11 @@ def above_entropy(schedule: Schedule) -> Tensor:
     return terms_from_mse(schedule, Optimal(errors), errors, float(data.second_moment)).sum() - entropy(data)
 
 
-def learn(start: Schedule) -> Schedule:
+def learn(start: Schedule, iterations: int = 150, lr: float = 0.05) -> Schedule:
     """The schedule that Adam makes of `start` by lowering the bound."""
     learned = LearnedSchedule(start)
-    optimizer = torch.optim.Adam(learned.parameters(), lr=0.05)
-    for _ in range(150):
+    optimizer = torch.optim.Adam(learned.parameters(), lr=lr)
+    for _ in range(iterations):
         optimizer.zero_grad()
         above_entropy(learned()).backward()
         optimizer.step()
