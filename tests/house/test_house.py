@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.cli import parser
+from ddpm.cli import flags, parser
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.prediction import PREDICTIONS
 from ddpm.diffusion.schedule import SCHEDULES
@@ -63,7 +63,7 @@ def test_nothing_in_the_project_knows_the_workplace():
 
 
 @pytest.mark.parametrize(
-    ("text", "mapping"), [(parser.PRESETS, PRESETS), (parser.SCHEDULES, SCHEDULES)], ids=["presets", "schedules"]
+    ("text", "mapping"), [(flags.PRESETS, PRESETS), (flags.SCHEDULES, SCHEDULES)], ids=["presets", "schedules"]
 )
 def test_the_help_names_what_exists(text, mapping):
     assert text.split(", ") == list(mapping)

@@ -2,31 +2,27 @@
 
 import math
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from ddpm import drawing
-from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
-from ddpm.cli.training import assignments, follow, requested
+from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
+from ddpm.cli.opening import opened
+from ddpm.cli.sampling import run_sample
+from ddpm.cli.training import follow, requested
 from ddpm.commands.evaluate import chosen_metrics, decoder_variance, evaluate, images_to_evaluate, result
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
 from ddpm.commands.report import report_training
-from ddpm.commands.run import RunFolder, Trained, atomically, open_run, pick_device, write_bytes
-from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, respaced, sample
+from ddpm.commands.run import RunFolder, Trained, pick_device, write_bytes
+from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
 from ddpm.data.imageset import ImageSet
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.laboratory.answer import Setting
 from ddpm.report import figures
-from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
-
-WATCHED = 64
+from ddpm.report.pictures import save_each, tile, to_pictures
 
 
 def run_train(options: Namespace) -> None:
@@ -34,81 +30,6 @@ def run_train(options: Namespace) -> None:
     folder = RunFolder(Path(options.output_dir).expanduser())
     follow(requested(options), folder, pick_device(options.device), options.resume)
     say(f"done: {folder.path}; report: {report_training(folder)}")
-
-
-def opened(options: Namespace) -> Trained:
-    """The model that RUN, --weights, --device and --set name; says which damaged checkpoints were passed over."""
-    trained = open_run(options.run, options.weights, pick_device(options.device), assignments(options.set))
-    for line in trained.notes:
-        note(f"ddpm: {line}")
-    return trained
-
-
-def run_sample(options: Namespace) -> None:
-    """`ddpm sample`."""
-    settings = {} if options.eta is None else {"eta": options.eta}
-    plan = Plan(
-        options.num, options.sampler, options.steps or 0, options.spacing, settings, options.seed, options.batch_size
-    )
-    plan.build()
-    json_target, targets = JsonTarget(options.json), Targets.of(options)
-    trained = opened(options)
-    p = respaced(trained.process, plan.steps, plan.spacing)
-    folder = fresh_folder(options.output_dir)
-    data = trained.experiment.data
-    watch = Watch(WATCHED, p.schedule.T)
-    chains = track(sample(p, data.shape, plan, trained.device), plan.batches() * p.schedule.T, "sampling")
-    drawn = []
-    for rows, images in finished(watch(chains)):
-        pictures = to_pictures(images, data.levels)
-        save_each(pictures, folder, rows.start)
-        drawn.append(pictures)
-    targets.write(torch.cat(drawn), watch.frames, data.levels)
-    say(f"{plan.num} images in {folder}")
-    written = {name: str(path) for name, path in vars(targets).items() if path}
-    for name, path in written.items():
-        say(f"{name}: {path}")
-    json_target.write(
-        {"images": plan.num, "output_dir": str(folder), **written, "sampler": plan.sampler, "steps": p.schedule.T}
-        | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step},
-    )
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The files besides numbered images that `ddpm sample` was asked for."""
-
-    grid: Path | None
-    animation: Path | None
-    npz: Path | None
-    progressive: Path | None
-
-    @classmethod
-    def of(cls, options: Namespace) -> "Targets":
-        """From the flags, checked."""
-        return cls(
-            file_for(options.grid, ".png"),
-            file_for(options.animation, ".gif", ".webp"),
-            file_for(options.npz, ".npz"),
-            file_for(options.progressive, ".png"),
-        )
-
-    def write(self, pictures: Tensor, frames: Sequence[Frame], levels: int) -> None:
-        """All of them, each whole or not at all."""
-        if self.grid:
-            with atomically(self.grid) as path:
-                square(pictures).save(path)
-        if self.npz:
-            with atomically(self.npz) as path:
-                save_npz(pictures, path)
-        if self.animation:
-            with atomically(self.animation) as path:
-                save_animation([square(to_pictures(frame.x, levels)) for frame in frames], path)
-        if self.progressive:
-            moments = [frames[i] for i in evenly(len(frames), 10)]
-            rows = torch.stack([to_pictures(frame.x_0[:8], levels) for frame in moments], dim=1)
-            with atomically(self.progressive) as path:
-                tile(rows.flatten(0, 1), len(moments)).save(path)
 
 
 def run_evaluate(options: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What can be typed. Names of presets, schedules and the like are checked later, where they are defined."""
+"""What can be typed: the commands, and errors of one line."""
 
 import argparse
 import difflib
@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ddpm import __version__
+from ddpm.cli import flags
 from ddpm.errors import UsageError
 
-SOURCE = (
-    "'digits' (embedded), a folder of images, an IDX file or folder (MNIST), .npz/.npy (uint8), CIFAR-10 .bin files"
-)
-PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
-SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
 EPILOG = """\
 start here:
   ddpm demo                                            digits, in a few minutes, with a report
@@ -93,164 +89,12 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         )
         return made[name]
 
-    _demo(command("demo", "train, sample and evaluate on the embedded digits, with a report"))
-    _train(command("train", "train a model; the same command again goes on"))
-    _sample(command("sample", "draw images from a model"))
-    _evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error"))
-    _interpolate(command("interpolate", "the way from one image to another through the latents"))
-    _schedule(command("schedule", "the tables of a noise schedule"))
-    _data(command("data", "what a data source holds"))
-    _lab(command("lab", "the questions of the study notes, answered with live numbers"))
+    flags.demo(command("demo", "train, sample and evaluate on the embedded digits, with a report"))
+    flags.train(command("train", "train a model; the same command again goes on"))
+    flags.sample(command("sample", "draw images from a model"))
+    flags.evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error"))
+    flags.interpolate(command("interpolate", "the way from one image to another through the latents"))
+    flags.schedule(command("schedule", "the tables of a noise schedule"))
+    flags.data(command("data", "what a data source holds"))
+    flags.lab(command("lab", "the questions of the study notes, answered with live numbers"))
     return parser, made
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1: {text!r}")
-    return value
-
-
-def _name(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("must not be empty")
-    return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0: {text!r}")
-    return value
-
-
-def _demo(parser: Parser) -> None:
-    parser.add_argument("--output-dir", type=_name, default="runs/demo", metavar="RUN", help="run folder (runs/demo)")
-    parser.add_argument("--budget", type=_seconds, default=180.0, metavar="SECONDS", help="training time (180)")
-
-
-def _train(parser: Parser) -> None:
-    parser.add_argument("--data", type=_name, required=True, metavar="SOURCE", help=SOURCE)
-    parser.add_argument("--output-dir", type=_name, required=True, metavar="RUN", help="run folder")
-    parser.add_argument("--preset", default="", metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
-    parser.add_argument("--config", default="", metavar="FILE", help="a config.json instead of a preset")
-    parser.add_argument("--steps", type=_positive, metavar="N", help="steps of training in all")
-    parser.add_argument("--batch-size", type=_positive, metavar="B", help="images in a step")
-    parser.add_argument("--lr", type=float, metavar="X", help="learning rate")
-    parser.add_argument("--seed", type=int, metavar="S", help="of initialisation, batches, noise and dropout")
-    parser.add_argument("--schedule", metavar="NAME", help=f"{SCHEDULES}, learned, or a .json of ddpm schedule")
-    parser.add_argument("--prediction", metavar="NAME", help="eps, x0, mean, v")
-    parser.add_argument("--variance", metavar="NAME", help="fixed-large, fixed-small, learned")
-    parser.add_argument("--objective", metavar="NAME", help="simple, weighted, variational, hybrid")
-    parser.add_argument("--precision", metavar="NAME", help="auto, fp32, bf16, fp16")
-    parser.add_argument(
-        "--resume", default="auto", metavar="HOW", help="auto (go on if there is a run), never, or a checkpoint"
-    )
-    parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help="any field of config.json")
-
-
-def _sample(parser: Parser) -> None:
-    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
-    parser.add_argument("--num", type=_positive, required=True, metavar="N", help="how many images")
-    parser.add_argument("--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... go")
-    parser.add_argument(
-        "--sampler",
-        default="ancestral",
-        metavar="NAME",
-        help="ancestral (Algorithm 2), ddim, dpm-solver, dpm-solver-sde",
-    )
-    parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
-    parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
-    parser.add_argument("--spacing", default="uniform", metavar="NAME", help="which K: uniform, quadratic")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
-    parser.add_argument("--batch-size", type=_positive, default=64, metavar="B", help="images at a time (64)")
-    _reading(parser)
-    parser.add_argument("--grid", metavar="FILE.png", help="all images in one")
-    parser.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
-    parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0")
-    parser.add_argument("--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each image")
-    parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
-
-
-def _reading(parser: Parser) -> None:
-    """How the network of a trained model is read."""
-    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="process.B=VALUE",
-        help="read the network otherwise: process.limit=unlimited, process.variance=fixed-small, process.sigma_1=beta-1",
-    )
-
-
-def _evaluate(parser: Parser) -> None:
-    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
-    parser.add_argument("--data", type=_name, required=True, metavar="SOURCE", help=SOURCE)
-    parser.add_argument("--split", default="test", metavar="NAME", help="test, train or all (test)")
-    parser.add_argument("--metrics", default="bpd", metavar="A,B", help="bpd, rate-distortion (bpd)")
-    parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
-    parser.add_argument("--batch-size", type=_positive, default=128, metavar="B", help="images at a time (128)")
-    _reading(parser)
-    parser.add_argument("--json", metavar="FILE", help="all numbers; - for the terminal")
-    parser.add_argument("--plot", metavar="FILE.png", help="the bound by t")
-
-
-def _interpolate(parser: Parser) -> None:
-    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
-    parser.add_argument("first", metavar="A.png", help="one image")
-    parser.add_argument("second", metavar="B.png", help="another")
-    parser.add_argument(
-        "--timestep", type=int, required=True, metavar="T", help="how far into the noise: 0 mixes pixels"
-    )
-    parser.add_argument("--num", type=_positive, default=9, metavar="N", help="images, the ends included (9)")
-    parser.add_argument(
-        "--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... and row.png go"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
-    _reading(parser)
-
-
-def _schedule(parser: Parser) -> None:
-    parser.add_argument(
-        "name", type=_name, metavar="NAME|RUN|FILE.json", help=f"{SCHEDULES}, a run folder, or a file of --json"
-    )
-    parser.add_argument("--steps", type=_positive, metavar="T", help="number of steps (1000)")
-    parser.add_argument("--json", metavar="FILE", help="all tables; - for the terminal")
-    parser.add_argument("--plot", metavar="FILE.png", help="a picture")
-
-
-def _data(parser: Parser) -> None:
-    parser.add_argument("source", type=_name, metavar="SOURCE", help=SOURCE)
-    parser.add_argument("--json", metavar="FILE", help="the same as JSON; - for the terminal")
-
-
-def _lab(parser: Parser) -> None:
-    parser.add_argument(
-        "question",
-        nargs="?",
-        default="",
-        metavar="QUESTION",
-        help="Q1 ... Q35, another's name, or all (none: list them)",
-    )
-    parser.add_argument(
-        "--output-dir", default="runs/lab", metavar="DIR", help="where figures and lab.html go (runs/lab)"
-    )
-    parser.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
-    parser.add_argument(
-        "--schedule",
-        type=_name,
-        default="linear",
-        metavar="NAME|RUN|FILE.json",
-        help=f"{SCHEDULES} (linear); a run folder; or a file of ddpm schedule --json",
-    )
-    parser.add_argument("--steps", type=_positive, metavar="T", help="of the schedule (1000)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of what is simulated (0)")
-    parser.add_argument("--json", metavar="FILE", help="questions, answers and tables; - for the terminal")

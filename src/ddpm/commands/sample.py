@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
@@ -82,10 +82,9 @@ def respaced(p: ReverseProcess, steps: int, spacing: str = "uniform") -> Reverse
     if steps in (0, p.schedule.T):
         return p
     try:
-        kept = spaced(p.schedule.T, steps)
+        return p.respace(spaced(p.schedule, steps))
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return replace(p, schedule=p.schedule.respace(kept))
 
 
 def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.device) -> Iterator[Sampled]:

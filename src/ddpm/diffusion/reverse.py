@@ -3,11 +3,12 @@
 A frozen value: wrap the network (EMA, autocast, DDP, an exact denoiser) and build the process again for nothing.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from ddpm.diffusion.decoder import Decoder, log_likelihood
@@ -18,7 +19,8 @@ from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, Variance
 from ddpm.tensors import Images, Times, at
 
-Network = Callable[[Tensor, Tensor], Tensor]
+Network = Callable[..., Tensor]
+"""(x_t, timestep) -> output, or (x_t, timestep, label) for one that can be told what it is to draw."""
 
 
 def unit_clamp(x_0: Images) -> Images:
@@ -76,6 +78,10 @@ class ReverseProcess:
         mean = self.q.posterior(x_t, x_0, t).mean
         return Gaussian(mean, self.variance.log_var(self.schedule, x_t, t, *rest)), x_0
 
+    def estimate(self, x_t: Images, t: Times) -> Images:
+        r""":math:`\hat x_0` alone: what the deterministic samplers need; t and errors as in a call."""
+        return self.limit(self.prediction.x_0(self.schedule, x_t, self.outputs(x_t, t)[0], t))
+
     def outputs(self, x_t: Images, t: Times) -> tuple[Tensor, ...]:
         """One evaluation of the network: the prediction, then what the variance needs, each of x_t's shape."""
         self.schedule.check(t)
@@ -96,5 +102,17 @@ class ReverseProcess:
 
     def score(self, x_t: Images, t: Times) -> Images:
         r""":math:`\nabla_{x_t}\log q(x_t) \approx -\epsilon_\theta/\sqrt{1-\bar\alpha_t}`, epsilon by Eq. 4 from the estimate (E56)."""
-        _, x_0 = self(x_t, t)
+        x_0 = self.estimate(x_t, t)
         return -self.q.noise(x_t, x_0, t) / at(self.schedule.one_minus_alpha_bar, t, x_t).sqrt()
+
+    def respace(self, kept: Sequence[int]) -> "ReverseProcess":
+        """The same network on the chain of only the steps `kept`, ascending (`Schedule.respace`, E13)."""
+        return replace(self, schedule=self.schedule.respace(kept), variance=self.variance.respace(kept))
+
+    def given(self, label: Int[Tensor, " batch"]) -> "ReverseProcess":
+        """p_theta(x_{t-1}|x_t, label): the network is called with the labels third; -1 says nothing of the image."""
+
+        def labelled(x_t: Tensor, timestep: Tensor) -> Tensor:
+            return self.network(x_t, timestep, label)
+
+        return replace(self, network=labelled)

@@ -30,7 +30,8 @@ class Schedule:
     r"""The tables of a diffusion; a frozen value, never part of a `state_dict`.
 
     `beta` holds :math:`\beta_t` at index t, with ``beta[0] = 0``. `timestep_map[t]` is what the network is told at
-    step t: t - 1 unless given, as for the published weights (which count from 0).
+    step t: t - 1 unless given, as for the published weights (which count from 0). `origin` is the schedule from which
+    `respace` took these steps.
 
     Raises:
         ValueError: unless ``0 < beta[t] < 1``; only ``beta[T] = 1`` is allowed, and then alpha_bar[T] = 0 (see
@@ -42,6 +43,7 @@ class Schedule:
 
     beta: Float64[Tensor, " T_plus_1"]
     timestep_map: Int64[Tensor, " T_plus_1"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    origin: "Schedule | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.timestep_map):
@@ -60,6 +62,11 @@ class Schedule:
     def T(self) -> int:
         """Number of steps."""
         return len(self.beta) - 1
+
+    @property
+    def whole(self) -> "Schedule":
+        """All the steps at which the network was trained: `origin`, or this one."""
+        return self.origin or self
 
     @property
     def steps(self) -> range:
@@ -153,7 +160,7 @@ class Schedule:
         self.check(tau[1:])
         log_alpha_bar = self.log_alpha_bar[tau]
         beta = _clean(0.0, -torch.expm1(log_alpha_bar[1:] - log_alpha_bar[:-1]))
-        return Schedule(beta, self.timestep_map[tau])
+        return Schedule(beta, self.timestep_map[tau], self.whole)
 
 
 def _clean(entry_0: float, rest: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ and the published likelihoods use, `beta_1` is what the paper's text says (P-3).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -40,6 +40,10 @@ class Variance(ABC):
     @abstractmethod
     def log_var(self, schedule: Schedule, x_t: Images, t: Times, *outputs: Images) -> Tensor:
         r""":math:`\log\sigma_t^2`, broadcasting against x_t. `outputs` are the network's, `Variance.outputs` of them."""
+
+    def respace(self, kept: Sequence[int]) -> "Variance":
+        """The rule for the chain of only the steps `kept` (see `Schedule.respace`)."""
+        return self
 
 
 class Fixed(Variance):
@@ -100,6 +104,10 @@ class Optimal(Fixed):
     def table(self, schedule: Schedule) -> Table:
         """E45, at t = 1 too."""
         return schedule.beta_tilde + schedule.posterior_x_0**2 * self.mse_x_0
+
+    def respace(self, kept: Sequence[int]) -> "Optimal":
+        """The same errors of the estimate, at the kept steps."""
+        return Optimal(self.mse_x_0[[0, *kept]])
 
 
 @dataclass(frozen=True)

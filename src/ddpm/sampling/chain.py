@@ -17,17 +17,22 @@ from ddpm.tensors import Images, Noise
 class Step:
     """Where a chain is: x_t, the estimate of x_0 with which it came there, and how many steps it has made.
 
-    At the start nothing is known of x_0, and the estimate is 0.
+    At the start nothing is known of x_0, and the estimate is 0. `before` is where it came from, without a past of its own.
     """
 
     t: int
     x: Images
     x_0: Images
     made: int = 0
+    before: "Step | None" = None
+
+    def to(self, t: int, x: Images, x_0: Images) -> "Step":
+        """The next step, at t."""
+        return Step(t, x, x_0, self.made + 1, Step(self.t, self.x, self.x_0, self.made))
 
     def down(self, x_prev: Images, x_0: Images) -> "Step":
         """The next step, at t - 1."""
-        return Step(self.t - 1, x_prev, x_0, self.made + 1)
+        return self.to(self.t - 1, x_prev, x_0)
 
 
 class Sampler(ABC):
@@ -35,7 +40,15 @@ class Sampler(ABC):
 
     @abstractmethod
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
-        """One step down: ``here.t`` in 1..T, the result has ``t = here.t - 1``."""
+        """One step from ``here.t`` in 1..T, to t - 1 unless the sampler says otherwise."""
+
+    def moves(self, T: int) -> int:
+        """How many steps a chain from x_T makes."""
+        return T
+
+    def evaluations(self, T: int) -> int:
+        """How often a chain from x_T asks the network."""
+        return self.moves(T)
 
 
 def start(p: ReverseProcess, x: Images, t: int) -> Step:
@@ -49,7 +62,7 @@ def start(p: ReverseProcess, x: Images, t: int) -> Step:
 
 
 def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
-    """Go on from any step: yields x_{t-1}, ..., x_0, one evaluation of the network each."""
+    """Go on from any step: yields x_{t-1}, ..., x_0."""
     here = begin
     while here.t > 0:
         with torch.no_grad():
@@ -58,5 +71,5 @@ def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Noise = torch.r
 
 
 def chain(p: ReverseProcess, x_T: Images, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
-    """Algorithm 2: yields T steps; the last one's x is the sample. `x_T` ~ N(0, I)."""
+    """Algorithm 2: yields ``sampler.moves(T)`` steps; the last one's x is the sample. `x_T` ~ N(0, I)."""
     return run(p, start(p, x_T, p.schedule.T), sampler, noise)

@@ -26,7 +26,7 @@ class DDIM(Sampler):
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """At t = 1, alpha_bar_0 = 1 and beta_tilde_1 = 0 leave the estimate of x_0 itself."""
-        _, x_0 = p(here.x, here.t)
+        x_0 = p.estimate(here.x, here.t)
         signal = at(p.schedule.alpha_bar, here.t - 1, x_0)
         var = self.eta**2 * at(p.schedule.beta_tilde, here.t, x_0)
         direction = (at(p.schedule.one_minus_alpha_bar, here.t - 1, x_0) - var).clamp(min=0).sqrt()

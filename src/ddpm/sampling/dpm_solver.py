@@ -35,7 +35,7 @@ class DPMSolver(Sampler):
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """One evaluation; the last step is the estimate of x_0."""
-        _, x_0 = p(here.x, here.t)
+        x_0 = p.estimate(here.x, here.t)
         if here.t == 1:
             return here.down(x_0, x_0)
         shrink = torch.exp(0.5 * (p.schedule.log_snr[here.t] - p.schedule.log_snr[here.t - 1])).to(x_0)  # e^{-h}
@@ -54,7 +54,7 @@ class DPMSolverSDE(Sampler):
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """One evaluation; the last step is the estimate of x_0."""
-        _, x_0 = p(here.x, here.t)
+        x_0 = p.estimate(here.x, here.t)
         if here.t == 1:
             return here.down(x_0, x_0)
         log_ratio = p.schedule.log_snr[here.t] - p.schedule.log_snr[here.t - 1]  # -2h
