@@ -1,7 +1,4 @@
-"""DPM-Solver++: its order, its first-order relatives, and where it ends."""
-
-import math
-from itertools import pairwise
+"""DPM-Solver++: its first-order relatives, the law of its SDE, and where it ends."""
 
 import pytest
 import torch
@@ -22,24 +19,6 @@ F64 = torch.float64
 
 def _no_noise(_):
     raise AssertionError("a solver of the flow draws no noise")
-
-
-def _flow_error(sampler, steps):
-    """|x_1 - exact x_1| of the probability flow of N(0, v): x_t scales with the standard deviation of q(x_t)."""
-    v, x_T = 0.25, torch.tensor([[0.3], [1.0], [-2.0]], dtype=F64)
-    diffused = Diffused(gaussian(v), log_snr(steps, noise_1=0.3, log_snr_T=-6.0))
-    *_, there, _ = chain(diffused.process(), x_T, sampler, _no_noise)
-    assert there.t == 1
-    sd = [float(diffused.marginal(t).covariance.sqrt()) for t in (1, steps)]
-    return float((there.x - sd[0] / sd[1] * x_T).abs().max())
-
-
-@pytest.mark.parametrize(("sampler", "order"), [(DDIM(), 1), (DPMSolver(), 2)])
-def test_the_order_is_that_of_the_theory(sampler, order):
-    """Halving h divides the error by 2^order, from 80 steps on, within 10%."""
-    errors = [_flow_error(sampler, steps) for steps in (81, 161, 321, 641)]
-    found = [math.log2(a / b) for a, b in pairwise(errors)]
-    assert found == pytest.approx([order] * 3, rel=0.1)
 
 
 def test_its_first_step_is_ddim():
@@ -79,21 +58,21 @@ def test_few_steps_reach_a_mixture():
     assert float((last.x.abs() < 0.2).double().mean()) < 0.02
 
 
-@pytest.mark.parametrize("name", ["dpm-solver", "dpm-solver-sde"])
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_it_can_be_split_anywhere(name):
     """A step carries all that the next one needs."""
     p, sampler = ReverseProcess(rough_network, linear(10, 1e-2, 0.6)), SAMPLERS[name]()
     x_T, z = torch.randn(2, 3), torch.randn(11, 2, 3)
-    drawn = iter(z)
-    steps = list(chain(p, x_T, sampler, lambda _: next(drawn)))
-    drawn = iter(z[4:])
-    again = list(run(p, steps[3], sampler, lambda _: next(drawn)))
-    assert torch.equal(again[-1].x, steps[-1].x)
+    noise = lambda like: z[int(1e6 * float(like.abs().sum())) % 11]  # noqa: E731  a function of where the chain is
+    steps = list(chain(p, x_T, sampler, noise))
+    for place in (0, 3, 4, 8):
+        again = list(run(p, steps[place], sampler, noise))
+        assert torch.equal(again[-1].x, steps[-1].x)
     assert [step.made for step in steps] == list(range(1, 11))
 
 
 @pytest.mark.parametrize("T", [1, 2, 3])
-@pytest.mark.parametrize("name", ["dpm-solver", "dpm-solver-sde"])
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_short_chains_are_finite_and_end_at_the_estimate(name, T):
     p = ReverseProcess(rough_network, Schedule(torch.tensor([0.0, *[0.5] * T], dtype=F64)))
     *_, last = chain(p, torch.randn(3, 2, dtype=F64), SAMPLERS[name]())

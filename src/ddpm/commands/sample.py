@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -38,21 +38,36 @@ class Plan:
             UsageError: unknown, or with options that it does not have or that are impossible.
         """
         sampler = chosen(SAMPLERS, self.sampler, "sampler")
-        known = inspect.signature(sampler).parameters
         for name in self.options:
-            if name not in known:
-                having = [other for other, make in SAMPLERS.items() if name in inspect.signature(make).parameters]
+            if name not in numbers_of(sampler):
+                having = [other for other, make in SAMPLERS.items() if name in numbers_of(make)]
                 raise UsageError(
                     f"the sampler {self.sampler!r} has no {name!r}", *(f"--sampler {other} has" for other in having)
                 )
         try:
-            return sampler(**self.options)
+            return sampler(**{name: numbers_of(sampler)[name](value) for name, value in self.options.items()})
         except ValueError as error:
             raise UsageError(f"the sampler {self.sampler!r} cannot be: {error}") from error
 
     def batches(self) -> int:
         """How many chains are run."""
         return math.ceil(self.num / self.batch_size)
+
+
+def numbers_of(sampler: Callable[..., Sampler]) -> dict[str, Callable[[float], float]]:
+    """The names of a sampler's options that are numbers, and how to read them."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(sampler).parameters.items()}
+    return {
+        name: _whole if isinstance(default, int) else float
+        for name, default in defaults.items()
+        if isinstance(default, int | float)
+    }
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ValueError(f"a whole number is needed, not {value}")
+    return int(value)
 
 
 @dataclass(frozen=True)

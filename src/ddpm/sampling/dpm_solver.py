@@ -5,6 +5,7 @@ With :math:`a_t = \sqrt{\bar\alpha_t}`, :math:`s_t = \sqrt{1-\bar\alpha_t}` and 
 through the last two estimates is the two-step method, of second order at no further evaluation.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -39,9 +40,34 @@ class DPMSolver(Sampler):
         if here.t == 1:
             return here.down(x_0, x_0)
         shrink = torch.exp(0.5 * (p.schedule.log_snr[here.t] - p.schedule.log_snr[here.t - 1])).to(x_0)  # e^{-h}
-        signal, sigma, sigma_before = _scales(p, here)
+        signal, sigma, sigma_before = _scales(p, here.t - 1, here)
         x_prev = sigma_before / sigma * here.x + signal * (1 - shrink) * _line(p, here, x_0)
         return here.down(x_prev, x_0)
+
+
+@dataclass(frozen=True)
+class DPMSolverSinglestep(Sampler):
+    r"""DPM-Solver++(2S), algorithm 1 of the paper, two kept steps at a time; the first of a pair is DDIM.
+
+    The second starts again where the pair began, at x_u, and goes all the way with the line through both estimates:
+    :math:`x_{t-1} = \frac{s_{t-1}}{s_u}x_u + a_{t-1}(1-e^{-h})\,(\hat x_0(u) + \frac{1}{2r}(\hat x_0(t)-\hat x_0(u)))`, h and the
+    fraction r of it that the first made in lambda. Of second order, like the two-step method, but forgets between pairs.
+    """
+
+    def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
+        """One evaluation; the last step is the estimate of x_0."""
+        x_0 = p.estimate(here.x, here.t)
+        if here.t == 1:
+            return here.down(x_0, x_0)
+        begin, line = here, x_0
+        if here.made % 2 and here.before is not None:
+            log_snr, begin = p.schedule.log_snr, here.before
+            first, middle, last = (float(log_snr[t]) for t in (begin.t, here.t, here.t - 1))
+            if first > -math.inf:
+                line = here.x_0 + (last - first) / (2 * (middle - first)) * (x_0 - here.x_0)
+        shrink = torch.exp(0.5 * (p.schedule.log_snr[begin.t] - p.schedule.log_snr[here.t - 1])).to(x_0)  # e^{-h}
+        signal, sigma, sigma_before = _scales(p, here.t - 1, begin)
+        return here.down(sigma_before / sigma * begin.x + signal * (1 - shrink) * line, x_0)
 
 
 @dataclass(frozen=True)
@@ -59,16 +85,16 @@ class DPMSolverSDE(Sampler):
             return here.down(x_0, x_0)
         log_ratio = p.schedule.log_snr[here.t] - p.schedule.log_snr[here.t - 1]  # -2h
         kept, drawn = torch.exp(0.5 * log_ratio).to(x_0), (-torch.expm1(log_ratio)).to(x_0)
-        signal, sigma, sigma_before = _scales(p, here)
+        signal, sigma, sigma_before = _scales(p, here.t - 1, here)
         mean = sigma_before / sigma * kept * here.x + signal * drawn * _line(p, here, x_0)
         return here.down(mean + sigma_before * drawn.sqrt() * noise(here.x), x_0)
 
 
-def _scales(p: ReverseProcess, here: Step) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """a_{t-1}, s_t and s_{t-1}."""
+def _scales(p: ReverseProcess, t: int, begin: Step) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """a_t, the s at which the step begins, and s_t."""
     noise = p.schedule.one_minus_alpha_bar
     return (
-        at(p.schedule.alpha_bar, here.t - 1, here.x).sqrt(),
-        at(noise, here.t, here.x).sqrt(),
-        at(noise, here.t - 1, here.x).sqrt(),
+        at(p.schedule.alpha_bar, t, begin.x).sqrt(),
+        at(noise, begin.t, begin.x).sqrt(),
+        at(noise, t, begin.x).sqrt(),
     )

@@ -1,0 +1,131 @@
+"""Langevin dynamics, the churn of EDM: what they leave where it is, and at which order they do not."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from ddpm.analytic.mixture import gaussian
+from ddpm.analytic.process import Diffused
+from ddpm.diffusion.schedule import linear, log_snr
+from ddpm.diffusion.variance import FixedSmall
+from ddpm.sampling import Ancestral, Corrected, Heun, Langevin, SongLangevin
+from ddpm.sampling.chain import Step, chain
+from ddpm.seeds import NoiseForEach, generator
+
+F64 = torch.float64
+
+
+def _noise(seed):
+    random = torch.Generator().manual_seed(seed)
+    return lambda like: torch.randn(like.shape, generator=random, dtype=F64)
+
+
+def _settled(sampler, diffused, t):
+    """The variance of x_{t-1}'s own x_t after many steps at t, relative to that of q(x_t)."""
+    p, sd = diffused.process(), float(diffused.marginal(t).covariance.sqrt())
+    x_t = sd * torch.randn(400_000, 1, generator=torch.Generator().manual_seed(0), dtype=F64)
+    there = sampler.step(p, Step(t, x_t, torch.zeros_like(x_t)), _noise(1))
+    return float(there.x.var() * p.schedule.alpha[t]) / sd**2
+
+
+@pytest.mark.parametrize("make", [Langevin, SongLangevin])
+def test_the_stationary_law_is_off_by_the_first_order_of_the_step(make):
+    """For N(0, v) the variance settles at v / (1 - eta / 4v): computed by hand, and its excess halves with eta."""
+    diffused, t = Diffused(gaussian(0.25), linear()), 400
+    v, found = float(diffused.marginal(t).covariance), []
+    for size in (1.0, 0.5):
+        sampler = make(corrections=12, size=size * (40 if make is Langevin else 1))
+        eta = sampler.eta(diffused.process(), t)
+        contraction = (1 - eta / (2 * v)) ** 2
+        expected = 1 / (1 - eta / (4 * v))
+        expected += contraction**12 * (1 - expected)
+        found.append(_settled(sampler, diffused, t))
+        assert found[-1] == pytest.approx(expected, abs=4 * math.sqrt(2 / 400_000) * expected)
+    assert (found[0] - 1) / (found[1] - 1) == pytest.approx(2, rel=0.35)
+
+
+def test_the_sizes_are_the_published_ones():
+    p = Diffused(gaussian(0.25), linear()).process()
+    for t in (1, 300, 1000):
+        assert Langevin().eta(p, t) == pytest.approx(float(p.schedule.beta[t]))
+        # NCSN: epsilon (sigma_i / sigma_L)^2 = 2e-5 sigma_i^2 / 1e-4 in x / sqrt(alpha_bar)
+        sigma_2 = float(1 / p.schedule.snr[t])
+        assert SongLangevin().eta(p, t) == pytest.approx(2e-5 * sigma_2 / 1e-4 * float(p.schedule.alpha_bar[t]))
+
+
+def test_corrections_bring_a_short_chain_nearer_to_the_law():
+    """N(0, 1/4) in 10 steps of ancestral sampling: Langevin steps between them mend most of the variance."""
+    diffused = Diffused(gaussian(0.25), log_snr(10, noise_1=0.1, log_snr_T=-7.0))
+    p, wanted = diffused.process(FixedSmall()), float(diffused.marginal(1).covariance)
+    off = []
+    for sampler in (Ancestral(), Corrected(snr=0.16), Corrected(snr=0.16, corrections=3)):
+        x_T = torch.randn(200, 100, generator=torch.Generator().manual_seed(0), dtype=F64)
+        *_, there, _ = chain(p, x_T, sampler, _noise(3))
+        off.append(abs(float(there.x.var()) / wanted - 1))
+    assert all(later < 0.7 * earlier for earlier, later in pairwise(off)), off
+
+
+def test_corrections_of_an_image_depend_on_it_alone():
+    p = Diffused(gaussian(0.25), linear(12, 1e-2, 0.5)).process()
+
+    def draw(rows):
+        noise = NoiseForEach([generator(5, "sample", row) for row in rows])
+        *_, last = chain(p, noise(torch.empty(len(rows), 6, dtype=F64)), Corrected(), noise)
+        return last.x
+
+    torch.testing.assert_close(torch.cat([draw([i]) for i in range(4)]), draw(range(4)), rtol=1e-12, atol=0)
+
+
+def test_churn_keeps_the_law():
+    """N(0, 1/4): with noise added before each step the variance stays, where inflating the noise spoils it."""
+    diffused = Diffused(gaussian(0.25), linear())
+    p = replace(diffused.process(), network=diffused.process().network).respace(range(20, 1001, 20))
+    x_T = torch.randn(100_000, 1, generator=torch.Generator().manual_seed(0), dtype=F64)
+    wanted = float(Diffused(gaussian(0.25), p.schedule).marginal(1).covariance)
+    spread = {}
+    for name, sampler in {"none": Heun(), "churn": Heun(churn=10), "inflated": Heun(churn=10, inflate=1.2)}.items():
+        *_, there, _ = chain(p, x_T, sampler, _noise(2))
+        spread[name] = float(there.x.var()) / wanted
+    assert spread["none"] == pytest.approx(1, abs=0.03)
+    assert spread["churn"] == pytest.approx(1, abs=0.03)
+    assert spread["inflated"] > 1.05
+
+
+def test_churn_goes_up_to_a_step_of_training():
+    """The network is asked at trained steps only, above the kept one; between `low` and `high` alone."""
+    told = []
+
+    def network(x_t, timestep):
+        told.append(int(timestep[0]))
+        return 0.1 * x_t
+
+    p = replace(Diffused(gaussian(0.25), linear()).process(), network=network).respace([100, 400, 700, 1000])
+    sigma = [float(p.schedule.snr[t] ** -0.5) for t in range(1, 5)]
+    list(chain(p, torch.randn(2, 1), Heun(churn=4, low=sigma[1] * 0.99, high=sigma[1] * 1.01), torch.randn_like))
+    assert told[0:2] == [999, 699]
+    assert told[2:4] == [699, 399]
+    assert 400 < told[4] < 600
+    assert told[5:] == [99, 99]
+
+
+@pytest.mark.parametrize("make", [lambda: Heun(churn=-1.0), lambda: Heun(inflate=0.0)])
+def test_impossible_churn(make):
+    with pytest.raises(ValueError, match="churn"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Langevin(corrections=0),
+        lambda: SongLangevin(size=0.0),
+        lambda: Corrected(snr=0.0),
+        lambda: Corrected(corrections=-1),
+    ],
+)
+def test_impossible_corrections(make):
+    with pytest.raises(ValueError, match="corrections"):
+        make()
