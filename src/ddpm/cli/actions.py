@@ -7,14 +7,15 @@ from pathlib import Path
 
 from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
-from ddpm.cli.opening import opened
+from ddpm.cli.opening import opened, shortened
 from ddpm.cli.sampling import run_sample
 from ddpm.cli.training import follow, requested
 from ddpm.commands.evaluate import chosen_metrics, decoder_variance, evaluate, images_to_evaluate, result
+from ddpm.commands.files import write_bytes
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
 from ddpm.commands.report import report_training
-from ddpm.commands.run import RunFolder, Trained, pick_device, write_bytes
+from ddpm.commands.run import RunFolder, Trained, pick_device
 from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
@@ -36,7 +37,7 @@ def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
     metrics = chosen_metrics(options.metrics)
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
-    trained = opened(options)
+    trained = shortened(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     bound = measure_bound(trained, images, options.seed, options.batch_size)
     say(sentence(trained, bound, f"{options.split} images of {options.data}"))

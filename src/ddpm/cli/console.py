@@ -162,7 +162,7 @@ class JsonTarget:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Write the values."""
-        from ddpm.commands.run import to_strict_json, write_json
+        from ddpm.commands.files import to_strict_json, write_json
 
         if self._to_terminal:
             print(to_strict_json(values), flush=True)

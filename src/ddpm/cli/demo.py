@@ -7,8 +7,9 @@ from ddpm.cli.console import note, say, track
 from ddpm.cli.training import follow
 from ddpm.commands.demo import fitted_to
 from ddpm.commands.evaluate import METRICS, images_to_evaluate, result
+from ddpm.commands.files import write_json
 from ddpm.commands.report import report_demo
-from ddpm.commands.run import RunFolder, open_run, write_json
+from ddpm.commands.run import RunFolder, open_run
 from ddpm.commands.sample import Plan, Watch, finished, sample
 from ddpm.errors import Mismatch
 from ddpm.presets import digits

@@ -6,6 +6,8 @@ SOURCE = (
     "'digits' (embedded), a folder of images, an IDX file or folder (MNIST), .npz/.npy (uint8), CIFAR-10 .bin files"
 )
 PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
+SAMPLERS = "ancestral, ddim, dpm-solver, dpm-solver-2s, dpm-solver-sde, multistep, unipc, heun, corrected, langevin, langevin-ncsn"
+SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
 SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
 
 
@@ -17,6 +19,10 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1: {text!r}")
     return value
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
 
 
 def _name(text: str) -> str:
@@ -71,14 +77,21 @@ def sample(parser: argparse.ArgumentParser) -> None:
         "--sampler",
         default="ancestral",
         metavar="NAME",
-        help="ancestral (Algorithm 2), ddim, dpm-solver, dpm-solver-sde",
+        help=f"{SAMPLERS} (ancestral: Algorithm 2)",
     )
     parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
-    parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
     parser.add_argument(
-        "--spacing", default="uniform", metavar="NAME", help="which K: uniform, quadratic, trailing, leading, log-snr"
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="another option of the sampler: order=3 (multistep, unipc), churn=10 (heun), snr=0.2, corrections=2 ...",
     )
+    _chain(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
+    parser.add_argument(
+        "--first", type=_count, default=0, metavar="I", help="number of the first image (0): a run can be cut"
+    )
     parser.add_argument("--batch-size", type=_positive, default=64, metavar="B", help="images at a time (64)")
     _reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="all images in one")
@@ -86,6 +99,17 @@ def sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0")
     parser.add_argument("--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each image")
     parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
+
+
+def _chain(parser: argparse.ArgumentParser) -> None:
+    """On which chain the model is read."""
+    parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
+    parser.add_argument("--spacing", default="uniform", metavar="NAME", help=f"which K: {SPACINGS} (uniform)")
+    parser.add_argument(
+        "--variance",
+        metavar="NAME",
+        help="fixed-large, fixed-small, learned, optimal (as trained); the optimal ones are measured once on training data",
+    )
 
 
 def _reading(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +129,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("--data", type=_name, required=True, metavar="SOURCE", help=SOURCE)
     parser.add_argument("--split", default="test", metavar="NAME", help="test, train or all (test)")
+    _chain(parser)
     parser.add_argument("--metrics", default="bpd", metavar="A,B", help="bpd, rate-distortion (bpd)")
     parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")

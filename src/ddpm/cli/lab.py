@@ -7,8 +7,8 @@ from typing import Any
 
 from ddpm import drawing
 from ddpm.cli.console import existing_folder, say, track
+from ddpm.commands.files import write_bytes, write_text
 from ddpm.commands.lab import about, as_json, lab_page, shown, sources
-from ddpm.commands.run import write_bytes, write_text
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
-from ddpm.cli.opening import opened
-from ddpm.commands.run import atomically
-from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, respaced, sample
+from ddpm.cli.opening import shortened
+from ddpm.cli.training import assignments
+from ddpm.commands.evaluate import variance_of
+from ddpm.commands.files import atomically
+from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
+from ddpm.errors import UsageError
 from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
 
 WATCHED = 64
@@ -19,18 +22,15 @@ WATCHED = 64
 
 def run_sample(options: Namespace) -> None:
     """`ddpm sample`."""
-    settings = {} if options.eta is None else {"eta": options.eta}
-    plan = Plan(
-        options.num, options.sampler, options.steps or 0, options.spacing, settings, options.seed, options.batch_size
-    )
-    plan.build()
+    plan = Plan(options.num, options.sampler, numbers(options), options.seed, options.batch_size, options.first)
+    sampler = plan.build()
     json_target, targets = JsonTarget(options.json), Targets.of(options)
-    trained = opened(options)
-    p = respaced(trained.process, plan.steps, plan.spacing)
+    trained = shortened(options)
+    p, moves = trained.process, sampler.moves(trained.process.schedule.T)
     folder = fresh_folder(options.output_dir)
     data = trained.experiment.data
-    watch = Watch(WATCHED, p.schedule.T)
-    chains = track(sample(p, data.shape, plan, trained.device), plan.batches() * p.schedule.T, "sampling")
+    watch = Watch(WATCHED, moves)
+    chains = track(sample(p, data.shape, plan, trained.device), plan.batches() * moves, "sampling")
     drawn = []
     for rows, images in finished(watch(chains)):
         pictures = to_pictures(images, data.levels)
@@ -43,8 +43,27 @@ def run_sample(options: Namespace) -> None:
         say(f"{name}: {path}")
     json_target.write(
         {"images": plan.num, "output_dir": str(folder), **written, "sampler": plan.sampler, "steps": p.schedule.T}
+        | {
+            "evaluations": sampler.evaluations(p.schedule.T),
+            "variance": variance_of(trained),
+            "options": dict(plan.options),
+        }
         | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step},
     )
+
+
+def numbers(options: Namespace) -> dict[str, float]:
+    """The sampler's options: --eta, and what --option NAME=NUMBER says.
+
+    Raises:
+        UsageError: not a number.
+    """
+    settings = {} if options.eta is None else {"eta": options.eta}
+    for name, value in assignments(options.option).items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"--option needs NAME=NUMBER: {name}={value}")
+        settings[name] = value
+    return settings
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch
 from ddpm.cli.console import Bar, note
 from ddpm.cli.failures import explained
 from ddpm.cli.signals import stop_in_order
-from ddpm.commands.run import RunFolder, read_json, write_json
+from ddpm.commands.files import read_json, write_json
+from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import Event, Logged, Started, Stepped, train_run
 from ddpm.errors import Failure, UsageError, chosen

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from ddpm.commands.run import Trained
+from ddpm.commands.shorter import OPTIMAL
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source
-from ddpm.diffusion.variance import Fixed
+from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.rate import Bound, Measured, measure
 
@@ -71,17 +72,25 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
         "images": bound.images,
         "dims": bound.dims,
         "T": bound.T,
+        "steps": p.schedule.whole.step_of(p.schedule.timestep_map[1:]).tolist(),
         "weights": trained.weights,
         "step": trained.step,
         "levels": trained.experiment.data.levels,
         "limit": trained.experiment.process.limit,
-        "variance": trained.experiment.process.variance,
+        "variance": variance_of(trained),
         "decoder_variance": decoder_variance(trained),
         "sigma_1": math.sqrt(float(p.variance.table(p.schedule)[1])) if isinstance(p.variance, Fixed) else None,
     }
 
 
+def variance_of(trained: Trained) -> str:
+    """The variance of p_theta in words: the experiment's, unless the best one was asked for."""
+    return OPTIMAL if isinstance(trained.process.variance, Optimal) else trained.experiment.process.variance
+
+
 def decoder_variance(trained: Trained) -> str:
     """The rule for sigma_1^2 in words (E44)."""
     process = trained.experiment.process
+    if variance_of(trained) == OPTIMAL:
+        return OPTIMAL
     return f"learned, from {process.sigma_1} to beta-1" if process.variance == "learned" else process.sigma_1

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm.commands.run import RunFolder, atomically, to_strict_json
+from ddpm.commands.files import atomically, to_strict_json
+from ddpm.commands.run import RunFolder
 from ddpm.training.trainer import Progress
 
 

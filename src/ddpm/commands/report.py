@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from ddpm.commands.files import write_text
 from ddpm.commands.ledger import read_metrics
-from ddpm.commands.run import RunFolder, write_text
+from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Frame, evenly
 from ddpm.commands.schedule import of_run
 from ddpm.evaluation.rate import Bound

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import math
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,9 @@ from typing import Any
 
 import torch
 
+from ddpm.commands.files import write_text
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import CannotCreate, DataError, NotFound, StorageError, UsageError
+from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment import Experiment
 from ddpm.settings import changed, from_dict, to_json
 from ddpm.training import checkpoint
@@ -25,6 +25,7 @@ READINGS = (
     "process.limit",
     "process.variance",
     "process.sigma_1",
+    "data.source",
     "data.resolution",
     "data.channels",
     "data.max_broken",
@@ -69,6 +70,11 @@ class RunFolder:
         return self.path / "exit.json"
 
     @property
+    def curves(self) -> Path:
+        """What weights are worth at every t: a file for each that was measured."""
+        return self.path / "curves"
+
+    @property
     def report(self) -> Path:
         """The page of the run."""
         return self.path / "report.html"
@@ -89,7 +95,16 @@ class RunFolder:
 
     def strangers(self) -> list[str]:
         """Names in the folder that no run puts there; hidden ones aside."""
-        files = self.config, self.checkpoints, self.metrics, self.samples, self.logs, self.exit, self.report
+        files = (
+            self.config,
+            self.checkpoints,
+            self.metrics,
+            self.samples,
+            self.logs,
+            self.curves,
+            self.exit,
+            self.report,
+        )
         ours = {path.name for path in files}
         names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
         return [name for name in names if name not in ours and not name.startswith((".", "crash-"))]
@@ -131,75 +146,14 @@ class RunFolder:
         write_text(self.config, to_json(experiment))
 
 
-@contextmanager
-def atomically(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, with the same ending; once written, it takes `path`'s place.
-
-    Raises:
-        StorageError: the disk is full or fails; `path` is as it was.
-    """
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    with atomically(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def to_strict_json(value: Mapping[str, Any]) -> str:
-    """JSON without Infinity and NaN, which are no JSON: null stands for them."""
-    return json.dumps(_finite(value), allow_nan=False)
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def read_json(path: Path) -> Any:  # noqa: ANN401
-    """What a user's file of JSON holds.
-
-    Raises:
-        NotFound: no such file.
-        DataError: it is no JSON.
-    """
-    if not path.is_file():
-        raise NotFound(f"no such file: {str(path)!r}")
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise DataError(f"{str(path)!r} is no JSON: {error}") from error
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write an object as JSON, whole or not at all."""
-    write_text(path, to_strict_json(value) + "\n")
-
-
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: its experiment, the process on its weights, and which weights they are.
+    """A trained model: its run, its experiment, the process on its weights, and which weights they are.
 
     `notes` say which newer checkpoints were passed over, and why.
     """
 
+    folder: RunFolder
     experiment: Experiment
     process: ReverseProcess
     step: int
@@ -232,7 +186,7 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     with torch.no_grad():
         schedule = experiment.schedule_of(network)
     process = experiment.reverse_process(network, experiment.process.limit, schedule)
-    return Trained(experiment, process, int(content.numbers["step"]), weights, device, notes)
+    return Trained(folder, experiment, process, int(content.numbers["step"]), weights, device, notes)
 
 
 def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:

@@ -3,33 +3,34 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
-from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.errors import UsageError, chosen
 from ddpm.sampling import SAMPLERS, Sampler
 from ddpm.sampling.chain import Step, chain
-from ddpm.sampling.timesteps import SPACINGS
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import Images
+
+FULL = 16
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to sample. `steps` 0 is the whole chain; `options` are the sampler's, such as DDIM's eta.
+    """What to sample: images `first`, `first` + 1, ...; `options` are the sampler's, such as DDIM's eta.
 
-    Image i depends on `seed` and i, not on `batch_size`.
+    Image i depends on `seed` and i, not on `batch_size`, nor on where a run was cut.
     """
 
     num: int
     sampler: str = "ancestral"
-    steps: int = 0
-    spacing: str = "uniform"
     options: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     batch_size: int = 64
+    first: int = 0
 
     def build(self) -> Sampler:
         """The sampler.
@@ -87,23 +88,8 @@ class Frame:
     x_0: Images
 
 
-def respaced(p: ReverseProcess, steps: int, spacing: str = "uniform") -> ReverseProcess:
-    """The process on `steps` of its steps; 0 is all of them.
-
-    Raises:
-        UsageError: an unknown spacing, or more steps than there are.
-    """
-    spaced = chosen(SPACINGS, spacing, "spacing")
-    if steps in (0, p.schedule.T):
-        return p
-    try:
-        return p.respace(spaced(p.schedule, steps))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.device) -> Iterator[Sampled]:
-    """Every step of every chain: `plan.batches()` times the number of steps of `p` (respace it before).
+    """Every step of every chain: `plan.batches()` times the sampler's moves on `p`.
 
     Args:
         p: the process.
@@ -111,12 +97,30 @@ def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.
         plan: what to sample.
         device: where.
     """
-    sampler = plan.build()
-    for first in range(0, plan.num, plan.batch_size):
-        rows = range(first, min(first + plan.batch_size, plan.num))
+    sampler, p = plan.build(), replace(p, network=in_full_batches(p.network, device))
+    end = plan.first + plan.num
+    for first in range(plan.first, end, plan.batch_size):
+        rows = range(first, min(first + plan.batch_size, end))
         noise = NoiseForEach([generator(plan.seed, "sample", row) for row in rows])
         x_T = noise(torch.empty(len(rows), *shape, device=device))
         yield from (Sampled(rows, step) for step in chain(p, x_T, sampler, noise))
+
+
+def in_full_batches(network: Network, device: torch.device) -> Network:
+    """The network on batches filled up to a multiple of `FULL`, on a CPU.
+
+    There the last bits of a matrix product or a convolution depend on how many rows it has, until they fill the vector
+    registers: image i then is the same to the bit in a batch of 1, 7 or 64.
+    """
+    if device.type != "cpu":
+        return network
+
+    def full(*inputs: Tensor) -> Tensor:
+        count = len(inputs[0])
+        rows = torch.arange(math.ceil(count / FULL) * FULL).clamp(max=count - 1)
+        return network(*(rows_of[rows] for rows_of in inputs))[:count]
+
+    return full
 
 
 def finished(sampled: Iterable[Sampled]) -> Iterator[tuple[range, Images]]:
@@ -142,7 +146,7 @@ class Watch:
     def __call__(self, sampled: Iterable[Sampled]) -> Iterator[Sampled]:
         """The same steps, watched."""
         for place, found in enumerate(sampled):
-            if found.rows.start == 0 and place in self._wanted:
+            if place in self._wanted:
                 step = found.step
                 self.frames.append(Frame(step.t, step.x[: self._watched].cpu(), step.x_0[: self._watched].cpu()))
             yield found

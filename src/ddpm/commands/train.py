@@ -17,7 +17,8 @@ from torch.func import functional_call
 from ddpm.commands import resume
 from ddpm.commands.ledger import Ledger
 from ddpm.commands.run import RunFolder
-from ddpm.commands.sample import Plan, finished, respaced, sample
+from ddpm.commands.sample import Plan, finished, sample
+from ddpm.commands.shorter import Shorter
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_both
 from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
@@ -211,7 +212,7 @@ class _Training:
         data, plan = self.experiment.data, Plan(self.experiment.rhythm.samples, sampler="ddim")
         self.state.network.eval()
         p = self._averaged()
-        p = respaced(p, min(PREVIEW_STEPS, p.schedule.T))
+        p = Shorter(min(PREVIEW_STEPS, p.schedule.T)).of(p)
         images = torch.cat([x for _, x in finished(sample(p, data.shape, plan, self.device))])
         self.state.network.train()
         picture = square(to_pictures(images, data.levels))

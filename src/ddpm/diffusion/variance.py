@@ -8,8 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ddpm.diffusion.schedule import Schedule
@@ -34,7 +34,7 @@ FIRST_VARIANCES: Mapping[str, FirstVariance] = {"beta-tilde-2": beta_tilde_2, "b
 class Variance(ABC):
     """A rule for the log-variance of the reverse process."""
 
-    outputs: ClassVar[int] = 0
+    outputs: int = 0
     """How many tensors of x_t's shape the network gives for the variance: 0, or 1 if it is learned."""
 
     @abstractmethod
@@ -96,18 +96,23 @@ class FixedSmall(Fixed):
 class Optimal(Fixed):
     r""":math:`\sigma_t^{*2} = \tilde\beta_t + c_t^2\,\tfrac1D E\|x_0 - \hat x_0\|^2`, c_t of x_0 in Eq. 7 (E45).
 
-    The minimiser of the bound for a given mean; `mse_x_0[t]` is the mean squared error of the estimate of x_0 at t.
+    The minimiser of the bound for a given mean; `mse_x_0[t]` is the mean squared error of the estimate of x_0 at t. It is
+    fenced by that of :math:`x_t/\sqrt{\bar\alpha_t}`, an estimate that anyone has: so
+    :math:`\tilde\beta_t \le \sigma_t^2 \le \beta_t/\alpha_t` (Bao et al. 2022, theorem 2). `outputs` is what the network
+    gives for a variance that it learned, and is not looked at.
     """
 
     mse_x_0: Tensor
+    outputs: int = 0
 
     def table(self, schedule: Schedule) -> Table:
         """E45, at t = 1 too."""
-        return schedule.beta_tilde + schedule.posterior_x_0**2 * self.mse_x_0
+        error = torch.minimum(self.mse_x_0, 1 / schedule.snr)
+        return schedule.beta_tilde + schedule.posterior_x_0**2 * error
 
     def respace(self, kept: Sequence[int]) -> "Optimal":
         """The same errors of the estimate, at the kept steps."""
-        return Optimal(self.mse_x_0[[0, *kept]])
+        return Optimal(self.mse_x_0[[0, *kept]], self.outputs)
 
 
 @dataclass(frozen=True)

@@ -81,13 +81,13 @@ def measure(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, devic
     """All terms of all images: (T + 1) for each batch, one evaluation of the network each but the first."""
     wide = replace(p, network=in_float64(p.network))
     for rows in torch.arange(len(data)).split(batch_size):
-        x_0 = _images(data, rows, device)
+        x_0 = images_of(data, rows, device)
         noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
         for found in terms(wide, x_0, noise):
             yield Measured(rows, found.t, found.nats.cpu().double(), _mse(found, x_0))
 
 
-def _images(data: ImageSet, rows: Tensor, device: torch.device) -> Images:
+def images_of(data: ImageSet, rows: Tensor, device: torch.device) -> Images:
     """Images on the exact grid of their levels."""
     return to_model(data.images[rows].to(device), data.levels, widest(device))
 
@@ -137,7 +137,7 @@ def estimate(
     edges = [1, *_edges(T, max(evaluations - 1, 1))] if T > 1 else [1]
     totals = []
     for rows in torch.arange(len(data)).split(batch_size):
-        x_0 = _images(data, rows, device)
+        x_0 = images_of(data, rows, device)
         random = [generator(seed, "estimate", int(row)) for row in rows]
         noise = NoiseForEach(random)
         nats = prior(wide.q, x_0)

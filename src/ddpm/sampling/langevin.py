@@ -82,7 +82,8 @@ class SongLangevin(_Annealed):
 class Corrected(Sampler):
     r"""Predictor-corrector (Song et al. 2021, algorithms 3 and 5): a step of another sampler, then Langevin steps at its end.
 
-    :math:`x \leftarrow x + \epsilon g + \sqrt{2\epsilon}z` with the score g and :math:`\epsilon = 2\alpha_t(\text{snr}\,\|z\|/\|g\|)^2`;
+    :math:`x \leftarrow x + \epsilon g + \sqrt{2\epsilon}z` with the score g and
+    :math:`\epsilon = 2\alpha_t(\text{snr}\,\|z\|/\|g\|)^2`;
     norms are each image's own (theirs are means over the batch), so that images do not depend on one another.
 
     Raises:

@@ -1,0 +1,67 @@
+"""Image i depends on the seed and i alone, to the bit: in any batch, and in a run that is cut in two processes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ddpm.commands.sample import Plan, finished, sample
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear
+from ddpm.models.unet import UNet, UNetShape
+from ddpm.sampling import SAMPLERS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def process():
+    """A U-Net with attention, weights far from zero, on a chain of 6 steps."""
+    torch.manual_seed(0)
+    network = UNet(UNetShape(channels=16, multipliers=(1, 2), blocks=1, attention=(1,), groups=4), 1, 1).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return ReverseProcess(network, linear(6, 0.05, 0.95))
+
+
+def _draw(p, plan, side=7):
+    return torch.cat([images for _, images in finished(sample(p, (1, side, side), plan, CPU))])
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_an_image_is_the_same_to_the_bit_in_batches_of_1_7_and_64(process, sampler):
+    """Sides of 7 and 3 after the first level: no number of pixels fills the registers by itself."""
+    num = 20
+    together = _draw(process, Plan(num, sampler, batch_size=64))
+    assert together.std(0).max() > 0.1
+    for size in (1, 7):
+        few = _draw(process, Plan(num if size > 1 else 3, sampler, batch_size=size))
+        assert torch.equal(few, together[: len(few)])
+
+
+def test_a_run_is_cut_in_two_processes(process, tmp_path):
+    """Images 0..19 of one process are images 0..8 of it and 9..19 of another, which knows nothing of the first."""
+    whole = _draw(process, Plan(20, "ancestral"))
+    torch.save((process.network.state_dict(), process.schedule.beta), tmp_path / "network.pt")
+    code = (
+        "import sys, torch\n"
+        "from ddpm.commands.sample import Plan, finished, sample\n"
+        "from ddpm.diffusion.reverse import ReverseProcess\n"
+        "from ddpm.diffusion.schedule import Schedule\n"
+        "from ddpm.models.unet import UNet, UNetShape\n"
+        f"torch.set_num_threads({torch.get_num_threads()})\n"
+        "weights, beta = torch.load(sys.argv[1], weights_only=True)\n"
+        "network = UNet(UNetShape(channels=16, multipliers=(1, 2), blocks=1, attention=(1,), groups=4), 1, 1).eval()\n"
+        "network.load_state_dict(weights)\n"
+        "p, plan = ReverseProcess(network, Schedule(beta)), Plan(11, 'ancestral', first=9, batch_size=4)\n"
+        "drawn = torch.cat([x for _, x in finished(sample(p, (1, 7, 7), plan, torch.device('cpu')))])\n"
+        "torch.save(drawn, sys.argv[2])\n"
+    )
+    out = tmp_path / "drawn.pt"
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, tmp_path / "network.pt", out], check=True, env={**os.environ}
+    )
+    first = _draw(process, Plan(9, "ancestral", batch_size=64))
+    assert torch.equal(torch.cat([first, torch.load(out, weights_only=True)]), whole)
