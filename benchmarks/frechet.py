@@ -1,0 +1,177 @@
+"""Frechet distance of 2,000 digits at a few evaluations of one network: every sampler of ours beside diffusers' best.
+
+`python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--only WORD,...]`. DATA holds `features/` (a
+LeNet and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is the one that was trained
+elsewhere. Same weights, same x_T for image i, and exactly as many evaluations of the network; what is there is kept.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from torch import Tensor
+
+from benchmarks.foreign import Digits, Features, frechet
+from benchmarks.machine import RESULTS, save
+from ddpm.commands.run import open_run
+from ddpm.data.imageset import to_bytes
+from ddpm.data.sources import open_source
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear
+from ddpm.diffusion.variance import FixedLarge, Optimal
+from ddpm.evaluation.curve import curve, errors
+from ddpm.sampling import SAMPLERS
+from ddpm.sampling.chain import chain
+from ddpm.sampling.optimal import Curve, best_steps
+from ddpm.sampling.timesteps import SPACINGS
+from ddpm.seeds import NoiseForEach, generator
+
+BATCH, CPU = 50, torch.device("cpu")
+Drawn = Callable[[Tensor, NoiseForEach], Tensor]
+
+OURS = [
+    ("ancestral", "uniform", {}),
+    ("ancestral, best variance", "optimal", {}),
+    ("ddim", "uniform", {}),
+    ("ddim", "log-snr", {}),
+    ("ddim", "quadratic", {}),
+    ("dpm-solver", "uniform", {}),
+    ("dpm-solver", "log-snr", {}),
+    ("dpm-solver", "quadratic", {}),
+    ("dpm-solver-2s", "quadratic", {}),
+    ("dpm-solver-sde", "quadratic", {}),
+    ("dpm-solver-sde", "log-snr", {}),
+    ("multistep", "quadratic", {"order": 3}),
+    ("unipc", "quadratic", {"order": 2}),
+    ("unipc", "log-snr", {"order": 2}),
+    ("unipc", "quadratic", {"order": 3}),
+    ("heun", "quadratic", {}),
+    ("corrected", "quadratic", {}),
+]
+
+
+class Contest:
+    """One network, and the digits that each sampler draws from it."""
+
+    def __init__(self, p: ReverseProcess, data: Path, images: int, kept_curve: Path) -> None:
+        self.p, self.images, self.kept_curve = p, images, kept_curve
+        self.features = Features(data / "features" / "mnist_lenet_csinva.pth")
+        real = np.load(data / "features" / "real_stats.npz")
+        self.real = [torch.from_numpy(real[f"mnist_lenet84/train60k/{name}"]) for name in ("mu", "sigma")]
+        self.mnist = data / "mnist"
+
+    @cache  # noqa: B019 (one object a run)
+    def curve(self) -> Curve:
+        """Of the error on 64 training images, measured once."""
+        if not self.kept_curve.exists():
+            train = open_source(str(self.mnist), "train").take(torch.arange(64))
+            found = curve(errors(self.p, train, 0, 64, CPU), self.p.schedule.T)
+            torch.save([found.mse_x_0, found.first], self.kept_curve)
+        return Curve(*torch.load(self.kept_curve, weights_only=True))
+
+    def ours(self, name: str, spacing: str, options: dict[str, float], budget: int) -> Drawn | None:
+        """A sampler of ours on as many steps as `budget` evaluations allow; None if that is not possible exactly."""
+        sampler, p = SAMPLERS[name.split(",", maxsplit=1)[0]](**options), self.p
+        steps = [K for K in range(1, budget + 1) if sampler.evaluations(K) <= budget][-1]
+        if "variance" in name:
+            p = replace(p, variance=Optimal(self.curve().mse_x_0, p.variance.outputs))
+        kept = (
+            best_steps(p.schedule, self.curve(), steps)[0]
+            if spacing == "optimal"
+            else SPACINGS[spacing](p.schedule, steps)
+        )
+        short = p.respace(kept)
+
+        def draw(x_T: Tensor, noise: NoiseForEach) -> Tensor:
+            *_, last = chain(short, x_T, sampler, noise)
+            return last.x
+
+        return draw
+
+    def theirs(self, scheduler: Callable[[], object], budget: int) -> Drawn:
+        """A scheduler of diffusers with the network as a function of (x, t)."""
+
+        def draw(x_T: Tensor, _noise: NoiseForEach) -> Tensor:
+            made = scheduler()
+            made.set_timesteps(budget)
+            x = x_T * made.init_noise_sigma
+            for t in made.timesteps:
+                timestep = torch.full((len(x),), int(t))
+                with torch.no_grad():
+                    output = self.p.network(made.scale_model_input(x, t), timestep)
+                x = made.step(output[:, :1], t, x).prev_sample
+            return x
+
+        return draw
+
+    def distance(self, draw: Drawn) -> tuple[float, float]:
+        """The Frechet distance of `images` digits to the training set, and the seconds that it took."""
+        began, found = time.monotonic(), []
+        for rows in torch.arange(self.images).split(BATCH):
+            noise = NoiseForEach([generator(0, "sample", int(row)) for row in rows])
+            x = draw(noise(torch.empty(len(rows), 1, 28, 28)), noise)
+            with torch.no_grad():
+                found.append(self.features(to_bytes(x).float() / 255))
+        return frechet(torch.cat(found), *self.real), time.monotonic() - began
+
+
+def theirs(betas: np.ndarray) -> dict[str, Callable[[], object]]:
+    """Diffusers' schedulers, by default and as its users set them for few steps."""
+    common = {"num_train_timesteps": len(betas), "trained_betas": betas}
+    return {
+        "diffusers DDIM (default: leading)": lambda: DDIMScheduler(**common),
+        "diffusers DDIM, trailing": lambda: DDIMScheduler(**common, timestep_spacing="trailing"),
+        "diffusers DPM-Solver++ 2M (default)": lambda: DPMSolverMultistepScheduler(**common),
+        "diffusers DPM-Solver++ 2M, lu lambdas": lambda: DPMSolverMultistepScheduler(**common, use_lu_lambdas=True),
+        "diffusers UniPC (default)": lambda: UniPCMultistepScheduler(**common),
+        "diffusers UniPC, trailing": lambda: UniPCMultistepScheduler(**common, timestep_spacing="trailing"),
+    }
+
+
+def contestants(contest: Contest, budget: int) -> Iterator[tuple[str, Callable[[], Drawn]]]:
+    """Names and how to draw."""
+    for name, spacing, options in OURS:
+        text = ", ".join([f"{name}", f"{spacing} steps", *(f"{key} {value}" for key, value in options.items())])
+        yield text, lambda name=name, spacing=spacing, options=options: contest.ours(name, spacing, options, budget)
+    betas = contest.p.schedule.beta[1:].numpy()
+    for text, scheduler in theirs(betas).items():
+        yield text, lambda scheduler=scheduler: contest.theirs(scheduler, budget)
+
+
+def main() -> None:
+    """What is not in the results yet."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("--budgets", default="5,10,20,50,100")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    if options.run:
+        name, p = "frechet_ours", open_run(options.run, "ema", CPU).process
+    else:
+        network = Digits(options.data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
+        name, p = "frechet", ReverseProcess(network, linear(), variance=FixedLarge())
+    contest = Contest(p, options.data, options.images, RESULTS.parent / f".{name}-curve.pt")
+    path = RESULTS / f"{name}.json"
+    found = json.loads(path.read_text())["frechet"] if path.exists() else {}
+    for budget in map(int, options.budgets.split(",")):
+        row = found.setdefault(str(budget), {})
+        for text, draw in contestants(contest, budget):
+            if text in row or not any(word in text for word in options.only.split(",")):
+                continue
+            distance, seconds = contest.distance(draw())
+            row[text] = round(distance, 3)
+            print(f"{budget:>4} {text:50} {distance:8.3f}   {seconds:.0f} s", flush=True)
+            save(name, {"images": options.images, "T": p.schedule.T, "frechet": found})
+
+
+if __name__ == "__main__":
+    main()
