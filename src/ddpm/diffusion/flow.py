@@ -207,7 +207,7 @@ def _solve(
 def nats(
     p: ReverseProcess, x_0: Images, vectors: Tensor, noise: Noise, tolerance: float = TOLERANCE, rows: int = 64
 ) -> tuple[PerImage, int]:
-    r"""A bound on -log p(x_0), with the chain's own first step and decoder (Eq. 13) and the flow for all that is above it.
+    r"""A bound on -log p(x_0), with the chain's own first step and decoder, and the flow for all that is above it.
 
     :math:`-\log p(x_0) \le E_{q(x_1|x_0)}[-\log p_\theta(x_0|x_1) + \log q(x_1|x_0) - \log p_{flow}(x_1)]`: x_1 is the
     dequantised image, with nothing left out below it. An equality where p_theta(x_0|x_1) is the true posterior.
