@@ -48,13 +48,16 @@ def _flow(p, images, vectors, batch_size=64, seed=0, tolerance=1e-4):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7])
 def test_the_batch_size_does_not_matter(p, batch_size):
-    images = _images()
+    images = _images(3)
     torch.testing.assert_close(
         _weighted(p, images, 3, batch_size).per_image, _weighted(p, images, 3).per_image, rtol=1e-6, atol=0
     )
     for vectors in (exact_trace, hutchinson(3, seed=0)):
         torch.testing.assert_close(
-            _flow(p, images, vectors, batch_size).per_image, _flow(p, images, vectors).per_image, rtol=1e-5, atol=0
+            _flow(p, images, vectors, batch_size, tolerance=1e-2).per_image,
+            _flow(p, images, vectors, tolerance=1e-2).per_image,
+            rtol=1e-5,
+            atol=0,
         )
 
 
