@@ -1,8 +1,9 @@
 """Frechet distance of 2,000 digits at a few evaluations of one network: every sampler of ours beside diffusers' best.
 
 `python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--only WORD,...]`. DATA holds `features/` (a
-LeNet and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is the one that was trained
-elsewhere. Same weights, same x_T for image i, and exactly as many evaluations of the network; what is there is kept.
+LeNet, and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is
+the one that others trained. Same weights, same x_T for image i, and as many evaluations of the network; what is there is
+kept.
 """
 
 import argparse

@@ -82,8 +82,8 @@ MUTATIONS = [
     Mutation(
         "T8",
         "diffusion/prediction.py",
-        "return signal.sqrt() * x_t - noise.sqrt() * output",
-        "return signal.sqrt() * x_t + noise.sqrt() * output",
+        "return a * x - s * output",
+        "return a * x + s * output",
         "diffusion/test_reverse.py::test_every_prediction_gives_the_same_bound_and_samples",
     ),
     Mutation(

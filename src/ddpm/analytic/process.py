@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddpm.analytic.mixture import Mixture
 from ddpm.diffusion.decoder import Decoder, log_density
+from ddpm.diffusion.flow import scales, towards
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.prediction import Epsilon, Prediction
 from ddpm.diffusion.reverse import Network, ReverseProcess, unlimited
@@ -56,6 +57,12 @@ class Diffused:
         """The gradient of log q(x_t) by x_t, by Tweedie's formula (E57)."""
         signal, noise = at(self.schedule.alpha_bar, t, x_t), at(self.schedule.one_minus_alpha_bar, t, x_t)
         return (signal.sqrt() * self.x_0(x_t, t) - x_t) / noise
+
+    def velocity(self, x: Images, log_snr: float) -> Images:
+        """The probability flow of the data, dx/d(log SNR) at any noise level (`ddpm.diffusion.flow`), on a step or not."""
+        a, s = scales(log_snr)
+        origin = self.data.given(self._rows(x), a, s**2)
+        return towards(x, origin.expectation.reshape(x.shape).to(x), log_snr)
 
     def log_prob(self, x_t: Images, t: int) -> PerImage:
         """Log of q(x_t), nats for each image; t = 0 only where the data have a density."""

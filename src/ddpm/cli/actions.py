@@ -7,13 +7,23 @@ from pathlib import Path
 
 from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
+from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
 from ddpm.cli.opening import opened, shortened
 from ddpm.cli.sampling import run_sample
 from ddpm.cli.training import follow, requested
-from ddpm.commands.evaluate import chosen_metrics, decoder_variance, evaluate, images_to_evaluate, result
+from ddpm.commands.evaluate import (
+    METRICS,
+    about,
+    chosen_metrics,
+    decoder_variance,
+    evaluate,
+    images_to_evaluate,
+    result,
+)
 from ddpm.commands.files import write_bytes
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
+from ddpm.commands.likelihoods import of_bound, results
 from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device
 from ddpm.commands.sample import evenly
@@ -35,20 +45,34 @@ def run_train(options: Namespace) -> None:
 
 def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
-    metrics = chosen_metrics(options.metrics)
+    metrics, ways = chosen_metrics(options.metrics), ways_of(options)
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     trained = shortened(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
-    bound = measure_bound(trained, images, options.seed, options.batch_size)
-    say(sentence(trained, bound, f"{options.split} images of {options.data}"))
+    what = f"{options.split} images of {options.data}"
+    likelihoods = measure_likelihoods(trained, images, metrics, ways)
+    rows = {ways.words(name): found for name, found in likelihoods.items()}
+    values = results(likelihoods, ways)
+    if plot or set(metrics) & set(METRICS):
+        bound = measure_bound(trained, images, options.seed, options.batch_size)
+        say_bound(trained, bound, metrics, what)
+        if plot:
+            write_bytes(plot, drawing.png(figures.bound_by_t(bound)))
+        rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
+        values = result(trained, bound, metrics) | values
+    if likelihoods:
+        table(rows, f"{len(images)} {what}")
+    json_target.write(about(trained, len(images)) | values)
+
+
+def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> None:
+    """The bound in words, and the rate-distortion curve in ten lines."""
+    say(sentence(trained, bound, what))
     if "rate-distortion" in metrics:
         points = bound.rate_distortion()
         say(f"{'t':>8} {'bits/dim received':>20} {'RMSE on 0..255':>16}")
         for i in sorted(set(evenly(len(points), 10))):
             say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
-    if plot:
-        write_bytes(plot, drawing.png(figures.bound_by_t(bound)))
-    json_target.write(result(trained, bound, metrics))
 
 
 def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> Bound:

@@ -41,6 +41,16 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1: {text!r}")
+    return value
+
+
 def demo(parser: argparse.ArgumentParser) -> None:
     """Of `ddpm demo`."""
     parser.add_argument("--output-dir", type=_name, default="runs/demo", metavar="RUN", help="run folder (runs/demo)")
@@ -130,7 +140,29 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=_name, required=True, metavar="SOURCE", help=SOURCE)
     parser.add_argument("--split", default="test", metavar="NAME", help="test, train or all (test)")
     _chain(parser)
-    parser.add_argument("--metrics", default="bpd", metavar="A,B", help="bpd, rate-distortion (bpd)")
+    parser.add_argument(
+        "--metrics",
+        default="bpd",
+        metavar="A,B",
+        help="bpd, rate-distortion, importance-weighted, flow (bpd); bits/dim of the last two come in one table with bpd",
+    )
+    parser.add_argument(
+        "--draws", type=_positive, default=16, metavar="K", help="of importance-weighted: chains for each image (16)"
+    )
+    parser.add_argument(
+        "--trace",
+        default="hutchinson",
+        metavar="NAME",
+        help="of flow: hutchinson, or exact, which costs an evaluation for each dimension (hutchinson)",
+    )
+    parser.add_argument("--probes", type=_positive, default=1, metavar="N", help="of hutchinson: for each image (1)")
+    parser.add_argument(
+        "--tolerance",
+        type=_tolerance,
+        default=1e-4,
+        metavar="X",
+        help="of flow: error of a step, of x in [-1, 1] and in nats/dim (1e-4)",
+    )
     parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
     parser.add_argument("--batch-size", type=_positive, default=128, metavar="B", help="images at a time (128)")

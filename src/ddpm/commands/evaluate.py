@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ddpm.commands.likelihoods import LIKELIHOODS
 from ddpm.commands.run import Trained
 from ddpm.commands.shorter import OPTIMAL
 from ddpm.data.imageset import ImageSet
@@ -15,6 +16,7 @@ from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.rate import Bound, Measured, measure
 
 METRICS = ("bpd", "rate-distortion")
+"""Those of the bound; `ddpm.commands.likelihoods` has the others."""
 
 
 def chosen_metrics(names: str) -> list[str]:
@@ -25,8 +27,8 @@ def chosen_metrics(names: str) -> list[str]:
     """
     metrics = [name.strip() for name in names.split(",")]
     for name in metrics:
-        if name not in METRICS:
-            raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join(METRICS)}")
+        if name not in (*METRICS, *LIKELIHOODS):
+            raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join((*METRICS, *LIKELIHOODS))}")
     return metrics
 
 
@@ -51,8 +53,7 @@ def evaluate(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> 
 
 
 def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]:
-    """What `--json` writes."""
-    p = trained.process
+    """What `--json` writes of the bound."""
     values: dict[str, Any] = {}
     if "bpd" in metrics:
         values["bits_per_dim"] = {
@@ -68,10 +69,16 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
             {"t": t, "rate_bits_per_dim": rate, "distortion_rmse_0_255": rmse}
             for t, rate, rmse in bound.rate_distortion()
         ]
-    return values | {
-        "images": bound.images,
-        "dims": bound.dims,
-        "T": bound.T,
+    return values | about(trained, bound.images)
+
+
+def about(trained: Trained, images: int) -> dict[str, Any]:
+    """What `--json` says of model and data, whatever was measured."""
+    p = trained.process
+    return {
+        "images": images,
+        "dims": math.prod(trained.experiment.data.shape),
+        "T": p.schedule.T,
         "steps": p.schedule.whole.step_of(p.schedule.timestep_map[1:]).tolist(),
         "weights": trained.weights,
         "step": trained.step,

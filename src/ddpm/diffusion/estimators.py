@@ -4,9 +4,12 @@ Three ways to write one number: the raw ratio of Eq. 3, the ratio with the poste
 Eq. 5, which is what `bound.terms` uses. The first two are identical samplewise; term by term the third varies least.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.gaussian import Gaussian
@@ -93,3 +96,12 @@ def estimates(
     """(t, nats for each image) for t = T+1..1; their sum estimates the bound without bias (E20 = E25 = E26)."""
     for t, x_prev, x_t in COUPLINGS[coupling](p, x_0, noise):
         yield t, ESTIMATORS[estimator](p, x_0, x_prev, x_t, t)
+
+
+def importance_weighted(log_weights: Float[Tensor, "batch K"]) -> PerImage:
+    r""":math:`-\log\frac1K\sum_k w_k,\ w = p_\theta(x_{0:T})/q(x_{1:T}|x_0)`: a bound on -log p(x_0) (Burda et al. 2016, Eq. 8).
+
+    `log_weights` are minus the sums of `log_ratio` along K trajectories of each image, nats. In expectation it falls with K,
+    from L at K = 1 (Eq. 3) towards -log p(x_0).
+    """
+    return math.log(log_weights.shape[1]) - log_weights.logsumexp(1)

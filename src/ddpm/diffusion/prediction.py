@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from ddpm.diffusion.schedule import Schedule
 from ddpm.tensors import Images, Times, at
 
@@ -28,31 +30,58 @@ class Prediction(ABC):
         """The estimate of x_0 that `output` stands for."""
 
 
+class OfOneMoment(Prediction):
+    r"""A prediction that speaks of one noise level alone: x = a x_0 + s eps, for any a and s with :math:`a^2 + s^2 = 1`.
+
+    So it can be read between the steps too, where the flow goes (`ddpm.diffusion.flow`).
+    """
+
+    @abstractmethod
+    def output(self, a: Tensor, s: Tensor, x_0: Images, eps: Images) -> Images:
+        """What the output should be for ``x = a * x_0 + s * eps``."""
+
+    @abstractmethod
+    def origin(self, a: Tensor, s: Tensor, x: Images, output: Images) -> Images:
+        """The estimate of x_0 that `output` stands for, at x."""
+
+    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+        r"""At :math:`a = \sqrt{\bar\alpha_t}`."""
+        return self.output(*_level(schedule, t, x_0), x_0, eps)
+
+    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+        r"""At :math:`a = \sqrt{\bar\alpha_t}`."""
+        return self.origin(*_level(schedule, t, x_t), x_t, output)
+
+
+def _level(schedule: Schedule, t: Times, like: Images) -> tuple[Tensor, Tensor]:
+    """The weights a and s at step t."""
+    return at(schedule.alpha_bar, t, like).sqrt(), at(schedule.one_minus_alpha_bar, t, like).sqrt()
+
+
 @dataclass(frozen=True)
-class Epsilon(Prediction):
+class Epsilon(OfOneMoment):
     r"""The noise of Eq. 4: :math:`\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\epsilon_\theta)/\sqrt{\bar\alpha_t}` (Eq. 15)."""
 
     needs_signal = True
 
-    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+    def output(self, a: Tensor, s: Tensor, x_0: Images, eps: Images) -> Images:
         """Epsilon itself."""
         return eps
 
-    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+    def origin(self, a: Tensor, s: Tensor, x: Images, output: Images) -> Images:
         """Eq. 15."""
-        signal, noise = at(schedule.alpha_bar, t, x_t), at(schedule.one_minus_alpha_bar, t, x_t)
-        return (x_t - noise.sqrt() * output) / signal.sqrt()
+        return (x - s * output) / a
 
 
 @dataclass(frozen=True)
-class X0(Prediction):
+class X0(OfOneMoment):
     """The image itself."""
 
-    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+    def output(self, a: Tensor, s: Tensor, x_0: Images, eps: Images) -> Images:
         """The image."""
         return x_0
 
-    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+    def origin(self, a: Tensor, s: Tensor, x: Images, output: Images) -> Images:
         """The output."""
         return output
 
@@ -73,18 +102,16 @@ class Mean(Prediction):
 
 
 @dataclass(frozen=True)
-class Velocity(Prediction):
+class Velocity(OfOneMoment):
     r""":math:`v = \sqrt{\bar\alpha_t}\,\epsilon - \sqrt{1-\bar\alpha_t}\,x_0` (Salimans & Ho 2022)."""
 
-    def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
+    def output(self, a: Tensor, s: Tensor, x_0: Images, eps: Images) -> Images:
         """The velocity along the circle from x_0 to epsilon."""
-        signal, noise = at(schedule.alpha_bar, t, x_0), at(schedule.one_minus_alpha_bar, t, x_0)
-        return signal.sqrt() * eps - noise.sqrt() * x_0
+        return a * eps - s * x_0
 
-    def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
+    def origin(self, a: Tensor, s: Tensor, x: Images, output: Images) -> Images:
         r""":math:`\sqrt{\bar\alpha_t}\,x_t - \sqrt{1-\bar\alpha_t}\,v`."""
-        signal, noise = at(schedule.alpha_bar, t, x_t), at(schedule.one_minus_alpha_bar, t, x_t)
-        return signal.sqrt() * x_t - noise.sqrt() * output
+        return a * x - s * output
 
 
 PREDICTIONS: Mapping[str, Prediction] = {"eps": Epsilon(), "x0": X0(), "mean": Mean(), "v": Velocity()}

@@ -85,7 +85,15 @@ class ReverseProcess:
     def outputs(self, x_t: Images, t: Times) -> tuple[Tensor, ...]:
         """One evaluation of the network: the prediction, then what the variance needs, each of x_t's shape."""
         self.schedule.check(t)
-        output = self.network(x_t, self.timestep(t, x_t))
+        return self.told(x_t, self.timestep(t, x_t))
+
+    def told(self, x_t: Images, timestep: Tensor) -> tuple[Tensor, ...]:
+        """The same, by what the network is told, (batch,): a real number where x_t lies between two steps.
+
+        Raises:
+            ValueError: the network's output has the wrong shape.
+        """
+        output = self.network(x_t, timestep)
         parts = 1 + self.variance.outputs
         expected = (x_t.shape[0], parts * x_t.shape[1], *x_t.shape[2:])
         if output.shape != expected:

@@ -74,8 +74,16 @@ class Schedule:
         return range(self.T, 0, -1)
 
     def step_of(self, timestep: Tensor) -> Tensor:
-        """The steps at which a network is told these numbers: `timestep_map`, inverted; on the CPU."""
-        return torch.searchsorted(self.timestep_map[1:], timestep.cpu()) + 1
+        """The steps at which a network is told these numbers: `timestep_map`, inverted; on the CPU.
+
+        Raises:
+            ValueError: a number that it is told at no step, as between two of them.
+        """
+        told = timestep.cpu().double()
+        found = torch.searchsorted(self.timestep_map[1:], told.round().long()) + 1
+        if bool((found > self.T).any()) or bool(((self.timestep_map[found] - told).abs() > 1e-6).any()):
+            raise ValueError(f"no step of this schedule is told to a network as {timestep}")
+        return found
 
     def check(self, t: Times, first: int = 1) -> None:
         """Refuse a step outside first..T.

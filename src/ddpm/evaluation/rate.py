@@ -62,14 +62,18 @@ class Bound:
         return [(self.T - i, float(rates[i]), float(rmse[i])) for i in range(self.T)]
 
 
+def widened(network: Network) -> Network:
+    """A float32 network between float64 values."""
+
+    def wide(x_t: Tensor, timestep: Tensor) -> Tensor:
+        return network(x_t.float(), timestep).to(x_t.dtype)
+
+    return wide
+
+
 def in_float64(network: Network) -> Network:
-    """A float32 network between float64 values, without gradients."""
-
-    def widened(x_t: Tensor, timestep: Tensor) -> Tensor:
-        with torch.no_grad():
-            return network(x_t.float(), timestep).to(x_t.dtype)
-
-    return widened
+    """The same, without gradients."""
+    return torch.no_grad()(widened(network))
 
 
 def widest(device: torch.device) -> torch.dtype:
@@ -117,10 +121,10 @@ def summarise(measured: Iterable[Measured], schedule: Schedule, images: int, dim
     by_term = torch.cat([bits[:, -1:], bits[:, :-1]], dim=1).mean(0)
     mse_x_0 = torch.cat([errors[-1:], errors[1:-1]])
     mse_eps = torch.cat([mse_x_0[:1], schedule.snr[1:] * mse_x_0[1:]])
-    return Bound(images, dims, float(per_image.mean()), _stderr(per_image), by_term, mse_x_0, mse_eps, per_image)
+    return Bound(images, dims, float(per_image.mean()), stderr(per_image), by_term, mse_x_0, mse_eps, per_image)
 
 
-def _stderr(per_image: Tensor) -> float:
+def stderr(per_image: Tensor) -> float:
     """Of the mean over images; 0 for one image, where it cannot be known."""
     return float(per_image.std() / math.sqrt(len(per_image))) if len(per_image) > 1 else 0.0
 
@@ -148,7 +152,7 @@ def estimate(
             nats = nats + found * (high - low)
         totals.append(nats.cpu().double() / (x_0[0].numel() * math.log(2)))
     per_image = torch.cat(totals)
-    return float(per_image.mean()), _stderr(per_image)
+    return float(per_image.mean()), stderr(per_image)
 
 
 def _edges(T: int, strata: int) -> list[int]:
