@@ -1,17 +1,22 @@
 """`ddpm inpaint`, `ddpm edit` and both ways of `ddpm interpolate`: what is kept, what is obeyed, and what is refused."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ddpm.cli import main
-from ddpm.commands.edit import METHODS
+from ddpm.commands.edit import METHODS, shortened
 from ddpm.commands.interpolate import ENCODINGS
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear
 from tests.cli.conftest import TINY
 from tests.cli.test_commands import _pixels
 from tests.cli.test_errors import _one_line
+from tests.oracles import rough_network
 
 
 def _save(path, pixels):
@@ -55,6 +60,7 @@ def test_inpaint(ddpm, trained, tmp_path, image, mask, method):
     for pixels in found:
         assert (pixels[~hole] == given[~hole]).all()
     assert (found[0][hole] != found[1][hole]).any()
+    assert any(pixels[1, 2] != given[1, 2] for pixels in found)
     written = json.loads(said.out)
     ways_up = 2 * 9 if method == "repaint" else 0  # T = 12, from t = 1 and 5
     assert written["evaluations"] == 12 + 4 * ways_up
@@ -128,6 +134,18 @@ def test_colouring_obeys_the_grey_values(ddpm, coloured, trained, tmp_path):
     assert np.abs(pixels @ [0.299, 0.587, 0.114] - grey)[whole].max() <= 0.5
     said = ddpm("edit", trained, picture, "--colour", "--output-dir", tmp_path / "o")
     _one_line(said, 78, "1 channel", "nothing to colour")
+
+
+def test_a_shortened_chain_ends_where_the_whole_one_would():
+    """K of the steps 1..t with t, at its own alpha_bar; x_T is still there, so nobody is warned of signal that remains."""
+    p = ReverseProcess(rough_network, linear())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        short, place = shortened(p, 400, 10, "uniform")
+    assert place == 10
+    assert float(short.schedule.alpha_bar[place]) == pytest.approx(float(p.schedule.alpha_bar[400]), rel=1e-12)
+    assert int(short.timestep(place, torch.zeros(1, 1))) == int(p.timestep(400, torch.zeros(1, 1)))
+    assert shortened(p, 1000, 7, "trailing")[0].schedule.T == 7
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -17,7 +17,7 @@ from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import Images
 
 ESTIMATES = 2
-"""In each step of the encoding. At equal evaluations two come back nearer to the image than one, as published."""
+"""In each step of the encoding. At equal evaluations two come back nearer to the image than one; three may diverge."""
 
 Way = Callable[[ReverseProcess, Images, int, list[float], int], Iterator[Step]]
 """(process, the two images, t, fractions, seed) -> every step, the last one the images."""

@@ -18,7 +18,8 @@ def ascend(p: ReverseProcess, here: Step, iterations: int = 1) -> Step:
 
     The published way estimates epsilon from x_{t-1}, told t. Estimating it again from the x_t just found, `iterations` times in
     all, leads to the x_t that DDIM takes back to x_{t-1}, where it converges: each time the error of the way up and down
-    gains an order of the step's length.
+    gains an order of the step's length. Long steps of a trained network may not converge: there more estimates lead
+    away.
 
     Raises:
         ValueError: here.t is T.
