@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from ddpm.diffusion.decoder import log_density
-from ddpm.diffusion.prediction import Epsilon
+from ddpm.diffusion.prediction import X0, Epsilon
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import Schedule, cosine, linear
-from ddpm.diffusion.variance import FixedLarge, Variance
+from ddpm.diffusion.variance import FixedLarge, FixedSmall, Variance
 from ddpm.tensors import at
 
 PUBLISHED = FixedLarge()
@@ -60,6 +60,18 @@ def two_points(schedule: Schedule):
         return (x_t - signal.sqrt() * x_0) / noise.sqrt()
 
     return network
+
+
+def correlated(rho: float, v: float, schedule: Schedule) -> ReverseProcess:
+    """Two coordinates of variance v and correlation rho: E[x_0|x_t] = a C (a^2 C + s^2 I)^-1 x_t; the small variance."""
+    covariance = v * torch.tensor([[1, rho], [rho, 1]], dtype=torch.float64)
+    signal, noise = (table[:, None, None] for table in (schedule.alpha_bar, schedule.one_minus_alpha_bar))
+    gain = signal.sqrt() * covariance @ torch.linalg.inv(signal * covariance + noise * torch.eye(2))
+
+    def network(x_t, timestep):
+        return x_t @ gain[int(timestep[0]) + 1].T
+
+    return ReverseProcess(network, schedule, X0(), FixedSmall(), unlimited, log_density)
 
 
 def rough_network(x_t, timestep):

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from ddpm.cli import flags, parser
+from ddpm.commands.edit import METHODS
+from ddpm.commands.interpolate import ENCODINGS
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.prediction import PREDICTIONS
 from ddpm.diffusion.schedule import SCHEDULES
@@ -79,6 +81,12 @@ def test_the_help_names_what_exists(text, mapping):
         ("sample", "--sampler", SAMPLERS),
         ("sample", "--spacing", {**SPACINGS, "optimal": None}),
         ("evaluate", "--variance", {**VARIANCES, "optimal": None}),
+        ("inpaint", "--sampler", SAMPLERS),
+        ("inpaint", "--spacing", {**SPACINGS, "optimal": None}),
+        ("inpaint", "--method", METHODS),
+        ("edit", "--sampler", SAMPLERS),
+        ("edit", "--spacing", {**SPACINGS, "optimal": None}),
+        ("interpolate", "--encoding", ENCODINGS),
     ],
 )
 def test_every_choice_is_in_its_help(command, flag, mapping):

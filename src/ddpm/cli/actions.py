@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
+from ddpm.cli.editing import run_edit, run_inpaint
 from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
 from ddpm.cli.opening import opened, shortened
 from ddpm.cli.sampling import run_sample
@@ -102,9 +103,11 @@ def run_interpolate(options: Namespace) -> None:
     first, second = (
         read_image(Path(name).expanduser(), data.shape, data.levels) for name in (options.first, options.second)
     )
-    steps = interpolate(trained, first, second, options.timestep, options.num, options.seed)
+    total, steps = interpolate(
+        trained, (first, second), options.timestep, options.num, options.seed, options.encoding, options.steps or 0
+    )
     folder = fresh_folder(options.output_dir)
-    *_, last = track(steps, options.timestep + 1, "interpolating")
+    *_, last = track(steps, total, "interpolating")
     pictures = to_pictures(last.x, data.levels)
     save_each(pictures, folder)
     tile(pictures, len(pictures)).save(folder / "row.png")
@@ -183,6 +186,8 @@ ACTIONS: Mapping[str, Callable[[Namespace], None]] = {
     "sample": run_sample,
     "evaluate": run_evaluate,
     "interpolate": run_interpolate,
+    "inpaint": run_inpaint,
+    "edit": run_edit,
     "schedule": run_schedule,
     "data": run_data,
     "lab": run_lab,

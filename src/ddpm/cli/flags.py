@@ -83,20 +83,7 @@ def sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
     parser.add_argument("--num", type=_positive, required=True, metavar="N", help="how many images")
     parser.add_argument("--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... go")
-    parser.add_argument(
-        "--sampler",
-        default="ancestral",
-        metavar="NAME",
-        help=f"{SAMPLERS} (ancestral: Algorithm 2)",
-    )
-    parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="another option of the sampler: order=3 (multistep, unipc), churn=10 (heun), snr=0.2, corrections=2 ...",
-    )
+    _sampler(parser)
     _chain(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument(
@@ -111,9 +98,27 @@ def sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
 
 
-def _chain(parser: argparse.ArgumentParser) -> None:
+def _sampler(parser: argparse.ArgumentParser) -> None:
+    """How a chain goes down."""
+    parser.add_argument(
+        "--sampler",
+        default="ancestral",
+        metavar="NAME",
+        help=f"{SAMPLERS} (ancestral: Algorithm 2)",
+    )
+    parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="another option of the sampler: order=3 (multistep, unipc), churn=10 (heun), snr=0.2, corrections=2 ...",
+    )
+
+
+def _chain(parser: argparse.ArgumentParser, steps: str = "of the chain's T (all)") -> None:
     """On which chain the model is read."""
-    parser.add_argument("--steps", type=_positive, metavar="K", help="of the chain's T (all)")
+    parser.add_argument("--steps", type=_positive, metavar="K", help=steps)
     parser.add_argument("--spacing", default="uniform", metavar="NAME", help=f"which K: {SPACINGS} (uniform)")
     parser.add_argument(
         "--variance",
@@ -183,8 +188,61 @@ def interpolate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... and row.png go"
     )
+    parser.add_argument(
+        "--encoding",
+        default="stochastic",
+        metavar="NAME",
+        help="to the latents: stochastic (drawn, the paper's), deterministic (DDIM's: the ends come back) (stochastic)",
+    )
+    parser.add_argument("--steps", type=_positive, metavar="K", help="of the T from the latents to the image (all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
     _reading(parser)
+
+
+def inpaint(parser: argparse.ArgumentParser) -> None:
+    """Of `ddpm inpaint`."""
+    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("image", type=_name, metavar="IMAGE", help="an image of the model's size")
+    parser.add_argument("mask", type=_name, metavar="MASK", help="of the same size: white is drawn, black is kept")
+    parser.add_argument("--method", default="repaint", metavar="NAME", help="repaint, replace, ddnm (repaint)")
+    parser.add_argument(
+        "--resamplings", type=_positive, metavar="R", help="go over the same steps R times (repaint: 10, ddnm: 1)"
+    )
+    parser.add_argument(
+        "--jump", type=_positive, default=10, metavar="J", help="steps that are gone over at a time (10)"
+    )
+    _editing(parser, "of the chain's T (all; repaint was published with 250)")
+
+
+def edit(parser: argparse.ArgumentParser) -> None:
+    """Of `ddpm edit`."""
+    parser.add_argument("run", type=_name, metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("image", type=_name, metavar="IMAGE", help="an image of the model's size, or as said below")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--timestep", type=int, metavar="T", help="draw it anew from its own x_t: the larger T, the less is left of it"
+    )
+    what.add_argument(
+        "--super-resolve",
+        type=_positive,
+        metavar="F",
+        help="enlarge IMAGE, F times smaller than the model's, means of FxF",
+    )
+    what.add_argument("--colour", action="store_true", help="colour IMAGE, of which only the grey values count")
+    _editing(parser, "of the chain's T, or of those up to --timestep (all)")
+
+
+def _editing(parser: argparse.ArgumentParser, steps: str) -> None:
+    """How images are drawn from a given one, and where they go."""
+    parser.add_argument("--num", type=_positive, default=4, metavar="N", help="how many images (4)")
+    parser.add_argument("--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... go")
+    _sampler(parser)
+    _chain(parser, steps)
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
+    parser.add_argument("--batch-size", type=_positive, default=64, metavar="B", help="images at a time (64)")
+    _reading(parser)
+    parser.add_argument("--grid", metavar="FILE.png", help="what was given and all images in one")
+    parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
 
 
 def schedule(parser: argparse.ArgumentParser) -> None:

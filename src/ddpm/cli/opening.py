@@ -22,16 +22,21 @@ def opened(options: Namespace) -> Trained:
     return trained
 
 
-def shortened(options: Namespace) -> Trained:
-    """The same on the chain that --steps, --spacing and --variance ask for; a curve that is needed is measured once.
+def shorter(options: Namespace) -> Shorter:
+    """What --steps, --spacing and --variance say."""
+    return Shorter(options.steps or 0, options.spacing, options.variance or "")
+
+
+def shortened(options: Namespace, t: int = 0) -> Trained:
+    """The same on the chain that `shorter` asks for, up to t; a curve that is needed is measured once.
 
     Raises:
         UsageError: no such chain.
     """
-    how = Shorter(options.steps or 0, options.spacing, options.variance or "")
-    trained = opened(options)
+    how, trained = shorter(options), opened(options)
     if not how.needs_curve:
-        return replace(trained, process=how.of(trained.process))
+        return replace(trained, process=how.of(trained.process, t=t))
+    how.check(trained.process, t)
     found = kept_curve(trained)
     if found is None:
         T = trained.process.schedule.T
@@ -40,4 +45,4 @@ def shortened(options: Namespace) -> Trained:
             return track(measured, T, "measuring the error at every t, once")
 
         found = measured_curve(trained, watched)
-    return replace(trained, process=how.of(trained.process, found))
+    return replace(trained, process=how.of(trained.process, found, t))

@@ -94,6 +94,8 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     flags.sample(command("sample", "draw images from a model"))
     flags.evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error"))
     flags.interpolate(command("interpolate", "the way from one image to another through the latents"))
+    flags.inpaint(command("inpaint", "fill a hole in an image"))
+    flags.edit(command("edit", "draw an image anew, enlarge it or colour it"))
     flags.schedule(command("schedule", "the tables of a noise schedule"))
     flags.data(command("data", "what a data source holds"))
     flags.lab(command("lab", "the questions of the study notes, answered with live numbers"))

@@ -1,33 +1,84 @@
 """`ddpm interpolate`: from one image to another through the latents of step t (section 4.4)."""
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
 
 from ddpm.commands.run import Trained
-from ddpm.errors import UsageError
+from ddpm.commands.shorter import Shorter
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.errors import UsageError, chosen
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import Step, run, start
-from ddpm.sampling.latent import mixture
+from ddpm.sampling.ddim import DDIM
+from ddpm.sampling.encode import encode
+from ddpm.sampling.latent import arc, mixture
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import Images
 
+ESTIMATES = 2
+"""In each step of the encoding. At equal evaluations two come back nearer to the image than one; three may diverge."""
 
-def interpolate(trained: Trained, x_0: Images, other: Images, t: int, num: int, seed: int) -> Iterator[Step]:
-    """The chains of `num` mixtures, from x_0 (lambda = 0) to the other image (lambda = 1): the start and t steps.
+Way = Callable[[ReverseProcess, Images, int, list[float], int], Iterator[Step]]
+"""(process, the two images, t, fractions, seed) -> every step, the last one the images."""
 
-    Both the latents and the way down use the same noise for every lambda.
+
+def _stochastic(p: ReverseProcess, ends: Images, t: int, fractions: list[float], seed: int) -> Iterator[Step]:
+    """As published: latents drawn and mixed along a line, the same noise for every lambda (E80); ancestral sampling."""
+    noise = NoiseForEach([generator(seed, "interpolation")])
+    begin = start(p, mixture(p, ends[:1], ends[1:], t, fractions, noise), t)
+    down = NoiseForEach([generator(seed, "interpolation, down") for _ in fractions])
+    yield begin
+    yield from run(p, begin, Ancestral(), down)
+
+
+def _deterministic(p: ReverseProcess, ends: Images, t: int, fractions: list[float], seed: int) -> Iterator[Step]:
+    """DDIM up, the noises along an arc, DDIM down: without any draw, so the two ends are the two images again."""
+    above = begin = start(p, ends, 0)
+    for above in encode(p, begin, t, ESTIMATES):
+        yield above
+    begin = start(p, arc(p, ends, above.x, t, fractions), t)
+    yield begin
+    yield from run(p, begin, DDIM())
+
+
+ENCODINGS: Mapping[str, tuple[Way, int]] = {"stochastic": (_stochastic, 1), "deterministic": (_deterministic, 2)}
+"""How a latent is found, and how many times the way between 0 and t is gone."""
+
+
+def interpolate(
+    trained: Trained,
+    ends: tuple[Images, Images],
+    t: int,
+    num: int,
+    seed: int,
+    encoding: str = "stochastic",
+    steps: int = 0,
+) -> tuple[int, Iterator[Step]]:
+    """The chains of `num` mixtures, from one image (lambda = 0) to the other (lambda = 1).
+
+    Args:
+        trained: the model.
+        ends: the two images, (1, ...) each.
+        t: how far to go into the noise.
+        num: images, with the ends.
+        seed: of the noise, if any.
+        encoding: of `ENCODINGS`.
+        steps: how many of the steps 1..t to take, evenly; 0 is all.
+
+    Returns:
+        How many steps there will be, and the steps.
 
     Raises:
-        UsageError: t is not in 0..T, or fewer than 2 images were asked for.
+        UsageError: no such encoding, t is not in 0..T, more steps than t, or fewer than 2 images were asked for.
     """
-    p = trained.process
-    if not 0 <= t <= p.schedule.T:
-        raise UsageError(f"--timestep must be in 0..{p.schedule.T}: {t}")
+    way, times = chosen(ENCODINGS, encoding, "encoding")
+    T = trained.process.schedule.T
+    if not 0 <= t <= T:
+        raise UsageError(f"--timestep must be in 0..{T}: {t}")
     if num < 2:
         raise UsageError(f"--num must be at least 2, for the two ends: {num}")
+    how = Shorter(steps)
+    p, place = (how.of(trained.process, t=t), how.place(t)) if t else (trained.process, 0)
     fractions = [i / (num - 1) for i in range(num)]
-    noise = NoiseForEach([generator(seed, "interpolation")])
-    mixed = mixture(p, x_0.to(trained.device), other.to(trained.device), t, fractions, noise)
-    down = NoiseForEach([generator(seed, "interpolation, down") for _ in range(num)])
-    begin = start(p, mixed, t)
-    return chain([begin], run(p, begin, Ancestral(), down))
+    return times * place + 1, way(p, torch.cat(ends).to(trained.device), place, fractions, seed)

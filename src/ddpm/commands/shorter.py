@@ -17,9 +17,10 @@ from ddpm.diffusion.variance import Optimal
 from ddpm.errors import DataError, Failure, NotFound, UsageError, chosen
 from ddpm.evaluation.curve import At, curve, errors
 from ddpm.sampling.optimal import Curve, best_steps
-from ddpm.sampling.timesteps import SPACINGS
+from ddpm.sampling.timesteps import SPACINGS, up_to
 
 OPTIMAL = "optimal"
+UNKNOWN = Curve(torch.empty(0), torch.empty(0))
 IMAGES = 128
 """On how many images of the training data the curve is measured; each counts at every t."""
 
@@ -37,28 +38,40 @@ class Shorter:
         """Whether the model has to be measured first."""
         return OPTIMAL in (self.variance, self.spacing)
 
-    def of(self, p: ReverseProcess, measured: Curve | None = None) -> ReverseProcess:
-        """The process, shorter.
+    def of(self, p: ReverseProcess, measured: Curve = UNKNOWN, t: int = 0) -> ReverseProcess:
+        """The process, shorter: on `steps` of its T steps, or of those up to `t`, where a chain is to begin, and T.
 
         Raises:
-            UsageError: an unknown spacing, more steps than there are, or the best of something without a curve.
+            UsageError: an unknown spacing, t outside 1..T, or more steps than there are.
         """
-        if self.needs_curve and measured is None:
-            raise ValueError("the best steps and variances follow from a curve")
-        if measured is not None and self.variance == OPTIMAL:
+        schedule = p.schedule
+        top = t or schedule.T
+        if not 1 <= top <= schedule.T:
+            raise UsageError(f"--timestep must be in 1..{schedule.T}: {t}")
+        if self.variance == OPTIMAL:
             p = replace(p, variance=Optimal(measured.mse_x_0, p.variance.outputs))
-        spaced = SPACINGS.get(self.spacing)
-        if self.spacing != OPTIMAL:
-            spaced = chosen(SPACINGS, self.spacing, "spacing", OPTIMAL)
-        if self.steps in (0, p.schedule.T):
+        spacings = {**SPACINGS, OPTIMAL: lambda part, count: best_steps(part, measured.below(part.T), count)[0]}
+        spaced = chosen(spacings, self.spacing, "spacing")
+        if self.steps in (0, top):
             return p
         try:
-            if spaced is None:
-                assert measured is not None
-                return p.respace(best_steps(p.schedule, measured, self.steps)[0])
-            return p.respace(spaced(p.schedule, self.steps))
+            kept = up_to(schedule, top, self.steps, spaced)
         except ValueError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(f"from t = {t} down: {error}" if t else str(error)) from error
+        return p.respace(kept if top == schedule.T else [*kept, schedule.T])
+
+    def check(self, p: ReverseProcess, t: int = 0) -> None:
+        """Refuse what `of` would refuse, before a curve is measured.
+
+        Raises:
+            UsageError: as `of`.
+        """
+        size = p.schedule.T + 1
+        self.of(p, Curve(torch.ones(size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)), t)
+
+    def place(self, t: int) -> int:
+        """Where t of the whole chain is on the shorter one that `of` makes up to t."""
+        return self.steps or t
 
 
 def curve_file(trained: Trained) -> Path:

@@ -1,4 +1,4 @@
-"""What the latents mean: many images from one x_t, and the way from one image to another (sections 4.3 and 4.4)."""
+"""What the latents mean: many images from one x_t, and ways from one image to another (sections 4.3 and 4.4)."""
 
 from collections.abc import Iterator
 
@@ -49,3 +49,39 @@ def mixture(
     x_t, x_t_other = p.q.sample(x_0, t, noise(x_0)), p.q.sample(other, t, noise(other))
     weights = torch.tensor(fractions, dtype=x_t.dtype, device=x_t.device).reshape(-1, *[1] * (x_t.ndim - 1))
     return (1 - weights) * x_t + weights * x_t_other
+
+
+def arc(
+    p: ReverseProcess, x_0: Images, x_t: Images, t: int, fractions: list[float]
+) -> Float[Tensor, "fractions *image"]:  # noqa: F821
+    r""":math:`\bar x_t = a_t((1-\lambda)x_0+\lambda x_0') + s_t\,\mathrm{slerp}(\epsilon,\epsilon';\lambda)`, epsilon by Eq. 4.
+
+    :math:`a_t^2 = \bar\alpha_t = 1 - s_t^2`. The images are mixed along a line and their noises along an arc, which keeps the
+    length that a line loses: so two draws of q(x_t|x_0) mix to a draw of q(x_t|x_0) at every t. At T it is the way between
+    latents of DDIM (Song, Meng, Ermon 2021, appendix D.5); at 0 it mixes pixels.
+
+    Args:
+        p: the process.
+        x_0: two images, (2, ...).
+        x_t: their latents at t, (2, ...), drawn or encoded.
+        t: the step of the latents, 0..T.
+        fractions: the values of lambda; 0 and 1 give back the two latents.
+
+    Returns:
+        (len(fractions), ...); decode with `chain.run` from t.
+    """
+    eps = p.q.noise(x_t, x_0, t) if t > 0 else torch.zeros_like(x_0)
+    weights = torch.tensor(fractions, dtype=x_t.dtype, device=x_t.device).reshape(-1, *[1] * (x_t.ndim - 1))
+    return p.q.sample((1 - weights) * x_0[:1] + weights * x_0[1:], t, slerp(eps[:1], eps[1:], weights))
+
+
+def slerp(a: Images, b: Images, weights: Tensor) -> Float[Tensor, "fractions *image"]:  # noqa: F821
+    r""":math:`(\sin((1-\lambda)\theta)\,a + \sin(\lambda\theta)\,b)/\sin\theta`, theta the angle between a and b (Shoemake 1985).
+
+    Between parallel vectors it is the line. `a` and `b` are (1, ...), `weights` (n, 1, ...).
+    """
+    theta = torch.acos(torch.cosine_similarity(a.flatten(1).double(), b.flatten(1).double()).clamp(-1, 1))
+    if float(theta.sin()) < 1e-6:
+        return (1 - weights) * a + weights * b
+    first, second = (torch.sin(part * theta.to(a)) / torch.sin(theta.to(a)) for part in (1 - weights, weights))
+    return first * a + second * b

@@ -27,6 +27,10 @@ class Curve:
     mse_x_0: Table
     first: Table
 
+    def below(self, t: int) -> "Curve":
+        """That of the steps 1..t."""
+        return Curve(self.mse_x_0[: t + 1], self.first[: t + 1])
+
 
 def jumps(schedule: Schedule, mse_x_0: Table) -> Float64[Tensor, "T_plus_1 T_plus_1"]:
     """What the jump from x_t to x_s costs, nats per coordinate, at [s, t] for 1 <= s < t; infinite elsewhere."""

@@ -4,11 +4,12 @@ The last kept step always jumps to the clean image: no spacing stops early (`Sch
 rounded, never truncated or accumulated, so every number of steps from 1 to T gives exactly that many.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import torch
 
-from ddpm.diffusion.schedule import Schedule
+from ddpm.diffusion.schedule import Schedule, SignalRemains
 
 Spacing = Callable[[Schedule, int], list[int]]
 """(schedule, how many) -> the steps to keep, ascending. Raises ValueError unless there are so many."""
@@ -46,6 +47,20 @@ def log_snr(schedule: Schedule, count: int) -> list[int]:
     wanted = torch.tensor(_line(float(values[0]), last, count), dtype=torch.float64)
     found = (values[:, None] - wanted).abs().argmin(0) + 1
     return _rounded([float(t) for t in found[:-1]] + [float(schedule.T)] * (count > 0), schedule.T)
+
+
+def up_to(schedule: Schedule, t: int, count: int, spacing: Spacing) -> list[int]:
+    """`count` of the steps 1..t, with t: for a chain that begins at x_t, from an image, and not at x_T.
+
+    Raises:
+        ValueError: there are not so many, or t is outside 1..T.
+    """
+    schedule.check(t)
+    if t == schedule.T:
+        return spacing(schedule, count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SignalRemains)  # x_t is to carry the image
+        return spacing(schedule.respace(range(1, t + 1)), count)
 
 
 def _line(first: float, last: float, count: int) -> list[float]:

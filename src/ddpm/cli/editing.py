@@ -1,0 +1,97 @@
+"""`ddpm inpaint` and `ddpm edit` on the terminal: what is given, what is drawn from it, and both side by side."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
+from ddpm.cli.opening import shortened, shorter
+from ddpm.cli.sampling import numbers
+from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
+from ddpm.commands.files import atomically
+from ddpm.commands.run import Trained
+from ddpm.commands.sample import Plan, finished
+from ddpm.data.decode import read_mask, read_unscaled
+from ddpm.report.pictures import BACKGROUND, save_each, tile, to_pictures
+
+COLUMNS = 10
+BYTES = 256
+
+
+def run_inpaint(options: Namespace) -> None:
+    """`ddpm inpaint`."""
+    plan, targets = _plan(options), Targets(options)
+    trained = shortened(options)
+    data = trained.experiment.data
+    image = read_unscaled(Path(options.image).expanduser(), data.shape, data.levels)
+    hole = read_mask(Path(options.mask).expanduser(), *data.shape[1:])
+    edit = inpaint(trained, image, hole, plan, options.method, options.jump, options.resamplings or 0)
+    if bool(hole.all()):
+        note("ddpm: the mask is white everywhere: nothing of the image is kept")
+    given = to_pictures(image, data.levels)
+    targets.draw(trained, plan, edit, [given, given.masked_fill(hole, BACKGROUND)], {"method": options.method})
+
+
+def run_edit(options: Namespace) -> None:
+    """`ddpm edit`."""
+    plan, targets = _plan(options), Targets(options)
+    trained = shortened(options, options.timestep or 0)
+    shape, levels = trained.experiment.data.shape, trained.experiment.data.levels
+    path = Path(options.image).expanduser()
+    if options.timestep is not None:
+        image = read_unscaled(path, shape, levels)
+        edit, given = (
+            from_noised(trained, image, shorter(options).place(options.timestep), plan),
+            to_pictures(image, levels),
+        )
+    elif options.super_resolve is not None:
+        image = read_unscaled(path, small_shape(shape, options.super_resolve), BYTES)
+        edit, given = super_resolve(trained, image, options.super_resolve, plan), to_pictures(image, BYTES)
+        given = given.repeat_interleave(options.super_resolve, 2).repeat_interleave(options.super_resolve, 3)
+    else:
+        image = read_unscaled(path, (1, *shape[1:]), BYTES)
+        edit, given = colour(trained, image, plan), to_pictures(image, BYTES).expand(-1, 3, -1, -1)
+    what = {name: getattr(options, name) for name in ("timestep", "super_resolve") if getattr(options, name)}
+    targets.draw(trained, plan, edit, [given], what or {"colour": True})
+
+
+def _plan(options: Namespace) -> Plan:
+    plan = Plan(
+        num=options.num,
+        sampler=options.sampler,
+        options=numbers(options),
+        seed=options.seed,
+        batch_size=options.batch_size,
+    )
+    plan.build()
+    return plan
+
+
+class Targets:
+    """Where the images go; checked before any work is done."""
+
+    def __init__(self, options: Namespace) -> None:
+        self._json, self._grid = JsonTarget(options.json), file_for(options.grid, ".png")
+        self._folder: str = options.output_dir
+
+    def draw(self, trained: Trained, plan: Plan, edit: Edit, given: list[Tensor], what: dict[str, object]) -> None:
+        """Draw all images and write them; the grid shows them after the `given` pictures."""
+        folder = fresh_folder(self._folder)
+        drawn: list[Tensor] = []
+        for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):
+            pictures = to_pictures(images, trained.experiment.data.levels)
+            save_each(pictures, folder, rows.start)
+            drawn.append(pictures)
+        say(f"{plan.num} images in {folder}, {edit.evaluations:,} evaluations of the network for each")
+        if self._grid:
+            with atomically(self._grid) as path:
+                pictures = torch.cat([*given, *drawn])
+                tile(pictures, min(len(pictures), COLUMNS)).save(path)
+            say(f"grid: {self._grid}")
+        self._json.write(
+            {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {}), **what}
+            | {"sampler": plan.sampler, "evaluations": edit.evaluations, "seed": plan.seed}
+            | {"weights": trained.weights, "trained_steps": trained.step}
+        )

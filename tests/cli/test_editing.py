@@ -1,0 +1,206 @@
+"""`ddpm inpaint`, `ddpm edit` and both ways of `ddpm interpolate`: what is kept, what is obeyed, and what is refused."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddpm.cli import main
+from ddpm.commands.edit import METHODS
+from ddpm.commands.interpolate import ENCODINGS
+from ddpm.commands.shorter import Shorter
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear
+from tests.cli.conftest import TINY
+from tests.cli.test_commands import _pixels
+from tests.cli.test_errors import _one_line
+from tests.oracles import rough_network
+
+
+def _save(path, pixels):
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def image(tmp_path):
+    """On the 17 levels of the digits: what is kept is kept to the bit."""
+    levels = np.random.default_rng(0).integers(0, 17, (8, 8))
+    return _save(tmp_path / "image.png", np.round(levels * 255 / 16))
+
+
+@pytest.fixture
+def mask(tmp_path):
+    """The lower half and one pixel above it."""
+    pixels = np.zeros((8, 8))
+    pixels[4:] = 255
+    pixels[1, 2], pixels[1, 3] = 128, 127
+    return _save(tmp_path / "mask.png", pixels)
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """A run on images of three channels."""
+    folder = tmp_path_factory.mktemp("coloured")
+    np.save(folder / "a.npy", np.random.default_rng(1).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
+    assert main(["train", "--output-dir", str(folder / "run"), *TINY, "--data", str(folder / "a.npy")]) == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_inpaint(ddpm, trained, tmp_path, image, mask, method):
+    flags = ("--num", 3, "--output-dir", tmp_path / "out", "--grid", tmp_path / "g.png", "--json", "-", "--jump", 4)
+    said = ddpm("inpaint", trained, image, mask, "--method", method, *flags)
+    assert said.code == 0, said.err
+    found, given = [_pixels(tmp_path / "out" / f"{i:06d}.png") for i in range(3)], _pixels(image)
+    hole = _pixels(mask) >= 128
+    assert (hole[1, 2], hole[1, 3]) == (True, False)
+    for pixels in found:
+        assert (pixels[~hole] == given[~hole]).all()
+    assert (found[0][hole] != found[1][hole]).any()
+    assert any(pixels[1, 2] != given[1, 2] for pixels in found)
+    written = json.loads(said.out)
+    ways_up = 2 * 9 if method == "repaint" else 0  # T = 12, from t = 1 and 5
+    assert written["evaluations"] == 12 + 4 * ways_up
+    assert (written["images"], written["method"], written["sampler"]) == (3, method, "ancestral")
+    assert _pixels(tmp_path / "g.png").shape == (48, 5 * 52 - 4)
+
+
+def test_an_image_depends_on_its_seed_alone(ddpm, trained, tmp_path, image, mask):
+    base = ("inpaint", trained, image, mask, "--num", 3, "--steps", 5, "--resamplings", 2)
+    for name, flags in (("a", ["--batch-size", 1]), ("b", ["--batch-size", 2]), ("c", ["--seed", 1])):
+        assert ddpm(*base, "--output-dir", tmp_path / name, *flags).code == 0
+    for i in range(3):
+        a, b, c = ((tmp_path / name / f"{i:06d}.png").read_bytes() for name in "abc")
+        assert a == b != c
+
+
+def test_other_ways_to_fill(ddpm, trained, tmp_path, image, mask):
+    """Any sampler, any method; a full mask is allowed, and said; a mask of any kind is read."""
+    Image.open(mask).convert("RGBA").save(tmp_path / "rgba.png")
+    _save(tmp_path / "white.png", np.full((8, 8), 255))
+    for i, flags in enumerate(
+        [
+            [tmp_path / "rgba.png", "--sampler", "dpm-solver", "--steps", 6, "--resamplings", 2],
+            [tmp_path / "rgba.png", "--sampler", "ddim", "--eta", 0.5, "--method", "ddnm", "--resamplings", 2],
+            [tmp_path / "white.png", "--method", "replace", "--spacing", "trailing", "--steps", 3],
+        ]
+    ):
+        said = ddpm("inpaint", trained, image, *flags, "--output-dir", tmp_path / str(i), "--num", 1)
+        assert said.code == 0, said.err
+        assert ("white everywhere" in said.err) == (i == 2)
+
+
+def test_edit_by_noise(ddpm, trained, tmp_path, image):
+    """From x_1 the image comes back nearly as it is, from x_12 it does not; shortened chains keep t."""
+    away = {}
+    for t, flags in ((1, []), (6, ["--steps", 3]), (12, ["--steps", 4, "--sampler", "ddim"])):
+        out = tmp_path / str(t)
+        said = ddpm("edit", trained, image, "--timestep", t, "--num", 2, "--output-dir", out, "--json", "-", *flags)
+        assert said.code == 0, said.err
+        written = json.loads(said.out)
+        assert (written["timestep"], written["evaluations"]) == (t, flags[1] if flags else t)
+        away[t] = np.abs(_pixels(out / "000000.png") - _pixels(image).astype(float)).mean()
+    assert away[1] < 0.5 * away[12]
+
+
+def test_super_resolution_obeys_the_picture(ddpm, coloured, tmp_path):
+    """Means of 2x2 pixels are the picture's, to what rounding to 8 bits and the limits of 0..255 leave."""
+    small = np.random.default_rng(2).integers(100, 156, (4, 4, 3))
+    picture, out = _save(tmp_path / "small.png", small), tmp_path / "out"
+    flags = ("--num", 2, "--output-dir", out, "--grid", tmp_path / "g.png")
+    assert ddpm("edit", coloured, picture, "--super-resolve", 2, *flags).code == 0
+    inside = 0
+    for i in range(2):
+        pixels = _pixels(out / f"{i:06d}.png").astype(float)
+        squares = pixels.reshape(4, 2, 4, 2, 3).swapaxes(1, 2).reshape(4, 4, 4, 3)
+        whole = ((squares > 0) & (squares < 255)).all(2)
+        inside += whole.sum()
+        assert np.abs(squares.mean(2) - small)[whole].max() <= 0.5
+    assert inside > 5
+
+
+def test_colouring_obeys_the_grey_values(ddpm, coloured, trained, tmp_path):
+    grey = np.random.default_rng(3).integers(100, 156, (8, 8))
+    picture = _save(tmp_path / "grey.png", grey)
+    said = ddpm("edit", coloured, picture, "--colour", "--num", 1, "--output-dir", tmp_path / "out", "--json", "-")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["colour"] is True
+    pixels = _pixels(tmp_path / "out" / "000000.png").astype(float)
+    whole = ((pixels > 0) & (pixels < 255)).all(2)
+    assert whole.any()
+    assert np.abs(pixels @ [0.299, 0.587, 0.114] - grey)[whole].max() <= 0.5
+    said = ddpm("edit", trained, picture, "--colour", "--output-dir", tmp_path / "o")
+    _one_line(said, 78, "1 channel", "nothing to colour")
+
+
+def test_a_shortened_chain_ends_where_the_whole_one_would():
+    """K of the steps 1..t with t, at its own alpha_bar; x_T is still there, so nobody is warned of signal that remains."""
+    p = ReverseProcess(rough_network, linear())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        short, place = Shorter(10).of(p, t=400), Shorter(10).place(400)
+    assert place == 10
+    assert float(short.schedule.alpha_bar[place]) == pytest.approx(float(p.schedule.alpha_bar[400]), rel=1e-12)
+    assert int(short.timestep(place, torch.zeros(1, 1))) == int(p.timestep(400, torch.zeros(1, 1)))
+    assert Shorter(7, "trailing").of(p, t=1000).schedule.T == 7
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("flags", [[], ["--steps", "5"]])
+def test_interpolate(ddpm, trained, tmp_path, encoding, image, flags):
+    other = _save(tmp_path / "other.png", _pixels(image).T)
+    base = ("interpolate", trained, image, other, "--timestep", 8, "--num", 3, "--encoding", encoding)
+    assert ddpm(*base, "--output-dir", tmp_path / "out", *flags).code == 0
+    assert ddpm(*base, "--output-dir", tmp_path / "again", *flags, "--seed", 1).code == 0
+    row = (tmp_path / "out" / "row.png").read_bytes()
+    assert (row == (tmp_path / "again" / "row.png").read_bytes()) == (encoding == "deterministic")
+
+
+def test_where_there_is_nothing_to_do(ddpm, trained, tmp_path, image, mask):
+    black = _save(tmp_path / "black.png", np.zeros((8, 8)))
+    out = ("--output-dir", tmp_path / "o")
+    _one_line(ddpm("inpaint", trained, image, black, *out), 2, "nothing to fill", "white")
+    for flags, words in (
+        (["--method", "repant"], ["'repant'", "did you mean 'repaint'"]),
+        (["--method", "replace", "--resamplings", "3"], ["--method repaint"]),
+        (["--resamplings", "0"], ["--resamplings"]),
+        (["--jump", "0"], ["--jump"]),
+        (["--sampler", "dimd"], ["'ddim'"]),
+        (["--steps", "13"], ["13"]),
+        (["--eta", "1"], ["eta"]),
+        (["--grid", "x.jpg"], ["x.jpg"]),
+    ):
+        _one_line(ddpm("inpaint", trained, image, mask, *flags, *out), 2, *words)
+    for flags, words in (
+        ([], ["--timestep", "--super-resolve", "--colour"]),
+        (["--timestep", "3", "--colour"], ["not allowed with"]),
+        (["--timestep", "13"], ["1..12", "13"]),
+        (["--timestep", "0"], ["1..12", "0"]),
+        (["--timestep", "3", "--steps", "4"], ["t = 3", "4"]),
+        (["--timestep", "3", "--steps", "2", "--spacing", "odd"], ["'odd'"]),
+        (["--super-resolve", "3"], ["divide 8 and 8"]),
+        (["--super-resolve", "1"], ["at least 2"]),
+    ):
+        _one_line(ddpm("edit", trained, image, *flags, *out), 2, *words)
+    base = ("interpolate", trained, image, image, "--timestep", "4", *out)
+    _one_line(ddpm(*base, "--encoding", "ddim"), 2, "'ddim'", "deterministic")
+    _one_line(ddpm(*base, "--steps", "5"), 2, "t = 4", "5")
+    assert not (tmp_path / "o").exists()
+
+
+def test_pictures_that_do_not_fit(ddpm, trained, tmp_path, image, mask):
+    wide = _save(tmp_path / "wide.png", np.zeros((8, 9)))
+    (tmp_path / "broken.png").write_bytes(b"no")
+    out = ("--output-dir", tmp_path / "o")
+    _one_line(ddpm("inpaint", trained, wide, mask, *out), 78, "wide.png", "9x8", "8x8")
+    _one_line(ddpm("inpaint", trained, image, wide, *out), 78, "wide.png", "9x8", "8x8")
+    _one_line(ddpm("edit", trained, image, "--super-resolve", "2", *out), 78, "8x8", "4x4")
+    _one_line(ddpm("inpaint", trained, tmp_path / "gone.png", mask, *out), 66, "gone.png")
+    _one_line(ddpm("inpaint", trained, image, tmp_path / "broken.png", *out), 65, "broken.png")
+    assert not (tmp_path / "o").exists()
+    (tmp_path / "000000.png").write_bytes(b"")
+    _one_line(ddpm("inpaint", trained, image, mask, "--output-dir", tmp_path), 73, "already")
