@@ -4,6 +4,7 @@ import math
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
@@ -13,12 +14,14 @@ from ddpm.cli.training import follow, requested
 from ddpm.commands.evaluate import chosen_metrics, decoder_variance, evaluate, images_to_evaluate, result
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
+from ddpm.commands.labels import in_words, told_when_scored
 from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device, write_bytes
 from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.laboratory.answer import Setting
 from ddpm.report import figures
@@ -38,8 +41,9 @@ def run_evaluate(options: Namespace) -> None:
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     trained = opened(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
-    bound = measure_bound(trained, images, options.seed, options.batch_size)
-    say(sentence(trained, bound, f"{options.split} images of {options.data}"))
+    label, labels = told_when_scored(trained.experiment, images, options.label)
+    bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
+    say(sentence(trained, bound, f"{options.split} images of {options.data}{in_words(label)}"))
     if "rate-distortion" in metrics:
         points = bound.rate_distortion()
         say(f"{'t':>8} {'bits/dim received':>20} {'RMSE on 0..255':>16}")
@@ -47,14 +51,14 @@ def run_evaluate(options: Namespace) -> None:
             say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
     if plot:
         write_bytes(plot, drawing.png(figures.bound_by_t(bound)))
-    json_target.write(result(trained, bound, metrics))
+    json_target.write(result(trained, bound, metrics, label))
 
 
-def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> Bound:
+def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:
     """The bound, with progress."""
     schedule = trained.process.schedule
     total = math.ceil(len(images) / batch_size) * (schedule.T + 1)
-    measured = track(evaluate(trained, images, seed, batch_size), total, "evaluating")
+    measured = track(evaluate(trained, images, seed, batch_size, labels), total, "evaluating")
     return summarise(measured, schedule, len(images), math.prod(images.shape))
 
 
@@ -113,7 +117,9 @@ def run_data(options: Namespace) -> None:
             f"{found['source']}: {found['images']:,} images ({found['train']:,} to train on, {found['test']:,} held out)"
         )
         say(f"{found['channels']} x {found['height']} x {found['width']} (channels, height, width)")
-        say(f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes")
+        say(
+            f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes{_named(found)}"
+        )
     else:
         say(f"{found['source']}: {found['images']:,} images of {len(found['sizes'])} sizes")
         say(f"{found['train']:,} to train on, {found['test']:,} held out")
@@ -129,6 +135,12 @@ def run_data(options: Namespace) -> None:
     for broken in found["broken"]:
         say(f"  {broken['file']}: {broken['reason']}")
     json_target.write(found)
+
+
+def _named(found: Mapping[str, Any], most: int = 12) -> str:
+    """The names of the classes, if they have any."""
+    names = found["class_names"]
+    return f" ({', '.join(names[:most])}{', ...' if len(names) > most else ''})" if names else ""
 
 
 def run_lab(options: Namespace) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from ddpm.commands.run import Trained
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
 from ddpm.data.sources import open_source
 from ddpm.diffusion.variance import Fixed
 from ddpm.errors import Mismatch, UsageError
@@ -44,13 +45,15 @@ def images_to_evaluate(trained: Trained, source: str, split: str, num: int) -> I
     return images.take(torch.arange(min(num or len(images), len(images))))
 
 
-def evaluate(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> Iterator[Measured]:
-    """Every term of every image."""
-    return measure(trained.process, images, seed, batch_size, trained.device)
+def evaluate(
+    trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None
+) -> Iterator[Measured]:
+    """Every term of every image, given its label where there are any."""
+    return measure(trained.process, images, seed, batch_size, trained.device, labels)
 
 
-def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]:
-    """What `--json` writes."""
+def result(trained: Trained, bound: Bound, metrics: list[str], label: str | None = None) -> dict[str, Any]:
+    """What `--json` writes; `label` says what the model was told of the images."""
     p = trained.process
     values: dict[str, Any] = {}
     if "bpd" in metrics:
@@ -73,6 +76,7 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
         "T": bound.T,
         "weights": trained.weights,
         "step": trained.step,
+        "label": label,
         "levels": trained.experiment.data.levels,
         "limit": trained.experiment.process.limit,
         "variance": trained.experiment.process.variance,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ddpm.commands.labels import ANYTHING, Condition
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import UsageError, chosen
 from ddpm.sampling import SAMPLERS, Sampler
@@ -87,7 +88,9 @@ def respaced(p: ReverseProcess, steps: int, spacing: str = "uniform") -> Reverse
         raise UsageError(str(error)) from error
 
 
-def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.device) -> Iterator[Sampled]:
+def sample(
+    p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.device, condition: Condition = ANYTHING
+) -> Iterator[Sampled]:
     """Every step of every chain: `plan.batches()` times the number of steps of `p` (respace it before).
 
     Args:
@@ -95,13 +98,14 @@ def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.
         shape: of one image.
         plan: what to sample.
         device: where.
+        condition: what the images shall show.
     """
     sampler = plan.build()
     for first in range(0, plan.num, plan.batch_size):
         rows = range(first, min(first + plan.batch_size, plan.num))
         noise = NoiseForEach([generator(plan.seed, "sample", row) for row in rows])
         x_T = noise(torch.empty(len(rows), *shape, device=device))
-        yield from (Sampled(rows, step) for step in chain(p, x_T, sampler, noise))
+        yield from (Sampled(rows, step) for step in chain(condition.on(p, rows, device), x_T, sampler, noise))
 
 
 def finished(sampled: Iterable[Sampled]) -> Iterator[tuple[range, Images]]:
