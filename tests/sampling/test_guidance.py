@@ -140,7 +140,7 @@ def test_the_variance_is_the_conditional_one(weight):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_is_guided_to_the_class(sampler):
     """Samples of one class of three: the more guidance, the larger the class' share where they land."""
-    count = 400
+    count = 150
     p, labels = _process(), torch.zeros(count, dtype=torch.int64)
     shares = []
     for weight in (0.0, 1.0, 3.0):
@@ -150,7 +150,7 @@ def test_every_sampler_is_guided_to_the_class(sampler):
         odds = Diffused(_of_class(0), SCHEDULE).log_prob(last.x, 1) + math.log(0.25)
         shares.append(float((odds - Diffused(LAW, SCHEDULE).log_prob(last.x, 1)).exp().mean()))
     assert all(b > a for a, b in pairwise(shares))
-    assert shares[0] == pytest.approx(0.25, abs=0.08)
+    assert shares[0] == pytest.approx(0.25, abs=0.1)
     assert shares[1] > 0.85
     assert shares[2] > 0.97
 

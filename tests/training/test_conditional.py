@@ -49,9 +49,9 @@ def _process(network):
 
 @pytest.fixture(scope="module")
 def learned():
-    """A tiny network that has seen two kinds of grey for 300 steps, as p_theta."""
+    """A tiny network that has seen two kinds of grey for 200 steps, as p_theta."""
     state = _state(UNetShape(16, (1,), 1, (), 0.0, 4, classes=2))
-    recipe = Recipe(steps=300, batch_size=32, lr=3e-3, warmup=10, decay="cosine", timesteps="stratified")
+    recipe = Recipe(steps=200, batch_size=24, lr=3e-3, warmup=10, decay="cosine", timesteps="stratified")
     p = _process(state.network)
     losses = [float(step.loss) for step in train(state, lambda: p, simple, _batches(recipe), recipe)]
     assert losses[-1] < 0.5 * losses[0]
@@ -145,7 +145,9 @@ def test_every_objective_tells_the_label(objective):
     before = state.network.network.label.weight.detach().clone()
 
     def process():
-        return ReverseProcess(in_precision(network, "bf16", CPU), network.schedule(), variance=Learned(), limit=unlimited)
+        return ReverseProcess(
+            in_precision(network, "bf16", CPU), network.schedule(), variance=Learned(), limit=unlimited
+        )
 
     list(train(state, process, OBJECTIVES[objective], _batches(RECIPE), RECIPE))
     assert ((state.network.network.label.weight - before).abs() > 0).all()

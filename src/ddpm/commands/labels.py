@@ -54,7 +54,7 @@ def asked(experiment: Experiment, label: str | None, weight: float | None, inter
             if value is not None:
                 raise UsageError(f"the model has no classes: {flag} {value}", "ddpm train --conditional makes one")
         return ANYTHING
-    labels = _labels(experiment, label or ALL)
+    labels = _labels(experiment, ALL if label is None else label)
     if not labels and weight is not None:
         raise UsageError("--guidance needs a class to guide to: --label none")
     if interval is not None and weight is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
@@ -51,7 +52,7 @@ class Batches:
         x = self.images.scaled(self.rows(step))
         return self.augment(x, generator(self.seed, "augmentation", step))
 
-    def told(self, step: int, dropout: float) -> Labels:
+    def told(self, step: int, dropout: float) -> Int[Tensor, " batch"] | None:
         """The labels of step `step`, (batch_size,), each kept back (-1) with probability `dropout`; None without labels."""
         if self.labels is None:
             return None
