@@ -11,6 +11,7 @@ from torch import nn
 
 from ddpm.data.batches import AUGMENTATIONS, Batches
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels, class_count, class_names, matched_labels
 from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
@@ -27,6 +28,8 @@ from ddpm.training.trainer import TIMESTEPS, Recipe
 
 Count = Annotated[int, Ge(0)]
 LEARNED, TABLE = "learned", "table"
+ALL_CLASSES = -1
+"""As many as the data have."""
 
 
 def _from_table(T: int, beta: Sequence[float]) -> Schedule:
@@ -41,11 +44,15 @@ BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What to train on. `shape` (channels, height, width) and `levels` are filled in from the data when 0 or empty."""
+    """What to train on. `shape` (channels, height, width) and `levels` are filled in from the data when 0 or empty.
+
+    So are the `class_names` of a model with classes, where the data have names for them.
+    """
 
     source: str = "digits"
     shape: tuple[int, ...] = ()
     levels: Literal[0] | Annotated[int, Ge(2), Le(65536)] = 0
+    class_names: tuple[str, ...] = ()
     resolution: Annotated[tuple[Annotated[int, Ge(1)], ...], MaxLen(2)] = ()
     channels: Literal[0, 1, 3] = 0
     augmentation: str = "none"
@@ -170,22 +177,58 @@ class Experiment:
         levels = len(self.model.multipliers)
         if any(not 0 <= level < levels for level in self.model.attention):
             raise UsageError(f"attention at levels {self.model.attention}, but the network has 0..{levels - 1}")
-        if self.model.classes:
-            raise UsageError(f"this version trains without classes: model.classes = {self.model.classes}")
 
     def for_data(self, images: ImageSet) -> "Experiment":
-        """With the shape and the levels of the data filled in.
+        """With the shape, the levels and the classes of the data filled in.
 
         Raises:
-            UsageError: they were given, and are not these; or schedule and prediction do not go together.
+            UsageError: they were given, and are not these; the data have no labels, or more classes than the model; or
+                schedule and prediction do not go together.
         """
         data = self.data
-        for name, given, found in (("shape", data.shape, images.shape), ("levels", data.levels, images.levels)):
+        for name, given, found in (
+            ("shape", data.shape, images.shape),
+            ("levels", data.levels, images.levels),
+            ("class_names", data.class_names, images.classes),
+        ):
             if given and given != found:
                 raise UsageError(f"the data have {name} {found}, not {given}: {data.source}")
-        found = replace(self, data=replace(data, shape=images.shape, levels=images.levels))
+        found = self._for_classes(images)
+        found = replace(found, data=replace(found.data, shape=images.shape, levels=images.levels))
         found.reverse_process(lambda x_t, _timestep: x_t, self.process.limit, found.schedule.build(images.levels))
         return found
+
+    def _for_classes(self, images: ImageSet) -> "Experiment":
+        """With the number of classes and their names."""
+        asked, found = self.model.classes, class_count(images)
+        if not asked:
+            return self
+        if not found:
+            raise UsageError(
+                f"the data have no labels, which a model with classes needs: {self.data.source}",
+                "labels are the folders of images, MNIST's and CIFAR's own, or \"labels\" in an .npz",
+            )
+        if 0 < asked < found:
+            raise UsageError(f"the data have {found} classes, the model {asked}: {self.data.source}", "--conditional")
+        classes = found if asked == ALL_CLASSES else asked
+        return replace(
+            self, data=replace(self.data, class_names=images.classes), model=replace(self.model, classes=classes)
+        )
+
+    def labels(self, images: ImageSet) -> Labels:
+        """What a network of this experiment is told of each image, (N,); None where it has no classes.
+
+        Raises:
+            Mismatch: the images have no labels, or a class that the network does not know.
+        """
+        if not self.model.classes:
+            return None
+        return matched_labels(images, self.classes)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called: by their names in the data, or by their numbers."""
+        return class_names(self.data.class_names, self.model.classes)
 
     def network(self) -> nn.Module:
         """A new network for images of `data.shape`, initialised from torch's global generator; with a schedule, if learned."""
@@ -222,4 +265,4 @@ class Experiment:
     def batches(self, images: ImageSet) -> Batches:
         """The training data in the order in which this run sees them."""
         augment = AUGMENTATIONS[self.data.augmentation]
-        return Batches(images, self.training.batch_size, self.training.seed, augment)
+        return Batches(images, self.training.batch_size, self.training.seed, augment, self.labels(images))

@@ -135,6 +135,26 @@ def test_classes_are_embedded():
     assert not torch.allclose(first, second, atol=1e-5)
 
 
+def test_no_label_is_the_zero_vector():
+    """-1, None, and -1 beside others: nothing is added; each image has its own label."""
+    network = _filled(UNet(UNetShape(8, (1,), 1, (), 0.0, 4, classes=3), 1, 1))
+    x, t = torch.randn(4, 1, 4, 4), torch.tensor([1, 2, 3, 4])
+    plain = network(x, t)
+    assert torch.equal(network(x, t, torch.full((4,), -1)), plain)
+    mixed = network(x, t, torch.tensor([-1, 2, -1, 0]))
+    assert torch.equal(mixed[[0, 2]], plain[[0, 2]])
+    assert not torch.allclose(mixed[[1, 3]], plain[[1, 3]], atol=1e-4)
+    assert torch.equal(mixed[1], network(x, t, torch.full((4,), 2))[1])
+
+
+def test_labels_that_the_network_does_not_know():
+    x, t = torch.randn(1, 1, 4, 4), torch.tensor([1])
+    with pytest.raises(ValueError, match="without classes"):
+        UNet(UNetShape(8, (1,), 1, (), 0.0, 4), 1, 1)(x, t, torch.tensor([0]))
+    with pytest.raises(IndexError):
+        UNet(UNetShape(8, (1,), 1, (), 0.0, 4, classes=3), 1, 1)(x, t, torch.tensor([3]))
+
+
 def test_mlp():
     network = _filled(MLP(MLPShape(16, 2), 2, 4))
     out = network(torch.randn(5, 2), torch.arange(5))

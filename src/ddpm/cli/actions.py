@@ -4,6 +4,7 @@ import math
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
@@ -24,6 +25,7 @@ from ddpm.commands.evaluate import (
 from ddpm.commands.files import write_bytes
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
+from ddpm.commands.labels import in_words, told_when_scored
 from ddpm.commands.likelihoods import of_bound, results
 from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device
@@ -31,6 +33,7 @@ from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.laboratory.answer import Setting
 from ddpm.report import figures
@@ -50,20 +53,21 @@ def run_evaluate(options: Namespace) -> None:
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     trained = shortened(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
-    what = f"{options.split} images of {options.data}"
-    likelihoods = measure_likelihoods(trained, images, metrics, ways)
+    label, labels = told_when_scored(trained.experiment, images, options.label)
+    what = f"{options.split} images of {options.data}{in_words(label)}"
+    likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)
     rows = {ways.words(name): found for name, found in likelihoods.items()}
     values = results(likelihoods, ways)
     if plot or set(metrics) & set(METRICS):
-        bound = measure_bound(trained, images, options.seed, options.batch_size)
+        bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
         say_bound(trained, bound, metrics, what)
         if plot:
             write_bytes(plot, drawing.png(figures.bound_by_t(bound)))
         rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
-        values = result(trained, bound, metrics) | values
+        values = result(bound, metrics) | values
     if likelihoods:
         table(rows, f"{len(images)} {what}")
-    json_target.write(about(trained, len(images)) | values)
+    json_target.write(about(trained, len(images), label) | values)
 
 
 def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> None:
@@ -76,11 +80,11 @@ def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> 
             say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
 
 
-def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> Bound:
+def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:
     """The bound, with progress."""
     schedule = trained.process.schedule
     total = math.ceil(len(images) / batch_size) * (schedule.T + 1)
-    measured = track(evaluate(trained, images, seed, batch_size), total, "evaluating")
+    measured = track(evaluate(trained, images, seed, batch_size, labels), total, "evaluating")
     return summarise(measured, schedule, len(images), math.prod(images.shape))
 
 
@@ -141,7 +145,9 @@ def run_data(options: Namespace) -> None:
             f"{found['source']}: {found['images']:,} images ({found['train']:,} to train on, {found['test']:,} held out)"
         )
         say(f"{found['channels']} x {found['height']} x {found['width']} (channels, height, width)")
-        say(f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes")
+        say(
+            f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes{_named(found)}"
+        )
     else:
         say(f"{found['source']}: {found['images']:,} images of {len(found['sizes'])} sizes")
         say(f"{found['train']:,} to train on, {found['test']:,} held out")
@@ -157,6 +163,12 @@ def run_data(options: Namespace) -> None:
     for broken in found["broken"]:
         say(f"  {broken['file']}: {broken['reason']}")
     json_target.write(found)
+
+
+def _named(found: Mapping[str, Any], most: int = 12) -> str:
+    """The names of the classes, if they have any."""
+    names = found["class_names"]
+    return f" ({', '.join(names[:most])}{', ...' if len(names) > most else ''})" if names else ""
 
 
 def run_lab(options: Namespace) -> None:

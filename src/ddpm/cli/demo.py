@@ -6,7 +6,7 @@ from ddpm.cli.actions import measure_bound, sentence
 from ddpm.cli.console import note, say, track
 from ddpm.cli.training import follow
 from ddpm.commands.demo import fitted_to
-from ddpm.commands.evaluate import METRICS, images_to_evaluate, result
+from ddpm.commands.evaluate import METRICS, about, images_to_evaluate, result
 from ddpm.commands.files import write_json
 from ddpm.commands.report import report_demo
 from ddpm.commands.run import RunFolder, open_run
@@ -49,7 +49,7 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
 
     images = images_to_evaluate(trained, "digits", "test", 0)
     bound = measure_bound(trained, images, 0, len(images))
-    write_json(folder.path / "evaluation.json", result(trained, bound, list(METRICS)))
+    write_json(folder.path / "evaluation.json", result(bound, list(METRICS)) | about(trained, bound.images))
     report = report_demo(folder, samples, watch.frames, moving, bound)
     say(sentence(trained, bound, "held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")

@@ -63,6 +63,11 @@ def train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-dir", type=_name, required=True, metavar="RUN", help="run folder")
     parser.add_argument("--preset", default="", metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
     parser.add_argument("--config", default="", metavar="FILE", help="a config.json instead of a preset")
+    parser.add_argument(
+        "--conditional",
+        action="store_true",
+        help="learn the images of each class, by the data's labels (for ddpm sample --label)",
+    )
     parser.add_argument("--steps", type=_positive, metavar="N", help="steps of training in all")
     parser.add_argument("--batch-size", type=_positive, metavar="B", help="images in a step")
     parser.add_argument("--lr", type=float, metavar="X", help="learning rate")
@@ -85,6 +90,22 @@ def sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-dir", type=_name, required=True, metavar="DIR", help="where 000000.png ... go")
     _sampler(parser)
     _chain(parser)
+    parser.add_argument(
+        "--label",
+        metavar="A,B",
+        help="classes by name or number, in turn; all, or none: whatever the model likes (all, if it has classes)",
+    )
+    parser.add_argument(
+        "--guidance",
+        type=float,
+        metavar="W",
+        help="classifier-free: 0 ignores the label, 1 heeds it, more is more typical and less varied (1)",
+    )
+    parser.add_argument(
+        "--guidance-interval",
+        metavar="A,B",
+        help="guide only at steps A to B of the whole chain's 1..T (all)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument(
         "--first", type=_count, default=0, metavar="I", help="number of the first image (0): a run can be cut"
@@ -93,7 +114,7 @@ def sample(parser: argparse.ArgumentParser) -> None:
     _reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="all images in one")
     parser.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
-    parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0")
+    parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0; labels under arr_1")
     parser.add_argument("--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each image")
     parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
 
@@ -169,6 +190,11 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         help="of flow: error of a step, of x in [-1, 1] and in nats/dim (1e-4)",
     )
     parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
+    parser.add_argument(
+        "--label",
+        metavar="NAME",
+        help="what a model with classes is told: own (each image's), none, or one class for all (own)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
     parser.add_argument("--batch-size", type=_positive, default=128, metavar="B", help="images at a time (128)")
     _reading(parser)

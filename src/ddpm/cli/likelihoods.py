@@ -7,6 +7,7 @@ from ddpm.cli.console import say, track
 from ddpm.commands.likelihoods import LIKELIHOODS, Ways, check_flow
 from ddpm.commands.run import Trained
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
 from ddpm.evaluation.likelihood import Likelihood
 
 
@@ -15,8 +16,10 @@ def ways_of(options: Namespace) -> Ways:
     return Ways(options.draws, options.trace, options.probes, options.tolerance, options.seed, options.batch_size)
 
 
-def measure_likelihoods(trained: Trained, images: ImageSet, metrics: list[str], ways: Ways) -> dict[str, Likelihood]:
-    """Those that were asked for, with progress.
+def measure_likelihoods(
+    trained: Trained, images: ImageSet, metrics: list[str], ways: Ways, labels: Labels = None
+) -> dict[str, Likelihood]:
+    """Those that were asked for, given `labels`, with progress.
 
     Raises:
         UsageError: the flow of a model that has none.
@@ -25,7 +28,7 @@ def measure_likelihoods(trained: Trained, images: ImageSet, metrics: list[str], 
         check_flow(trained)
     found = {}
     for name in (name for name in LIKELIHOODS if name in metrics):
-        parts = track(ways.parts(name, trained, images), ways.count(name, trained, images), name)
+        parts = track(ways.parts(name, trained, images, labels), ways.count(name, trained, images), name)
         found[name] = ways.added(name, parts, images)
     return found
 

@@ -13,6 +13,7 @@ from ddpm.cli.opening import shortened
 from ddpm.cli.training import assignments
 from ddpm.commands.evaluate import variance_of
 from ddpm.commands.files import atomically
+from ddpm.commands.labels import asked, described
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.errors import UsageError
 from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
@@ -26,17 +27,19 @@ def run_sample(options: Namespace) -> None:
     sampler = plan.build()
     json_target, targets = JsonTarget(options.json), Targets.of(options)
     trained = shortened(options)
+    condition = asked(trained.experiment, options.label, options.guidance, options.guidance_interval)
     p, moves = trained.process, sampler.moves(trained.process.schedule.T)
     folder = fresh_folder(options.output_dir)
     data = trained.experiment.data
     watch = Watch(WATCHED, moves)
-    chains = track(sample(p, data.shape, plan, trained.device), plan.batches() * moves, "sampling")
+    chains = track(sample(p, data.shape, plan, trained.device, condition), plan.batches() * moves, "sampling")
     drawn = []
     for rows, images in finished(watch(chains)):
         pictures = to_pictures(images, data.levels)
         save_each(pictures, folder, rows.start)
         drawn.append(pictures)
-    targets.write(torch.cat(drawn), watch.frames, data.levels)
+    labels = condition.of(range(plan.num))
+    targets.write(torch.cat(drawn), watch.frames, data.levels, labels, len(condition.labels))
     say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
     for name, path in written.items():
@@ -48,7 +51,8 @@ def run_sample(options: Namespace) -> None:
             "variance": variance_of(trained),
             "options": dict(plan.options),
         }
-        | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step},
+        | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step}
+        | described(trained.experiment, condition, plan.num),
     )
 
 
@@ -85,17 +89,19 @@ class Targets:
             file_for(options.progressive, ".png"),
         )
 
-    def write(self, pictures: Tensor, frames: Sequence[Frame], levels: int) -> None:
-        """All of them, each whole or not at all."""
+    def write(
+        self, pictures: Tensor, frames: Sequence[Frame], levels: int, labels: Sequence[int] = (), period: int = 1
+    ) -> None:
+        """All of them, each whole or not at all; pictures that repeat after `period` of them stand in columns."""
         if self.grid:
             with atomically(self.grid) as path:
-                square(pictures).save(path)
+                square(pictures, period).save(path)
         if self.npz:
             with atomically(self.npz) as path:
-                save_npz(pictures, path)
+                save_npz(pictures, path, labels)
         if self.animation:
             with atomically(self.animation) as path:
-                save_animation([square(to_pictures(frame.x, levels)) for frame in frames], path)
+                save_animation([square(to_pictures(frame.x, levels), period) for frame in frames], path)
         if self.progressive:
             moments = [frames[i] for i in evenly(len(frames), 10)]
             rows = torch.stack([to_pictures(frame.x_0[:8], levels) for frame in moments], dim=1)

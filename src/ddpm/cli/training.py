@@ -18,7 +18,7 @@ from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import Event, Logged, Started, Stepped, train_run
 from ddpm.errors import Failure, UsageError, chosen
-from ddpm.experiment import TABLE, Experiment
+from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.presets import PRESETS
 from ddpm.settings import changed, from_dict
 
@@ -56,6 +56,8 @@ def requested(options: Namespace) -> Experiment:
     if options.schedule and options.schedule.endswith(".json"):
         beta = read_table(Path(options.schedule).expanduser())
         settings |= {"schedule.name": TABLE, "schedule.T": len(beta), "schedule.beta": beta}
+    if options.conditional:
+        settings["model.classes"] = ALL_CLASSES
     return changed(base, settings | assignments(options.set))
 
 

@@ -10,6 +10,7 @@ from ddpm.commands.likelihoods import LIKELIHOODS
 from ddpm.commands.run import Trained
 from ddpm.commands.shorter import OPTIMAL
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
 from ddpm.data.sources import open_source
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
@@ -47,12 +48,14 @@ def images_to_evaluate(trained: Trained, source: str, split: str, num: int) -> I
     return images.take(torch.arange(min(num or len(images), len(images))))
 
 
-def evaluate(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> Iterator[Measured]:
-    """Every term of every image."""
-    return measure(trained.process, images, seed, batch_size, trained.device)
+def evaluate(
+    trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None
+) -> Iterator[Measured]:
+    """Every term of every image, given its label where there are any."""
+    return measure(trained.process, images, seed, batch_size, trained.device, labels)
 
 
-def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]:
+def result(bound: Bound, metrics: list[str]) -> dict[str, Any]:
     """What `--json` writes of the bound."""
     values: dict[str, Any] = {}
     if "bpd" in metrics:
@@ -69,11 +72,11 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
             {"t": t, "rate_bits_per_dim": rate, "distortion_rmse_0_255": rmse}
             for t, rate, rmse in bound.rate_distortion()
         ]
-    return values | about(trained, bound.images)
+    return values
 
 
-def about(trained: Trained, images: int) -> dict[str, Any]:
-    """What `--json` says of model and data, whatever was measured."""
+def about(trained: Trained, images: int, label: str | None = None) -> dict[str, Any]:
+    """What `--json` says of model and data, whatever was measured; `label` is what the model was told of the images."""
     p = trained.process
     return {
         "images": images,
@@ -82,6 +85,7 @@ def about(trained: Trained, images: int) -> dict[str, Any]:
         "steps": p.schedule.whole.step_of(p.schedule.timestep_map[1:]).tolist(),
         "weights": trained.weights,
         "step": trained.step,
+        "label": label,
         "levels": trained.experiment.data.levels,
         "limit": trained.experiment.process.limit,
         "variance": variance_of(trained),

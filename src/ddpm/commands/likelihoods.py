@@ -6,6 +6,7 @@ from typing import Any
 
 from ddpm.commands.run import Trained
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
 from ddpm.diffusion.flow import velocity
 from ddpm.errors import UsageError, chosen
 from ddpm.evaluation.likelihood import (
@@ -48,12 +49,12 @@ class Ways:
         """Of the flow's trace."""
         return exact_trace if self.trace == "exact" else hutchinson(self.probes, self.seed)
 
-    def parts(self, name: str, trained: Trained, images: ImageSet) -> Iterator[Scored]:
+    def parts(self, name: str, trained: Trained, images: ImageSet, labels: Labels = None) -> Iterator[Scored]:
         """What one of `LIKELIHOODS` is made of; nothing is computed before the first is asked for."""
         p, device = trained.process, trained.device
         if name == "flow":
-            return flow_nats(p, images, self.vectors, self.tolerance, self.seed, self.batch_size, device)
-        return log_ratios(p, images, self.draws, self.seed, self.batch_size, device)
+            return flow_nats(p, images, self.vectors, self.tolerance, self.seed, self.batch_size, device, labels)
+        return log_ratios(p, images, self.draws, self.seed, self.batch_size, device, labels)
 
     def count(self, name: str, trained: Trained, images: ImageSet) -> int:
         """How many parts there are."""

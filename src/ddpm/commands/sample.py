@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ddpm.commands.labels import ANYTHING, Condition
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.errors import UsageError, chosen
 from ddpm.sampling import SAMPLERS, Sampler
@@ -88,7 +89,9 @@ class Frame:
     x_0: Images
 
 
-def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.device) -> Iterator[Sampled]:
+def sample(
+    p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.device, condition: Condition = ANYTHING
+) -> Iterator[Sampled]:
     """Every step of every chain: `plan.batches()` times the sampler's moves on `p`.
 
     Args:
@@ -96,6 +99,7 @@ def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.
         shape: of one image.
         plan: what to sample.
         device: where.
+        condition: what the images shall show.
     """
     sampler, p = plan.build(), replace(p, network=in_full_batches(p.network, device))
     end = plan.first + plan.num
@@ -103,7 +107,7 @@ def sample(p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.
         rows = range(first, min(first + plan.batch_size, end))
         noise = NoiseForEach([generator(plan.seed, "sample", row) for row in rows])
         x_T = noise(torch.empty(len(rows), *shape, device=device))
-        yield from (Sampled(rows, step) for step in chain(p, x_T, sampler, noise))
+        yield from (Sampled(rows, step) for step in chain(condition.on(p, rows, device), x_T, sampler, noise))
 
 
 def in_full_batches(network: Network, device: torch.device) -> Network:

@@ -115,7 +115,9 @@ def images_for_curve(trained: Trained) -> ImageSet:
 def measured_curve(trained: Trained, watched: Callable[[Iterator[At]], Iterator[At]]) -> Curve:
     """Measure the curve, and keep it beside the model where that can be written; `watched` shows the progress."""
     images = images_for_curve(trained)
-    found = curve(watched(errors(trained.process, images, 0, 64, trained.device)), trained.process.schedule.T)
+    labels = trained.experiment.labels(images)
+    measured = errors(trained.process, images, 0, 64, trained.device, labels)
+    found = curve(watched(measured), trained.process.schedule.T)
     about = {"limit": trained.experiment.process.limit, "images": IMAGES, "source": trained.experiment.data.source}
     tables = {"mse_x_0": found.mse_x_0[1:].tolist(), "first": found.first[1:].tolist()}
     with suppress(Failure):  # where nothing can be written it is measured again the next time

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ddpm.commands import resume
+from ddpm.commands.labels import Condition, every_class
 from ddpm.commands.ledger import Ledger
 from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, finished, sample
@@ -94,11 +95,13 @@ def train_run(
     images, held_out = open_both(experiment.data.source, experiment.data.options())
     experiment = experiment.for_data(images)
     precision = choose(experiment.precision, device)
+    if len(held_out) and experiment.rhythm.evaluate:
+        experiment.labels(held_out)  # fails now rather than at the first evaluation
     resume.check(experiment, folder, how)
     folder.create()
     with folder.locked():
         content, notes = resume.latest(folder, how)
-        fingerprint = images.digest()
+        fingerprint = images.digest(experiment.labels(images))
         if content is not None and content.numbers["images"] != fingerprint:
             raise Mismatch(f"the images are no longer those that the run began with: {experiment.data.source}")
         folder.write_experiment(experiment)
@@ -191,8 +194,8 @@ class _Training:
     def _averaged(self) -> ReverseProcess:
         """The process on the moving average of the weights, in float32."""
 
-        def network(x_t: Tensor, timestep: Tensor) -> Tensor:
-            return functional_call(self.state.network, self.state.ema, (x_t, timestep))
+        def network(*inputs: Tensor) -> Tensor:
+            return functional_call(self.state.network, self.state.ema, inputs)
 
         schedule = self.experiment.schedule.build(self.experiment.data.levels)
         if isinstance(self.state.network, ScheduledNetwork):
@@ -203,19 +206,21 @@ class _Training:
         rhythm = self.experiment.rhythm
         some = self.held_out.take(torch.arange(min(rhythm.images, len(self.held_out))))
         self.state.network.eval()
-        bits, stderr = estimate(self._averaged(), some, 0, rhythm.evaluations, 128, self.device)
+        told = self.experiment.labels(some)
+        bits, stderr = estimate(self._averaged(), some, 0, rhythm.evaluations, 128, self.device, told)
         self.state.network.train()
         return {"bits_per_dim": bits, "bits_per_dim_stderr": stderr}
 
     def _preview(self) -> Path:
-        """A grid by DDIM in a few steps, from the same noise each time."""
+        """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
         data, plan = self.experiment.data, Plan(self.experiment.rhythm.samples, sampler="ddim")
         self.state.network.eval()
         p = self._averaged()
         p = Shorter(min(PREVIEW_STEPS, p.schedule.T)).of(p)
-        images = torch.cat([x for _, x in finished(sample(p, data.shape, plan, self.device))])
+        condition = Condition(every_class(self.experiment))
+        images = torch.cat([x for _, x in finished(sample(p, data.shape, plan, self.device, condition))])
         self.state.network.train()
-        picture = square(to_pictures(images, data.levels))
+        picture = square(to_pictures(images, data.levels), len(condition.labels))
         path = self.folder.samples / f"{checkpoint.folder_name(self.state.step)}.png"
         picture.save(path)
         pixels = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)

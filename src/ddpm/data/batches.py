@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
 from ddpm.seeds import generator
 from ddpm.tensors import Images
 
@@ -36,17 +38,26 @@ class Batches:
     """An endless sequence: ``batches[step]`` is (batch_size, C, H, W) float32 in [-1, 1].
 
     Images come in the order of a new permutation for each epoch; batches run across the ends of epochs, so every image
-    is seen equally often and a batch may be larger than the set.
+    is seen equally often and a batch may be larger than the set. `labels` (N,), on the CPU,
+    are what the network is told of each image.
     """
 
     images: ImageSet
     batch_size: int
     seed: int
     augment: Augmentation = as_is
+    labels: Labels = None
 
     def __getitem__(self, step: int) -> Images:
         x = self.images.scaled(self.rows(step))
         return self.augment(x, generator(self.seed, "augmentation", step))
+
+    def told(self, step: int, dropout: float) -> Int[Tensor, " batch"] | None:
+        """The labels of step `step`, (batch_size,), each kept back (-1) with probability `dropout`; None without labels."""
+        if self.labels is None:
+            return None
+        kept_back = torch.rand(self.batch_size, generator=generator(self.seed, "label dropout", step)) < dropout
+        return self.labels[self.rows(step).cpu()].masked_fill(kept_back, -1)
 
     def rows(self, step: int) -> Tensor:
         """Which images step `step` sees, (batch_size,) int64."""

@@ -10,6 +10,7 @@ from ddpm.data.splits import Options
 from ddpm.errors import DataError
 
 PREFIXES = {"train": "data_batch", "test": "test_batch"}
+NAMES = "batches.meta.txt"
 RECORD = 1 + 3 * 32 * 32
 
 
@@ -46,4 +47,10 @@ def _load(name: str, files: list[Path]) -> ImageSet:
         records.append(data.reshape(-1, RECORD))
     rows = np.concatenate(records)
     images = torch.from_numpy(rows[:, 1:].reshape(-1, 3, 32, 32).copy())
-    return ImageSet(name, images, 256, torch.from_numpy(rows[:, 0].astype(np.int64)))
+    return ImageSet(name, images, 256, torch.from_numpy(rows[:, 0].astype(np.int64)), classes=_names(files[0].parent))
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """What the classes are called, where the file that says so is there."""
+    file = folder / NAMES
+    return tuple(file.read_text().split()) if file.is_file() else ()

@@ -61,6 +61,7 @@ class Survey:
     sizes: tuple[tuple[tuple[int, int], int], ...]
     distinct_values: int
     classes: int
+    class_names: tuple[str, ...]
     train: int
     test: int
     broken: tuple[tuple[str, str], ...]
@@ -82,9 +83,17 @@ def survey(root: Path, files: list[Path], options: Options) -> Survey:
         tests = sum(file.parts[0] in TESTS for file in good)
     else:
         tests = int(held_out([file.as_posix() for file in good], options.held_out).sum())
-    classes = len(_classes(root, good).unique())
+    _, names = _classes(root, good)
     return Survey(
-        len(good), grey, tuple(sizes.most_common()), int(used.sum()), classes, len(good) - tests, tests, tuple(broken)
+        len(good),
+        grey,
+        tuple(sizes.most_common()),
+        int(used.sum()),
+        len(names),
+        names,
+        len(good) - tests,
+        tests,
+        tuple(broken),
     )
 
 
@@ -119,7 +128,8 @@ def _load(root: Path, files: list[Path], options: Options) -> ImageSet:
     images = torch.from_numpy(np.stack(rows))
     images = images.movedim(-1, 1).contiguous() if colour else images[:, None]
     names = tuple(file.as_posix() for file in arrays)
-    return ImageSet(root.name, images, 256, _classes(root, list(arrays)), names, tuple(broken))
+    labels, classes = _classes(root, list(arrays))
+    return ImageSet(root.name, images, 256, labels, names, classes, tuple(broken))
 
 
 def _check_size(root: Path, arrays: dict[Path, np.ndarray], file: Path) -> None:
@@ -134,10 +144,12 @@ def _check_size(root: Path, arrays: dict[Path, np.ndarray], file: Path) -> None:
         )
 
 
-def _classes(root: Path, files: list[Path]) -> torch.Tensor:
-    """Class numbers, where every file lies in a folder (below train/ and test/, if these are the split)."""
+def _classes(root: Path, files: list[Path]) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Class numbers and names, where every file lies in a folder (below train/ and test/, if these are the split)."""
     depth = 1 if has_split(root) else 0
     if any(len(file.parts) < depth + 2 for file in files):
-        return no_labels()
+        return no_labels(), ()
     names = sorted({file.parts[depth] for file in files}, key=os.fsencode)
-    return torch.tensor([names.index(file.parts[depth]) for file in files])
+    number = {name: i for i, name in enumerate(names)}
+    readable = tuple(os.fsencode(name).decode(errors="backslashreplace") for name in names)
+    return torch.tensor([number[file.parts[depth]] for file in files]), readable

@@ -18,8 +18,8 @@ def no_labels() -> Tensor:
 class ImageSet:
     """Images in memory: (N, C, H, W) uint8 (or int32 above 256 levels), values 0..levels-1.
 
-    `labels` is (N,) int64, and `names` one for each image, empty where there are none. `broken` lists what could not be
-    read: (name, reason).
+    `labels` is (N,) int64, and `names` one for each image, empty where there are none; `classes` are what the labels
+    0, 1, ... are called, where they have names. `broken` lists what could not be read: (name, reason).
     """
 
     name: str
@@ -27,6 +27,7 @@ class ImageSet:
     levels: int = 256
     labels: Tensor = field(default_factory=no_labels)
     names: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     broken: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
@@ -44,11 +45,13 @@ class ImageSet:
         names = tuple(self.names[row] for row in rows.tolist()) if self.names else ()
         return replace(self, images=self.images[rows], labels=labels, names=names)
 
-    def digest(self) -> str:
-        """A fingerprint of the pixels, in their order."""
+    def digest(self, labels: Tensor | None = None) -> str:
+        """A fingerprint of the pixels, in their order, and of labels that belong to them."""
         found = hashlib.blake2b(repr((tuple(self.images.shape), self.levels)).encode(), digest_size=16)
         for rows in self.images.cpu().split(4096):
             found.update(rows.contiguous().numpy().tobytes())
+        if labels is not None:
+            found.update(labels.cpu().numpy().tobytes())
         return found.hexdigest()
 
     def scaled(self, rows: Tensor | slice = slice(None)) -> Images:

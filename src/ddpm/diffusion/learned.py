@@ -49,9 +49,9 @@ class ScheduledNetwork(nn.Module):
         super().__init__()
         self.network, self.schedule = network, schedule
 
-    def forward(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, timestep: Tensor, *label: Tensor) -> Tensor:
         """The network's output."""
-        return self.network(x_t, timestep)
+        return self.network(x_t, timestep, *label)
 
 
 def schedule_at(module: ScheduledNetwork, weights: Mapping[str, Tensor]) -> Schedule:

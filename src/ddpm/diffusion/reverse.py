@@ -117,8 +117,13 @@ class ReverseProcess:
         """The same network on the chain of only the steps `kept`, ascending (`Schedule.respace`, E13)."""
         return replace(self, schedule=self.schedule.respace(kept), variance=self.variance.respace(kept))
 
-    def given(self, label: Int[Tensor, " batch"]) -> "ReverseProcess":
-        """p_theta(x_{t-1}|x_t, label): the network is called with the labels third; -1 says nothing of the image."""
+    def given(self, label: Int[Tensor, " batch"] | None) -> "ReverseProcess":
+        """p_theta(x_{t-1}|x_t, label): the network is called with the labels third; -1 says nothing of the image.
+
+        None is no condition at all: this very process, whose network need not know of labels.
+        """
+        if label is None:
+            return self
 
         def labelled(x_t: Tensor, timestep: Tensor) -> Tensor:
             return self.network(x_t, timestep, label)

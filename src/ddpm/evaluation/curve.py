@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels, told
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.rate import images_of, in_float64
@@ -16,11 +17,13 @@ from ddpm.tensors import mean_flat
 At = tuple[int, float, float]
 
 
-def errors(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device: torch.device) -> Iterator[At]:
+def errors(
+    p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device: torch.device, labels: Labels = None
+) -> Iterator[At]:
     """(t, mean squared error of the estimate of x_0, L_0 in nats per coordinate were t the first step), for t = T..1.
 
-    All images at every t, each with noise of its own. The error is cut at 1, which images in [-1, 1] do not exceed when
-    nothing is known of them, and at the fence of `Optimal`.
+    All images at every t, each with noise of its own and given its label (N,), if there are any. The error is cut at 1,
+    which images in [-1, 1] do not exceed when nothing is known of them, and at the fence of `Optimal`.
     """
     wide = replace(p, network=in_float64(p.network))
     rows = list(torch.arange(len(data)).split(batch_size))
@@ -28,9 +31,10 @@ def errors(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device
     noise = [NoiseForEach([generator(seed, "curve", int(row)) for row in part]) for part in rows]
     for t in p.schedule.steps:
         estimates = []
-        for x_0, draw in zip(images, noise, strict=True):
+        for part, x_0, draw in zip(rows, images, noise, strict=True):
+            given = wide.given(told(labels, part, device))
             with torch.no_grad():
-                estimates.append(wide.estimate(wide.q.sample(x_0, t, draw(x_0)), t))
+                estimates.append(given.estimate(wide.q.sample(x_0, t, draw(x_0)), t))
         pairs = list(zip(images, estimates, strict=True))
         squares = torch.cat([mean_flat((x_0 - estimate) ** 2) for x_0, estimate in pairs])
         error = min(float(squares.mean()), 1.0, 1 / float(p.schedule.snr[t]))

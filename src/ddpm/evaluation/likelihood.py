@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels, told
 from ddpm.diffusion.bound import bits_per_dim
 from ddpm.diffusion.estimators import estimates, importance_weighted
 from ddpm.diffusion.flow import basis, nats, rademacher
@@ -51,9 +52,15 @@ class Likelihood:
 
 
 def log_ratios(
-    p: ReverseProcess, data: ImageSet, draws: int, seed: int, batch_size: int, device: torch.device
+    p: ReverseProcess,
+    data: ImageSet,
+    draws: int,
+    seed: int,
+    batch_size: int,
+    device: torch.device,
+    labels: Labels = None,
 ) -> Iterator[Scored]:
-    """-log p(x_{0:T})/q(x_{1:T}|x_0) along `draws` chains for each image, part by part.
+    """-log p(x_{0:T})/q(x_{1:T}|x_0) along `draws` chains for each image, part by part; given `labels` (N,), if any.
 
     Row i * draws + k is draw k of image i. There are T + 1 parts for each batch of rows, one evaluation each but the first.
     """
@@ -61,7 +68,9 @@ def log_ratios(
     for rows in torch.arange(len(data) * draws).split(batch_size):
         x_0 = images_of(data, rows // draws, device)
         noise = NoiseForEach([generator(seed, "importance", *divmod(int(row), draws)) for row in rows])
-        for t, found in estimates(narrow, x_0, "log-ratio", "trajectory", noise):
+        for t, found in estimates(
+            narrow.given(told(labels, rows // draws, device)), x_0, "log-ratio", "trajectory", noise
+        ):
             yield Scored(rows, found.cpu().double(), int(t <= p.schedule.T))
 
 
@@ -98,6 +107,7 @@ def flow_nats(
     seed: int,
     batch_size: int,
     device: torch.device,
+    labels: Labels = None,
 ) -> Iterator[Scored]:
     """-log p(x_0) by the probability flow (`ddpm.diffusion.flow.nats`), image by image; `batch_size` copies of it at a time.
 
@@ -109,7 +119,8 @@ def flow_nats(
     for row in range(len(data)):
         x_0 = images_of(data, torch.tensor([row]), device)
         noise = NoiseForEach([generator(seed, "flow", row)])
-        found, evaluations = nats(narrow, x_0, vectors(x_0, row), noise, tolerance, batch_size)
+        given = narrow.given(told(labels, torch.tensor([row]), device))
+        found, evaluations = nats(given, x_0, vectors(x_0, row), noise, tolerance, batch_size)
         yield Scored(torch.tensor([row]), found.cpu().double(), evaluations)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet, to_model
+from ddpm.data.labels import Labels, told
 from ddpm.diffusion.bound import Term, prior, term, terms
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
@@ -65,8 +66,8 @@ class Bound:
 def widened(network: Network) -> Network:
     """A float32 network between float64 values."""
 
-    def wide(x_t: Tensor, timestep: Tensor) -> Tensor:
-        return network(x_t.float(), timestep).to(x_t.dtype)
+    def wide(x_t: Tensor, timestep: Tensor, *label: Tensor) -> Tensor:
+        return network(x_t.float(), timestep, *label).to(x_t.dtype)
 
     return wide
 
@@ -81,13 +82,23 @@ def widest(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def measure(p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device: torch.device) -> Iterator[Measured]:
-    """All terms of all images: (T + 1) for each batch, one evaluation of the network each but the first."""
+def measure(
+    p: ReverseProcess,
+    data: ImageSet,
+    seed: int,
+    batch_size: int,
+    device: torch.device,
+    labels: Labels = None,
+) -> Iterator[Measured]:
+    """All terms of all images: (T + 1) for each batch, one evaluation of the network each but the first.
+
+    `labels` (N,) are what the network is told of each image: the bound is then one of log p(x_0|label).
+    """
     wide = replace(p, network=in_float64(p.network))
     for rows in torch.arange(len(data)).split(batch_size):
         x_0 = images_of(data, rows, device)
         noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
-        for found in terms(wide, x_0, noise):
+        for found in terms(wide.given(told(labels, rows, device)), x_0, noise):
             yield Measured(rows, found.t, found.nats.cpu().double(), _mse(found, x_0))
 
 
@@ -130,9 +141,15 @@ def stderr(per_image: Tensor) -> float:
 
 
 def estimate(
-    p: ReverseProcess, data: ImageSet, seed: int, evaluations: int, batch_size: int, device: torch.device
+    p: ReverseProcess,
+    data: ImageSet,
+    seed: int,
+    evaluations: int,
+    batch_size: int,
+    device: torch.device,
+    labels: Labels = None,
 ) -> tuple[float, float]:
-    """The bound from a few t for each image, without bias: bits/dim and its standard error over images.
+    """The bound from a few t for each image, without bias: bits/dim and its standard error over images; as `measure`.
 
     t = 1 is always taken; 2..T is cut into `evaluations` - 1 equal strata, and each image draws one t in each. The same
     seed gives the same t and the same noise: what changes from one call to the next is the network.
@@ -148,7 +165,7 @@ def estimate(
         for low, high in zip([0, *edges], edges, strict=False):
             draw = torch.stack([torch.rand((), generator=g, dtype=torch.float64) for g in random])
             t = (low + 1 + (draw * (high - low)).long()).clamp(max=high).to(device)
-            found, _ = term(wide, x_0, wide.q.sample(x_0, t, noise(x_0)), t)
+            found, _ = term(wide.given(told(labels, rows, device)), x_0, wide.q.sample(x_0, t, noise(x_0)), t)
             nats = nats + found * (high - low)
         totals.append(nats.cpu().double() / (x_0[0].numel() * math.log(2)))
     per_image = torch.cat(totals)

@@ -29,7 +29,8 @@ from ddpm.models.layers import (
 class UNetShape:
     """The numbers that make a U-Net; the defaults are the paper's for 32x32.
 
-    `attention` lists the levels that attend (the middle always does). `classes` > 0 adds a class embedding.
+    `attention` lists the levels that attend (the middle always does). `classes` > 0 adds a class embedding; -1 stands for
+    as many classes as the data have, until they are known.
     """
 
     channels: Annotated[int, Ge(4)] = 128
@@ -38,11 +39,19 @@ class UNetShape:
     attention: tuple[int, ...] = (1,)
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     groups: Annotated[int, Ge(1)] = 32
-    classes: Annotated[int, Ge(0)] = 0
+    classes: Annotated[int, Ge(-1)] = 0
 
 
 class UNet(nn.Module):
-    """(x_t, timestep[, label]) -> output: (B, inputs, H, W), (B,)[, (B,)] -> (B, outputs, H, W)."""
+    """(x_t, timestep[, label]) -> output: (B, inputs, H, W), (B,)[, (B,)] -> (B, outputs, H, W).
+
+    A class is a vector that is added to the time embedding. A label of -1 says nothing of its image: it adds 0, and so do
+    all where no labels are given.
+
+    Raises:
+        ValueError: there are labels for a network without classes.
+        IndexError: a label is not below `classes`.
+    """
 
     def __init__(self, shape: UNetShape, inputs: int = 3, outputs: int = 3) -> None:
         super().__init__()
@@ -85,8 +94,8 @@ class UNet(nn.Module):
         height, width = x_BCHW.shape[2:]
         stride = 2 ** (len(self.shape.multipliers) - 1)
         emb_BD = self.time(time_embedding(t_B, self.shape.channels))
-        if self.label is not None and label_B is not None:
-            emb_BD = emb_BD + self.label(label_B)
+        if label_B is not None:
+            emb_BD = emb_BD + self._class_embedding(label_B)
         emb_BD = F.silu(emb_BD)
 
         h_BCHW = self.first(F.pad(x_BCHW, (0, -width % stride, 0, -height % stride)))
@@ -102,6 +111,12 @@ class UNet(nn.Module):
             else:
                 h_BCHW = layer(h_BCHW)
         return self.last(F.silu(self.norm(h_BCHW)))[:, :, :height, :width]
+
+    def _class_embedding(self, label_B: Tensor) -> Tensor:
+        if self.label is None:
+            raise ValueError("labels were given to a network without classes")
+        emb_BD = self.label(label_B.clamp(min=0))
+        return torch.where((label_B >= 0)[:, None], emb_BD, torch.zeros_like(emb_BD))
 
 
 class Stage(nn.Module):

@@ -42,9 +42,12 @@ def tile(pictures: Tensor, columns: int) -> Image.Image:
     return to_pil(sheet)
 
 
-def square(pictures: Tensor) -> Image.Image:
-    """Pictures in a grid about as wide as high."""
-    return tile(pictures, math.ceil(math.sqrt(len(pictures))))
+def square(pictures: Tensor, period: int = 1) -> Image.Image:
+    """Pictures in a grid about as wide as high; those that repeat after `period` pictures stand in columns, if they can."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    if 1 < period <= len(pictures):
+        columns = period * max(1, round(columns / period))
+    return tile(pictures, columns)
 
 
 def to_pil(picture: Tensor) -> Image.Image:
@@ -61,10 +64,14 @@ def save_each(pictures: Tensor, folder: Path, first: int = 0) -> list[Path]:
     return paths
 
 
-def save_npz(pictures: Tensor, path: Path) -> None:
-    """uint8 NHWC under "arr_0", as evaluators expect it."""
+def save_npz(pictures: Tensor, path: Path, labels: Sequence[int] = ()) -> None:
+    """uint8 NHWC under "arr_0", as evaluators expect it; the labels under "arr_1", if there are any."""
+    images = pictures.movedim(1, 3).numpy()
     with path.open("wb") as file:
-        np.savez_compressed(file, arr_0=pictures.movedim(1, 3).numpy())
+        if labels:
+            np.savez_compressed(file, arr_0=images, arr_1=np.array(labels, dtype=np.int64))
+        else:
+            np.savez_compressed(file, arr_0=images)
 
 
 def save_animation(frames: Sequence[Image.Image], path: Path, seconds: float = 6.0) -> None:

@@ -33,8 +33,8 @@ def in_precision(network: Network, precision: str, device: torch.device) -> Netw
     if precision == "fp32":
         return network
 
-    def autocast(x_t: Tensor, timestep: Tensor) -> Tensor:
+    def autocast(x_t: Tensor, timestep: Tensor, *label: Tensor) -> Tensor:
         with torch.autocast(device.type, DTYPES[precision]):
-            return network(x_t, timestep).float()
+            return network(x_t, timestep, *label).float()
 
     return autocast

@@ -4,8 +4,9 @@ All randomness of step n is a function of (seed, n): stopping and going on chang
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Annotated
 
 import torch
@@ -42,6 +43,8 @@ class Recipe:
     """How to train; the defaults are the paper's for CIFAR-10 (Appendix B and the authors' code).
 
     `accumulate` splits a batch into that many parts to save memory: the same images, times and noise, one step.
+    `label_dropout` is how often a network with classes is not told an image's (Ho & Salimans 2022, algorithm 1): so it
+    also learns the images of all classes together, which guidance needs.
     """
 
     steps: Annotated[int, Ge(1)] = 800_000
@@ -53,6 +56,7 @@ class Recipe:
     clip: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
     ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.9999
     timesteps: str = "uniform"
+    label_dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     seed: int = 0
 
 
@@ -98,8 +102,9 @@ def train(
         loss = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(key(recipe.seed, "dropout", step))
-            for x_0, t, eps in draws(batches, T, recipe, step, device):
-                part = objective(process(), x_0, t, eps).sum() / recipe.batch_size
+            parts = draws(batches, T, recipe, step, device)
+            for (x_0, t, eps), label in zip(parts, labels(batches, recipe, step, device), strict=False):
+                part = objective(process().given(label), x_0, t, eps).sum() / recipe.batch_size
                 state.scaler.scale(part).backward()
                 loss += part.detach()
         yield Progress(step + 1, loss, *_update(state, recipe, step))
@@ -113,6 +118,12 @@ def draws(
     t = TIMESTEPS[recipe.timesteps](T, len(x_0), generator(recipe.seed, "t", step, device=device))
     eps = torch.randn(x_0.shape, generator=generator(recipe.seed, "eps", step, device=device), device=device)
     return zip(*(tensor.chunk(recipe.accumulate) for tensor in (x_0, t, eps)), strict=True)
+
+
+def labels(batches: Batches, recipe: Recipe, step: int, device: torch.device) -> Iterable[Tensor | None]:
+    """What the network is told of the images of `draws`, part by part: their labels less those dropped, or None."""
+    told = batches.told(step, recipe.label_dropout)
+    return repeat(None) if told is None else told.to(device).chunk(recipe.accumulate)
 
 
 def _update(state: State, recipe: Recipe, step: int) -> tuple[Tensor, float]:

@@ -1,0 +1,148 @@
+"""What images shall show, or are said to show: the classes of a model by name, and how strongly they guide."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.errors import Mismatch, UsageError
+from ddpm.experiment import Experiment
+from ddpm.sampling.guidance import PLAIN, Guidance, guided
+
+ALL, NONE, OWN = "all", "none", "own"
+SHOWN = 12
+"""Class names in a hint."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Image i shows the class ``labels[i % len(labels)]``; without labels the network is told nothing."""
+
+    labels: tuple[int, ...] = ()
+    guidance: Guidance = PLAIN
+
+    def of(self, rows: Iterable[int]) -> list[int]:
+        """The labels of these images; none, if nothing is told."""
+        return [self.labels[row % len(self.labels)] for row in rows] if self.labels else []
+
+    def on(self, p: ReverseProcess, rows: Iterable[int], device: torch.device) -> ReverseProcess:
+        """The process for a batch of these images."""
+        return guided(p, torch.tensor(self.of(rows), device=device), self.guidance) if self.labels else p
+
+
+ANYTHING = Condition()
+
+
+def every_class(experiment: Experiment) -> tuple[int, ...]:
+    """All labels in turn; none for a model without classes."""
+    return tuple(range(len(experiment.classes)))
+
+
+def asked(experiment: Experiment, label: str | None, weight: float | None, interval: str | None) -> Condition:
+    """What the flags --label, --guidance and --guidance-interval ask for.
+
+    Raises:
+        UsageError: the model cannot do that, or there is no such class or interval.
+    """
+    if not experiment.model.classes:
+        for flag, value in (("--label", label), ("--guidance", weight), ("--guidance-interval", interval)):
+            if value is not None:
+                raise UsageError(f"the model has no classes: {flag} {value}", "ddpm train --conditional makes one")
+        return ANYTHING
+    labels = _labels(experiment, ALL if label is None else label)
+    if not labels and weight is not None:
+        raise UsageError("--guidance needs a class to guide to: --label none")
+    if interval is not None and weight is None:
+        raise UsageError(f"--guidance-interval needs --guidance: {interval}")
+    if not experiment.training.label_dropout and (not labels or weight not in (None, 1)):
+        raise UsageError(
+            f"the model was never shown images without their labels: {'--guidance' if labels else '--label none'}",
+            "it was trained with training.label_dropout = 0",
+        )
+    try:
+        steps = None if interval is None else _interval(interval, experiment.schedule.T)
+        return Condition(labels, Guidance(1.0 if weight is None else weight, steps))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def described(experiment: Experiment, condition: Condition, num: int) -> dict[str, Any]:
+    """The condition for `--json`: the label of each of `num` images, by number and name; nothing for a model without classes."""
+    if not experiment.model.classes:
+        return {}
+    labels, guidance = condition.of(range(num)), condition.guidance
+    return {
+        "labels": labels or None,
+        "classes": [experiment.classes[label] for label in labels] or None,
+        "guidance": guidance.weight,
+        "guidance_interval": list(guidance.interval) if guidance.interval else None,
+    }
+
+
+def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None) -> tuple[str | None, Labels]:
+    """What the flag --label of `ddpm evaluate` asks for: a name for it (None without classes), and labels of the images.
+
+    Raises:
+        UsageError: the model has no classes, or not this one.
+        Mismatch: the images have no labels, or others than the model.
+    """
+    if not experiment.model.classes:
+        if label is not None:
+            raise UsageError(f"the model has no classes: --label {label}", "ddpm train --conditional makes one")
+        return None, None
+    if label in (None, OWN):
+        try:
+            return OWN, experiment.labels(images)
+        except Mismatch as error:
+            raise Mismatch(str(error), "--label none scores images without their labels") from error
+    if label == NONE:
+        return NONE, None
+    number = _label(experiment, label)
+    return experiment.classes[number], torch.full((len(images),), number)
+
+
+def in_words(told: str | None) -> str:
+    """What `told_when_scored` says, to follow "300 images"."""
+    words = {None: "", OWN: ", each given its label", NONE: ", given no label"}
+    return words.get(told, f", each given the label {told!r}")
+
+
+def _labels(experiment: Experiment, text: str) -> tuple[int, ...]:
+    if text == ALL:
+        return every_class(experiment)
+    return () if text == NONE else tuple(_label(experiment, name.strip()) for name in text.split(","))
+
+
+def _label(experiment: Experiment, name: str) -> int:
+    """A class by its name, or by its number where no class has that name."""
+    classes = {name: label for label, name in enumerate(experiment.classes)}
+    numbers = {str(label): label for label in classes.values()}
+    if name not in numbers | classes:
+        near = difflib.get_close_matches(name, classes, n=1)
+        some = ", ".join(list(classes)[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
+        raise UsageError(
+            f"the model has no class {name!r}",
+            f"did you mean {near[0]!r}?" if near else "",
+            f"it has {len(classes)}: {some}; or all, or none",
+        )
+    return (numbers | classes)[name]
+
+
+def _interval(text: str, T: int) -> tuple[int, int]:
+    """FIRST,LAST.
+
+    Raises:
+        ValueError: it is not, or it leaves 1..T.
+    """
+    try:
+        first, last = (int(part) for part in text.split(","))
+    except ValueError:
+        first, last = 0, 0
+    if not 1 <= first <= last <= T:
+        raise ValueError(f"--guidance-interval needs FIRST,LAST with 1 <= FIRST <= LAST <= {T}: {text!r}")
+    return first, last
