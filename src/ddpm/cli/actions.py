@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ddpm import drawing
+from ddpm.cli.cheap import run_cheaply
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
 from ddpm.cli.opening import opened
 from ddpm.cli.sampling import run_sample
@@ -35,6 +36,9 @@ def run_train(options: Namespace) -> None:
 def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
     metrics = chosen_metrics(options.metrics)
+    if options.evaluations:
+        run_cheaply(options, metrics)
+        return
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     trained = opened(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)

@@ -107,6 +107,9 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", metavar="NAME", help="test, train or all (test)")
     parser.add_argument("--metrics", default="bpd", metavar="A,B", help="bpd, rate-distortion (bpd)")
     parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
+    parser.add_argument(
+        "--evaluations", type=_positive, metavar="N", help="estimate bpd from N >= 2 t for each image (all T, exactly)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
     parser.add_argument("--batch-size", type=_positive, default=128, metavar="B", help="images at a time (128)")
     _reading(parser)

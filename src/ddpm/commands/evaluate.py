@@ -11,6 +11,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source
 from ddpm.diffusion.variance import Fixed
 from ddpm.errors import Mismatch, UsageError
+from ddpm.evaluation.cheap import Estimate
 from ddpm.evaluation.rate import Bound, Measured, measure
 
 METRICS = ("bpd", "rate-distortion")
@@ -51,7 +52,6 @@ def evaluate(trained: Trained, images: ImageSet, seed: int, batch_size: int) -> 
 
 def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]:
     """What `--json` writes."""
-    p = trained.process
     values: dict[str, Any] = {}
     if "bpd" in metrics:
         values["bits_per_dim"] = {
@@ -67,10 +67,14 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
             {"t": t, "rate_bits_per_dim": rate, "distortion_rmse_0_255": rmse}
             for t, rate, rmse in bound.rate_distortion()
         ]
-    return values | {
-        "images": bound.images,
-        "dims": bound.dims,
-        "T": bound.T,
+    return values | {"images": bound.images, "dims": bound.dims, **reading(trained)}
+
+
+def reading(trained: Trained) -> dict[str, Any]:
+    """The choices that every figure depends on."""
+    p = trained.process
+    return {
+        "T": p.schedule.T,
         "weights": trained.weights,
         "step": trained.step,
         "levels": trained.experiment.data.levels,
@@ -78,6 +82,21 @@ def result(trained: Trained, bound: Bound, metrics: list[str]) -> dict[str, Any]
         "variance": trained.experiment.process.variance,
         "decoder_variance": decoder_variance(trained),
         "sigma_1": math.sqrt(float(p.variance.table(p.schedule)[1])) if isinstance(p.variance, Fixed) else None,
+    }
+
+
+def cheap_result(trained: Trained, found: Estimate) -> dict[str, Any]:
+    """What `--json` writes of an estimate; never under the name of the exact total."""
+    return {
+        "bits_per_dim_estimate": {
+            "total": found.total,
+            "stderr": found.stderr if found.images > 1 else None,
+            "monte_carlo": found.monte_carlo,
+            "evaluations": found.evaluations,
+        },
+        "images": found.images,
+        "dims": found.dims,
+        **reading(trained),
     }
 
 
