@@ -220,7 +220,7 @@ def _pilot(evaluator: _Evaluator, evaluations: int) -> tuple[Proposal, int]:
     images = min(size, len(evaluator.data))
     random = generator(evaluator.seed, "pilot", "t")
     rows = torch.randperm(len(evaluator.data), generator=random)[:images]
-    t = systematic(broad(evaluator.target.T), images, math.ceil(size / images), random)
+    t = systematic(broad(evaluator.target.T), images, size // images, random)
     nats, radius = evaluator("pilot", rows, t)
     return proposal(evaluator.target.T, t.flatten(), nats.flatten(), radius.flatten()), t.numel()
 
