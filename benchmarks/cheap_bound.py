@@ -29,7 +29,7 @@ from ddpm.presets import digits
 from ddpm.settings import changed
 from ddpm.training.checkpoint import found
 
-CPU, STEPS, SEEDS, IMAGES, BATCH = torch.device("cpu"), 200, 50, 40, 512
+CPU, STEPS, SEEDS, IMAGES, BATCH = torch.device("cpu"), 200, 40, 30, 512
 MODELS: dict[str, dict[str, Any]] = {
     "log-snr, T = 250, learned variance": {},
     "linear, T = 1000, fixed-small": {
