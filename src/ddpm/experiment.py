@@ -121,8 +121,8 @@ class ProcessConfig:
 class Rhythm:
     """How often, in steps, a run logs, evaluates, samples and saves (0 is never), and how much it spends on it.
 
-    The held-out bound is estimated on the same `images`, times and noise each time, with `evaluations` of the network
-    for each image.
+    The held-out bound is estimated (`evaluation.cheap`) on the same `images` with the same noise each time, with
+    `evaluations` of the network for each image, and one in 16 more to find the t that matter.
     """
 
     log: Annotated[int, Ge(1)] = 50

@@ -14,7 +14,7 @@ from ddpm.diffusion.prediction import X0
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall, Optimal, beta_1
-from ddpm.evaluation.rate import Measured, estimate, in_float64, measure, summarise
+from ddpm.evaluation.rate import Measured, in_float64, measure, summarise
 from ddpm.tensors import at
 from tests.oracles import rough_network
 
@@ -84,40 +84,6 @@ def test_an_image_counts_exactly_once(p):
     half = [Measured(m.rows[:5], m.t, m.nats[:5], m.mse_x_0[:5]) for m in found]
     with pytest.raises(ValueError, match="left out"):
         summarise(half, p.schedule, 10, 12)
-
-
-def test_the_estimate_is_unbiased_and_honest(p):
-    """400 estimates with 6 evaluations: their mean is the bound's, and the stderr is what they scatter by."""
-    images = _images(200)
-    exact = np.mean([_bound(p, images, 200, seed).total for seed in range(10)])
-    draws = [estimate(p, images, seed, 6, 200, CPU) for seed in range(60)]
-    values, errors = np.array([bits for bits, _ in draws]), np.array([error for _, error in draws])
-    image_scatter = _bound(p, images, 200).stderr
-    assert abs(values.mean() - exact) < 4 * values.std() / math.sqrt(60)
-    # the images are the same each time: what scatters is the choice of t and the noise
-    assert values.std() < errors.mean() < values.std() + 2 * image_scatter
-
-
-def test_the_estimate_with_all_t_is_the_bound(p):
-    """30 evaluations for T = 30: every t once."""
-    images = _images(100)
-    bits, _ = estimate(p, images, 0, 30, 100, CPU)
-    assert bits == pytest.approx(_bound(p, images, 100).total, rel=0.05)
-
-
-@pytest.mark.parametrize("T", [1, 2, 3])
-def test_short_chains_are_estimated_too(T):
-    p = ReverseProcess(rough_network, linear(T, 0.3, 0.9), decoder=discretised(17))
-    bits, _ = estimate(p, _images(50), 0, 8, 50, CPU)
-    assert math.isfinite(bits)
-    assert bits == pytest.approx(_bound(p, _images(50), 50).total, rel=0.2)
-
-
-def test_the_estimate_comes_back_the_same():
-    p = ReverseProcess(rough_network, linear(30, 1e-3, 0.4), decoder=discretised(17))
-    first = estimate(p, _images(), 0, 5, 10, CPU)
-    assert estimate(p, _images(), 0, 5, 3, CPU) == pytest.approx(first, rel=1e-6)
-    assert estimate(p, _images(), 1, 5, 10, CPU)[0] != first[0]
 
 
 @pytest.mark.parametrize(("T", "gap"), [(30, 0.6), (100, 0.17), (300, 0.06)])

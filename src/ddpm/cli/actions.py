@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm import drawing
+from ddpm.cli.cheap import run_cheaply
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
 from ddpm.cli.editing import run_edit, run_inpaint
 from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
@@ -50,6 +51,9 @@ def run_train(options: Namespace) -> None:
 def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
     metrics, ways = chosen_metrics(options.metrics), ways_of(options)
+    if options.evaluations:
+        run_cheaply(options, metrics)
+        return
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     trained = shortened(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)

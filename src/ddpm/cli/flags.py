@@ -191,6 +191,9 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--num-images", type=_positive, metavar="N", help="the first N (all)")
     parser.add_argument(
+        "--evaluations", type=_positive, metavar="N", help="estimate bpd from N >= 2 t for each image (all T, exactly)"
+    )
+    parser.add_argument(
         "--label",
         metavar="NAME",
         help="what a model with classes is told: own (each image's), none, or one class for all (own)",

@@ -14,6 +14,7 @@ from ddpm.data.labels import Labels
 from ddpm.data.sources import open_source
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
+from ddpm.evaluation.cheap import Estimate
 from ddpm.evaluation.rate import Bound, Measured, measure
 
 METRICS = ("bpd", "rate-distortion")
@@ -97,6 +98,18 @@ def about(trained: Trained, images: int, label: str | None = None) -> dict[str, 
 def variance_of(trained: Trained) -> str:
     """The variance of p_theta in words: the experiment's, unless the best one was asked for."""
     return OPTIMAL if isinstance(trained.process.variance, Optimal) else trained.experiment.process.variance
+
+
+def cheap_result(found: Estimate) -> dict[str, Any]:
+    """What `--json` writes of an estimate; never under the name of the exact total."""
+    return {
+        "bits_per_dim_estimate": {
+            "total": found.total,
+            "stderr": found.stderr if found.images > 1 else None,
+            "monte_carlo": found.monte_carlo,
+            "evaluations": found.evaluations,
+        }
+    }
 
 
 def decoder_variance(trained: Trained) -> str:

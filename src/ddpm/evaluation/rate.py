@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ddpm.data.imageset import ImageSet, to_model
 from ddpm.data.labels import Labels, told
-from ddpm.diffusion.bound import Term, prior, term, terms
+from ddpm.diffusion.bound import Term, terms
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.seeds import NoiseForEach, generator
@@ -138,40 +138,3 @@ def summarise(measured: Iterable[Measured], schedule: Schedule, images: int, dim
 def stderr(per_image: Tensor) -> float:
     """Of the mean over images; 0 for one image, where it cannot be known."""
     return float(per_image.std() / math.sqrt(len(per_image))) if len(per_image) > 1 else 0.0
-
-
-def estimate(
-    p: ReverseProcess,
-    data: ImageSet,
-    seed: int,
-    evaluations: int,
-    batch_size: int,
-    device: torch.device,
-    labels: Labels = None,
-) -> tuple[float, float]:
-    """The bound from a few t for each image, without bias: bits/dim and its standard error over images; as `measure`.
-
-    t = 1 is always taken; 2..T is cut into `evaluations` - 1 equal strata, and each image draws one t in each. The same
-    seed gives the same t and the same noise: what changes from one call to the next is the network.
-    """
-    wide, T = replace(p, network=in_float64(p.network)), p.schedule.T
-    edges = [1, *_edges(T, max(evaluations - 1, 1))] if T > 1 else [1]
-    totals = []
-    for rows in torch.arange(len(data)).split(batch_size):
-        x_0 = images_of(data, rows, device)
-        random = [generator(seed, "estimate", int(row)) for row in rows]
-        noise = NoiseForEach(random)
-        nats = prior(wide.q, x_0)
-        for low, high in zip([0, *edges], edges, strict=False):
-            draw = torch.stack([torch.rand((), generator=g, dtype=torch.float64) for g in random])
-            t = (low + 1 + (draw * (high - low)).long()).clamp(max=high).to(device)
-            found, _ = term(wide.given(told(labels, rows, device)), x_0, wide.q.sample(x_0, t, noise(x_0)), t)
-            nats = nats + found * (high - low)
-        totals.append(nats.cpu().double() / (x_0[0].numel() * math.log(2)))
-    per_image = torch.cat(totals)
-    return float(per_image.mean()), stderr(per_image)
-
-
-def _edges(T: int, strata: int) -> list[int]:
-    """Upper ends of at most `strata` almost equal parts of 2..T."""
-    return sorted({1 + round((T - 1) * (i + 1) / strata) for i in range(strata)} - {1})

@@ -1,0 +1,39 @@
+"""`ddpm evaluate --evaluations N`: the bound from a few evaluations of the network for each image."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+from ddpm.cli.console import JsonTarget, say
+from ddpm.cli.opening import shortened
+from ddpm.commands.evaluate import about, cheap_result, decoder_variance, images_to_evaluate
+from ddpm.commands.labels import in_words, told_when_scored
+from ddpm.errors import UsageError
+from ddpm.evaluation.cheap import bound_of, estimate
+
+
+def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
+    """An estimate of the bound, and its two standard errors.
+
+    Raises:
+        UsageError: one evaluation, or something is asked for that needs every t.
+    """
+    if options.evaluations < 2:
+        raise UsageError("an estimate and its error need at least 2 evaluations: --evaluations 1")
+    if list(metrics) != ["bpd"] or options.plot:
+        raise UsageError("an estimate gives bpd alone", "without --evaluations every t is measured")
+    json_target, trained = JsonTarget(options.json), shortened(options)
+    images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
+    label, labels = told_when_scored(trained.experiment, images, options.label)
+    target = bound_of(trained.process, labels)
+    found = estimate(target, images, options.seed, options.evaluations, options.batch_size, trained.device)
+    T, process = trained.process.schedule.T, trained.experiment.process
+    error = f"± {found.stderr:.4f}" if found.images > 1 else "(of one image: no standard error over images)"
+    say(
+        f"{found.total:.4f} {error} bits/dim on {found.images} {options.split} images of {options.data}{in_words(label)}, an estimate\n"
+        f"  ± {found.monte_carlo:.4f} of these images' own bound: t and noise are drawn, t near where the bits are\n"
+        f"  {found.evaluations:,} evaluations of the network, {found.evaluations / found.images:.2f} for each image "
+        f"(the pilot included), where all T = {T} take {found.images * T:,}\n"
+        f"  {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "
+        f"estimate of x_0 {process.limit}"
+    )
+    json_target.write(cheap_result(found) | about(trained, found.images, label))

@@ -1,0 +1,281 @@
+r"""The bound from a few evaluations of the network for each image: unbiased, with a standard error that holds.
+
+t comes from a proposal near the root mean square of L_{t-1}, which a small pilot finds, and is spread evenly over each
+image and each block of images. Two independent halves on the same images say how far off the whole is (Owen 2013,
+ch. 8-10). All is a function of weights, data and seed: nothing is carried from one call to the next.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels, told
+from ddpm.diffusion.bound import prior, term
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.evaluation.rate import images_of, in_float64
+from ddpm.seeds import NoiseForEach, generator
+from ddpm.tensors import Images, Noise, PerImage, Table, Times, mean_flat
+
+BLOCKS = 64
+"""Parts of the data that are independent of each other: the degrees of freedom of the standard error."""
+PILOT_SHARE, PILOT_LEAST, PILOT_MOST = 16, 32, 256
+"""One evaluation for the pilot in so many, but not fewer or more than these."""
+DEFENSIVE = 0.05
+"""The part of the proposal that is the pilot's: no t is rarer than this allows (Owen & Zhou 2000)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is estimated: a sum over t = 1..T of which every term is an expectation over noise, for each image.
+
+    `prior` needs no network; `term` (x_0, t, eps, rows of the data) calls `networks` of them once. Both give nats, (batch,).
+    """
+
+    T: int
+    networks: int
+    prior: Callable[[Images], PerImage]
+    term: Callable[[Images, Times, Images, Tensor], PerImage]
+
+
+def bound_of(p: ReverseProcess, labels: Labels = None) -> Target:
+    """The bound: L_T before all, then L_{t-1} for each t (Eq. 5); given `labels` (N,) of the data, if any."""
+    wide = replace(p, network=in_float64(p.network))
+
+    def nats(x_0: Images, t: Times, eps: Images, rows: Tensor) -> PerImage:
+        return term(wide.given(told(labels, rows, x_0.device)), x_0, wide.q.sample(x_0, t, eps), t)[0]
+
+    return Target(p.schedule.T, 1, lambda x_0: prior(p.q, x_0), nats)
+
+
+def difference_of(p: ReverseProcess, other: ReverseProcess, labels: Labels = None) -> Target:
+    """The bound of `other` less that of `p`, both at the same image, t and noise: what they share cancels.
+
+    Raises:
+        ValueError: their chains differ in length.
+    """
+    if p.schedule.T != other.schedule.T:
+        raise ValueError(f"chains of {p.schedule.T} and {other.schedule.T} steps have no t in common")
+    a, b = bound_of(p, labels), bound_of(other, labels)
+    return Target(
+        a.T,
+        2,
+        lambda x_0: b.prior(x_0) - a.prior(x_0),
+        lambda x_0, t, eps, rows: b.term(x_0, t, eps, rows) - a.term(x_0, t, eps, rows),
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An unbiased estimate of the mean over `images` images of `dims` coordinates, in bits/dim.
+
+    `monte_carlo` is its standard error as an estimate for these very images: the choice of t and the noise. `stderr` adds
+    the choice of the images: the error as an estimate for all images like these (of one image it adds nothing: that
+    cannot be known). `evaluations` are of the network, for a single image each, those of the pilot included.
+    """
+
+    images: int
+    dims: int
+    total: float
+    stderr: float
+    monte_carlo: float
+    evaluations: int
+
+
+def fresh(noise: Noise) -> Noise:
+    """New noise for each evaluation."""
+    return noise
+
+
+def antithetic(noise: Noise) -> Noise:
+    """Every second evaluation of an image gets the noise of the one before with its sign turned.
+
+    It helps where the terms are more odd in the noise than even, which those of a trained network are not
+    (benchmarks/results/cheap_bound.json).
+    """
+    last: list[Tensor] = []
+
+    def paired(like: Tensor) -> Tensor:
+        if last:
+            return -last.pop()
+        last.append(noise(like))
+        return last[0]
+
+    return paired
+
+
+COUPLINGS: Mapping[str, Callable[[Noise], Noise]] = {"fresh": fresh, "antithetic": antithetic}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    r"""How t is drawn, and what is expected of a term beforehand.
+
+    `q[t]` for t = 1..T sums to 1 (`q[0]` = 0). A term is expected to be :math:`level_t + slope_t(\|\epsilon\|^2/D - 1)`, of
+    which the mean is known without a network: only what is left is estimated, so a wrong guess costs variance, not bias.
+    """
+
+    q: Table
+    level: Table
+    slope: Table
+
+
+@dataclass(frozen=True)
+class _Evaluator:
+    """The terms of some images at some t. Noise depends on seed, purpose and image alone."""
+
+    target: Target
+    data: ImageSet
+    seed: int
+    batch_size: int
+    device: torch.device
+    coupling: str
+
+    def __call__(self, purpose: str, rows: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Nats and :math:`\|\epsilon\|^2/D - 1` at `t` (images, draws), both of its shape."""
+        nats, radius = torch.zeros(2, *t.shape, dtype=torch.float64)
+        for part in torch.arange(len(rows)).split(self.batch_size):
+            x_0 = images_of(self.data, rows[part], self.device)
+            noise = NoiseForEach([generator(self.seed, purpose, int(row)) for row in rows[part]])
+            coupled = COUPLINGS[self.coupling](noise)
+            for j in range(t.shape[1]):
+                eps = coupled(x_0)
+                nats[part, j] = self.target.term(x_0, t[part, j].to(self.device), eps, rows[part]).cpu().double()
+                radius[part, j] = mean_flat(eps**2).cpu().double() - 1
+        return nats, radius
+
+    def prior(self) -> PerImage:
+        """What costs no evaluation, nats for each image."""
+        parts = torch.arange(len(self.data)).split(self.batch_size)
+        return torch.cat([self.target.prior(images_of(self.data, rows, self.device)).cpu().double() for rows in parts])
+
+
+def estimate(
+    target: Target,
+    data: ImageSet,
+    seed: int,
+    evaluations: int,
+    batch_size: int,
+    device: torch.device,
+    coupling: str = "fresh",
+) -> Estimate:
+    """`target` from `evaluations` >= 2 draws of (t, noise) for each image, and a pilot of one in 16 more.
+
+    Every image is used equally often; the batch size changes nothing. The same seed gives the same places in the proposal
+    and the same noise: of two networks, or one at two times, that is less noise in the difference.
+
+    Raises:
+        ValueError: fewer than two evaluations: they could not be held against each other.
+    """
+    if evaluations < 2:
+        raise ValueError(f"an estimate and its error need 2 evaluations for each image, not {evaluations}")
+    evaluator = _Evaluator(target, data, seed, batch_size, device, coupling)
+    known, spent = _pilot(evaluator, len(data) * evaluations)
+    blocks = torch.randperm(len(data), generator=generator(seed, "blocks")).tensor_split(min(BLOCKS, len(data)))
+    halves = []
+    for name, draws in (("first", evaluations - evaluations // 2), ("second", evaluations // 2)):
+        t = torch.zeros(len(data), draws, dtype=torch.int64)
+        for i, block in enumerate(blocks):
+            t[block] = systematic(known.q, len(block), draws, generator(seed, name, "t", i))
+        nats, radius = evaluator(name, torch.arange(len(data)), t)
+        surprise = nats - known.level[t] - known.slope[t] * radius
+        halves.append(known.level.sum() + (surprise / known.q[t]).mean(1))
+    dims = math.prod(data.shape)
+    first, second = (torch.stack(halves) + evaluator.prior()) / (dims * math.log(2))
+    spent = target.networks * (spent + len(data) * evaluations)
+    return _estimate(first, second, blocks, dims, spent)
+
+
+def _estimate(first: PerImage, second: PerImage, blocks: tuple[Tensor, ...], dims: int, evaluations: int) -> Estimate:
+    r"""The mean of two halves that are independent given the images, and unbiased estimates of its two variances.
+
+    In a block the halves differ by D with E D = 0 and E D^2 the sum of their variances, that is four times the variance of
+    their mean; their covariance over the images is the variance between images.
+    """
+    N = len(first)
+    off = torch.stack([(first - second)[block].sum() for block in blocks]) / (2 * N)
+    monte_carlo = float((off**2).sum())
+    between = float(torch.cov(torch.stack([first, second]))[0, 1]) if N > 1 else 0.0
+    total = float(((first + second) / 2).mean())
+    return Estimate(N, dims, total, math.sqrt(max(between, 0) / N + monte_carlo), math.sqrt(monte_carlo), evaluations)
+
+
+def systematic(q: Table, images: int, draws: int, random: torch.Generator) -> Tensor:
+    """Draws from q, (images, draws): one in each `draws`-th part of q for every image, and all evenly spread over q.
+
+    One random shift, one random order of the images: whatever depends on the image alone or on t alone adds no variance,
+    but for what the spacing leaves.
+    """
+    place = torch.randperm(images, generator=random) + torch.rand((), generator=random, dtype=torch.float64)
+    points = (place[:, None] / images + torch.arange(draws)) / draws
+    return torch.searchsorted(q.cumsum(0), points, right=True).clamp(1, len(q) - 1)
+
+
+def _pilot(evaluator: _Evaluator, evaluations: int) -> tuple[Proposal, int]:
+    """A proposal from a few evaluations that are used for nothing else, and how many they were for each network."""
+    size = min(max(evaluations // PILOT_SHARE, PILOT_LEAST), PILOT_MOST)
+    images = min(size, len(evaluator.data))
+    random = generator(evaluator.seed, "pilot", "t")
+    rows = torch.randperm(len(evaluator.data), generator=random)[:images]
+    t = systematic(broad(evaluator.target.T), images, size // images, random)
+    nats, radius = evaluator("pilot", rows, t)
+    return proposal(evaluator.target.T, t.flatten(), nats.flatten(), radius.flatten()), t.numel()
+
+
+def broad(T: int) -> Table:
+    """The pilot's proposal: a quarter for t = 1, the rest half evenly in t and half evenly in its logarithm."""
+    t = torch.arange(2, T + 1, dtype=torch.float64)
+    rest = 0.5 / max(T - 1, 1) + 0.5 / t / (1 / t).sum()
+    return torch.cat([torch.tensor([0.0, 0.25 if T > 1 else 1.0], dtype=torch.float64), 0.75 * rest])
+
+
+def proposal(T: int, t: Tensor, nats: Tensor, radius: Tensor) -> Proposal:
+    """From the pilot's terms, (values,) each: q by the size of the terms, the share of t = 1 by Neyman's rule.
+
+    L_0 is of another nature than the divergences, so it shares with them as a stratum does: by the standard deviations of
+    L_0 and of what the others add up to. The slope is a regression, drawn towards 0 where the values are few.
+    """
+    start, curve, first = broad(T), _curve(T, t, nats), t == 1
+    if T == 1 or not bool((curve[1:] > 0).all()):
+        return Proposal(start, torch.zeros_like(start), torch.zeros_like(start))
+    weight, relative = curve[t] / start[t], nats / curve[t]
+    sizes = torch.stack([curve[1], curve[2:].sum()])
+    scatter = sizes * torch.stack([_std(relative[part], weight[part]) for part in (first, ~first)])
+    by_size = sizes / sizes.sum()
+    share = (scatter / scatter.sum()).clamp(min=by_size / 2) if float(scatter.sum()) > 0 else by_size
+    share = share / share.sum()
+    q = torch.cat([share.new_zeros(1), share[:1], share[1] * curve[2:] / sizes[1]])
+    q = (1 - DEFENSIVE) * q + DEFENSIVE * start
+    level = (weight * relative).sum() / weight.sum()
+    slope = (weight * radius * (relative - level)).sum() / (weight * radius**2).sum() / (1 + 10 / len(t))
+    return Proposal(q / q.sum(), level * curve, slope * curve)
+
+
+def _std(values: Tensor, weight: Tensor) -> Tensor:
+    weight = weight / weight.sum()
+    return (weight * (values - (weight * values).sum()) ** 2).sum().sqrt()
+
+
+def _curve(T: int, t: Tensor, nats: Tensor) -> Table:
+    """The size of the terms at t = 1..T: at 1 as found; after it a local line through their logarithms; 0 at 0.
+
+    The scale is the one on which the pilot is uniform: on it the curves of all schedules are smooth.
+    """
+    first, place = t == 1, broad(T).cumsum(0)
+    at_1 = (nats[first] ** 2).mean().sqrt()[None]
+    least = 1e-6 * nats.abs().max()
+    x = place[t[~first]] - place[2:, None]
+    line = local_line(x, nats[~first].abs().clamp(min=least).log(), 0.5 / math.sqrt(len(t)))
+    return torch.cat([torch.zeros(1, dtype=torch.float64), at_1, line.exp()])
+
+
+def local_line(x: Tensor, y: Tensor, width: float) -> Tensor:
+    """At 0, the line that fits y best where x is small: x is (places, values), y (values,); (places,)."""
+    weight = (-0.5 * (x / width) ** 2).softmax(1)
+    mean_x, mean_y = (weight * x).sum(1, keepdim=True), (weight * y).sum(1, keepdim=True)
+    spread = (weight * (x - mean_x) ** 2).sum(1) + 1e-3 * width**2
+    slope = (weight * (x - mean_x) * (y - mean_y)).sum(1) / spread
+    return mean_y[:, 0] - slope * mean_x[:, 0]
