@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.cli import flags, parser
+from ddpm.cli import flag_groups, parser
 from ddpm.commands.edit import METHODS
 from ddpm.commands.interpolate import ENCODINGS
 from ddpm.diffusion.objective import OBJECTIVES
@@ -65,7 +65,9 @@ def test_nothing_in_the_project_knows_the_workplace():
 
 
 @pytest.mark.parametrize(
-    ("text", "mapping"), [(flags.PRESETS, PRESETS), (flags.SCHEDULES, SCHEDULES)], ids=["presets", "schedules"]
+    ("text", "mapping"),
+    [(flag_groups.PRESETS, PRESETS), (flag_groups.SCHEDULES, SCHEDULES)],
+    ids=["presets", "schedules"],
 )
 def test_the_help_names_what_exists(text, mapping):
     assert text.split(", ") == list(mapping)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ddpm import __version__
-from ddpm.cli import flags
+from ddpm.cli import flags, image_flags
 from ddpm.errors import UsageError
 
 EPILOG = """\
@@ -91,11 +91,11 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
 
     flags.demo(command("demo", "train, sample and evaluate on the embedded digits, with a report"))
     flags.train(command("train", "train a model; the same command again goes on"))
-    flags.sample(command("sample", "draw images from a model"))
+    image_flags.sample(command("sample", "draw images from a model"))
     flags.evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error"))
-    flags.interpolate(command("interpolate", "the way from one image to another through the latents"))
-    flags.inpaint(command("inpaint", "fill a hole in an image"))
-    flags.edit(command("edit", "draw an image anew, enlarge it or colour it"))
+    image_flags.interpolate(command("interpolate", "the way from one image to another through the latents"))
+    image_flags.inpaint(command("inpaint", "fill a hole in an image"))
+    image_flags.edit(command("edit", "draw an image anew, enlarge it or colour it"))
     flags.schedule(command("schedule", "the tables of a noise schedule"))
     flags.data(command("data", "what a data source holds"))
     flags.lab(command("lab", "the questions of the study notes, answered with live numbers"))
