@@ -1,6 +1,7 @@
 """`ddpm inpaint` and `ddpm edit` on the terminal: what is given, what is drawn from it, and both side by side."""
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,9 +12,11 @@ from ddpm.cli.opening import shortened, shorter
 from ddpm.cli.sampling import numbers
 from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.commands.files import atomically
+from ddpm.commands.labels import NONE, Condition, asked, described
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished
 from ddpm.data.decode import read_mask, read_unscaled
+from ddpm.experiment import Experiment
 from ddpm.report.pictures import BACKGROUND, save_each, tile, to_pictures
 
 COLUMNS = 10
@@ -75,9 +78,17 @@ class Targets:
     def __init__(self, options: Namespace) -> None:
         self._json, self._grid = JsonTarget(options.json), file_for(options.grid, ".png")
         self._folder: str = options.output_dir
+        self._label: str | None = options.label
+        self._guidance: tuple[float | None, str | None] = options.guidance, options.guidance_interval
+
+    def _condition(self, experiment: Experiment) -> Condition:
+        """By --label, --guidance and --guidance-interval; no class unless one is named."""
+        label = self._label or (NONE if experiment.model.classes and experiment.training.label_dropout else None)
+        return asked(experiment, label, *self._guidance)
 
     def draw(self, trained: Trained, plan: Plan, edit: Edit, given: list[Tensor], what: dict[str, object]) -> None:
-        """Draw all images and write them; the grid shows them after the `given` pictures."""
+        """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures."""
+        edit = replace(edit, condition=self._condition(trained.experiment))
         folder = fresh_folder(self._folder)
         drawn: list[Tensor] = []
         for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):
@@ -94,4 +105,5 @@ class Targets:
             {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {}), **what}
             | {"sampler": plan.sampler, "evaluations": edit.evaluations, "seed": plan.seed}
             | {"weights": trained.weights, "trained_steps": trained.step}
+            | described(trained.experiment, edit.condition, plan.rows)
         )

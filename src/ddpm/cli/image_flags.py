@@ -12,22 +12,7 @@ def sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-dir", type=filled, required=True, metavar="DIR", help="where 000000.png ... go")
     sampler(parser)
     chain(parser)
-    parser.add_argument(
-        "--label",
-        metavar="A,B",
-        help="classes by name or number, in turn; all, or none: whatever the model likes (all, if it has classes)",
-    )
-    parser.add_argument(
-        "--guidance",
-        type=float,
-        metavar="W",
-        help="classifier-free: 0 ignores the label, 1 heeds it, more is more typical and less varied (1)",
-    )
-    parser.add_argument(
-        "--guidance-interval",
-        metavar="A,B",
-        help="guide only at steps A to B of the whole chain's 1..T (all)",
-    )
+    _conditions(parser, "all, if it has classes")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument(
         "--first", type=count, default=0, metavar="I", help="number of the first image (0): a run can be cut"
@@ -35,6 +20,11 @@ def sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=positive, default=64, metavar="B", help="images at a time (64)")
     reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="all images in one")
+    parser.add_argument(
+        "--compare",
+        metavar="FILE.png",
+        help="a sheet besides: every sampler at 5, 10, 20 and 50 evaluations, the first 4 images from the same noise",
+    )
     parser.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
     parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0; labels under arr_1")
     parser.add_argument("--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each image")
@@ -103,8 +93,29 @@ def _editing(parser: argparse.ArgumentParser, steps: str) -> None:
     parser.add_argument("--output-dir", type=filled, required=True, metavar="DIR", help="where 000000.png ... go")
     sampler(parser)
     chain(parser, steps)
+    _conditions(parser, "none")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument("--batch-size", type=positive, default=64, metavar="B", help="images at a time (64)")
     reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="what was given and all images in one")
     parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
+
+
+def _conditions(parser: argparse.ArgumentParser, default: str) -> None:
+    """What the images show."""
+    parser.add_argument(
+        "--label",
+        metavar="A,B",
+        help=f"classes by name or number, in turn; all, or none: whatever the model likes ({default})",
+    )
+    parser.add_argument(
+        "--guidance",
+        type=float,
+        metavar="W",
+        help="classifier-free: 0 ignores the label, 1 heeds it, more is more typical and less varied (1)",
+    )
+    parser.add_argument(
+        "--guidance-interval",
+        metavar="A,B",
+        help="guide only at steps A to B of the whole chain's 1..T (all)",
+    )

@@ -1,14 +1,13 @@
 """Opening a trained model for a command."""
 
 from argparse import Namespace
-from collections.abc import Iterator
 from dataclasses import replace
 
 from ddpm.cli.console import note, track
 from ddpm.cli.training import assignments
 from ddpm.commands.run import Trained, open_run, pick_device
-from ddpm.commands.shorter import OPTIMAL, Shorter, kept_curve, measured_curve
-from ddpm.evaluation.curve import At
+from ddpm.commands.shorter import OPTIMAL, UNKNOWN, Shorter, kept_curve, measured_curve
+from ddpm.sampling.optimal import Curve
 
 
 def opened(options: Namespace) -> Trained:
@@ -27,22 +26,25 @@ def shorter(options: Namespace) -> Shorter:
     return Shorter(options.steps or 0, options.spacing, options.variance or "")
 
 
-def shortened(options: Namespace, t: int = 0) -> Trained:
-    """The same on the chain that `shorter` asks for, up to t; a curve that is needed is measured once.
+def measured(options: Namespace, t: int = 0) -> tuple[Trained, Curve]:
+    """The whole model, and its curve if --spacing or --variance needs one: measured once, kept beside the model.
 
     Raises:
-        UsageError: no such chain.
+        UsageError: there is no such chain, up to t.
     """
     how, trained = shorter(options), opened(options)
-    if not how.needs_curve:
-        return replace(trained, process=how.of(trained.process, t=t))
     how.check(trained.process, t)
-    found = kept_curve(trained)
-    if found is None:
-        T = trained.process.schedule.T
+    found = (kept_curve(trained) if how.needs_curve else UNKNOWN) or measured_curve(
+        trained, lambda errors: track(errors, trained.process.schedule.T, "measuring the error at every t, once")
+    )
+    return trained, found
 
-        def watched(measured: Iterator[At]) -> Iterator[At]:
-            return track(measured, T, "measuring the error at every t, once")
 
-        found = measured_curve(trained, watched)
-    return replace(trained, process=how.of(trained.process, found, t))
+def shortened(options: Namespace, t: int = 0) -> Trained:
+    """The model on the chain that `shorter` asks for, up to t.
+
+    Raises:
+        UsageError: there is no such chain.
+    """
+    trained, found = measured(options, t)
+    return replace(trained, process=shorter(options).of(trained.process, found, t))

@@ -2,21 +2,30 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
-from ddpm.cli.opening import shortened
+from ddpm.cli.opening import measured, shorter
 from ddpm.cli.training import assignments
+from ddpm.commands.compare import budgets, compare
 from ddpm.commands.evaluate import variance_of
-from ddpm.commands.files import atomically
-from ddpm.commands.labels import asked, described
+from ddpm.commands.files import atomically, write_bytes
+from ddpm.commands.labels import Condition, asked, described
+from ddpm.commands.run import Trained
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
+from ddpm.commands.shorter import Shorter
 from ddpm.errors import UsageError
+from ddpm.report import figures
 from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.sampling import SAMPLERS
+from ddpm.sampling.optimal import Curve
 
 WATCHED = 64
 
@@ -26,7 +35,9 @@ def run_sample(options: Namespace) -> None:
     plan = Plan(options.num, options.sampler, numbers(options), options.seed, options.batch_size, options.first)
     sampler = plan.build()
     json_target, targets = JsonTarget(options.json), Targets.of(options)
-    trained = shortened(options)
+    sheet = file_for(options.compare, ".png")
+    whole, curve = measured(options)
+    trained = replace(whole, process=shorter(options).of(whole.process, curve))
     condition = asked(trained.experiment, options.label, options.guidance, options.guidance_interval)
     p, moves = trained.process, sampler.moves(trained.process.schedule.T)
     folder = fresh_folder(options.output_dir)
@@ -38,10 +49,13 @@ def run_sample(options: Namespace) -> None:
         pictures = to_pictures(images, data.levels)
         save_each(pictures, folder, rows.start)
         drawn.append(pictures)
-    labels = condition.of(range(plan.num))
+    labels = condition.of(plan.rows)
     targets.write(torch.cat(drawn), watch.frames, data.levels, labels, len(condition.labels))
     say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
+    if sheet:
+        write_bytes(sheet, drawing.png(_comparison(whole, plan, shorter(options), curve, condition)))
+        written["compare"] = str(sheet)
     for name, path in written.items():
         say(f"{name}: {path}")
     json_target.write(
@@ -52,8 +66,19 @@ def run_sample(options: Namespace) -> None:
             "options": dict(plan.options),
         }
         | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step}
-        | described(trained.experiment, condition, plan.num),
+        | described(trained.experiment, condition, plan.rows),
     )
+
+
+def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, condition: Condition) -> Figure:
+    """The sheet of `ddpm sample --compare`, with progress."""
+    columns, levels = budgets(whole.process.schedule.T), whole.experiment.data.levels
+    rows: dict[str, list[np.ndarray | None]] = {}
+    cells = compare(whole, plan, how, curve, condition)
+    for cell in track(cells, len(columns) * len(SAMPLERS), "comparing"):
+        picture = None if cell.images is None else np.array(square(to_pictures(cell.images, levels)))
+        rows.setdefault(cell.sampler, []).append(picture)
+    return figures.comparison(rows, [f"{budget} evaluations" for budget in columns])
 
 
 def numbers(options: Namespace) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ddpm.commands.labels import ANYTHING, Condition
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, Sampled, in_full_batches
 from ddpm.diffusion.reverse import ReverseProcess
@@ -31,6 +32,7 @@ class Edit:
     device: torch.device
     image: Images | None = None
     t: int = 0
+    condition: Condition = ANYTHING
 
     @property
     def moves(self) -> int:
@@ -53,7 +55,9 @@ class Edit:
                 begin = start(p, drawn, p.schedule.T)
             else:
                 begin = start(p, p.q.sample(self.image.to(self.device).expand_as(drawn), self.t, drawn), self.t)
-            yield from (Sampled(rows, step) for step in run(p, begin, self.sampler, noise))
+            yield from (
+                Sampled(rows, step) for step in run(self.condition.on(p, rows, self.device), begin, self.sampler, noise)
+            )
 
 
 def inpaint(

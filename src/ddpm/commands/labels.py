@@ -71,11 +71,11 @@ def asked(experiment: Experiment, label: str | None, weight: float | None, inter
         raise UsageError(str(error)) from error
 
 
-def described(experiment: Experiment, condition: Condition, num: int) -> dict[str, Any]:
-    """The condition for `--json`: the label of each of `num` images, by number and name; nothing for a model without classes."""
+def described(experiment: Experiment, condition: Condition, rows: Iterable[int]) -> dict[str, Any]:
+    """The condition for `--json`: the label of each of these images, by number and name; nothing for a model without classes."""
     if not experiment.model.classes:
         return {}
-    labels, guidance = condition.of(range(num)), condition.guidance
+    labels, guidance = condition.of(rows), condition.guidance
     return {
         "labels": labels or None,
         "classes": [experiment.classes[label] for label in labels] or None,

@@ -51,6 +51,11 @@ class Plan:
         except ValueError as error:
             raise UsageError(f"the sampler {self.sampler!r} cannot be: {error}") from error
 
+    @property
+    def rows(self) -> range:
+        """The numbers of the images."""
+        return range(self.first, self.first + self.num)
+
     def batches(self) -> int:
         """How many chains are run."""
         return math.ceil(self.num / self.batch_size)

@@ -3,7 +3,7 @@
 Text and axes are drawn in one ink, so that a page can show them light or dark; labels carry their units.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -93,4 +93,20 @@ def schedule(q: Schedule, name: str) -> Figure:
     axes[2].plot(t, small, color=ORANGE, marker=marker, ms=3, lw=1.2, label="β̃: the small one")
     axes[2].set(title="Variance of a step (β̃₂ at t = 1)", xlabel="t", ylabel="variance", xscale="log", yscale="log")
     axes[2].legend()
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def comparison(rows: Mapping[str, Sequence[np.ndarray | None]], columns: Sequence[str]) -> Figure:
+    """Pictures (H, W) or (H, W, 3) uint8 in a grid: a row for each name, an empty place where there is none."""
+    figure = Figure(figsize=(1.3 + 1.5 * len(columns), 0.35 + 1.5 * len(rows)))
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for place, (line, (name, pictures)) in enumerate(zip(axes, rows.items(), strict=True)):
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for axis, picture, title in zip(line, pictures, columns, strict=True):
+            axis.set(xticks=[], yticks=[], title=title if place == 0 else "")
+            axis.spines[:].set_visible(False)
+            axis.grid(visible=False)
+            if picture is not None:
+                axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     return figure
