@@ -12,6 +12,7 @@ from ddpm.diffusion.prediction import X0, Epsilon
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import Schedule, cosine, linear
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Variance
+from ddpm.sampling import SAMPLERS
 from ddpm.tensors import at
 
 PUBLISHED = FixedLarge()
@@ -78,3 +79,7 @@ def rough_network(x_t, timestep):
     """A smooth function of x_t and t that is nobody's best denoiser."""
     scale = 0.7 + 0.2 * torch.cos(timestep.to(x_t) / 50).reshape(-1, *[1] * (x_t.ndim - 1))
     return scale * torch.tanh(x_t) + 0.1 * x_t
+
+
+AT_STEPS = [name for name in SAMPLERS if name != "flow"]
+"""The samplers that ask the network at steps only: oracles made of tables know no others."""

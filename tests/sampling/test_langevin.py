@@ -129,3 +129,15 @@ def test_impossible_churn(make):
 def test_impossible_corrections(make):
     with pytest.raises(ValueError, match="corrections"):
         make()
+
+
+def test_one_langevin_step_of_the_paper_a_level_is_too_few():
+    """E58: half the drift of Algorithm 2 does not keep up with the falling noise; four steps a level nearly do."""
+    p = Diffused(gaussian(0.25), linear()).process()
+    x_T = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0), dtype=F64)
+    spread = []
+    for corrections in (1, 4):
+        *_, last = chain(p, x_T, Langevin(corrections), _noise(1))
+        spread.append(float(last.x.var()))
+    assert spread[0] > 2
+    assert 0.25 < spread[1] < 0.45

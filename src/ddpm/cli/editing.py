@@ -95,7 +95,8 @@ class Targets:
             pictures = to_pictures(images, trained.experiment.data.levels)
             save_each(pictures, folder, rows.start)
             drawn.append(pictures)
-        say(f"{plan.num} images in {folder}, {edit.evaluations:,} evaluations of the network for each")
+        asked = "" if edit.evaluations is None else f", {edit.evaluations:,} evaluations of the network for each"
+        say(f"{plan.num} images in {folder}{asked}")
         if self._grid:
             with atomically(self._grid) as path:
                 pictures = torch.cat([*given, *drawn])

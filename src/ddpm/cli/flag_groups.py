@@ -6,7 +6,10 @@ SOURCE = (
     "'digits' (embedded), a folder of images, an IDX file or folder (MNIST), .npz/.npy (uint8), CIFAR-10 .bin files"
 )
 PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
-SAMPLERS = "ancestral, ddim, dpm-solver, dpm-solver-2s, dpm-solver-sde, multistep, unipc, heun, corrected, langevin, langevin-ncsn"
+SAMPLERS = (
+    "ancestral, ddim, dpm-solver, dpm-solver-2s, dpm-solver-sde, multistep, unipc, heun, flow, "
+    "corrected, langevin, langevin-ncsn"
+)
 SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
 SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
 

@@ -23,7 +23,7 @@ def sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare",
         metavar="FILE.png",
-        help="a sheet besides: every sampler at 5, 10, 20 and 50 evaluations, the first 4 images from the same noise",
+        help="a sheet besides: the samplers at 5, 10, 20 and 50 evaluations, the first 4 images from the same noise",
     )
     parser.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
     parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0; labels under arr_1")

@@ -14,7 +14,7 @@ from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
 from ddpm.cli.opening import measured, shorter
 from ddpm.cli.training import assignments
-from ddpm.commands.compare import budgets, compare
+from ddpm.commands.compare import COMPARED, budgets, compare
 from ddpm.commands.evaluate import variance_of
 from ddpm.commands.files import atomically, write_bytes
 from ddpm.commands.labels import Condition, asked, described
@@ -24,7 +24,6 @@ from ddpm.commands.shorter import Shorter
 from ddpm.errors import UsageError
 from ddpm.report import figures
 from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
-from ddpm.sampling import SAMPLERS
 from ddpm.sampling.optimal import Curve
 
 WATCHED = 64
@@ -75,7 +74,7 @@ def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, conditio
     columns, levels = budgets(whole.process.schedule.T), whole.experiment.data.levels
     rows: dict[str, list[np.ndarray | None]] = {}
     cells = compare(whole, plan, how, curve, condition)
-    for cell in track(cells, len(columns) * len(SAMPLERS), "comparing"):
+    for cell in track(cells, len(columns) * len(COMPARED), "comparing"):
         picture = None if cell.images is None else np.array(square(to_pictures(cell.images, levels)))
         rows.setdefault(cell.sampler, []).append(picture)
     return figures.comparison(rows, [f"{budget} evaluations" for budget in columns])

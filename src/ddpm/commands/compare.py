@@ -1,4 +1,4 @@
-"""Every sampler at a few evaluations of the network, from the same noise: what `ddpm sample --compare` shows."""
+"""Samplers at a few evaluations of the network, from the same noise: what `ddpm sample --compare` shows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +14,8 @@ from ddpm.sampling.optimal import Curve
 from ddpm.tensors import Images
 
 BUDGETS = (5, 10, 20, 50)
+COMPARED = tuple(name for name in SAMPLERS if not name.startswith("langevin") and name != "flow")
+"""All but Langevin dynamics, which needs thousands of evaluations, and the flow, which takes as many as it needs."""
 CELL = 4
 """Images in a cell: the first ones of the run."""
 
@@ -29,7 +31,8 @@ class Cell:
 
 def affordable(sampler: Sampler, budget: int, T: int) -> int:
     """The most steps, up to T, for which a chain takes at most `budget` evaluations; 0 if one step takes more."""
-    return max((steps for steps in range(1, min(budget, T) + 1) if sampler.evaluations(steps) <= budget), default=0)
+    possible = [steps for steps in range(1, min(budget, T) + 1) if (sampler.evaluations(steps) or 0) <= budget]
+    return possible[-1] if possible else 0
 
 
 def budgets(T: int) -> tuple[int, ...]:
@@ -43,7 +46,7 @@ def compare(trained: Trained, plan: Plan, how: Shorter, curve: Curve, condition:
     Steps by the spacing of `how`, for which `curve` may be needed. Image i begins at the x_T that it has in a run of `plan`.
     """
     shape, device = trained.experiment.data.shape, trained.device
-    for name in SAMPLERS:
+    for name in COMPARED:
         few = replace(plan, num=min(CELL, plan.num), sampler=name, options={})
         for budget in budgets(trained.process.schedule.T):
             steps = affordable(few.build(), budget, trained.process.schedule.T)

@@ -40,8 +40,8 @@ class Edit:
         return self.sampler.moves(self.t if self.image is not None else self.process.schedule.T)
 
     @property
-    def evaluations(self) -> int:
-        """Evaluations of the network for one image."""
+    def evaluations(self) -> int | None:
+        """Evaluations of the network for one image; None if that depends on the image."""
         return self.sampler.evaluations(self.t if self.image is not None else self.process.schedule.T)
 
     def run(self, plan: Plan) -> Iterator[Sampled]:

@@ -5,6 +5,8 @@ It has no parameters and needs no loop: any x_t is one jump away from x_0.
 
 from dataclasses import dataclass
 
+import torch
+
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.schedule import Schedule
 from ddpm.tensors import Images, Times, at
@@ -57,12 +59,16 @@ class ForwardProcess:
 
         At t = 1 this is the point mass at x_0: mean x_0, log-variance -inf.
         """
+        return Gaussian(self.posterior_mean(x_t, x_0, t), at(self.schedule.beta_tilde, t, x_t).log())
+
+    def posterior_mean(self, x_t: Images, x_0: Images, t: Times) -> Images:
+        r""":math:`\tilde\mu_t(x_t, x_0)` alone (Eq. 7), for t in 1..T."""
         self.schedule.check(t)
-        mean = at(self.schedule.posterior_x_0, t, x_0) * x_0 + at(self.schedule.posterior_x_t, t, x_t) * x_t
-        return Gaussian(mean, at(self.schedule.beta_tilde, t, x_t).log())
+        weighted = at(self.schedule.posterior_x_0, t, x_0) * x_0
+        return torch.addcmul(weighted, at(self.schedule.posterior_x_t, t, x_t), x_t)
 
     def noise(self, x_t: Images, x_0: Images, t: Times) -> Images:
         r""":math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\,x_0) / \sqrt{1 - \bar\alpha_t}` (Eq. 4, solved), for t in 1..T."""
         self.schedule.check(t)
         signal, noise = at(self.schedule.alpha_bar, t, x_t), at(self.schedule.one_minus_alpha_bar, t, x_t)
-        return (x_t - signal.sqrt() * x_0) / noise.sqrt()
+        return torch.addcmul(x_t, signal.sqrt(), x_0, value=-1) / noise.sqrt()

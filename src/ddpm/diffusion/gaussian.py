@@ -29,7 +29,7 @@ class Gaussian:
 
     def sample(self, noise: Tensor) -> Tensor:
         """``mean + std * noise``, for standard normal `noise`."""
-        return self.mean + (0.5 * self.log_var).exp() * noise
+        return torch.addcmul(self.mean, (0.5 * self.log_var).exp(), noise)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density at `x`, elementwise nats."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ddpm.diffusion.schedule import Schedule
@@ -70,7 +71,7 @@ class Epsilon(OfOneMoment):
 
     def origin(self, a: Tensor, s: Tensor, x: Images, output: Images) -> Images:
         """Eq. 15."""
-        return (x - s * output) / a
+        return torch.addcmul(x, s, output, value=-1) / a
 
 
 @dataclass(frozen=True)

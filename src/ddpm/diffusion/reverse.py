@@ -75,7 +75,7 @@ class ReverseProcess:
         """
         output, *rest = self.outputs(x_t, t)
         x_0 = self.limit(self.prediction.x_0(self.schedule, x_t, output, t))
-        mean = self.q.posterior(x_t, x_0, t).mean
+        mean = self.q.posterior_mean(x_t, x_0, t)
         return Gaussian(mean, self.variance.log_var(self.schedule, x_t, t, *rest)), x_0
 
     def estimate(self, x_t: Images, t: Times) -> Images:
@@ -100,7 +100,7 @@ class ReverseProcess:
             raise ValueError(
                 f"{type(self.variance).__name__} needs an output of shape {expected}, not {tuple(output.shape)}"
             )
-        return output.chunk(parts, dim=1)
+        return output.chunk(parts, dim=1) if parts > 1 else (output,)
 
     def timestep(self, t: Times, like: Images) -> Tensor:
         """What the network is told at step t: (batch,) int64, on `like`'s device."""

@@ -9,6 +9,7 @@ from ddpm.sampling.dpm_solver import DPMSolver, DPMSolverSDE, DPMSolverSingleste
 from ddpm.sampling.edm import Heun
 from ddpm.sampling.langevin import Corrected, Langevin, SongLangevin
 from ddpm.sampling.multistep import Multistep, PredictorCorrector
+from ddpm.sampling.probability_flow import ProbabilityFlow
 
 SAMPLERS: Mapping[str, Callable[..., Sampler]] = {
     "ancestral": Ancestral,
@@ -19,6 +20,7 @@ SAMPLERS: Mapping[str, Callable[..., Sampler]] = {
     "multistep": Multistep,
     "unipc": PredictorCorrector,
     "heun": Heun,
+    "flow": ProbabilityFlow,
     "corrected": Corrected,
     "langevin": Langevin,
     "langevin-ncsn": SongLangevin,

@@ -46,8 +46,8 @@ class Sampler(ABC):
         """How many steps a chain from x_T makes."""
         return T
 
-    def evaluations(self, T: int) -> int:
-        """How often a chain from x_T asks the network."""
+    def evaluations(self, T: int) -> int | None:
+        """How often a chain from x_T asks the network; None if that depends on the image."""
         return self.moves(T)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
 from ddpm.tensors import Noise, at
@@ -30,7 +32,7 @@ class DDIM(Sampler):
         signal = at(p.schedule.alpha_bar, here.t - 1, x_0)
         var = self.eta**2 * at(p.schedule.beta_tilde, here.t, x_0)
         direction = (at(p.schedule.one_minus_alpha_bar, here.t - 1, x_0) - var).clamp(min=0).sqrt()
-        x_prev = signal.sqrt() * x_0 + direction * p.q.noise(here.x, x_0, here.t)
+        x_prev = torch.addcmul(signal.sqrt() * x_0, direction, p.q.noise(here.x, x_0, here.t))
         if self.eta > 0 and here.t > 1:
             x_prev = x_prev + var.sqrt() * noise(here.x)
         return here.down(x_prev, x_0)

@@ -44,7 +44,7 @@ class Replacement(Sampler):
         """Those of the sampler."""
         return self.sampler.moves(T)
 
-    def evaluations(self, T: int) -> int:
+    def evaluations(self, T: int) -> int | None:
         """Those of the sampler."""
         return self.sampler.evaluations(T)
 
@@ -112,8 +112,10 @@ class Resampled(Sampler):
         """All of the plan, up and down."""
         return len(plan(T, self.jump, self.resamplings)) - 1
 
-    def evaluations(self, T: int) -> int:
-        """One for each step down: for samplers that ask once a step."""
+    def evaluations(self, T: int) -> int | None:
+        """One for each step down, if the sampler asks once a step."""
+        if self.sampler.evaluations(T) != T:
+            return None
         return sum(after < before for before, after in pairwise(plan(T, self.jump, self.resamplings)))
 
 
