@@ -31,7 +31,9 @@ F64 = torch.float64
 
 
 @pytest.mark.filterwarnings("ignore:alpha_bar_T")
-@pytest.mark.parametrize("name", GAUSSIAN_SCHEDULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if "1000" in name else []) for name in GAUSSIAN_SCHEDULES]
+)
 def test_gaussian_data(name, reference):
     """T10: the 60 reference bounds by two routes: from the mean squared errors, and read off the chain."""
     schedule, best = GAUSSIAN_SCHEDULES[name](), {}

@@ -156,7 +156,7 @@ def test_every_image_is_used_equally_often(count, evaluations, pilot):
     images = ImageSet("distinct", torch.arange(count, dtype=torch.uint8).reshape(-1, 1, 1, 1), 64)
     seen = []
 
-    def nats(x_0, t, eps):
+    def nats(x_0, t, eps, _rows):
         seen.append(((x_0.flatten() + 1) * 31.5).round().long())
         return t * (2 + eps.flatten())
 
@@ -217,7 +217,7 @@ def test_a_network_does_not_differ_from_itself():
 def test_antithetic_noise_cancels_what_is_odd():
     """And a fresh pair begins where the last one ended."""
     images = _images(6)
-    target = Target(1, 1, lambda x_0: x_0.new_zeros(len(x_0)), lambda _x, _t, eps: 3 + eps.flatten(1).sum(1))
+    target = Target(1, 1, lambda x_0: x_0.new_zeros(len(x_0)), lambda _x, _t, eps, _rows: 3 + eps.flatten(1).sum(1))
     plain, paired = (estimate(target, images, 0, 4, 8, CPU, name) for name in ("fresh", "antithetic"))
     assert paired.total == pytest.approx(3 / (4 * math.log(2)), rel=1e-12)
     assert paired.monte_carlo < 1e-9 < plain.monte_carlo

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from ddpm.analytic.mixture import gaussian, mixture
+from ddpm.analytic.mixture import mixture
 from ddpm.analytic.process import Diffused
 from ddpm.diffusion.prediction import X0
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
@@ -14,7 +14,7 @@ from ddpm.diffusion.schedule import jsd, linear, log_snr
 from ddpm.sampling import DDIM, SAMPLERS, DPMSolver, DPMSolverSinglestep, Heun, Multistep, PredictorCorrector
 from ddpm.sampling.chain import Step, chain, run, start
 from ddpm.sampling.exponential import weights
-from tests.oracles import AT_STEPS, rough_network
+from tests.oracles import AT_STEPS, GaussianData, rough_network
 
 F64 = torch.float64
 SOLVERS = [
@@ -41,17 +41,18 @@ def _error(sampler, steps):
     (From x_T on the first steps of a multistep method are of lower order, and hide it.)
     """
     T = steps + 3
-    diffused = Diffused(gaussian(2.0), log_snr(T, noise_1=0.3, log_snr_T=-5.0))
+    p = GaussianData(2.0).process(log_snr(T, noise_1=0.3, log_snr_T=-5.0))
+    sd = (1 + p.schedule.alpha_bar).sqrt()
     x_T = torch.tensor([[0.3], [1.0], [-2.0]], dtype=F64)
 
     def x(t):
-        return (diffused.marginal(t).covariance / diffused.marginal(T).covariance).sqrt() * x_T
+        return sd[t] / sd[T] * x_T
 
     def x_0(t):
-        return diffused.x_0(x(t), t)
+        return p.estimate(x(t), t)
 
     begin = Step(T - 2, x(T - 2), x_0(T - 1), 2, Step(T - 1, x(T - 1), x_0(T), 1))
-    *_, there, _ = run(diffused.process(), begin, sampler, _no_noise)
+    *_, there, _ = run(p, begin, sampler, _no_noise)
     assert there.t == 1
     return float((there.x - x(1)).abs().max())
 

@@ -40,7 +40,7 @@ def run_inpaint(options: Namespace) -> None:
 def run_edit(options: Namespace) -> None:
     """`ddpm edit`."""
     plan, targets = _plan(options), Targets(options)
-    trained = shortened(options, options.timestep or 0)
+    trained = shortened(options, options.timestep)
     shape, levels = trained.experiment.data.shape, trained.experiment.data.levels
     path = Path(options.image).expanduser()
     if options.timestep is not None:

@@ -26,7 +26,7 @@ def shorter(options: Namespace) -> Shorter:
     return Shorter(options.steps or 0, options.spacing, options.variance or "")
 
 
-def measured(options: Namespace, t: int = 0) -> tuple[Trained, Curve]:
+def measured(options: Namespace, t: int | None = None) -> tuple[Trained, Curve]:
     """The whole model, and its curve if --spacing or --variance needs one: measured once, kept beside the model.
 
     Raises:
@@ -40,7 +40,7 @@ def measured(options: Namespace, t: int = 0) -> tuple[Trained, Curve]:
     return trained, found
 
 
-def shortened(options: Namespace, t: int = 0) -> Trained:
+def shortened(options: Namespace, t: int | None = None) -> Trained:
     """The model on the chain that `shorter` asks for, up to t.
 
     Raises:

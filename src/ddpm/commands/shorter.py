@@ -38,14 +38,14 @@ class Shorter:
         """Whether the model has to be measured first."""
         return OPTIMAL in (self.variance, self.spacing)
 
-    def of(self, p: ReverseProcess, measured: Curve = UNKNOWN, t: int = 0) -> ReverseProcess:
+    def of(self, p: ReverseProcess, measured: Curve = UNKNOWN, t: int | None = None) -> ReverseProcess:
         """The process, shorter: on `steps` of its T steps, or of those up to `t`, where a chain is to begin, and T.
 
         Raises:
             UsageError: an unknown spacing, t outside 1..T, or more steps than there are.
         """
         schedule = p.schedule
-        top = t or schedule.T
+        top = schedule.T if t is None else t
         if not 1 <= top <= schedule.T:
             raise UsageError(f"--timestep must be in 1..{schedule.T}: {t}")
         if self.variance == OPTIMAL:
@@ -57,10 +57,10 @@ class Shorter:
         try:
             kept = up_to(schedule, top, self.steps, spaced)
         except ValueError as error:
-            raise UsageError(f"from t = {t} down: {error}" if t else str(error)) from error
+            raise UsageError(f"from t = {t} down: {error}" if t is not None else str(error)) from error
         return p.respace(kept if top == schedule.T else [*kept, schedule.T])
 
-    def check(self, p: ReverseProcess, t: int = 0) -> None:
+    def check(self, p: ReverseProcess, t: int | None = None) -> None:
         """Refuse what `of` would refuse, before a curve is measured.
 
         Raises:
