@@ -74,11 +74,11 @@ class Contest:
         if not self.kept_curve.exists():
             train = open_source(str(self.mnist), "train").take(torch.arange(64))
             found = curve(errors(self.p, train, 0, 64, CPU), self.p.schedule.T)
-            torch.save([found.mse_x_0, found.first], self.kept_curve)
-        return Curve(*torch.load(self.kept_curve, weights_only=True))
+            self.kept_curve.write_text(json.dumps([found.mse_x_0.tolist(), found.first.tolist()]))
+        return Curve(*(torch.tensor(table, dtype=torch.float64) for table in json.loads(self.kept_curve.read_text())))
 
-    def ours(self, name: str, spacing: str, options: dict[str, float], budget: int) -> Drawn | None:
-        """A sampler of ours on as many steps as `budget` evaluations allow; None if that is not possible exactly."""
+    def ours(self, name: str, spacing: str, options: dict[str, float], budget: int) -> Drawn:
+        """A sampler of ours on as many steps as `budget` evaluations allow (Heun: one fewer where that is even)."""
         sampler, p = SAMPLERS[name.split(",", maxsplit=1)[0]](**options), self.p
         steps = [K for K in range(1, budget + 1) if sampler.evaluations(K) <= budget][-1]
         if "variance" in name:
@@ -126,11 +126,23 @@ class Contest:
 def theirs(betas: np.ndarray) -> dict[str, Callable[[], object]]:
     """Diffusers' schedulers, by default and as its users set them for few steps."""
     common = {"num_train_timesteps": len(betas), "trained_betas": betas}
+    clamp = {"thresholding": True, "sample_max_value": 1.0}  # estimates of x_0 in [-1, 1], as ours and their DDIM's are
     return {
         "diffusers DDIM (default: leading)": lambda: DDIMScheduler(**common),
         "diffusers DDIM, trailing": lambda: DDIMScheduler(**common, timestep_spacing="trailing"),
         "diffusers DPM-Solver++ 2M (default)": lambda: DPMSolverMultistepScheduler(**common),
         "diffusers DPM-Solver++ 2M, lu lambdas": lambda: DPMSolverMultistepScheduler(**common, use_lu_lambdas=True),
+        "diffusers DPM-Solver++ 2M, clamped": lambda: DPMSolverMultistepScheduler(**common, **clamp),
+        "diffusers DPM-Solver++ 2M, clamped, lu lambdas": lambda: DPMSolverMultistepScheduler(
+            **common, **clamp, use_lu_lambdas=True
+        ),
+        "diffusers DPM-Solver++ 2M, clamped, trailing": lambda: DPMSolverMultistepScheduler(
+            **common, **clamp, timestep_spacing="trailing"
+        ),
+        "diffusers UniPC, clamped": lambda: UniPCMultistepScheduler(**common, **clamp),
+        "diffusers UniPC, clamped, trailing": lambda: UniPCMultistepScheduler(
+            **common, **clamp, timestep_spacing="trailing"
+        ),
         "diffusers UniPC (default)": lambda: UniPCMultistepScheduler(**common),
         "diffusers UniPC, trailing": lambda: UniPCMultistepScheduler(**common, timestep_spacing="trailing"),
     }
@@ -156,13 +168,16 @@ def main() -> None:
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     if options.run:
-        name, p = "frechet_ours", open_run(options.run, "ema", CPU).process
+        name, p = f"frechet_{Path(options.run).name}", open_run(options.run, "ema", CPU).process
     else:
         network = Digits(options.data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
         name, p = "frechet", ReverseProcess(network, linear(), variance=FixedLarge())
-    contest = Contest(p, options.data, options.images, RESULTS.parent / f".{name}-curve.pt")
+    contest = Contest(p, options.data, options.images, RESULTS.parent / f".{name}-curve.json")
     path = RESULTS / f"{name}.json"
-    found = json.loads(path.read_text())["frechet"] if path.exists() else {}
+    known = json.loads(path.read_text()) if path.exists() else {"images": options.images, "frechet": {}}
+    if known["images"] != options.images:
+        raise SystemExit(f"{path} is of {known['images']} images: remove it first")
+    found = known["frechet"]
     for budget in map(int, options.budgets.split(",")):
         row = found.setdefault(str(budget), {})
         for text, draw in contestants(contest, budget):

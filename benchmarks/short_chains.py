@@ -32,11 +32,12 @@ EXACT, DRAWS = 100, 48
 
 
 def bits(p: ReverseProcess, images: ImageSet) -> tuple[float, float]:
-    """Bits/dim of these images, and the standard error as their own bound: 0 where every t was measured (but for noise)."""
+    """Bits/dim, and its standard error over images."""
     if p.schedule.T > EXACT:
         found = estimate(bound_of(p), images, 0, DRAWS, 32, CPU)
-        return found.total, found.monte_carlo
-    return summarise(measure(p, images, 0, 32, CPU), p.schedule, len(images), 784).total, 0.0
+        return found.total, found.stderr
+    bound = summarise(measure(p, images, 0, 32, CPU), p.schedule, len(images), 784)
+    return bound.total, bound.stderr
 
 
 def with_fixed(p: ReverseProcess, variance: Variance) -> ReverseProcess:
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=32)
     options = parser.parse_args()
     if options.run:
-        name, p = "short_chains_ours", open_run(options.run, "ema", CPU).process
+        name, p = f"short_chains_{Path(options.run).name}", open_run(options.run, "ema", CPU).process
     else:
         network = Digits(options.data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
         name, p = "short_chains", ReverseProcess(network, linear(), variance=FixedLarge())

@@ -9,7 +9,7 @@ from ddpm.sampling import SAMPLERS, Ancestral
 from ddpm.sampling.chain import chain
 from ddpm.sampling.inpaint import Resampled
 from ddpm.sampling.inverse import Averages, Grey, Outside, consistent
-from tests.oracles import AT_STEPS, correlated, rough_network
+from tests.oracles import correlated, rough_network
 
 F64 = torch.float64
 OPERATORS = {
@@ -45,7 +45,7 @@ def test_grey_is_what_image_libraries_call_grey():
     assert ours == pytest.approx(Image.new("RGB", (1, 1), rgb).convert("L").getpixel((0, 0)), abs=0.5)
 
 
-@pytest.mark.parametrize("name", AT_STEPS)
+@pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
 def test_every_sampler_obeys_what_is_known(name, operator):
     """A x_0 = y at the end and for every estimate on the way, whatever the network says and however it is limited."""

@@ -9,11 +9,24 @@ import torch
 
 from ddpm.analytic.mixture import gaussian
 from ddpm.analytic.process import Diffused
+from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall
-from ddpm.sampling import Ancestral, Corrected, Heun, Langevin, SongLangevin
+from ddpm.sampling import (
+    DDIM,
+    Ancestral,
+    Corrected,
+    DPMSolver,
+    DPMSolverSinglestep,
+    Heun,
+    Langevin,
+    Multistep,
+    PredictorCorrector,
+    SongLangevin,
+)
 from ddpm.sampling.chain import Step, chain
 from ddpm.seeds import NoiseForEach, generator
+from tests.oracles import rough_network
 
 F64 = torch.float64
 
@@ -141,3 +154,32 @@ def test_one_langevin_step_of_the_paper_a_level_is_too_few():
         spread.append(float(last.x.var()))
     assert spread[0] > 2
     assert 0.25 < spread[1] < 0.45
+
+
+@pytest.mark.parametrize("predictor", [DDIM(), DPMSolver(), Multistep(3), Heun()], ids=str)
+def test_corrections_of_no_size_change_nothing(predictor):
+    """Whatever the predictor remembers is left as it was."""
+    p = ReverseProcess(rough_network, linear(12, 1e-2, 0.5), limit=unlimited)
+    x_T = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), dtype=F64)
+    for ours, plain in zip(
+        chain(p, x_T, Corrected(1e-9, 2, predictor), _noise(1)), chain(p, x_T, predictor, _noise(1)), strict=True
+    ):
+        torch.testing.assert_close(ours.x, plain.x, rtol=1e-6, atol=1e-6)
+
+
+def test_the_size_of_a_correction_is_that_of_its_level():
+    """epsilon = 2 alpha_t (snr |z| / |g|)^2 at the x_t that is corrected, from its own score."""
+    p = ReverseProcess(rough_network, linear().respace([1, 300, 1000]), limit=unlimited)
+    here = Step(3, torch.randn(2, 5, dtype=F64), torch.zeros(2, 5, dtype=F64))
+    z = torch.randn(2, 5, dtype=F64)
+    x_2 = DDIM().step(p, here, lambda _: z).x
+    g = p.score(x_2, 2)
+    size = 2 * p.schedule.alpha[2] * (0.3 * z.norm(dim=1, keepdim=True) / g.norm(dim=1, keepdim=True)) ** 2
+    found = Corrected(0.3, 1, DDIM()).step(p, here, lambda _: z).x
+    torch.testing.assert_close(found, x_2 + size * g + (2 * size).sqrt() * z, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("predictor", [PredictorCorrector(), DPMSolverSinglestep()], ids=str)
+def test_a_predictor_that_would_undo_the_corrections(predictor):
+    with pytest.raises(ValueError, match="before the corrections"):
+        Corrected(predictor=predictor)

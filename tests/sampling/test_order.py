@@ -11,7 +11,16 @@ from ddpm.analytic.process import Diffused
 from ddpm.diffusion.prediction import X0
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import jsd, linear, log_snr
-from ddpm.sampling import DDIM, SAMPLERS, DPMSolver, DPMSolverSinglestep, Heun, Multistep, PredictorCorrector
+from ddpm.sampling import (
+    DDIM,
+    SAMPLERS,
+    DPMSolver,
+    DPMSolverSDE,
+    DPMSolverSinglestep,
+    Heun,
+    Multistep,
+    PredictorCorrector,
+)
 from ddpm.sampling.chain import Step, chain, run, start
 from ddpm.sampling.exponential import weights
 from tests.oracles import AT_STEPS, GaussianData, rough_network
@@ -139,3 +148,20 @@ def test_a_step_knows_where_it_came_from():
     assert torch.equal(first.before.x, begin.x)
     assert torch.equal(second.before.x, first.x)
     assert second.before.before is None
+
+
+@pytest.mark.parametrize("v", [0.25, 2.0])
+def test_the_sde_is_of_second_order_in_law(v):
+    """The variance of x_1 by the exact 2x2 recursion of (x_t, the estimate before): no Monte Carlo."""
+    errors = []
+    for T in (41, 81, 161):
+        p = GaussianData(v).process(log_snr(T, noise_1=0.3, log_snr_T=-5.0))
+        spread = torch.tensor([[1 + float(p.schedule.alpha_bar[T]) * (v - 1), 0.0], [0.0, 0.0]], dtype=F64)
+        basis, z = torch.eye(3, dtype=F64), torch.tensor([[0.0], [0.0], [1.0]], dtype=F64)
+        for t in range(T, 1, -1):
+            here = Step(t, basis[:, :1], basis[:, 1:2], T - t, Step(t + 1, basis[:, :1], basis[:, 1:2], 0))
+            made = DPMSolverSDE().step(p, here, lambda _, z=z: z)
+            move = torch.cat([made.x, made.x_0], dim=1).T  # rows: the new x and estimate; columns: x, estimate, noise
+            spread = move[:, :2] @ spread @ move[:, :2].T + move[:, 2:] @ move[:, 2:].T
+        errors.append(abs(float(spread[0, 0]) - (1 + float(p.schedule.alpha_bar[1]) * (v - 1))))
+    assert [math.log2(a / b) for a, b in pairwise(errors)] == pytest.approx([2, 2], rel=0.1)

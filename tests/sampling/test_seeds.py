@@ -7,11 +7,13 @@ import sys
 import pytest
 import torch
 
+from ddpm.commands.labels import Condition
 from ddpm.commands.sample import Plan, finished, sample
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.models.unet import UNet, UNetShape
 from ddpm.sampling import SAMPLERS
+from ddpm.sampling.guidance import Guidance
 
 CPU = torch.device("cpu")
 
@@ -65,3 +67,21 @@ def test_a_run_is_cut_in_two_processes(process, tmp_path):
     )
     first = _draw(process, Plan(9, "ancestral", batch_size=64))
     assert torch.equal(torch.cat([first, torch.load(out, weights_only=True)]), whole)
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_labels_belong_to_their_images(sampler, weight):
+    """Images of different classes in one batch are what each is alone, guided or not."""
+    torch.manual_seed(0)
+    network = UNet(UNetShape(channels=8, multipliers=(1, 2), blocks=1, groups=4, classes=3), 1, 1).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    p, condition = ReverseProcess(network, linear(3, 0.2, 0.97)), Condition((0, 1, 2), Guidance(weight))
+    drawn = {}
+    for size in (1, 3):
+        plan = Plan(3, sampler, batch_size=size)
+        drawn[size] = torch.cat([x for _, x in finished(sample(p, (1, 4, 4), plan, CPU, condition))])
+    assert torch.equal(drawn[1], drawn[3])
+    other = torch.cat([x for _, x in finished(sample(p, (1, 4, 4), Plan(3, sampler), CPU, Condition((1, 1, 1))))])
+    assert not torch.equal(other[0], drawn[3][0])

@@ -26,7 +26,7 @@ from ddpm.commands.evaluate import (
 from ddpm.commands.files import write_bytes
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
-from ddpm.commands.labels import in_words, told_when_scored
+from ddpm.commands.labels import NONE, OWN, in_words, told_when_scored
 from ddpm.commands.likelihoods import of_bound, results
 from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device
@@ -55,7 +55,7 @@ def run_evaluate(options: Namespace) -> None:
         run_cheaply(options, metrics)
         return
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
-    trained = shortened(options)
+    trained = shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     label, labels = told_when_scored(trained.experiment, images, options.label)
     what = f"{options.split} images of {options.data}{in_words(label)}"

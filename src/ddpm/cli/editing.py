@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
-from ddpm.cli.opening import shortened, shorter
+from ddpm.cli.opening import opened, shortened, shorter
 from ddpm.cli.sampling import numbers
 from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.commands.files import atomically
-from ddpm.commands.labels import NONE, Condition, asked, described
+from ddpm.commands.labels import ANYTHING, NONE, OWN, asked, described
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished
 from ddpm.data.decode import read_mask, read_unscaled
-from ddpm.experiment import Experiment
 from ddpm.report.pictures import BACKGROUND, save_each, tile, to_pictures
 
 COLUMNS = 10
@@ -26,7 +25,7 @@ BYTES = 256
 def run_inpaint(options: Namespace) -> None:
     """`ddpm inpaint`."""
     plan, targets = _plan(options), Targets(options)
-    trained = shortened(options)
+    trained = targets.shortened(options)
     data = trained.experiment.data
     image = read_unscaled(Path(options.image).expanduser(), data.shape, data.levels)
     hole = read_mask(Path(options.mask).expanduser(), *data.shape[1:])
@@ -40,7 +39,7 @@ def run_inpaint(options: Namespace) -> None:
 def run_edit(options: Namespace) -> None:
     """`ddpm edit`."""
     plan, targets = _plan(options), Targets(options)
-    trained = shortened(options, options.timestep)
+    trained = targets.shortened(options, options.timestep)
     shape, levels = trained.experiment.data.shape, trained.experiment.data.levels
     path = Path(options.image).expanduser()
     if options.timestep is not None:
@@ -78,17 +77,19 @@ class Targets:
     def __init__(self, options: Namespace) -> None:
         self._json, self._grid = JsonTarget(options.json), file_for(options.grid, ".png")
         self._folder: str = options.output_dir
-        self._label: str | None = options.label
-        self._guidance: tuple[float | None, str | None] = options.guidance, options.guidance_interval
+        self._condition = ANYTHING
 
-    def _condition(self, experiment: Experiment) -> Condition:
-        """By --label, --guidance and --guidance-interval; no class unless one is named."""
-        label = self._label or (NONE if experiment.model.classes and experiment.training.label_dropout else None)
-        return asked(experiment, label, *self._guidance)
+    def shortened(self, options: Namespace, t: int | None = None) -> Trained:
+        """The model on the chain asked for, and what the images show: no class unless one is named."""
+        trained = opened(options)
+        classes = trained.experiment.model.classes and trained.experiment.training.label_dropout
+        label = options.label or (NONE if classes else None)
+        self._condition = asked(trained.experiment, label, options.guidance, options.guidance_interval)
+        return shortened(options, trained, t, OWN if self._condition.labels else NONE)
 
     def draw(self, trained: Trained, plan: Plan, edit: Edit, given: list[Tensor], what: dict[str, object]) -> None:
         """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures."""
-        edit = replace(edit, condition=self._condition(trained.experiment))
+        edit = replace(edit, condition=self._condition)
         folder = fresh_folder(self._folder)
         drawn: list[Tensor] = []
         for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):

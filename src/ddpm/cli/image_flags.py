@@ -80,7 +80,7 @@ def interpolate(parser: argparse.ArgumentParser) -> None:
         "--encoding",
         default="stochastic",
         metavar="NAME",
-        help="to the latents: stochastic (drawn, the paper's), deterministic (DDIM's: the ends come back) (stochastic)",
+        help="to the latents: stochastic (drawn, the paper's), deterministic (DDIM's: the ends nearly come back) (stochastic)",
     )
     parser.add_argument("--steps", type=positive, metavar="K", help="of the T from the latents to the image (all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ddpm.cli.console import note, track
 from ddpm.cli.training import assignments
+from ddpm.commands.labels import OWN
 from ddpm.commands.run import Trained, open_run, pick_device
 from ddpm.commands.shorter import OPTIMAL, UNKNOWN, Shorter, kept_curve, measured_curve
 from ddpm.sampling.optimal import Curve
@@ -26,25 +27,27 @@ def shorter(options: Namespace) -> Shorter:
     return Shorter(options.steps or 0, options.spacing, options.variance or "")
 
 
-def measured(options: Namespace, t: int | None = None) -> tuple[Trained, Curve]:
-    """The whole model, and its curve if --spacing or --variance needs one: measured once, kept beside the model.
+def curve_for(options: Namespace, trained: Trained, t: int | None = None, label: str = OWN) -> Curve:
+    """The curve of a model, if --spacing or --variance needs one: measured once, kept beside the model.
 
     Raises:
         UsageError: there is no such chain, up to t.
     """
-    how, trained = shorter(options), opened(options)
+    how = shorter(options)
     how.check(trained.process, t)
-    found = (kept_curve(trained) if how.needs_curve else UNKNOWN) or measured_curve(
-        trained, lambda errors: track(errors, trained.process.schedule.T, "measuring the error at every t, once")
+    if not how.needs_curve:
+        return UNKNOWN
+    return kept_curve(trained, label) or measured_curve(
+        trained,
+        lambda errors: track(errors, trained.process.schedule.T, "measuring the error at every t, once"),
+        label,
     )
-    return trained, found
 
 
-def shortened(options: Namespace, t: int | None = None) -> Trained:
+def shortened(options: Namespace, trained: Trained, t: int | None = None, label: str = OWN) -> Trained:
     """The model on the chain that `shorter` asks for, up to t.
 
     Raises:
         UsageError: there is no such chain.
     """
-    trained, found = measured(options, t)
-    return replace(trained, process=shorter(options).of(trained.process, found, t))
+    return replace(trained, process=shorter(options).of(trained.process, curve_for(options, trained, t, label), t))

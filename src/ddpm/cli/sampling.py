@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
-from ddpm.cli.opening import measured, shorter
+from ddpm.cli.opening import curve_for, opened, shorter
 from ddpm.cli.training import assignments
 from ddpm.commands.compare import COMPARED, budgets, compare
 from ddpm.commands.evaluate import variance_of
 from ddpm.commands.files import atomically, write_bytes
-from ddpm.commands.labels import Condition, asked, described
+from ddpm.commands.labels import NONE, OWN, Condition, asked, described
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
@@ -34,12 +34,13 @@ def run_sample(options: Namespace) -> None:
     plan = Plan(options.num, options.sampler, numbers(options), options.seed, options.batch_size, options.first)
     sampler = plan.build()
     json_target, targets = JsonTarget(options.json), Targets.of(options)
-    sheet = file_for(options.compare, ".png")
-    whole, curve = measured(options)
-    trained = replace(whole, process=shorter(options).of(whole.process, curve))
-    condition = asked(trained.experiment, options.label, options.guidance, options.guidance_interval)
-    p, moves = trained.process, sampler.moves(trained.process.schedule.T)
+    sheet, whole = file_for(options.compare, ".png"), opened(options)
+    condition = asked(whole.experiment, options.label, options.guidance, options.guidance_interval)
+    shorter(options).check(whole.process)
     folder = fresh_folder(options.output_dir)
+    curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
+    trained = replace(whole, process=shorter(options).of(whole.process, curve))
+    p, moves = trained.process, sampler.moves(trained.process.schedule.T)
     data = trained.experiment.data
     watch = Watch(WATCHED, moves)
     chains = track(sample(p, data.shape, plan, trained.device, condition), plan.batches() * moves, "sampling")

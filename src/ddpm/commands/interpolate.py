@@ -33,7 +33,7 @@ def _stochastic(p: ReverseProcess, ends: Images, t: int, fractions: list[float],
 
 
 def _deterministic(p: ReverseProcess, ends: Images, t: int, fractions: list[float], seed: int) -> Iterator[Step]:
-    """DDIM up, the noises along an arc, DDIM down: without any draw, so the two ends are the two images again."""
+    """DDIM up, the noises along an arc, DDIM down: without any draw, so the two ends are nearly the two images again."""
     above = begin = start(p, ends, 0)
     for above in encode(p, begin, t, ESTIMATES):
         yield above

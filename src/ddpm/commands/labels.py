@@ -59,16 +59,22 @@ def asked(experiment: Experiment, label: str | None, weight: float | None, inter
         raise UsageError("--guidance needs a class to guide to: --label none")
     if interval is not None and weight is None:
         raise UsageError(f"--guidance-interval needs --guidance: {interval}")
-    if not experiment.training.label_dropout and (not labels or weight not in (None, 1)):
-        raise UsageError(
-            f"the model was never shown images without their labels: {'--guidance' if labels else '--label none'}",
-            "it was trained with training.label_dropout = 0",
-        )
+    if not labels or weight not in (None, 1):
+        _check_untold(experiment, "--guidance" if labels else "--label none")
     try:
         steps = None if interval is None else _interval(interval, experiment.schedule.T)
         return Condition(labels, Guidance(1.0 if weight is None else weight, steps))
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _check_untold(experiment: Experiment, flag: str) -> None:
+    """Refuse to ask without a label what was always told one."""
+    if not experiment.training.label_dropout:
+        raise UsageError(
+            f"the model was never shown images without their labels: {flag}",
+            "it was trained with training.label_dropout = 0",
+        )
 
 
 def described(experiment: Experiment, condition: Condition, rows: Iterable[int]) -> dict[str, Any]:
@@ -101,6 +107,7 @@ def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None
         except Mismatch as error:
             raise Mismatch(str(error), "--label none scores images without their labels") from error
     if label == NONE:
+        _check_untold(experiment, "--label none")
         return NONE, None
     number = _label(experiment, label)
     return experiment.classes[number], torch.full((len(images),), number)

@@ -14,6 +14,7 @@ import torch
 
 from ddpm.commands.files import write_text
 from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment import Experiment
 from ddpm.settings import changed, from_dict, to_json
@@ -185,6 +186,9 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     checkpoint.load_weights(network, content.tensors[{"ema": "ema", "raw": "model"}[weights]])
     with torch.no_grad():
         schedule = experiment.schedule_of(network)
+        schedule = Schedule(
+            schedule.beta.cpu(), schedule.timestep_map.cpu()
+        )  # a learned one lives where the network is
     process = experiment.reverse_process(network, experiment.process.limit, schedule)
     return Trained(folder, experiment, process, int(content.numbers["step"]), weights, device, notes)
 

@@ -1,14 +1,17 @@
 """A trained model on fewer steps, and with the best variances: for samples and for the bound alike."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ddpm.commands.files import write_json
+from ddpm.commands.labels import NONE, OWN
 from ddpm.commands.run import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source
@@ -74,16 +77,32 @@ class Shorter:
         return self.steps or t
 
 
-def curve_file(trained: Trained) -> Path:
-    """Where the curve of these weights is kept, beside the model."""
-    return trained.folder.curves / f"step-{trained.step:09d}-{trained.weights}.json"
+def curve_file(trained: Trained, label: str = OWN) -> Path:
+    """Where the curve of these weights is kept, beside the model; of another name where they are not told labels."""
+    untold = "-unlabelled" if label == NONE and trained.experiment.model.classes else ""
+    return trained.folder.curves / f"step-{trained.step:09d}-{trained.weights}{untold}.json"
 
 
-def kept_curve(trained: Trained) -> Curve | None:
+def _about(trained: Trained) -> dict[str, Any]:
+    """What a curve depends on, besides its file's name."""
+    assert isinstance(trained.process.network, torch.nn.Module)
+    digest = hashlib.blake2b(digest_size=16)
+    for parameter in trained.process.network.parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    experiment = trained.experiment
+    return {
+        "images": IMAGES,
+        "source": experiment.data.source,
+        "limit": experiment.process.limit,
+        "weights": digest.hexdigest(),
+    }
+
+
+def kept_curve(trained: Trained, label: str = OWN) -> Curve | None:
     """The curve that was measured before for these weights, read this way; None if there is none, or a damaged one."""
     try:
-        values = json.loads(curve_file(trained).read_text())
-        if values["limit"] != trained.experiment.process.limit or values["images"] != IMAGES:
+        values = json.loads(curve_file(trained, label).read_text())
+        if any(values[name] != value for name, value in _about(trained).items()):
             return None
         tables = [torch.tensor([0.0, *values[name]], dtype=torch.float64) for name in ("mse_x_0", "first")]
     except (OSError, ValueError, KeyError, TypeError):
@@ -112,14 +131,16 @@ def images_for_curve(trained: Trained) -> ImageSet:
     return images.take(torch.arange(min(IMAGES, len(images))))
 
 
-def measured_curve(trained: Trained, watched: Callable[[Iterator[At]], Iterator[At]]) -> Curve:
-    """Measure the curve, and keep it beside the model where that can be written; `watched` shows the progress."""
+def measured_curve(trained: Trained, watched: Callable[[Iterator[At]], Iterator[At]], label: str = OWN) -> Curve:
+    """Measure the curve, and keep it beside the model where that can be written; `watched` shows the progress.
+
+    A model with classes is told the labels, unless `label` is NONE; what guidance makes of it is not measured.
+    """
     images = images_for_curve(trained)
-    labels = trained.experiment.labels(images)
+    labels = None if label == NONE else trained.experiment.labels(images)
     measured = errors(trained.process, images, 0, 64, trained.device, labels)
     found = curve(watched(measured), trained.process.schedule.T)
-    about = {"limit": trained.experiment.process.limit, "images": IMAGES, "source": trained.experiment.data.source}
     tables = {"mse_x_0": found.mse_x_0[1:].tolist(), "first": found.first[1:].tolist()}
     with suppress(Failure):  # where nothing can be written it is measured again the next time
-        write_json(curve_file(trained), about | tables)
+        write_json(curve_file(trained, label), _about(trained) | tables)
     return found

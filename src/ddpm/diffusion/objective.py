@@ -65,7 +65,7 @@ class Hybrid:
         x_t = p.q.sample(x_0, t, eps)
         output, *rest = p.outputs(x_t, t)
 
-        def mean_frozen(_x: Tensor, _t: Tensor) -> Tensor:
+        def mean_frozen(*_asked: Tensor) -> Tensor:
             return torch.cat([output.detach(), *rest], dim=1)
 
         nats, _ = term(replace(p, network=mean_frozen), x_0, x_t, t)

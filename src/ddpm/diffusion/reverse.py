@@ -41,7 +41,8 @@ class ReverseProcess:
     """p_theta (Eq. 1). `network` maps (x_t, timestep), shapes (batch, ...) and (batch,), to its output for every image.
 
     The output has x_t's shape, or twice its channels where the variance is learned (E54). `decoder` turns the last
-    Gaussian into probabilities of pixels: `log_likelihood` (256 levels), `discretised(levels)`, or `log_density`.
+    Gaussian into probabilities of pixels: `log_likelihood` (256 levels), `discretised(levels)`, or `log_density`. `label` is
+    what the network is told of each image (`given`); `project` changes the limited estimates of x_0 (`sampling.inverse`).
 
     Raises:
         ValueError: the prediction cannot be inverted at T because the schedule leaves no signal there.
@@ -53,6 +54,8 @@ class ReverseProcess:
     variance: Variance = FixedLarge()
     limit: Callable[[Tensor], Tensor] = unit_clamp
     decoder: Decoder = log_likelihood
+    label: Int[Tensor, " batch"] | None = None
+    project: Callable[[Tensor], Tensor] = unlimited
 
     def __post_init__(self) -> None:
         if self.prediction.needs_signal and self.schedule.alpha_bar[-1] == 0:
@@ -74,13 +77,13 @@ class ReverseProcess:
                 `at`, and t = 0 is not noticed), or the network's output has the wrong shape.
         """
         output, *rest = self.outputs(x_t, t)
-        x_0 = self.limit(self.prediction.x_0(self.schedule, x_t, output, t))
+        x_0 = self.project(self.limit(self.prediction.x_0(self.schedule, x_t, output, t)))
         mean = self.q.posterior_mean(x_t, x_0, t)
         return Gaussian(mean, self.variance.log_var(self.schedule, x_t, t, *rest)), x_0
 
     def estimate(self, x_t: Images, t: Times) -> Images:
         r""":math:`\hat x_0` alone: what the deterministic samplers need; t and errors as in a call."""
-        return self.limit(self.prediction.x_0(self.schedule, x_t, self.outputs(x_t, t)[0], t))
+        return self.project(self.limit(self.prediction.x_0(self.schedule, x_t, self.outputs(x_t, t)[0], t)))
 
     def outputs(self, x_t: Images, t: Times) -> tuple[Tensor, ...]:
         """One evaluation of the network: the prediction, then what the variance needs, each of x_t's shape."""
@@ -93,7 +96,8 @@ class ReverseProcess:
         Raises:
             ValueError: the network's output has the wrong shape.
         """
-        output = self.network(x_t, timestep)
+        told = () if self.label is None else (self.label.expand(len(x_t)),)
+        output = self.network(x_t, timestep, *told)
         parts = 1 + self.variance.outputs
         expected = (x_t.shape[0], parts * x_t.shape[1], *x_t.shape[2:])
         if output.shape != expected:
@@ -118,14 +122,9 @@ class ReverseProcess:
         return replace(self, schedule=self.schedule.respace(kept), variance=self.variance.respace(kept))
 
     def given(self, label: Int[Tensor, " batch"] | None) -> "ReverseProcess":
-        """p_theta(x_{t-1}|x_t, label): the network is called with the labels third; -1 says nothing of the image.
+        """p_theta(x_{t-1}|x_t, label): the network is called with the labels third; -1 says nothing. None changes nothing."""
+        return self if label is None else replace(self, label=label)
 
-        None is no condition at all: this very process, whose network need not know of labels.
-        """
-        if label is None:
-            return self
-
-        def labelled(x_t: Tensor, timestep: Tensor) -> Tensor:
-            return self.network(x_t, timestep, label)
-
-        return replace(self, network=labelled)
+    def row(self, i: int) -> "ReverseProcess":
+        """For image i of the batch alone."""
+        return self.given(None if self.label is None else self.label[i : i + 1])

@@ -64,12 +64,12 @@ def log_ratios(
 
     Row i * draws + k is draw k of image i. There are T + 1 parts for each batch of rows, one evaluation each but the first.
     """
-    narrow = replace(p, network=in_float64(p.network))
+    wide = replace(p, network=in_float64(p.network))
     for rows in torch.arange(len(data) * draws).split(batch_size):
         x_0 = images_of(data, rows // draws, device)
         noise = NoiseForEach([generator(seed, "importance", *divmod(int(row), draws)) for row in rows])
         for t, found in estimates(
-            narrow.given(told(labels, rows // draws, device)), x_0, "log-ratio", "trajectory", noise
+            wide.given(told(labels, rows // draws, device)), x_0, "log-ratio", "trajectory", noise
         ):
             yield Scored(rows, found.cpu().double(), int(t <= p.schedule.T))
 
@@ -109,17 +109,17 @@ def flow_nats(
     device: torch.device,
     labels: Labels = None,
 ) -> Iterator[Scored]:
-    """-log p(x_0) by the probability flow (`ddpm.diffusion.flow.nats`), image by image; `batch_size` copies of it at a time.
+    """A bound on -log p(x_0) by the probability flow (`ddpm.diffusion.flow.nats`), image by image; `batch_size` copies of it at a time.
 
     Raises:
         ValueError: the network predicts the posterior mean.
         Diverged: the flow is not finite.
     """
-    narrow = replace(p, network=widened(p.network))
+    wide = replace(p, network=widened(p.network))
     for row in range(len(data)):
         x_0 = images_of(data, torch.tensor([row]), device)
         noise = NoiseForEach([generator(seed, "flow", row)])
-        given = narrow.given(told(labels, torch.tensor([row]), device))
+        given = wide.given(told(labels, torch.tensor([row]), device))
         found, evaluations = nats(given, x_0, vectors(x_0, row), noise, tolerance, batch_size)
         yield Scored(torch.tensor([row]), found.cpu().double(), evaluations)
 

@@ -16,7 +16,8 @@ from ddpm.tensors import at
 def ascend(p: ReverseProcess, here: Step, iterations: int = 1) -> Step:
     r"""One step up, from x_{t-1}: :math:`x_t = a_t(x_{t-1} - s_{t-1}\hat\epsilon)/a_{t-1} + s_t\hat\epsilon`.
 
-    The published way estimates epsilon from x_{t-1}, told t. Estimating it again from the x_t just found, `iterations` times in
+    At first epsilon is estimated from x_{t-1}, told t (as diffusers' DDIMInverseScheduler does: nothing is trained at t = 0;
+    the paper is told t - 1). Estimating it again from the x_t just found, `iterations` times in
     all, leads to the x_t that DDIM takes back to x_{t-1}, where it converges: each time the error of the way up and down
     gains an order of the step's length. Long steps of a trained network may not converge: there more estimates lead
     away.

@@ -95,8 +95,8 @@ def consistent(p: ReverseProcess, operator: Operator, y: Known) -> ReverseProces
         y: what is known, for each image or, (1, ...), for all.
     """
 
-    def limit(x_0: Images) -> Images:
-        x_0 = p.limit(x_0)
+    def project(x_0: Images) -> Images:
+        x_0 = p.project(x_0)
         return x_0 + operator.pinv(y - operator.apply(x_0))
 
-    return replace(p, limit=limit)
+    return replace(p, project=project)

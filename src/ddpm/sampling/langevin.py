@@ -6,11 +6,13 @@ error of first order in eta; going down a level, :math:`x_t/\sqrt{\bar\alpha_t}`
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import Sampler, Step
+from ddpm.sampling.dpm_solver import DPMSolverSinglestep
+from ddpm.sampling.multistep import PredictorCorrector
 from ddpm.tensors import Images, Noise, at, sum_flat
 
 
@@ -86,12 +88,12 @@ class SongLangevin(_Annealed):
 class Corrected(Sampler):
     r"""Predictor-corrector (Song et al. 2021, algorithms 3 and 5): a step of another sampler, then Langevin steps at its end.
 
-    :math:`x \leftarrow x + \epsilon g + \sqrt{2\epsilon}z` with the score g and
-    :math:`\epsilon = 2\alpha_t(\text{snr}\,\|z\|/\|g\|)^2`;
-    norms are each image's own (theirs are means over the batch), so that images do not depend on one another.
+    At x_t :math:`x \leftarrow x + \epsilon g + \sqrt{2\epsilon}z` with the score g and
+    :math:`\epsilon = 2\alpha_t(\text{snr}\,\|z\|/\|g\|)^2`; norms are each image's own (theirs are means over the batch), so that
+    images do not depend on one another. A predictor that starts again from where it was before would undo the correction.
 
     Raises:
-        ValueError: fewer than 1 correction, or an snr that is not positive.
+        ValueError: fewer than 1 correction, an snr that is not positive, or such a predictor.
     """
 
     snr: float = 0.16
@@ -101,6 +103,8 @@ class Corrected(Sampler):
     def __post_init__(self) -> None:
         if self.corrections < 1 or self.snr <= 0:
             raise ValueError(f"corrections must be at least 1 and snr above 0, got {self.corrections} and {self.snr}")
+        if isinstance(self.predictor, PredictorCorrector | DPMSolverSinglestep):
+            raise ValueError(f"{type(self.predictor).__name__} goes on from an x before the corrections")
 
     def evaluations(self, T: int) -> int | None:
         """The predictor's, and those of the corrections at T - 1, ..., 1."""
@@ -112,14 +116,14 @@ class Corrected(Sampler):
         there = self.predictor.step(p, here, noise)
         if there.t == 0:
             return there
-        x, x_0, alpha = there.x, there.x_0, float(p.schedule.alpha[here.t])
+        x, alpha = there.x, float(p.schedule.alpha[there.t])
         for _ in range(self.corrections):
             x_0, z = p.estimate(x, there.t), noise(x)
             gradient = score(p, x, x_0, there.t)
             ratio = self.snr**2 * sum_flat(z**2) / sum_flat(gradient**2)
             size = 2 * alpha * ratio.reshape(-1, *[1] * (x.ndim - 1))
             x = x + size * gradient + (2 * size).sqrt() * z
-        return Step(there.t, x, x_0, there.made, there.before)
+        return replace(there, x=x)
 
 
 def score(p: ReverseProcess, x_t: Images, x_0: Images, t: int) -> Images:

@@ -38,8 +38,8 @@ class PredictorCorrector(Multistep):
     """`Multistep`, whose every step is made again with the estimate at its end (UniPC: Zhao et al. 2023).
 
     The estimate that the next step needs anyway corrects the one before: an order more at no evaluation more, where the
-    memory of three estimates reaches, so orders 1 and 2 are in truth 2 and 3, and 3 is 3. (UniPC's coefficients are
-    Taylor's, ours the integrals themselves.)
+    memory of three estimates reaches, so orders 1 and 2 are in truth 2 and 3, and 3 is 3. (The integrals are exact for every
+    order, where UniPC takes a half for the coefficient of a line.)
     """
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:

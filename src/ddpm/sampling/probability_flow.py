@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from ddpm.diffusion.flow import NOTHING, integrate, velocity
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
@@ -39,5 +41,6 @@ class ProbabilityFlow(Sampler):
             x_0 = p.estimate(here.x, 1)
             return here.down(x_0, x_0)
         start, end = (max(float(p.schedule.log_snr[t]), NOTHING) for t in (here.t, here.t - 1))
-        x = integrate(velocity(p), here.x, start, end, self.tolerance)
+        rows = [integrate(velocity(p.row(i)), x, start, end, self.tolerance) for i, x in enumerate(here.x.split(1))]
+        x = torch.cat(rows)
         return here.down(x, p.estimate(x, here.t - 1))

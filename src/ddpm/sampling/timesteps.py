@@ -31,7 +31,7 @@ def trailing(schedule: Schedule, count: int) -> list[int]:
 
 
 def leading(schedule: Schedule, count: int) -> list[int]:
-    """From 1 on by T / count each (the authors' and DDIM's code), but with T in the place of the last.
+    """From 1 on by T / count each (DDIM's and the Improved DDPM's code), but with T in the place of the last.
 
     Without T a chain starts from noise where x_t still carries the image, the more so the fewer the steps.
     """
