@@ -44,6 +44,9 @@ docs: setup
 bench: setup
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks.agreement
+	$(BIN)/python -m benchmarks.sampler_overhead
+	$(BIN)/python -m benchmarks.cheap_bound
+	$(BIN)/python -m benchmarks.likelihoods
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.learned_schedule
 	$(BIN)/python -m benchmarks.digits
