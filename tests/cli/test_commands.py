@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -242,8 +243,13 @@ def test_readme_commands_are_understood(name):
 
 
 @pytest.mark.slow
-def test_demo(ddpm, tmp_path):
-    """A demo of two seconds: every file of it, and the same command again."""
+def test_demo(ddpm, tmp_path, monkeypatch):
+    """A demo of two seconds, on a chain of 40 steps to save time: every file of it, and the same command again."""
+    from ddpm.cli import demo
+    from ddpm.experiment import ScheduleConfig
+
+    short = replace(demo.digits(), schedule=ScheduleConfig("log-snr", T=40))
+    monkeypatch.setattr(demo, "digits", lambda: short)
     folder = tmp_path / "demo"
     said = ddpm("demo", "--output-dir", folder, "--budget", 2)
     assert said.code == 0, said.err

@@ -43,7 +43,10 @@ def _exact(p, v):
     return rates, errors
 
 
-@pytest.mark.parametrize("name", GAUSSIAN_SCHEDULES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] if name == "cosine_1000" else []) for name in GAUSSIAN_SCHEDULES],
+)
 def test_bounds_of_gaussian_data(name, reference):
     """T10: The 60 reference cases: every part of the bound, the model's NLL, its variance and the sampler's (T12)."""
     schedule = GAUSSIAN_SCHEDULES[name]()

@@ -38,7 +38,7 @@ def _asked(name, schedule, T, seed):
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-@pytest.mark.parametrize(("schedule", "T"), [("cosine", 2), ("constant", 250)])
+@pytest.mark.parametrize(("schedule", "T"), [("cosine", 2), pytest.param("constant", 250, marks=pytest.mark.long)])
 def test_any_schedule_will_do(name, schedule, T):
     """An answer in both languages with the same numbers, tables without NaN, a figure that can be drawn."""
     answer = _asked(name, schedule, T, 1)

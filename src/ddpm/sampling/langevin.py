@@ -17,7 +17,7 @@ from ddpm.tensors import Images, Noise, at, sum_flat
 
 
 @dataclass(frozen=True)
-class _Annealed(Sampler):
+class Annealed(Sampler):
     """Annealed Langevin dynamics: `corrections` steps at each level, from the noisiest to the first; then the estimate of x_0.
 
     Raises:
@@ -53,7 +53,7 @@ class _Annealed(Sampler):
 
 
 @dataclass(frozen=True)
-class Langevin(_Annealed):
+class Langevin(Annealed):
     r"""With the paper's step, :math:`\eta_t = \beta_t` times `size`: the noise of Algorithm 2 and half of its drift (E58).
 
     One step a level is too few: half the drift cannot keep up with the falling noise, and N(0, 1/4) comes out with a
@@ -69,7 +69,7 @@ class Langevin(_Annealed):
 
 
 @dataclass(frozen=True)
-class SongLangevin(_Annealed):
+class SongLangevin(Annealed):
     r"""With the step of NCSN (Song & Ermon 2019, algorithm 1): proportional to :math:`\sigma_t^2`, `size` times it.
 
     There :math:`\bar x = x_t/\sqrt{\bar\alpha_t}` takes steps of :math:`\text{size}\cdot(1-\bar\alpha_t)/\bar\alpha_t`, which is
