@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm.commands.run import open_run
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear
+from ddpm.diffusion.variance import FixedLarge
+
 
 class Digits(nn.Module):
     """(x_t, timestep) -> epsilon: the MNIST network of BrianPulfer/PapersReimplementations (MIT), told t - 1.
@@ -55,6 +60,14 @@ class Digits(nn.Module):
             for layer in ("conv1", "conv2"):
                 x = F.silu(self._conv(x, f"{part}.{layer}", 1))
         return x
+
+
+def subject(data: Path, run: str | None) -> tuple[str, ReverseProcess]:
+    """The model of a run, or the one that others trained: what its results are called, and the process."""
+    if run:
+        return f"_{Path(run).name}", open_run(run, "ema", torch.device("cpu")).process
+    network = Digits(data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
+    return "", ReverseProcess(network, linear(), variance=FixedLarge())
 
 
 class Features(nn.Module):

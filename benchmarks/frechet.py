@@ -19,14 +19,12 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from benchmarks.foreign import Digits, Features, frechet
+from benchmarks.foreign import Features, frechet, subject
 from benchmarks.machine import RESULTS, save
-from ddpm.commands.run import open_run
 from ddpm.data.imageset import to_bytes
 from ddpm.data.sources import open_source
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.schedule import linear
-from ddpm.diffusion.variance import FixedLarge, Optimal
+from ddpm.diffusion.variance import Optimal
 from ddpm.evaluation.curve import curve, errors
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.chain import chain
@@ -167,11 +165,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
-    if options.run:
-        name, p = f"frechet_{Path(options.run).name}", open_run(options.run, "ema", CPU).process
-    else:
-        network = Digits(options.data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
-        name, p = "frechet", ReverseProcess(network, linear(), variance=FixedLarge())
+    suffix, p = subject(options.data, options.run)
+    name = f"frechet{suffix}"
     contest = Contest(p, options.data, options.images, RESULTS.parent / f".{name}-curve.json")
     path = RESULTS / f"{name}.json"
     known = json.loads(path.read_text()) if path.exists() else {"images": options.images, "frechet": {}}

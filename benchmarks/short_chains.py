@@ -12,13 +12,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.foreign import Digits
+from benchmarks.foreign import subject
 from benchmarks.machine import RESULTS, save
-from ddpm.commands.run import open_run
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, Variance
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.evaluation.curve import curve, errors
@@ -42,8 +40,7 @@ def bits(p: ReverseProcess, images: ImageSet) -> tuple[float, float]:
 
 def with_fixed(p: ReverseProcess, variance: Variance) -> ReverseProcess:
     """Another variance; what a network says of its own is left alone."""
-    channels = 1
-    return replace(p, variance=variance, network=lambda x, t: p.network(x, t)[:, :channels])
+    return replace(p, variance=variance, network=lambda x, t: p.network(x, t)[:, : x.shape[1]])
 
 
 def main() -> None:
@@ -53,11 +50,8 @@ def main() -> None:
     parser.add_argument("run", nargs="?")
     parser.add_argument("--images", type=int, default=32)
     options = parser.parse_args()
-    if options.run:
-        name, p = f"short_chains_{Path(options.run).name}", open_run(options.run, "ema", CPU).process
-    else:
-        network = Digits(options.data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
-        name, p = "short_chains", ReverseProcess(network, linear(), variance=FixedLarge())
+    suffix, p = subject(options.data, options.run)
+    name = f"short_chains{suffix}"
     train, test = (open_source(str(options.data / "mnist"), split) for split in ("train", "test"))
     found = curve(errors(p, train.take(torch.arange(64)), 0, 64, CPU), p.schedule.T)
     test = test.take(torch.arange(options.images))

@@ -11,7 +11,7 @@ from ddpm.cli.cheap import run_cheaply
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
 from ddpm.cli.editing import run_edit, run_inpaint
 from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
-from ddpm.cli.opening import opened, shortened
+from ddpm.cli.opening import opened, scored
 from ddpm.cli.sampling import run_sample
 from ddpm.cli.training import follow, requested
 from ddpm.commands.evaluate import (
@@ -26,7 +26,7 @@ from ddpm.commands.evaluate import (
 from ddpm.commands.files import write_bytes
 from ddpm.commands.inspect_data import describe
 from ddpm.commands.interpolate import interpolate
-from ddpm.commands.labels import NONE, OWN, in_words, told_when_scored
+from ddpm.commands.labels import in_words, told_when_scored
 from ddpm.commands.likelihoods import of_bound, results
 from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device
@@ -55,7 +55,7 @@ def run_evaluate(options: Namespace) -> None:
         run_cheaply(options, metrics)
         return
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
-    trained = shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
+    trained = scored(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     label, labels = told_when_scored(trained.experiment, images, options.label)
     what = f"{options.split} images of {options.data}{in_words(label)}"

@@ -4,9 +4,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from ddpm.cli.console import JsonTarget, say
-from ddpm.cli.opening import opened, shortened
+from ddpm.cli.opening import scored
 from ddpm.commands.evaluate import about, cheap_result, decoder_variance, images_to_evaluate
-from ddpm.commands.labels import NONE, OWN, in_words, told_when_scored
+from ddpm.commands.labels import in_words, told_when_scored
 from ddpm.errors import UsageError
 from ddpm.evaluation.cheap import bound_of, estimate
 
@@ -21,8 +21,7 @@ def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
         raise UsageError("an estimate and its error need at least 2 evaluations: --evaluations 1")
     if list(metrics) != ["bpd"] or options.plot:
         raise UsageError("an estimate gives bpd alone", "without --evaluations every t is measured")
-    json_target = JsonTarget(options.json)
-    trained = shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
+    json_target, trained = JsonTarget(options.json), scored(options)
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     label, labels = told_when_scored(trained.experiment, images, options.label)
     target = bound_of(trained.process, labels)

@@ -12,7 +12,7 @@ from ddpm.cli.opening import opened, shortened, shorter
 from ddpm.cli.sampling import numbers
 from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.commands.files import atomically
-from ddpm.commands.labels import ANYTHING, NONE, OWN, asked, described
+from ddpm.commands.labels import NONE, OWN, Condition, asked, described
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished
 from ddpm.data.decode import read_mask, read_unscaled
@@ -25,7 +25,7 @@ BYTES = 256
 def run_inpaint(options: Namespace) -> None:
     """`ddpm inpaint`."""
     plan, targets = _plan(options), Targets(options)
-    trained = targets.shortened(options)
+    trained, condition = _opened(options)
     data = trained.experiment.data
     image = read_unscaled(Path(options.image).expanduser(), data.shape, data.levels)
     hole = read_mask(Path(options.mask).expanduser(), *data.shape[1:])
@@ -33,21 +33,20 @@ def run_inpaint(options: Namespace) -> None:
     if bool(hole.all()):
         note("ddpm: the mask is white everywhere: nothing of the image is kept")
     given = to_pictures(image, data.levels)
+    edit = replace(edit, condition=condition)
     targets.draw(trained, plan, edit, [given, given.masked_fill(hole, BACKGROUND)], {"method": options.method})
 
 
 def run_edit(options: Namespace) -> None:
     """`ddpm edit`."""
     plan, targets = _plan(options), Targets(options)
-    trained = targets.shortened(options, options.timestep)
+    trained, condition = _opened(options, options.timestep)
     shape, levels = trained.experiment.data.shape, trained.experiment.data.levels
     path = Path(options.image).expanduser()
     if options.timestep is not None:
         image = read_unscaled(path, shape, levels)
-        edit, given = (
-            from_noised(trained, image, shorter(options).place(options.timestep), plan),
-            to_pictures(image, levels),
-        )
+        place = shorter(options).place(options.timestep)
+        edit, given = from_noised(trained, image, place, plan), to_pictures(image, levels)
     elif options.super_resolve is not None:
         image = read_unscaled(path, small_shape(shape, options.super_resolve), BYTES)
         edit, given = super_resolve(trained, image, options.super_resolve, plan), to_pictures(image, BYTES)
@@ -56,7 +55,16 @@ def run_edit(options: Namespace) -> None:
         image = read_unscaled(path, (1, *shape[1:]), BYTES)
         edit, given = colour(trained, image, plan), to_pictures(image, BYTES).expand(-1, 3, -1, -1)
     what = {name: getattr(options, name) for name in ("timestep", "super_resolve") if getattr(options, name)}
-    targets.draw(trained, plan, edit, [given], what or {"colour": True})
+    targets.draw(trained, plan, replace(edit, condition=condition), [given], what or {"colour": True})
+
+
+def _opened(options: Namespace, t: int | None = None) -> tuple[Trained, Condition]:
+    """The model on the chain asked for, and what the images show: no class unless one is named."""
+    trained = opened(options)
+    classes = trained.experiment.model.classes and trained.experiment.training.label_dropout
+    label = options.label or (NONE if classes else None)
+    condition = asked(trained.experiment, label, options.guidance, options.guidance_interval)
+    return shortened(options, trained, t, OWN if condition.labels else NONE), condition
 
 
 def _plan(options: Namespace) -> Plan:
@@ -77,19 +85,9 @@ class Targets:
     def __init__(self, options: Namespace) -> None:
         self._json, self._grid = JsonTarget(options.json), file_for(options.grid, ".png")
         self._folder: str = options.output_dir
-        self._condition = ANYTHING
-
-    def shortened(self, options: Namespace, t: int | None = None) -> Trained:
-        """The model on the chain asked for, and what the images show: no class unless one is named."""
-        trained = opened(options)
-        classes = trained.experiment.model.classes and trained.experiment.training.label_dropout
-        label = options.label or (NONE if classes else None)
-        self._condition = asked(trained.experiment, label, options.guidance, options.guidance_interval)
-        return shortened(options, trained, t, OWN if self._condition.labels else NONE)
 
     def draw(self, trained: Trained, plan: Plan, edit: Edit, given: list[Tensor], what: dict[str, object]) -> None:
         """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures."""
-        edit = replace(edit, condition=self._condition)
         folder = fresh_folder(self._folder)
         drawn: list[Tensor] = []
         for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):

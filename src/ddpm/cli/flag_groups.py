@@ -39,23 +39,21 @@ def filled(text: str) -> str:
 
 def seconds(text: str) -> float:
     """A number of seconds above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0: {text!r}")
-    return value
+    return _number(text, float("inf"), "a number of seconds above 0")
 
 
 def tolerance(text: str) -> float:
-    """A number above 0."""
+    """A number between 0 and 1."""
+    return _number(text, 1, "a number between 0 and 1")
+
+
+def _number(text: str, below: float, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1: {text!r}")
+    if not 0 < value < below:
+        raise argparse.ArgumentTypeError(f"must be {what}: {text!r}")
     return value
 
 

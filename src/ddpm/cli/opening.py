@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ddpm.cli.console import note, track
 from ddpm.cli.training import assignments
-from ddpm.commands.labels import OWN
+from ddpm.commands.labels import NONE, OWN
 from ddpm.commands.run import Trained, open_run, pick_device
 from ddpm.commands.shorter import OPTIMAL, UNKNOWN, Shorter, kept_curve, measured_curve
 from ddpm.sampling.optimal import Curve
@@ -20,6 +20,11 @@ def opened(options: Namespace) -> Trained:
     for line in trained.notes:
         note(f"ddpm: {line}")
     return trained
+
+
+def scored(options: Namespace) -> Trained:
+    """The model that is to score images, told their labels unless --label none."""
+    return shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
 
 
 def shorter(options: Namespace) -> Shorter:

@@ -36,10 +36,11 @@ def run_sample(options: Namespace) -> None:
     json_target, targets = JsonTarget(options.json), Targets.of(options)
     sheet, whole = file_for(options.compare, ".png"), opened(options)
     condition = asked(whole.experiment, options.label, options.guidance, options.guidance_interval)
-    shorter(options).check(whole.process)
+    how = shorter(options)
+    how.check(whole.process)
     folder = fresh_folder(options.output_dir)
     curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
-    trained = replace(whole, process=shorter(options).of(whole.process, curve))
+    trained = replace(whole, process=how.of(whole.process, curve))
     p, moves = trained.process, sampler.moves(trained.process.schedule.T)
     data = trained.experiment.data
     watch = Watch(WATCHED, moves)
@@ -54,7 +55,7 @@ def run_sample(options: Namespace) -> None:
     say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:
-        write_bytes(sheet, drawing.png(_comparison(whole, plan, shorter(options), curve, condition)))
+        write_bytes(sheet, drawing.png(_comparison(whole, plan, how, curve, condition)))
         written["compare"] = str(sheet)
     for name, path in written.items():
         say(f"{name}: {path}")

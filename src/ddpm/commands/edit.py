@@ -1,21 +1,20 @@
 """`ddpm inpaint` and `ddpm edit`: images drawn with a given one in mind, each from a seed of its own."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ddpm.commands.labels import ANYTHING, Condition
 from ddpm.commands.run import Trained
-from ddpm.commands.sample import Plan, Sampled, in_full_batches
+from ddpm.commands.sample import Plan, Sampled, chains
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import Mismatch, UsageError, chosen
 from ddpm.sampling import Sampler
-from ddpm.sampling.chain import run, start
+from ddpm.sampling.chain import Step, start
 from ddpm.sampling.inpaint import Replacement, Resampled
 from ddpm.sampling.inverse import LUMA, Averages, Grey, Operator, Outside, consistent
-from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import Images
 
 METHODS: Mapping[str, int] = {"repaint": 10, "replace": 1, "ddnm": 1}
@@ -46,18 +45,14 @@ class Edit:
 
     def run(self, plan: Plan) -> Iterator[Sampled]:
         """Every step of every chain: `plan.batches()` times `moves`. Image i depends on `plan.seed` and i alone."""
-        p = replace(self.process, network=in_full_batches(self.process.network, self.device))
-        for first in range(0, plan.num, plan.batch_size):
-            rows = range(first, min(first + plan.batch_size, plan.num))
-            noise = NoiseForEach([generator(plan.seed, "edit", row) for row in rows])
-            drawn = noise(torch.empty(len(rows), *self.shape, device=self.device))
-            if self.image is None:
-                begin = start(p, drawn, p.schedule.T)
-            else:
-                begin = start(p, p.q.sample(self.image.to(self.device).expand_as(drawn), self.t, drawn), self.t)
-            yield from (
-                Sampled(rows, step) for step in run(self.condition.on(p, rows, self.device), begin, self.sampler, noise)
-            )
+        return chains(self.process, self._begin, self.sampler, self.shape, plan, self.device, self.condition, "edit")
+
+    def _begin(self, drawn: Images) -> Step:
+        """At x_T, or at the image's x_t, made of this noise."""
+        p = self.process
+        if self.image is None:
+            return start(p, drawn, p.schedule.T)
+        return start(p, p.q.sample(self.image.to(self.device).expand_as(drawn), self.t, drawn), self.t)
 
 
 def inpaint(

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from ddpm.commands.labels import ANYTHING, Condition
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.errors import UsageError, chosen
 from ddpm.sampling import SAMPLERS, Sampler
-from ddpm.sampling.chain import Step, chain
+from ddpm.sampling.chain import Step, run, start
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import Images
 
@@ -106,13 +107,30 @@ def sample(
         device: where.
         condition: what the images shall show.
     """
-    sampler, p = plan.build(), replace(p, network=in_full_batches(p.network, device))
-    end = plan.first + plan.num
-    for first in range(plan.first, end, plan.batch_size):
-        rows = range(first, min(first + plan.batch_size, end))
-        noise = NoiseForEach([generator(plan.seed, "sample", row) for row in rows])
-        x_T = noise(torch.empty(len(rows), *shape, device=device))
-        yield from (Sampled(rows, step) for step in chain(condition.on(p, rows, device), x_T, sampler, noise))
+    begin = partial(start, p, t=p.schedule.T)
+    return chains(p, begin, plan.build(), shape, plan, device, condition, "sample")
+
+
+def chains(
+    p: ReverseProcess,
+    begin: Callable[[Images], Step],
+    sampler: Sampler,
+    shape: tuple[int, ...],
+    plan: Plan,
+    device: torch.device,
+    condition: Condition,
+    purpose: str,
+) -> Iterator[Sampled]:
+    """Every step of `plan.batches()` chains: from what `begin` makes of standard normal noise, (batch, *shape), by `sampler`.
+
+    Image i depends on `plan.seed`, `purpose` and i alone.
+    """
+    p = replace(p, network=in_full_batches(p.network, device))
+    for first in range(0, plan.num, plan.batch_size):
+        rows = plan.rows[first : first + plan.batch_size]
+        noise = NoiseForEach([generator(plan.seed, purpose, row) for row in rows])
+        drawn = noise(torch.empty(len(rows), *shape, device=device))
+        yield from (Sampled(rows, step) for step in run(condition.on(p, rows, device), begin(drawn), sampler, noise))
 
 
 def in_full_batches(network: Network, device: torch.device) -> Network:
@@ -126,6 +144,8 @@ def in_full_batches(network: Network, device: torch.device) -> Network:
 
     def full(*inputs: Tensor) -> Tensor:
         count = len(inputs[0])
+        if count % FULL == 0:
+            return network(*inputs)
         rows = torch.arange(math.ceil(count / FULL) * FULL).clamp(max=count - 1)
         return network(*(rows_of[rows] for rows_of in inputs))[:count]
 

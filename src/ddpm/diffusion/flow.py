@@ -12,6 +12,7 @@ derivative of which a density could be made.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -76,6 +77,7 @@ def velocity(p: ReverseProcess) -> Velocity:
     return flow
 
 
+@lru_cache(maxsize=8)
 def _timestep(schedule: Schedule) -> Callable[[float], float]:
     r"""What the network is told at a log SNR: `timestep_map` at the steps, monotone and without kinks between them.
 

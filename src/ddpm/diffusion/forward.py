@@ -67,6 +67,10 @@ class ForwardProcess:
         weighted = at(self.schedule.posterior_x_0, t, x_0) * x_0
         return torch.addcmul(weighted, at(self.schedule.posterior_x_t, t, x_t), x_t)
 
+    def score(self, x_t: Images, x_0: Images, t: Times) -> Images:
+        r""":math:`\nabla_{x_t}\log q(x_t|x_0) = (\sqrt{\bar\alpha_t}x_0 - x_t)/(1-\bar\alpha_t)` (E55), for t in 1..T."""
+        return -self.noise(x_t, x_0, t) / at(self.schedule.one_minus_alpha_bar, t, x_t).sqrt()
+
     def noise(self, x_t: Images, x_0: Images, t: Times) -> Images:
         r""":math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\,x_0) / \sqrt{1 - \bar\alpha_t}` (Eq. 4, solved), for t in 1..T."""
         self.schedule.check(t)

@@ -17,7 +17,7 @@ from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.prediction import Epsilon, Prediction
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, Variance
-from ddpm.tensors import Images, Times, at
+from ddpm.tensors import Images, Times
 
 Network = Callable[..., Tensor]
 """(x_t, timestep) -> output, or (x_t, timestep, label) for one that can be told what it is to draw."""
@@ -114,8 +114,7 @@ class ReverseProcess:
 
     def score(self, x_t: Images, t: Times) -> Images:
         r""":math:`\nabla_{x_t}\log q(x_t) \approx -\epsilon_\theta/\sqrt{1-\bar\alpha_t}`, epsilon by Eq. 4 from the estimate (E56)."""
-        x_0 = self.estimate(x_t, t)
-        return -self.q.noise(x_t, x_0, t) / at(self.schedule.one_minus_alpha_bar, t, x_t).sqrt()
+        return self.q.score(x_t, self.estimate(x_t, t), t)
 
     def respace(self, kept: Sequence[int]) -> "ReverseProcess":
         """The same network on the chain of only the steps `kept`, ascending (`Schedule.respace`, E13)."""

@@ -13,7 +13,7 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import Sampler, Step
 from ddpm.sampling.dpm_solver import DPMSolverSinglestep
 from ddpm.sampling.multistep import PredictorCorrector
-from ddpm.tensors import Images, Noise, at, sum_flat
+from ddpm.tensors import Noise, sum_flat
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Annealed(Sampler):
         x, x_0, eta = here.x, here.x_0, self.eta(p, here.t)
         for _ in range(self.corrections):
             x_0 = p.estimate(x, here.t)
-            x = x + eta / 2 * score(p, x, x_0, here.t) + math.sqrt(eta) * noise(x)
+            x = x + eta / 2 * p.q.score(x, x_0, here.t) + math.sqrt(eta) * noise(x)
         if here.t == 1:
             x_0 = p.estimate(x, 1)
             return here.down(x_0, x_0)
@@ -118,15 +118,8 @@ class Corrected(Sampler):
             return there
         x, alpha = there.x, float(p.schedule.alpha[there.t])
         for _ in range(self.corrections):
-            x_0, z = p.estimate(x, there.t), noise(x)
-            gradient = score(p, x, x_0, there.t)
+            gradient, z = p.score(x, there.t), noise(x)
             ratio = self.snr**2 * sum_flat(z**2) / sum_flat(gradient**2)
             size = 2 * alpha * ratio.reshape(-1, *[1] * (x.ndim - 1))
             x = x + size * gradient + (2 * size).sqrt() * z
         return replace(there, x=x)
-
-
-def score(p: ReverseProcess, x_t: Images, x_0: Images, t: int) -> Images:
-    r""":math:`(\sqrt{\bar\alpha_t}\hat x_0 - x_t)/(1-\bar\alpha_t)`: the score that an estimate of x_0 stands for (E57)."""
-    signal, noise = at(p.schedule.alpha_bar, t, x_t), at(p.schedule.one_minus_alpha_bar, t, x_t)
-    return (signal.sqrt() * x_0 - x_t) / noise
