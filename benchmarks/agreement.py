@@ -22,7 +22,7 @@ from ddpm.diffusion.variance import FixedLarge, FixedSmall
 from ddpm.sampling import DDIM, Ancestral, DPMSolver, DPMSolverSDE, Sampler
 from ddpm.sampling.chain import chain
 
-SHAPE = (4, 3, 16, 16)
+SHAPE = (4, 3, 8, 8)
 SHORT = {"num_train_timesteps": 100, "beta_start": 1e-3, "beta_end": 0.2, "beta_schedule": "linear"}
 LONG = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
 

@@ -74,9 +74,9 @@ def scatter(estimates: list[Estimate]) -> dict[str, Any]:
     }
 
 
-def repeated(target: Target, images: ImageSet, evaluations: int, coupling: str = "fresh") -> dict[str, Any]:
+def repeated(target: Target, images: ImageSet, evaluations: int, pairing: str = "fresh") -> dict[str, Any]:
     """The cheap estimate with `SEEDS` seeds."""
-    return scatter([estimate(target, images, seed, evaluations, BATCH, CPU, coupling) for seed in range(1, SEEDS + 1)])
+    return scatter([estimate(target, images, seed, evaluations, BATCH, CPU, pairing) for seed in range(1, SEEDS + 1)])
 
 
 def compared(model: Trained, earlier: Trained | None, images: ImageSet) -> dict[str, Any]:
@@ -94,9 +94,9 @@ def compared(model: Trained, earlier: Trained | None, images: ImageSet) -> dict[
             "variance": variance_of_strata(terms, [0, 1, *(1 + (T - 1) * i // 7 for i in range(1, 8))])
         },
     }
-    for evaluations, coupling in ((4, "fresh"), (8, "fresh"), (8, "antithetic")):
-        name = f"cheap, {evaluations}, {coupling}"
-        result[name] = repeated(bound_of(model.process), images, evaluations, coupling)
+    for evaluations, pairing in ((4, "fresh"), (8, "fresh"), (8, "antithetic")):
+        name = f"cheap, {evaluations}, {pairing}"
+        result[name] = repeated(bound_of(model.process), images, evaluations, pairing)
         result[name]["plain evaluations for one"] = result["plain"]["variance"] / result[name]["variance"]
         print(name, json.dumps(result[name]), flush=True)
     if earlier is not None:

@@ -1,11 +1,16 @@
 """Models with classes as users type them: trained, stopped, sampled, scored; and what cannot be asked for."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from ddpm.commands.interpolate import ENCODINGS, interpolate
+from ddpm.commands.labels import asked
+from ddpm.commands.run import open_run
 from tests.cli.conftest import TINY
 
 CONDITIONAL = [*TINY, "--conditional"]
@@ -203,14 +208,40 @@ def test_other_labels_are_other_data(ddpm, tmp_path):
     _refused(ddpm("train", "--output-dir", tmp_path / "run", *arguments), 78, "no longer those")
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(("label", "told"), [("3", 3), ("none", -1)])
+def test_a_way_between_two_images_is_told_one_class(conditional, encoding, label, told):
+    trained, seen = open_run(str(conditional), "ema", torch.device("cpu")), []
+
+    def heard(x_t, timestep, *labels):
+        seen.extend(labels or [torch.full((len(x_t),), -1)])
+        return trained.process.network(x_t, timestep, *labels)
+
+    listening = replace(trained, process=replace(trained.process, network=heard))
+    condition = asked(trained.experiment, label, None, None)
+    ends = tuple(torch.zeros(2, 1, 1, 8, 8))
+    *_, last = interpolate(listening, ends, 2, 5, 0, encoding, condition=condition)[1]
+    assert last.x.shape == (5, 1, 8, 8)
+    assert {len(labels) for labels in seen} == ({2, 5} if encoding == "deterministic" else {5})
+    assert torch.cat(seen).unique().tolist() == [told]
+
+
+def test_a_way_is_not_told_two_classes(ddpm, conditional, tmp_path):
+    image = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
+    base = ("interpolate", conditional, image, image, "--timestep", 2, "--output-dir", tmp_path / "way")
+    _refused(ddpm(*base, "--label", "1,2"), 2, "--label one class")
+    assert ddpm(*base, "--label", "1", "--guidance", "2").code == 0
+
+
 def test_classes_by_name(ddpm, tmp_path):
     """Folders of images: their names are kept with the run, and asked for."""
     random = np.random.default_rng(0)
-    for name in ("cat", "ape"):
+    for name in ("cat", "ape, great"):
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(8):
             Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / "set" / name / f"{i}.png")
-    assert "2 classes (ape, cat)" in ddpm("data", tmp_path / "set").out
+    assert "2 classes (ape, great, cat)" in ddpm("data", tmp_path / "set").out
     run = tmp_path / "run"
     arguments = [
         str(tmp_path / "set") if a == "digits" and CONDITIONAL[i - 1] == "--data" else a
@@ -218,9 +249,11 @@ def test_classes_by_name(ddpm, tmp_path):
     ]
     said = ddpm("train", "--output-dir", run, *arguments, "--steps", 2)
     assert said.code == 0, said.err
-    assert _config(run)["data"]["class_names"] == ["ape", "cat"]
+    assert _config(run)["data"]["class_names"] == ["ape, great", "cat"]
     drawn, _ = _drawn(ddpm, run, tmp_path / "out", "--label", "cat,0")
-    assert drawn["classes"] == ["cat", "ape", "cat", "ape", "cat"]
+    assert drawn["classes"] == ["cat", "ape, great", "cat", "ape, great", "cat"]
     assert drawn["labels"] == [1, 0, 1, 0, 1]
+    drawn, _ = _drawn(ddpm, run, tmp_path / "apes", "--label", "ape, great")
+    assert drawn["labels"] == [0, 0, 0, 0, 0]
     _refused(ddpm("sample", run, "--num", 1, "--output-dir", tmp_path / "o", "--label", "bat"), 2, "did you mean 'cat'")
     assert ddpm("train", "--output-dir", run, *arguments, "--steps", 2).code == 0

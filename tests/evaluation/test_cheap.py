@@ -16,7 +16,7 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall
 from ddpm.evaluation import cheap
-from ddpm.evaluation.cheap import COUPLINGS, Target, bound_of, difference_of, estimate
+from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate
 from ddpm.evaluation.rate import in_float64
 from tests.oracles import GaussianData, rough_network
 
@@ -63,8 +63,8 @@ def _bits(nats):
     return float(nats.sum(1).mean()) / (4 * math.log(2))
 
 
-def _repeat(p, images, evaluations, seeds, coupling="fresh"):
-    found = [estimate(bound_of(p), images, seed, evaluations, 512, CPU, coupling) for seed in range(seeds)]
+def _repeat(p, images, evaluations, seeds, pairing="fresh"):
+    found = [estimate(bound_of(p), images, seed, evaluations, 512, CPU, pairing) for seed in range(seeds)]
     return tuple(
         torch.tensor([getattr(e, name) for e in found], dtype=F64) for name in ("total", "monte_carlo", "stderr")
     )
@@ -83,7 +83,7 @@ def test_the_oracle_agrees_with_the_closed_form():
 
 
 @pytest.mark.parametrize(
-    ("data", "schedule", "evaluations", "coupling"),
+    ("data", "schedule", "evaluations", "pairing"),
     [
         ("mixture", "log-snr", 2, "fresh"),
         pytest.param("gaussian", "linear", 4, "fresh", marks=pytest.mark.slow),
@@ -91,11 +91,11 @@ def test_the_oracle_agrees_with_the_closed_form():
         pytest.param("mixture", "log-snr", 4, "antithetic", marks=pytest.mark.slow),
     ],
 )
-def test_it_is_unbiased_and_its_error_is_honest(data, schedule, evaluations, coupling):
+def test_it_is_unbiased_and_its_error_is_honest(data, schedule, evaluations, pairing):
     """100 estimates: their mean is exact, they scatter by what they report, and two reported errors hold 95 % of them."""
     p, images = _process(data, schedule), _images()
     exact = _bits(_exactly(p, images)[0])
-    totals, reported, _ = _repeat(p, images, evaluations, 100, coupling)
+    totals, reported, _ = _repeat(p, images, evaluations, 100, pairing)
     assert abs(float(totals.mean()) - exact) < 4 * float(totals.std()) / math.sqrt(100)
     assert float((reported**2).mean().sqrt()) == pytest.approx(float(totals.std()), rel=0.25)
     assert 0.88 < float(((totals - exact).abs() < 2 * reported).double().mean()) < 0.99
@@ -222,7 +222,7 @@ def test_antithetic_noise_cancels_what_is_odd():
     assert paired.total == pytest.approx(3 / (4 * math.log(2)), rel=1e-12)
     assert paired.monte_carlo < 1e-9 < plain.monte_carlo
     random = torch.Generator().manual_seed(0)
-    noise = COUPLINGS["antithetic"](lambda like: torch.randn(like.shape, generator=random))
+    noise = PAIRINGS["antithetic"](lambda like: torch.randn(like.shape, generator=random))
     first, second, third, fourth = (noise(torch.zeros(2, 3)) for _ in range(4))
     assert torch.equal(second, -first)
     assert torch.equal(fourth, -third)

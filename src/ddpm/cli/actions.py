@@ -9,7 +9,7 @@ from typing import Any
 from ddpm import drawing
 from ddpm.cli.cheap import run_cheaply
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
-from ddpm.cli.editing import run_edit, run_inpaint
+from ddpm.cli.editing import asked_of_edits, run_edit, run_inpaint
 from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
 from ddpm.cli.opening import opened, scored
 from ddpm.cli.sampling import run_sample
@@ -107,12 +107,19 @@ def sentence(trained: Trained, bound: Bound, what: str) -> str:
 def run_interpolate(options: Namespace) -> None:
     """`ddpm interpolate`."""
     trained = opened(options)
-    data = trained.experiment.data
+    data, condition = trained.experiment.data, asked_of_edits(options, trained.experiment)
     first, second = (
         read_image(Path(name).expanduser(), data.shape, data.levels) for name in (options.first, options.second)
     )
     total, steps = interpolate(
-        trained, (first, second), options.timestep, options.num, options.seed, options.encoding, options.steps or 0
+        trained,
+        (first, second),
+        options.timestep,
+        options.num,
+        options.seed,
+        options.encoding,
+        options.steps or 0,
+        condition,
     )
     folder = fresh_folder(options.output_dir)
     *_, last = track(steps, total, "interpolating")

@@ -16,6 +16,7 @@ from ddpm.commands.labels import NONE, OWN, Condition, asked, described
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished
 from ddpm.data.decode import read_mask, read_unscaled
+from ddpm.experiment import Experiment
 from ddpm.report.pictures import BACKGROUND, save_each, tile, to_pictures
 
 COLUMNS = 10
@@ -61,10 +62,14 @@ def run_edit(options: Namespace) -> None:
 def _opened(options: Namespace, t: int | None = None) -> tuple[Trained, Condition]:
     """The model on the chain asked for, and what the images show: no class unless one is named."""
     trained = opened(options)
-    classes = trained.experiment.model.classes and trained.experiment.training.label_dropout
-    label = options.label or (NONE if classes else None)
-    condition = asked(trained.experiment, label, options.guidance, options.guidance_interval)
+    condition = asked_of_edits(options, trained.experiment)
     return shortened(options, trained, t, OWN if condition.labels else NONE), condition
+
+
+def asked_of_edits(options: Namespace, experiment: Experiment) -> Condition:
+    """No class unless one is named: what a given image shows is not known."""
+    unaware = experiment.model.classes and experiment.training.label_dropout
+    return asked(experiment, options.label or (NONE if unaware else None), options.guidance, options.guidance_interval)
 
 
 def _plan(options: Namespace) -> Plan:

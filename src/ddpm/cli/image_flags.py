@@ -83,6 +83,7 @@ def interpolate(parser: argparse.ArgumentParser) -> None:
         help="to the latents: stochastic (drawn, the paper's), deterministic (DDIM's: the ends nearly come back) (stochastic)",
     )
     parser.add_argument("--steps", type=positive, metavar="K", help="of the T from the latents to the image (all)")
+    _conditions(parser, "none")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
     reading(parser)
 

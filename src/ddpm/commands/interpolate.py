@@ -1,9 +1,11 @@
 """`ddpm interpolate`: from one image to another through the latents of step t (section 4.4)."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import torch
 
+from ddpm.commands.labels import ANYTHING, Condition
 from ddpm.commands.run import Trained
 from ddpm.commands.shorter import Shorter
 from ddpm.diffusion.reverse import ReverseProcess
@@ -19,12 +21,15 @@ from ddpm.tensors import Images
 ESTIMATES = 2
 """In each step of the encoding. At equal evaluations two come back nearer to the image than one; three may diverge."""
 
-Way = Callable[[ReverseProcess, Images, int, list[float], int], Iterator[Step]]
+Told = Callable[[int], ReverseProcess]
+"""The process, told what so many images show."""
+Way = Callable[[Told, Images, int, list[float], int], Iterator[Step]]
 """(process, the two images, t, fractions, seed) -> every step, the last one the images."""
 
 
-def _stochastic(p: ReverseProcess, ends: Images, t: int, fractions: list[float], seed: int) -> Iterator[Step]:
+def _stochastic(told: Told, ends: Images, t: int, fractions: list[float], seed: int) -> Iterator[Step]:
     """As published: latents drawn and mixed along a line, the same noise for every lambda (E80); ancestral sampling."""
+    p = told(len(fractions))
     noise = NoiseForEach([generator(seed, "interpolation")])
     begin = start(p, mixture(p, ends[:1], ends[1:], t, fractions, noise), t)
     down = NoiseForEach([generator(seed, "interpolation, down") for _ in fractions])
@@ -32,11 +37,13 @@ def _stochastic(p: ReverseProcess, ends: Images, t: int, fractions: list[float],
     yield from run(p, begin, Ancestral(), down)
 
 
-def _deterministic(p: ReverseProcess, ends: Images, t: int, fractions: list[float], seed: int) -> Iterator[Step]:
+def _deterministic(told: Told, ends: Images, t: int, fractions: list[float], _seed: int) -> Iterator[Step]:
     """DDIM up, the noises along an arc, DDIM down: without any draw, so the two ends are nearly the two images again."""
+    p = told(len(ends))
     above = begin = start(p, ends, 0)
     for above in encode(p, begin, t, ESTIMATES):
         yield above
+    p = told(len(fractions))
     begin = start(p, arc(p, ends, above.x, t, fractions), t)
     yield begin
     yield from run(p, begin, DDIM())
@@ -54,6 +61,7 @@ def interpolate(
     seed: int,
     encoding: str = "stochastic",
     steps: int = 0,
+    condition: Condition = ANYTHING,
 ) -> tuple[int, Iterator[Step]]:
     """The chains of `num` mixtures, from one image (lambda = 0) to the other (lambda = 1).
 
@@ -65,12 +73,14 @@ def interpolate(
         seed: of the noise, if any.
         encoding: of `ENCODINGS`.
         steps: how many of the steps 1..t to take, evenly; 0 is all.
+        condition: what all of them show: one class, or anything.
 
     Returns:
         How many steps there will be, and the steps.
 
     Raises:
-        UsageError: no such encoding, t is not in 0..T, more steps than t, or fewer than 2 images were asked for.
+        UsageError: no such encoding, t is not in 0..T, more steps than t, fewer than 2 images, or several classes were
+            asked for.
     """
     way, times = chosen(ENCODINGS, encoding, "encoding")
     T = trained.process.schedule.T
@@ -78,7 +88,14 @@ def interpolate(
         raise UsageError(f"--timestep must be in 0..{T}: {t}")
     if num < 2:
         raise UsageError(f"--num must be at least 2, for the two ends: {num}")
+    if len(condition.labels) > 1:
+        raise UsageError("all images of one way show the same: give --label one class, or none")
     how = Shorter(steps)
     p, place = (how.of(trained.process, t=t), how.place(t)) if t else (trained.process, 0)
     fractions = [i / (num - 1) for i in range(num)]
-    return times * place + 1, way(p, torch.cat(ends).to(trained.device), place, fractions, seed)
+    told = partial(_told, p, condition, trained.device)
+    return times * place + 1, way(told, torch.cat(ends).to(trained.device), place, fractions, seed)
+
+
+def _told(p: ReverseProcess, condition: Condition, device: torch.device, images: int) -> ReverseProcess:
+    return condition.on(p, range(images), device)

@@ -120,6 +120,8 @@ def in_words(told: str | None) -> str:
 
 
 def _labels(experiment: Experiment, text: str) -> tuple[int, ...]:
+    if text in experiment.classes:  # before all else: a class may be called "all", or have a comma in its name
+        return (_label(experiment, text),)
     if text == ALL:
         return every_class(experiment)
     return () if text == NONE else tuple(_label(experiment, name.strip()) for name in text.split(","))

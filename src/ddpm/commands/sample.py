@@ -125,7 +125,8 @@ def chains(
 
     Image i depends on `plan.seed`, `purpose` and i alone.
     """
-    p = replace(p, network=in_full_batches(p.network, device))
+    if not sampler.image_by_image:
+        p = replace(p, network=in_full_batches(p.network, device))
     for first in range(0, plan.num, plan.batch_size):
         rows = plan.rows[first : first + plan.batch_size]
         noise = NoiseForEach([generator(plan.seed, purpose, row) for row in rows])

@@ -107,7 +107,7 @@ def antithetic(noise: Noise) -> Noise:
     return paired
 
 
-COUPLINGS: Mapping[str, Callable[[Noise], Noise]] = {"fresh": fresh, "antithetic": antithetic}
+PAIRINGS: Mapping[str, Callable[[Noise], Noise]] = {"fresh": fresh, "antithetic": antithetic}
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Evaluator:
     seed: int
     batch_size: int
     device: torch.device
-    coupling: str
+    pairing: str
 
     def __call__(self, purpose: str, rows: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         r"""Nats and :math:`\|\epsilon\|^2/D - 1` at `t` (images, draws), both of its shape."""
@@ -140,9 +140,9 @@ class _Evaluator:
         for part in torch.arange(len(rows)).split(self.batch_size):
             x_0 = images_of(self.data, rows[part], self.device)
             noise = NoiseForEach([generator(self.seed, purpose, int(row)) for row in rows[part]])
-            coupled = COUPLINGS[self.coupling](noise)
+            draw = PAIRINGS[self.pairing](noise)
             for j in range(t.shape[1]):
-                eps = coupled(x_0)
+                eps = draw(x_0)
                 nats[part, j] = self.target.term(x_0, t[part, j].to(self.device), eps, rows[part]).cpu().double()
                 radius[part, j] = mean_flat(eps**2).cpu().double() - 1
         return nats, radius
@@ -160,11 +160,12 @@ def estimate(
     evaluations: int,
     batch_size: int,
     device: torch.device,
-    coupling: str = "fresh",
+    pairing: str = "fresh",
 ) -> Estimate:
     """`target` from `evaluations` >= 2 draws of (t, noise) for each image, and a pilot of one in 16 more.
 
-    Every image is used equally often; the batch size changes nothing. The same seed gives the same places in the proposal
+    Every image is used equally often; the batch size changes nothing. An even number of evaluations is used best: two halves
+    of the same size weigh the same. The same seed gives the same places in the proposal
     and the same noise: of two networks, or one at two times, that is less noise in the difference.
 
     Raises:
@@ -172,7 +173,7 @@ def estimate(
     """
     if evaluations < 2:
         raise ValueError(f"an estimate and its error need 2 evaluations for each image, not {evaluations}")
-    evaluator = _Evaluator(target, data, seed, batch_size, device, coupling)
+    evaluator = _Evaluator(target, data, seed, batch_size, device, pairing)
     known, spent = _pilot(evaluator, len(data) * evaluations)
     blocks = torch.randperm(len(data), generator=generator(seed, "blocks")).tensor_split(min(BLOCKS, len(data)))
     halves = []

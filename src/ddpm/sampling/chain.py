@@ -6,6 +6,7 @@ A progress bar is `tqdm(chain(...), total=T)`, a preview is `islice`, an animati
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -36,7 +37,12 @@ class Step:
 
 
 class Sampler(ABC):
-    """A way to go from x_t to x_{t-1}; pure, so it can be stopped, split and resumed anywhere."""
+    """A way to go from x_t to x_{t-1}; pure, so it can be stopped, split and resumed anywhere.
+
+    One that asks the network `image_by_image` cannot be disturbed by what else is in the batch.
+    """
+
+    image_by_image: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:

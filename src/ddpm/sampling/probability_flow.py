@@ -1,13 +1,14 @@
 """The probability flow between kept steps, to a tolerance (Song et al. 2021, section 4.3): what other solvers approach."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from ddpm.diffusion.flow import NOTHING, integrate, velocity
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.tensors import Noise
+from ddpm.tensors import Images, Noise
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ProbabilityFlow(Sampler):
         ValueError: the tolerance is not positive.
     """
 
+    image_by_image: ClassVar[bool] = True
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -37,10 +39,15 @@ class ProbabilityFlow(Sampler):
             ValueError: the network predicts the posterior mean.
             Diverged: the network is not finite.
         """
-        if here.t == 1:
-            x_0 = p.estimate(here.x, 1)
-            return here.down(x_0, x_0)
-        start, end = (max(float(p.schedule.log_snr[t]), NOTHING) for t in (here.t, here.t - 1))
-        rows = [integrate(velocity(p.row(i)), x, start, end, self.tolerance) for i, x in enumerate(here.x.split(1))]
-        x = torch.cat(rows)
-        return here.down(x, p.estimate(x, here.t - 1))
+        rows = [self._row(p.row(i), x, here.t) for i, x in enumerate(here.x.split(1))]
+        x, x_0 = (torch.cat(parts) for parts in zip(*rows, strict=True))
+        return here.down(x, x_0)
+
+    def _row(self, p: ReverseProcess, x: Images, t: int) -> tuple[Images, Images]:
+        """x_{t-1} of one image, and the estimate of its x_0."""
+        if t == 1:
+            x_0 = p.estimate(x, 1)
+            return x_0, x_0
+        start, end = (max(float(p.schedule.log_snr[s]), NOTHING) for s in (t, t - 1))
+        x = integrate(velocity(p), x, start, end, self.tolerance)
+        return x, p.estimate(x, t - 1)
