@@ -1,12 +1,20 @@
 """Our samplers beside diffusers' schedulers, where those are right: one network, one start, the same noise, every step.
 
-`python -m benchmarks.agreement`. The network is a fixed smooth function; differences are relative to the largest value of
-the step. Schedulers are given all steps of a short chain, or the same kept steps: with fewer steps than T diffusers'
-DDPMScheduler and DDIMScheduler go to `t - T // K`, which is the kept step before only where K divides T.
+`python -m benchmarks.agreement`. The networks are a fixed smooth function, and the one of diffusers' own tests, from the
+array of its tests; differences are relative to the largest value of the step. Where we differ on purpose, they are set as
+we are, or given steps on which it does not matter:
+
+- Fewer steps than T: their DDPMScheduler and DDIMScheduler go from t to `t - T // K`, which is the kept step before only
+  where K divides T (else the variance is of another chain). Here they get all steps.
+- Their DDIM limits x_0 but keeps the epsilon that belongs to the unlimited one, unless use_clipped_model_output: then
+  x_{t-1} lies on no line to the x_0 it shows.
+- Their DPM-Solver++ does not limit x_0; ours does by default. It ends at T's last kept t, not at 0, unless
+  final_sigmas_type="zero".
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +24,7 @@ from tests.oracles import rough_network
 from torch import Tensor
 
 from benchmarks.machine import save
-from ddpm.diffusion.reverse import ReverseProcess, unit_clamp, unlimited
+from ddpm.diffusion.reverse import Network, ReverseProcess, unit_clamp, unlimited
 from ddpm.diffusion.schedule import Schedule, linear
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
 from ddpm.sampling import DDIM, Ancestral, DPMSolver, DPMSolverSDE, Sampler
@@ -25,6 +33,26 @@ from ddpm.sampling.chain import chain
 SHAPE = (4, 3, 8, 8)
 SHORT = {"num_train_timesteps": 100, "beta_start": 1e-3, "beta_end": 0.2, "beta_schedule": "linear"}
 LONG = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+
+
+def diffusers_model(sample: Tensor, t: Tensor) -> Tensor:
+    """`SchedulerCommonTest.dummy_model`, sample * t / (t + 1), for a batch of t."""
+    t = t.reshape(-1, *[1] * (sample.ndim - 1))
+    return sample * t / (t + 1)
+
+
+def diffusers_sample(_random: torch.Generator) -> Tensor:
+    """`SchedulerCommonTest.dummy_sample_deter`: 0/768, 1/768, ..., the batch running fastest."""
+    batch, *image = SHAPE
+    count = math.prod(SHAPE)
+    return (torch.arange(count) / count).reshape(*image, batch).permute(3, 0, 1, 2)
+
+
+MODELS: dict[str, tuple[Network, Callable[[torch.Generator], Tensor]]] = {
+    "smooth": (rough_network, lambda random: torch.randn(SHAPE, generator=random)),
+    "diffusers' tests": (diffusers_model, diffusers_sample),
+}
+"""Networks, and where the chain starts."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +105,11 @@ def pairs() -> dict[str, Pair]:
     }
 
 
-def difference(pair: Pair) -> float:
+def difference(pair: Pair, model: str) -> float:
     """The largest relative difference of any step, each started where ours stands."""
     random = torch.Generator().manual_seed(0)
-    x_T = torch.randn(SHAPE, generator=random)
+    network, start = MODELS[model]
+    p, x_T = replace(pair.process, network=network), start(random)
     drawn: list[Tensor] = []
 
     def noise(like: Tensor) -> Tensor:
@@ -89,9 +118,9 @@ def difference(pair: Pair) -> float:
 
     here, worst = x_T, 0.0
     times = [int(t) for t in pair.scheduler.timesteps]
-    for t, ours in zip(times, chain(pair.process, x_T, pair.sampler, noise), strict=True):
+    for t, ours in zip(times, chain(p, x_T, pair.sampler, noise), strict=True):
         z = drawn.pop() if drawn else torch.zeros(SHAPE)
-        output = rough_network(here, torch.full((len(here),), t))
+        output = network(here, torch.full((len(here),), t))
         if isinstance(pair.scheduler, DDPMScheduler):
             theirs = _with_noise(pair.scheduler, output, t, here, z)
         else:
@@ -112,9 +141,12 @@ def _with_noise(scheduler: DDPMScheduler, output: Tensor, t: int, x_t: Tensor, z
 
 def main() -> None:
     """All pairs."""
-    result = {name: float(f"{difference(pair):.2e}") for name, pair in pairs().items()}
-    for name, value in result.items():
-        print(f"{name:22} {value:.1e}")
+    result = {
+        model: {name: float(f"{difference(pair, model):.2e}") for name, pair in pairs().items()} for model in MODELS
+    }
+    for model, values in result.items():
+        for name, value in values.items():
+            print(f"{model:18} {name:22} {value:.1e}")
     print(save("agreement", {"largest_relative_difference": result}))
 
 
