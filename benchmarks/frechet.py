@@ -1,6 +1,6 @@
 """Frechet distance of 2,000 digits at a few evaluations of one network: every sampler of ours beside diffusers' best.
 
-`python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--only WORD,...]`. DATA holds `features/` (a
+`python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--only "WORD;..."]`. DATA holds `features/` (a
 LeNet, and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is
 the one that others trained. Same weights, same x_T for image i, and as many evaluations of the network; what is there is
 kept.
@@ -44,6 +44,9 @@ OURS = [
     ("dpm-solver", "uniform", {}),
     ("dpm-solver", "log-snr", {}),
     ("dpm-solver", "quadratic", {}),
+    ("dpm-solver", "trailing", {}),
+    ("dpm-solver-sde", "trailing", {}),
+    ("unipc", "trailing", {"order": 2}),
     ("dpm-solver-2s", "quadratic", {}),
     ("dpm-solver-sde", "quadratic", {}),
     ("dpm-solver-sde", "log-snr", {}),
@@ -176,7 +179,7 @@ def main() -> None:
     for budget in map(int, options.budgets.split(",")):
         row = found.setdefault(str(budget), {})
         for text, draw in contestants(contest, budget):
-            if text in row or not any(word in text for word in options.only.split(",")):
+            if text in row or not any(word in text for word in options.only.split(";")):
                 continue
             distance, seconds = contest.distance(draw())
             row[text] = round(distance, 3)

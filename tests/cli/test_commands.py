@@ -97,6 +97,11 @@ def test_sample(ddpm, trained, tmp_path):
     written = json.loads((tmp_path / "s.json").read_text())
     assert written["images"] == 5
     assert written["weights"] == "ema"
+    assert f"json: {tmp_path / 's.json'}" in said.out
+    flags = ("--steps", 4, "--sampler", "ddim", "--first", 5, "--json", "-")
+    written = json.loads(ddpm("sample", trained, "--num", 1, "--output-dir", out, *flags).out)
+    assert (written["kept_steps"], written["spacing"], written["first"]) == ([1, 5, 8, 12], "uniform", 5)
+    assert (written["variance"], written["options"]) == (None, {"eta": 0.0})
 
 
 def test_an_image_depends_on_its_seed_alone(ddpm, trained, tmp_path):
@@ -155,6 +160,13 @@ def test_interpolate(ddpm, trained, tmp_path):
     assert _pixels(tmp_path / "out" / "000002.png").min() == 255
     assert ddpm("interpolate", trained, *ends, "--timestep", 12, "--num", 3, "--output-dir", tmp_path / "b").code == 0
     assert ddpm("interpolate", trained, *ends, "--timestep", 13, "--output-dir", tmp_path / "c").code == 2
+    Image.new("L", (20, 16), 255).save(tmp_path / "large.png")
+    said = ddpm(
+        "interpolate", trained, ends[0], tmp_path / "large.png", "--timestep", 0, "--output-dir", tmp_path / "d"
+    )
+    assert said.code == 0
+    assert "20x16 pixels, not 8x8" in said.err
+    assert "scaled and cut" in said.err
 
 
 def test_schedule(ddpm, trained, tmp_path, reference):

@@ -66,6 +66,8 @@ def test_inpaint(ddpm, trained, tmp_path, image, mask, method):
     ways_up = 2 * 9 if method == "repaint" else 0  # T = 12, from t = 1 and 5
     assert written["evaluations"] == 12 + 4 * ways_up
     assert (written["images"], written["method"], written["sampler"]) == (3, method, "ancestral")
+    assert (written["image"], written["mask"], written["steps"]) == (str(image), str(mask), 12)
+    assert written.get("resamplings", 1) == (10 if method == "repaint" else 1)
     assert _pixels(tmp_path / "g.png").shape == (48, 5 * 52 - 4)
 
 

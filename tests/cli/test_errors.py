@@ -167,9 +167,47 @@ def test_sampling_into_a_full_folder_or_with_wrong_flags(ddpm, trained, tmp_path
         (["--sampler", "ddim", "--eta", "2"], "eta"),
         (["--grid", "x.jpg"], "x.jpg"),
         (["--animation", "x.mp4"], "x.mp4"),
+        (["--sampler", "ddim", "--variance", "optimal"], "--variance optimal"),
+        (["--variance", "odd"], "optimal"),
+        (["--sampler", "unipc", "--option", "odd=1"], "order"),
+        (["--option", "odd"], "--option needs NAME=NUMBER"),
+        (["--first", "-1"], "at least 0"),
     ):
         _one_line(ddpm("sample", trained, "--num", "1", "--output-dir", tmp_path / "o", *flags), 2, word)
     assert not (tmp_path / "o").exists()
+    (tmp_path / "file").write_text("")
+    _one_line(ddpm("sample", trained, "--num", "1", "--output-dir", tmp_path / "file"), 73, "it is a file")
+
+
+def test_a_run_of_samples_goes_on_in_its_folder(ddpm, trained, tmp_path, monkeypatch):
+    """Ctrl-C after the second batch: what is there, and the command that draws the others."""
+    from ddpm.cli import sampling
+
+    save, calls = sampling.save_each, []
+
+    def interrupted(*arguments):
+        calls.append(save(*arguments))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    base = ("sample", trained, "--batch-size", "2", "--output-dir", tmp_path / "cut")
+    with monkeypatch.context() as patched:
+        patched.setattr(sampling, "save_each", interrupted)
+        said = ddpm(*base, "--num", "7")
+    assert said.code == 130
+    assert "4 of 7 images are in" in said.err
+    assert "--first 4 --num 3" in said.err
+    assert ddpm(*base, "--first", "3", "--num", "3").code == 73
+    assert ddpm(*base, "--first", "4", "--num", "3").code == 0
+    assert ddpm("sample", trained, "--num", "7", "--output-dir", tmp_path / "whole").code == 0
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "cut" / file.name).read_bytes()
+
+
+def test_a_flag_of_a_metric_that_was_not_asked_for(ddpm, trained):
+    base = ("evaluate", trained, "--data", "digits", "--num-images", "2")
+    _one_line(ddpm(*base, "--draws", "4"), 2, "--draws", "importance-weighted")
+    _one_line(ddpm(*base, "--metrics", "importance-weighted", "--trace", "exact"), 2, "--trace", "flow")
 
 
 def test_data_of_another_shape(ddpm, trained, tmp_path):

@@ -26,6 +26,7 @@ def test_the_best_steps_and_variances_are_measured_once(ddpm, run, tmp_path):
     assert said.code == 0, said.err
     result = json.loads(said.out)
     assert (result["steps"], result["evaluations"], result["variance"]) == (4, 4, "optimal")
+    assert (result["spacing"], result["kept_steps"][-1], len(result["kept_steps"])) == ("optimal", 12, 4)
     (kept,) = (run / "curves").iterdir()
     values = json.loads(kept.read_text())
     assert len(values["mse_x_0"]) == len(values["first"]) == 12

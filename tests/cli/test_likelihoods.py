@@ -20,10 +20,11 @@ def test_every_choice_is_in_the_help():
 
 
 def test_three_in_one_table(ddpm, trained, tmp_path):
-    command = ("evaluate", trained, "--data", "digits", "--num-images", 3, "--tolerance", 0.01)
+    command = ("evaluate", trained, "--data", "digits", "--num-images", 3)
     said = ddpm(
         *command,
-        *("--metrics", "bpd,importance-weighted,flow", "--draws", 4, "--probes", 2, "--json", tmp_path / "e.json"),
+        *("--metrics", "bpd,importance-weighted,flow", "--draws", 4, "--probes", 2, "--tolerance", 0.01),
+        *("--json", tmp_path / "e.json"),
     )
     assert said.code == 0, said.err
     result = json.loads((tmp_path / "e.json").read_text())
@@ -38,7 +39,7 @@ def test_three_in_one_table(ddpm, trained, tmp_path):
         ("importance-weighted, K = 4", weighted["bits_per_dim"], weighted["stderr"]),
         ("probability flow, Hutchinson's trace, probes 2", flow["bits_per_dim"], flow["stderr"]),
     ]
-    for line, (name, bits, error) in zip(lines[head + 1 :], rows, strict=True):
+    for line, (name, bits, error) in zip(lines[head + 1 : head + 4], rows, strict=True):
         assert line.startswith(name)
         assert line[len(name) :].split()[:2] == [f"{bits:.4f}", f"{error:.4f}"]
     alone = ddpm(*command, "--metrics", "importance-weighted", "--draws", 4, "--batch-size", 5, "--json", "-")

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ddpm import drawing
 from ddpm.cli.cheap import run_cheaply
-from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
+from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.editing import asked_of_edits, run_edit, run_inpaint
 from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
 from ddpm.cli.opening import opened, scored
@@ -32,10 +34,12 @@ from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device
 from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
-from ddpm.data.decode import read_image
+from ddpm.data.decode import read_image, read_unscaled
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
+from ddpm.errors import Mismatch
 from ddpm.evaluation.rate import Bound, summarise
+from ddpm.experiment import DataConfig
 from ddpm.laboratory.answer import Setting
 from ddpm.report import figures
 from ddpm.report.pictures import save_each, tile, to_pictures
@@ -50,7 +54,8 @@ def run_train(options: Namespace) -> None:
 
 def run_evaluate(options: Namespace) -> None:
     """`ddpm evaluate`."""
-    metrics, ways = chosen_metrics(options.metrics), ways_of(options)
+    metrics = chosen_metrics(options.metrics)
+    ways = ways_of(options, metrics)
     if options.evaluations:
         run_cheaply(options, metrics)
         return
@@ -108,9 +113,7 @@ def run_interpolate(options: Namespace) -> None:
     """`ddpm interpolate`."""
     trained = opened(options)
     data, condition = trained.experiment.data, asked_of_edits(options, trained.experiment)
-    first, second = (
-        read_image(Path(name).expanduser(), data.shape, data.levels) for name in (options.first, options.second)
-    )
+    first, second = (_fitted(name, data) for name in (options.first, options.second))
     total, steps = interpolate(
         trained,
         (first, second),
@@ -127,6 +130,16 @@ def run_interpolate(options: Namespace) -> None:
     save_each(pictures, folder)
     tile(pictures, len(pictures)).save(folder / "row.png")
     say(f"{options.num} images in {folder}, side by side in {folder / 'row.png'}")
+
+
+def _fitted(name: str, data: DataConfig) -> Tensor:
+    """An image at the model's size, saying so where it is not at its own."""
+    path = Path(name).expanduser()
+    try:
+        return read_unscaled(path, data.shape, data.levels)
+    except Mismatch as error:
+        note(f"ddpm: {error}: scaled and cut")
+        return read_image(path, data.shape, data.levels)
 
 
 def run_schedule(options: Namespace) -> None:

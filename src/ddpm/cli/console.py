@@ -119,18 +119,20 @@ def existing_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotCreate(f"cannot create {str(path)!r}: {error.strerror}") from error
+        why = "it is a file" if path.is_file() else error.strerror
+        raise CannotCreate(f"cannot create {str(path)!r}: {why}") from error
 
 
-def fresh_folder(name: str) -> Path:
-    """A folder to write numbered images to: new, or without any.
+def fresh_folder(name: str, rows: range = range(1)) -> Path:
+    """A folder to write images of these numbers to: without any, or, if they are not the first, without these.
 
     Raises:
         CannotCreate: it holds images already, or cannot be made.
     """
     path = Path(name).expanduser()
     existing_folder(path)
-    if any(path.glob("[0-9]*.png")):
+    there = {file.name for file in path.glob("[0-9]*.png")}
+    if there and (rows.start == 0 or there & {f"{row:06d}.png" for row in rows}):
         raise CannotCreate(f"there are images in {name!r} already", "give another --output-dir, or empty this one")
     return path
 
@@ -168,3 +170,4 @@ class JsonTarget:
             print(to_strict_json(values), flush=True)
         elif self._path:
             write_json(self._path, values)
+            say(f"json: {self._path}")

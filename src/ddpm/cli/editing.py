@@ -1,6 +1,8 @@
 """`ddpm inpaint` and `ddpm edit` on the terminal: what is given, what is drawn from it, and both side by side."""
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +15,15 @@ from ddpm.cli.sampling import numbers
 from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
+from ddpm.commands.record import recorded
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished
 from ddpm.data.decode import read_mask, read_unscaled
+from ddpm.errors import Mismatch
 from ddpm.experiment import Experiment
 from ddpm.report.pictures import BACKGROUND, save_each, tile, to_pictures
+from ddpm.sampling import Sampler
+from ddpm.sampling.inpaint import Resampled
 
 COLUMNS = 10
 BYTES = 256
@@ -35,7 +41,8 @@ def run_inpaint(options: Namespace) -> None:
         note("ddpm: the mask is white everywhere: nothing of the image is kept")
     given = to_pictures(image, data.levels)
     edit = replace(edit, condition=condition)
-    targets.draw(trained, plan, edit, [given, given.masked_fill(hole, BACKGROUND)], {"method": options.method})
+    what = {"image": options.image, "mask": options.mask, "method": options.method} | way_of(edit.sampler)
+    targets.draw(trained, plan, edit, [given, given.masked_fill(hole, BACKGROUND)], what | {"spacing": options.spacing})
 
 
 def run_edit(options: Namespace) -> None:
@@ -49,14 +56,29 @@ def run_edit(options: Namespace) -> None:
         place = shorter(options).place(options.timestep)
         edit, given = from_noised(trained, image, place, plan), to_pictures(image, levels)
     elif options.super_resolve is not None:
-        image = read_unscaled(path, small_shape(shape, options.super_resolve), BYTES)
+        with _of_the_small_one():
+            image = read_unscaled(path, small_shape(shape, options.super_resolve), BYTES)
         edit, given = super_resolve(trained, image, options.super_resolve, plan), to_pictures(image, BYTES)
         given = given.repeat_interleave(options.super_resolve, 2).repeat_interleave(options.super_resolve, 3)
     else:
         image = read_unscaled(path, (1, *shape[1:]), BYTES)
         edit, given = colour(trained, image, plan), to_pictures(image, BYTES).expand(-1, 3, -1, -1)
     what = {name: getattr(options, name) for name in ("timestep", "super_resolve") if getattr(options, name)}
-    targets.draw(trained, plan, replace(edit, condition=condition), [given], what or {"colour": True})
+    what = {"image": options.image} | (what or {"colour": True}) | {"spacing": options.spacing}
+    targets.draw(trained, plan, replace(edit, condition=condition), [given], what)
+
+
+@contextmanager
+def _of_the_small_one() -> Iterator[None]:
+    """What is given is what is to be enlarged.
+
+    Raises:
+        Mismatch: it is not of that size.
+    """
+    try:
+        yield
+    except Mismatch as error:
+        raise Mismatch(str(error), "the image to give is the small one, the model's size is what it becomes") from None
 
 
 def _opened(options: Namespace, t: int | None = None) -> tuple[Trained, Condition]:
@@ -84,6 +106,11 @@ def _plan(options: Namespace) -> Plan:
     return plan
 
 
+def way_of(sampler: Sampler) -> dict[str, object]:
+    """How often, and how far, an inpainting goes up again."""
+    return {"resamplings": sampler.resamplings, "jump": sampler.jump} if isinstance(sampler, Resampled) else {}
+
+
 class Targets:
     """Where the images go; checked before any work is done."""
 
@@ -108,7 +135,7 @@ class Targets:
             say(f"grid: {self._grid}")
         self._json.write(
             {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {}), **what}
-            | {"sampler": plan.sampler, "evaluations": edit.evaluations, "seed": plan.seed}
-            | {"weights": trained.weights, "trained_steps": trained.step}
+            | {"evaluations": edit.evaluations}
+            | recorded(trained, plan, str(what["spacing"]))
             | described(trained.experiment, edit.condition, plan.rows)
         )

@@ -27,7 +27,9 @@ def positive(text: str) -> int:
 
 def count(text: str) -> int:
     """A whole number of at least 0."""
-    return 0 if text == "0" else positive(text)
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0: {text!r}")
+    return int(text)
 
 
 def filled(text: str) -> str:

@@ -50,19 +50,17 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         help="bpd, rate-distortion, importance-weighted, flow (bpd); bits/dim of the last two come in one table with bpd",
     )
     parser.add_argument(
-        "--draws", type=positive, default=16, metavar="K", help="of importance-weighted: chains for each image (16)"
+        "--draws", type=positive, metavar="K", help="of importance-weighted: chains for each image (16)"
     )
     parser.add_argument(
         "--trace",
-        default="hutchinson",
         metavar="NAME",
         help="of flow: hutchinson, or exact, which costs an evaluation for each dimension (hutchinson)",
     )
-    parser.add_argument("--probes", type=positive, default=1, metavar="N", help="of hutchinson: for each image (1)")
+    parser.add_argument("--probes", type=positive, metavar="N", help="of hutchinson: for each image (1)")
     parser.add_argument(
         "--tolerance",
         type=tolerance,
-        default=1e-4,
         metavar="X",
         help="of flow: error of a step, of x in [-1, 1] and in nats/dim (1e-4)",
     )

@@ -15,7 +15,11 @@ def sample(parser: argparse.ArgumentParser) -> None:
     _conditions(parser, "all, if it has classes")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument(
-        "--first", type=count, default=0, metavar="I", help="number of the first image (0): a run can be cut"
+        "--first",
+        type=count,
+        default=0,
+        metavar="I",
+        help="number of the first image (0): a run can be cut, and go on there",
     )
     parser.add_argument("--batch-size", type=positive, default=64, metavar="B", help="images at a time (64)")
     reading(parser)

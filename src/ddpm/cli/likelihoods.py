@@ -8,12 +8,24 @@ from ddpm.commands.likelihoods import LIKELIHOODS, Ways, check_flow
 from ddpm.commands.run import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
+from ddpm.errors import UsageError
 from ddpm.evaluation.likelihood import Likelihood
 
+OPTIONS = {"draws": "importance-weighted", "trace": "flow", "probes": "flow", "tolerance": "flow"}
+"""Flags, and the metric that each is of."""
 
-def ways_of(options: Namespace) -> Ways:
-    """From the flags."""
-    return Ways(options.draws, options.trace, options.probes, options.tolerance, options.seed, options.batch_size)
+
+def ways_of(options: Namespace, metrics: list[str]) -> Ways:
+    """From the flags.
+
+    Raises:
+        UsageError: one is of a metric that was not asked for.
+    """
+    given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
+    for name, value in given.items():
+        if OPTIONS[name] not in metrics:
+            raise UsageError(f"--{name} is of --metrics {OPTIONS[name]}: {value}")
+    return Ways(**given, seed=options.seed, batch_size=options.batch_size)
 
 
 def measure_likelihoods(
@@ -36,6 +48,8 @@ def measure_likelihoods(
 def table(rows: Mapping[str, Likelihood], what: str) -> None:
     """Bits/dim of each method, on the same images."""
     width = max(len(name) for name in rows)
+    if len(rows) > 1:
+        say("each method draws for itself: differences below the errors say nothing")
     say(f"{what}\n{'':{width}} {'bits/dim':>10} {'± stderr':>10} {'evaluations/image':>18}")
     for name, found in rows.items():
         error = f"{found.stderr:10.4f}" if len(found.per_image) > 1 else f"{'-':>10}"

@@ -8,6 +8,8 @@ from ddpm.cli.training import assignments
 from ddpm.commands.labels import NONE, OWN
 from ddpm.commands.run import Trained, open_run, pick_device
 from ddpm.commands.shorter import OPTIMAL, UNKNOWN, Shorter, kept_curve, measured_curve
+from ddpm.diffusion.variance import VARIANCES
+from ddpm.errors import chosen
 from ddpm.sampling.optimal import Curve
 
 
@@ -15,6 +17,7 @@ def opened(options: Namespace) -> Trained:
     """The model that RUN, --weights, --device and --set name; says which damaged checkpoints were passed over."""
     settings = assignments(options.set)
     if getattr(options, "variance", None) not in (None, OPTIMAL):
+        chosen({**VARIANCES, OPTIMAL: None}, options.variance, "variance")
         settings["process.variance"] = options.variance
     trained = open_run(options.run, options.weights, pick_device(options.device), settings)
     for line in trained.notes:

@@ -1,7 +1,8 @@
 """`ddpm sample` on the terminal: what is drawn, and the files that show it."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,15 +16,15 @@ from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
 from ddpm.cli.opening import curve_for, opened, shorter
 from ddpm.cli.training import assignments
 from ddpm.commands.compare import COMPARED, budgets, compare
-from ddpm.commands.evaluate import variance_of
 from ddpm.commands.files import atomically, write_bytes
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
+from ddpm.commands.record import recorded
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
-from ddpm.errors import UsageError
+from ddpm.errors import Interrupted, UsageError
 from ddpm.report import figures
-from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, square, tile, to_pictures
 from ddpm.sampling.optimal import Curve
 
 WATCHED = 64
@@ -38,7 +39,12 @@ def run_sample(options: Namespace) -> None:
     condition = asked(whole.experiment, options.label, options.guidance, options.guidance_interval)
     how = shorter(options)
     how.check(whole.process)
-    folder = fresh_folder(options.output_dir)
+    if options.variance and not (sampler.uses_variance or sheet):
+        raise UsageError(
+            f"{options.sampler} does not draw with a variance of the model: --variance {options.variance}",
+            "--sampler ancestral and corrected do",
+        )
+    folder = fresh_folder(options.output_dir, plan.rows)
     curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
     trained = replace(whole, process=how.of(whole.process, curve))
     p, moves = trained.process, sampler.moves(trained.process.schedule.T)
@@ -46,10 +52,11 @@ def run_sample(options: Namespace) -> None:
     watch = Watch(WATCHED, moves)
     chains = track(sample(p, data.shape, plan, trained.device, condition), plan.batches() * moves, "sampling")
     drawn = []
-    for rows, images in finished(watch(chains)):
-        pictures = to_pictures(images, data.levels)
-        save_each(pictures, folder, rows.start)
-        drawn.append(pictures)
+    with _told_how_to_go_on(plan, folder):
+        for rows, images in finished(watch(chains)):
+            pictures = to_pictures(images, data.levels)
+            save_each(pictures, folder, rows.start)
+            drawn.append(pictures)
     labels = condition.of(plan.rows)
     targets.write(torch.cat(drawn), watch.frames, data.levels, labels, len(condition.labels))
     say(f"{plan.num} images in {folder}")
@@ -60,15 +67,25 @@ def run_sample(options: Namespace) -> None:
     for name, path in written.items():
         say(f"{name}: {path}")
     json_target.write(
-        {"images": plan.num, "output_dir": str(folder), **written, "sampler": plan.sampler, "steps": p.schedule.T}
-        | {
-            "evaluations": sampler.evaluations(p.schedule.T),
-            "variance": variance_of(trained),
-            "options": dict(plan.options),
-        }
-        | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step}
+        {"images": plan.num, "output_dir": str(folder), **written, "evaluations": sampler.evaluations(p.schedule.T)}
+        | recorded(trained, plan, options.spacing)
         | described(trained.experiment, condition, plan.rows),
     )
+
+
+@contextmanager
+def _told_how_to_go_on(plan: Plan, folder: Path) -> Iterator[None]:
+    """On Ctrl-C: which images are there, and how to draw the others.
+
+    Raises:
+        Interrupted: it was pressed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = sum((folder / numbered(row)).exists() for row in plan.rows)
+        hint = f"the same command with --first {plan.first + done} --num {plan.num - done} draws the others"
+        raise Interrupted(f"interrupted: {done:,} of {plan.num:,} images are in {folder}", hint) from None
 
 
 def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, condition: Condition) -> Figure:
@@ -89,7 +106,7 @@ def numbers(options: Namespace) -> dict[str, float]:
         UsageError: not a number.
     """
     settings = {} if options.eta is None else {"eta": options.eta}
-    for name, value in assignments(options.option).items():
+    for name, value in assignments(options.option, "--option NAME=NUMBER").items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UsageError(f"--option needs NAME=NUMBER: {name}={value}")
         settings[name] = value

@@ -61,8 +61,8 @@ def requested(options: Namespace) -> Experiment:
     return changed(base, settings | assignments(options.set))
 
 
-def assignments(texts: Sequence[str]) -> dict[str, Any]:
-    """What --set A.B=VALUE says.
+def assignments(texts: Sequence[str], flag: str = "--set A.B=VALUE") -> dict[str, Any]:
+    """What a flag like --set A.B=VALUE says.
 
     Raises:
         UsageError: there is no "=".
@@ -71,7 +71,7 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         path, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--set needs A.B=VALUE: {text!r}")
+            raise UsageError(f"{flag.replace(' ', ' needs ')}: {text!r}")
         settings[path] = _value(value)
     return settings
 

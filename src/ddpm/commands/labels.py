@@ -109,7 +109,7 @@ def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None
     if label == NONE:
         _check_untold(experiment, "--label none")
         return NONE, None
-    number = _label(experiment, label)
+    number = _label(experiment, label, OWN)
     return experiment.classes[number], torch.full((len(images),), number)
 
 
@@ -127,17 +127,17 @@ def _labels(experiment: Experiment, text: str) -> tuple[int, ...]:
     return () if text == NONE else tuple(_label(experiment, name.strip()) for name in text.split(","))
 
 
-def _label(experiment: Experiment, name: str) -> int:
+def _label(experiment: Experiment, name: str, other: str = ALL) -> int:
     """A class by its name, or by its number where no class has that name."""
     classes = {name: label for label, name in enumerate(experiment.classes)}
     numbers = {str(label): label for label in classes.values()}
     if name not in numbers | classes:
-        near = difflib.get_close_matches(name, classes, n=1)
+        near = [] if name.lstrip("-").isdecimal() else difflib.get_close_matches(name, classes, n=1)
         some = ", ".join(list(classes)[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
         raise UsageError(
             f"the model has no class {name!r}",
             f"did you mean {near[0]!r}?" if near else "",
-            f"it has {len(classes)}: {some}; or all, or none",
+            f"it has {len(classes)}: {some}; or {other}, or none",
         )
     return (numbers | classes)[name]
 

@@ -45,7 +45,9 @@ class Plan:
             if name not in numbers_of(sampler):
                 having = [other for other, make in SAMPLERS.items() if name in numbers_of(make)]
                 raise UsageError(
-                    f"the sampler {self.sampler!r} has no {name!r}", *(f"--sampler {other} has" for other in having)
+                    f"the sampler {self.sampler!r} has no {name!r}",
+                    f"it has {', '.join(numbers_of(sampler)) or 'no options'}",
+                    *(f"--sampler {other} has {name}" for other in having[:2]),
                 )
         try:
             return sampler(**{name: numbers_of(sampler)[name](value) for name, value in self.options.items()})

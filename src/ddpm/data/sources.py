@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ddpm.data import arrays, cifar, digits, folder, idx
 from ddpm.data.convert import converted
+from ddpm.data.decode import SUFFIXES
 from ddpm.data.imageset import ImageSet
 from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
@@ -95,5 +96,9 @@ def _find(source: str) -> tuple[Path, Kind]:
         )
     kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
     if kind is None:
-        raise NotFound(f"no images in {source!r}", f"looked for: {', '.join(KINDS)}")
+        picture = path.suffix.lower() in SUFFIXES
+        hint = (
+            "one image is no data set: give the folder that it is in" if picture else f"looked for: {', '.join(KINDS)}"
+        )
+        raise NotFound(f"no data set: {source!r}" if picture else f"no images in {source!r}", hint)
     return path, kind

@@ -56,9 +56,14 @@ def to_pil(picture: Tensor) -> Image.Image:
     return Image.fromarray(array[0] if len(array) == 1 else np.moveaxis(array, 0, 2).copy())
 
 
+def numbered(row: int) -> str:
+    """The file of image `row`."""
+    return f"{row:06d}.png"
+
+
 def save_each(pictures: Tensor, folder: Path, first: int = 0) -> list[Path]:
     """One PNG for each picture: 000000.png, 000001.png, ..."""
-    paths = [folder / f"{first + i:06d}.png" for i in range(len(pictures))]
+    paths = [folder / numbered(first + i) for i in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         to_pil(picture).save(path)
     return paths

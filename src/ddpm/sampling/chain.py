@@ -39,10 +39,12 @@ class Step:
 class Sampler(ABC):
     """A way to go from x_t to x_{t-1}; pure, so it can be stopped, split and resumed anywhere.
 
-    One that asks the network `image_by_image` cannot be disturbed by what else is in the batch.
+    One that asks the network `image_by_image` cannot be disturbed by what else is in the batch. Whether it draws with the
+    variance of p_theta or has one of its own, or none, is `uses_variance`.
     """
 
     image_by_image: ClassVar[bool] = False
+    uses_variance: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:

@@ -7,6 +7,7 @@ error of first order in eta; going down a level, :math:`x_t/\sqrt{\bar\alpha_t}`
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.ancestral import Ancestral
@@ -96,6 +97,7 @@ class Corrected(Sampler):
         ValueError: fewer than 1 correction, an snr that is not positive, or such a predictor.
     """
 
+    uses_variance: ClassVar[bool] = True
     snr: float = 0.16
     corrections: int = 1
     predictor: Sampler = field(default_factory=Ancestral)
