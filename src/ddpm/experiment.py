@@ -21,7 +21,7 @@ from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
 from ddpm.diffusion.schedule import SCHEDULES, Schedule, log_snr
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.unet import UNet, UNetShape, size
 from ddpm.training.optimizer import DECAYS
 from ddpm.training.precision import DTYPES
 from ddpm.training.trainer import TIMESTEPS, Recipe
@@ -122,13 +122,15 @@ class Rhythm:
     """How often, in steps, a run logs, evaluates, samples and saves (0 is never), and how much it spends on it.
 
     The held-out bound is estimated (`evaluation.cheap`) on the same `images` with the same noise each time, with
-    `evaluations` of the network for each image, and one in 16 more to find the t that matter.
+    `evaluations` of the network for each image, and one in 16 more to find the t that matter. Of the checkpoints the last
+    three stay, the best by that bound, and those of every `keep` steps.
     """
 
     log: Annotated[int, Ge(1)] = 50
     evaluate: Count = 5000
     sample: Count = 5000
     save: Count = 1000
+    keep: Count = 0
     samples: Annotated[int, Ge(1)] = 64
     images: Annotated[int, Ge(1)] = 256
     evaluations: Annotated[int, Ge(2)] = 16
@@ -232,13 +234,24 @@ class Experiment:
 
     def network(self) -> nn.Module:
         """A new network for images of `data.shape`, initialised from torch's global generator; with a schedule, if learned."""
-        channels = self.data.shape[0]
-        outputs = channels * (1 + VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]).outputs)
-        network = UNet(self.model, channels, outputs)
+        network = UNet(self.model, *self._channels)
         if not self.schedule.learned:
             return network
         with torch.device("cpu"):  # its start is a table of numbers, even where the network has none yet
             return ScheduledNetwork(network, LearnedSchedule(self.schedule.build(self.data.levels)))
+
+    def size(self) -> tuple[int, int]:
+        """How many tensors and how many numbers the parameters of `network` are; nothing is built."""
+        tensors, numbers = size(self.model, *self._channels)
+        return (tensors + 2, numbers + self.schedule.T) if self.schedule.learned else (tensors, numbers)
+
+    @property
+    def _channels(self) -> tuple[int, int]:
+        """Of the network's input and output."""
+        channels = self.data.shape[0]
+        return channels, channels * (
+            1 + VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]).outputs
+        )
 
     def schedule_of(self, network: nn.Module) -> Schedule:
         """The schedule of a network that `network` made: its own where it is learned, as it is now."""

@@ -234,36 +234,6 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
     assert names == [".bad-step-000000011", "step-000000009", "step-000000010"]
 
 
-def test_three_checkpoints_are_kept_and_no_rest_stays(tmp_path):
-    content = checkpoint.Checkpoint({"model": {"a": torch.zeros(2)}}, {"step": 0})
-    for step in range(6):
-        checkpoint.write(tmp_path, step, content)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-{step:09d}" for step in (3, 4, 5)]
-
-
-def test_an_earlier_step_does_not_cost_later_checkpoints(tmp_path):
-    content = checkpoint.Checkpoint({"model": {"a": torch.zeros(2)}}, {"step": 0})
-    for step in (10, 20, 30, 5):
-        assert checkpoint.write(tmp_path, step, content).exists()
-    assert len(checkpoint.found(tmp_path)) == 4
-
-
-def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
-    """Ctrl-C in the middle of a file: no rest, the older checkpoint whole, and the next save works."""
-    content = checkpoint.Checkpoint({"model": {"a": torch.zeros(2)}}, {"step": 0})
-    checkpoint.write(tmp_path, 1, content)
-
-    def interrupted(_path, _data):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(checkpoint, "_write_durably", interrupted)
-        checkpoint.write(tmp_path, 2, content)
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
-    checkpoint.write(tmp_path, 2, content)
-    checkpoint.read(tmp_path / "step-000000002")
-
-
 def test_a_state_without_moments_is_kept_too(tmp_path):
     """Ctrl-C before the first step, and parameters that never had a gradient."""
     state = _state()

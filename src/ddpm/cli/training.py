@@ -16,7 +16,7 @@ from ddpm.cli.signals import stop_in_order
 from ddpm.commands.files import read_json, write_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
-from ddpm.commands.train import Event, Logged, Started, Stepped, train_run
+from ddpm.commands.train import Event, Logged, Noted, Started, Stepped, train_run
 from ddpm.errors import Failure, UsageError, chosen
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.presets import PRESETS
@@ -116,6 +116,8 @@ def _show_all(events: Iterator[Event], started: Started, bar: Bar) -> int:
                     bar.advance()
                 case Logged():
                     _show(event.row, bar)
+                case Noted():
+                    bar.say(f"ddpm: {event.text}")
                 case _:
                     pass
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.errors import DataError, NotFound, StorageError
+from ddpm.storage import durable, strict
 
 
 @contextmanager
@@ -20,9 +21,12 @@ def atomically(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(path.parent)
+        temporary.unlink(missing_ok=True)
         yield temporary
-        temporary.replace(path)
+        durable.sync(temporary)
+        durable.rename(temporary, path)
+        durable.sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
@@ -32,7 +36,7 @@ def atomically(path: Path) -> Iterator[Path]:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     with atomically(path) as temporary:
-        temporary.write_bytes(data)
+        durable.write(temporary, [data])
 
 
 def write_text(path: Path, text: str) -> None:
@@ -58,12 +62,12 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
 
     Raises:
         NotFound: no such file.
-        DataError: it is no JSON.
+        DataError: it is no JSON, or more than `ddpm.storage.strict` allows.
     """
     if not path.is_file():
         raise NotFound(f"no such file: {str(path)!r}")
     try:
-        return json.loads(path.read_text())
+        return strict.parse(path.read_bytes())
     except ValueError as error:
         raise DataError(f"{str(path)!r} is no JSON: {error}") from error
 

@@ -1,6 +1,7 @@
 """What a training run writes down as it goes: metrics.jsonl and TensorBoard, with the mean loss since the last line."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -12,7 +13,11 @@ from torch import Tensor
 
 from ddpm.commands.files import atomically, to_strict_json
 from ddpm.commands.run import RunFolder
+from ddpm.storage import durable
+from ddpm.training.retention import MEASURE
 from ddpm.training.trainer import Progress
+
+MEASURES = (MEASURE,)
 
 
 class Ledger:
@@ -26,6 +31,7 @@ class Ledger:
         self._board = SummaryWriter(folder.logs, purge_step=step + 1)
         self._losses: list[Tensor] = []
         self._loss_sum, self._loss_count = float(kept.get("loss_sum", 0.0)), int(kept.get("loss_count", 0))
+        self._measured = {name: kept[name] for name in MEASURES if name in kept}
         self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
 
     def add(self, progress: Progress) -> None:
@@ -35,7 +41,12 @@ class Ledger:
     def kept(self) -> dict[str, Any]:
         """What a checkpoint must hold so that the next line comes out the same."""
         self._settle()
-        return {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
+        sums = {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
+        return {**sums, **self._measured}
+
+    def measured(self) -> dict[str, float]:
+        """The last held-out measure, by which the best checkpoint is known; empty before the first."""
+        return dict(self._measured)
 
     @property
     def seconds(self) -> float:
@@ -59,6 +70,7 @@ class Ledger:
         """Append a line, and the same to TensorBoard."""
         self._file.write(to_strict_json(row) + "\n")
         self._file.flush()
+        self._measured |= {name: row[name] for name in MEASURES if name in row and math.isfinite(row[name])}
         for name, value in row.items():
             self._board.add_scalar(name, value, row["step"])
 
@@ -98,4 +110,4 @@ def _forget_after(path: Path, step: int) -> None:
     kept = [row for row in rows if row["step"] <= step]
     if path.exists():
         with atomically(path) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            durable.write(temporary, [(json.dumps(row) + "\n").encode() for row in kept])

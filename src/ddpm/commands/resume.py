@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ddpm.commands.fit import require_numbers
 from ddpm.commands.run import RunFolder, find_checkpoint
 from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment import Experiment
@@ -35,8 +36,8 @@ def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
     if resume not in ("auto", "never"):
         origin, content, _ = find_checkpoint(Path(resume).expanduser())
         _same(origin.read_experiment(), experiment, origin)
-        here = checkpoint.folder_name(content.numbers["step"])
-        later = [path.name for path in checkpoint.found(folder.checkpoints) if path.name > here]
+        here = content.numbers["step"]
+        later = [path.name for path in checkpoint.found(folder.checkpoints) if checkpoint.step_of(path) > here]
         if later:
             raise CannotCreate(
                 f"{str(folder.path)!r} has gone further than {resume!r}: {later[-1]}",
@@ -52,9 +53,12 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
     """
     if resume not in ("auto", "never"):
         return find_checkpoint(Path(resume).expanduser())[1], []
-    content, damaged = checkpoint.newest(folder.checkpoints)
+    accept = folder.accept() if folder.config.exists() else checkpoint.anything
+    content, damaged = checkpoint.newest(folder.checkpoints, accept)
     if content is None and damaged:
         raise DataError(f"every checkpoint in {str(folder.path)!r} is damaged: {damaged[0][1]}")
+    if content is not None:
+        require_numbers(content, str(folder.path))
     checkpoint.tidy(folder.checkpoints, [path for path, _ in damaged])
     return content, [f"passed over: {reason}" for _, reason in damaged]
 

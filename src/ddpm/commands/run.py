@@ -1,10 +1,9 @@
 """A run folder: where its files are, and how to open it again."""
 
 import fcntl
-import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,15 @@ from typing import Any
 import torch
 
 from ddpm.commands.files import write_text
+from ddpm.commands.fit import fitting, require_numbers, require_sound
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment import Experiment
 from ddpm.settings import changed, from_dict, to_json
+from ddpm.storage import durable, strict
 from ddpm.training import checkpoint
-from ddpm.training.checkpoint import Checkpoint
+from ddpm.training.checkpoint import Checkpoint, Layouts
 
 NOTHING: Mapping[str, Any] = {}
 READINGS = (
@@ -87,8 +88,10 @@ class RunFolder:
             CannotCreate: it cannot be made or written to.
         """
         try:
-            self.samples.mkdir(parents=True, exist_ok=True)
-            self.checkpoints.mkdir(exist_ok=True)
+            durable.make_folder(self.samples)
+            durable.make_folder(self.checkpoints)
+            durable.sync_folder(self.path)
+            durable.sync_folder(self.path.absolute().parent)
         except OSError as error:
             raise CannotCreate(f"cannot create {str(self.path)!r}: {error.strerror}") from error
         if not os.access(self.path, os.W_OK):
@@ -136,11 +139,22 @@ class RunFolder:
             DataError: it is no experiment.
         """
         try:
-            return from_dict(json.loads(self.config.read_text()))
+            return from_dict(strict.parse(self.config.read_bytes()))
         except FileNotFoundError:
             raise NotFound(f"no run in {str(self.path)!r}: it has no config.json") from None
         except (ValueError, UsageError) as error:
             raise DataError(f"damaged configuration: {self.config}: {error}") from error
+
+    def accept(self) -> Callable[[Layouts], None]:
+        """Whether the headers of a checkpoint are those of this run's network, which is built only if they are.
+
+        Raises:
+            NotFound: there is no config.json.
+            DataError: it is no experiment, or none that can be built.
+        """
+        experiment = self.read_experiment()
+        require_sound(experiment, self.config)
+        return fitting(experiment)
 
     def write_experiment(self, experiment: Experiment) -> None:
         """Write config.json, whole or not at all."""
@@ -218,16 +232,19 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         raise NotFound(f"{what}: {str(path)!r}")
     whole = path.resolve()
     if (whole / checkpoint.MANIFEST).exists() or whole.parent.name == "checkpoints":
-        return RunFolder(whole.parent.parent), checkpoint.read(path), ()
+        folder = RunFolder(whole.parent.parent)
+        content = checkpoint.read(path, folder.accept())
+        require_numbers(content, str(path))
+        return folder, content, ()
     folder = RunFolder(path)
-    folder.read_experiment()
-    content, damaged = checkpoint.newest(folder.checkpoints)
+    content, damaged = checkpoint.newest(folder.checkpoints, folder.accept())
     if content is None and damaged:
         raise DataError(f"no whole checkpoint in {str(path)!r}: {damaged[0][1]}")
     if content is None:
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
         )
+    require_numbers(content, str(path))
     return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)
 
 

@@ -4,7 +4,7 @@ The last checkpoint, the log and the configuration agree at any moment, so runni
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ddpm.commands import resume
+from ddpm.commands.fit import require_room_for
 from ddpm.commands.labels import Condition, every_class
 from ddpm.commands.ledger import Ledger
 from ddpm.commands.run import RunFolder
@@ -33,6 +34,7 @@ from ddpm.seeds import key
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.precision import choose, in_precision
+from ddpm.training.saver import Outcome, Saved, Saver
 from ddpm.training.trainer import State, train
 
 PREVIEW_STEPS = 50
@@ -74,7 +76,14 @@ class Wrote:
     path: Path
 
 
-Event = Started | Stepped | Logged | Wrote
+@dataclass(frozen=True)
+class Noted:
+    """Something went wrong that does not stop training, in a line for the user."""
+
+    text: str
+
+
+Event = Started | Stepped | Logged | Wrote | Noted
 
 
 def train_run(
@@ -98,6 +107,7 @@ def train_run(
     if len(held_out) and experiment.rhythm.evaluate:
         experiment.labels(held_out)  # fails now rather than at the first evaluation
     resume.check(experiment, folder, how)
+    require_room_for(experiment, folder.checkpoints)
     folder.create()
     with folder.locked():
         content, notes = resume.latest(folder, how)
@@ -113,7 +123,9 @@ def train_run(
             parameters = sum(parameter.numel() for parameter in state.network.parameters())
             notes += _missing(images)
             yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, tuple(notes))
-            yield from _Training(experiment, folder, device, state, ledger, images, held_out, fingerprint).events(stop)
+            with Saver(folder.checkpoints, experiment.rhythm.keep) as saver:
+                parts = (experiment, folder, device, state, ledger, images, held_out, fingerprint, saver)
+                yield from _Training(*parts).events(stop)
         finally:
             ledger.close()
 
@@ -161,6 +173,7 @@ class _Training:
     images: ImageSet
     held_out: ImageSet
     fingerprint: str
+    saver: Saver
 
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Step, and log, evaluate, sample and save when it is time."""
@@ -183,9 +196,10 @@ class _Training:
             if self._due(rhythm.sample) and not stopping:
                 yield Wrote(self._preview())
             if self._due(rhythm.save) or stopping or step == experiment.training.steps:
-                yield Wrote(self._save())
+                yield from self._save()
             if stopping:
-                return
+                break
+        yield from told(self.saver.finish())
 
     def _due(self, every: int) -> bool:
         step, last = self.state.step, self.experiment.training.steps
@@ -231,10 +245,15 @@ class _Training:
         self.ledger.show("samples", pixels, self.state.step)
         return path
 
-    def _save(self) -> Path:
+    def _save(self) -> Iterator[Event]:
+        """Begin to save, and tell how the save before ended; the last one is waited for."""
         content = checkpoint.pack(self.state)
-        if not all(bool(tensor.isfinite().all()) for tensor in content.tensors["model"].values()):
-            step = self.state.step
-            raise Diverged(f"the weights are no longer finite at step {step}", "a smaller --lr, or --precision fp32")
-        numbers = {**content.numbers, "ledger": self.ledger.kept(), "images": self.fingerprint}
-        return checkpoint.write(self.folder.checkpoints, self.state.step, Checkpoint(content.tensors, numbers))
+        measured = self.ledger.measured()
+        numbers = {**content.numbers, **measured, "ledger": self.ledger.kept(), "images": self.fingerprint}
+        yield from told(self.saver.save(self.state.step, Checkpoint(content.tensors, numbers)))
+
+
+def told(outcomes: Sequence[Outcome]) -> Iterator[Event]:
+    """What became of saves, as events."""
+    for outcome in outcomes:
+        yield Wrote(outcome.path) if isinstance(outcome, Saved) else Noted(outcome.note)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Ge, Lt, MinLen
+from annotated_types import Ge, Lt, MaxLen, MinLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,7 +34,7 @@ class UNetShape:
     """
 
     channels: Annotated[int, Ge(4)] = 128
-    multipliers: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)] = (1, 2, 2, 2)
+    multipliers: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1), MaxLen(16)] = (1, 2, 2, 2)
     blocks: Annotated[int, Ge(1)] = 2
     attention: tuple[int, ...] = (1,)
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
@@ -129,3 +129,31 @@ class Stage(nn.Module):
 
     def forward(self, x_BCHW: Tensor, emb_BD: Tensor) -> Tensor:
         return self.attention(self.block(x_BCHW, emb_BD))
+
+
+def size(shape: UNetShape, inputs: int, outputs: int) -> tuple[int, int]:
+    """How many tensors and how many numbers the parameters of a U-Net are, without building it: 16 levels take no time."""
+    embedding, C = 4 * shape.channels, shape.channels
+    widths = [multiplier * C for multiplier in shape.multipliers]
+    before = [C, *widths]  # of level i: what comes from above on the way down, and from its last skip on the way up
+
+    def stage(a: int, b: int, attends: int) -> tuple[int, int]:
+        block = 2 * a + 9 * a * b + b + (embedding + 1) * b + 2 * b + 9 * b * b + b
+        skip = 0 if a == b else (a + 1) * b
+        return 10 + 2 * (a != b) + 10 * attends, block + skip + attends * (2 * b + 4 * (b + 1) * b)
+
+    def layer(a: int, b: int, kernel: int = 3) -> tuple[int, int]:
+        return 2, (kernel**2 * a + 1) * b
+
+    parts = [(1, layer(C, embedding, 1)), (1, layer(embedding, embedding, 1)), (1, layer(inputs, C))]
+    parts += [(1, (1, shape.classes * embedding))] if shape.classes else []
+    for level, width in enumerate(widths):
+        attends = int(level in shape.attention)
+        parts += [(1, stage(before[level], width, attends)), (shape.blocks - 1, stage(width, width, attends))]
+        deeper = widths[min(level + 1, len(widths) - 1)]
+        parts += [(1, stage(deeper + width, width, attends)), (shape.blocks - 1, stage(2 * width, width, attends))]
+        parts += [(1, stage(width + before[level], width, attends))]
+        parts += [(1, layer(width, width))] * ((level > 0) + (level < len(widths) - 1))
+    parts += [(1, stage(widths[-1], widths[-1], 1)), (1, stage(widths[-1], widths[-1], 0))]
+    parts += [(1, (2, 2 * widths[0])), (1, layer(widths[0], outputs))]
+    return sum(n * tensors for n, (tensors, _) in parts), sum(n * numbers for n, (_, numbers) in parts)

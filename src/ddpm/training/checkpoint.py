@@ -1,28 +1,31 @@
 """Checkpoints: a folder of safetensors and JSON that is either complete and unharmed, or not there.
 
-Written beside, flushed to the disk, then renamed; the manifest holds the SHA-256 of every file and seals itself, and all is
-checked on reading. What is damaged is set aside under another name, never used and never deleted.
+Written beside, flushed to the disk, read back, then renamed; a manifest holds the SHA-256 of all, and all is checked on
+reading. What is damaged is set aside under another name, never used and never deleted.
 """
 
 import hashlib
-import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from ddpm.errors import DataError, Mismatch, StorageError
+from ddpm import __version__
+from ddpm.errors import DataError, Diverged, Mismatch, StorageError
+from ddpm.storage import durable, plain, strict, tensorfile
+from ddpm.storage.tensorfile import Layout
+from ddpm.training import manifest as manifests
+from ddpm.training.manifest import ENDING, STATE, Facts, Manifest, Watched
 from ddpm.training.trainer import State
 
-VERSION = 1
-KEPT = 3
-MANIFEST = "manifest.json"
+MANIFEST = manifests.NAME
+NAMED = re.compile(r"step-\d{9,15}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,21 @@ class Checkpoint:
     tensors: Mapping[str, Mapping[str, Tensor]]
     numbers: Mapping[str, Any]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its tensors."""
+        return sum(
+            tensor.numel() * tensor.element_size() for named in self.tensors.values() for tensor in named.values()
+        )
+
+
+Layouts = Mapping[str, Layout]
+"""Groups of tensors as the headers of their files describe them."""
+
+
+def anything(_layouts: Layouts) -> None:
+    """Any tensors are welcome."""
+
 
 def folder_name(step: int) -> str:
     """step-000012000."""
@@ -39,91 +57,201 @@ def folder_name(step: int) -> str:
 
 
 def write(checkpoints: Path, step: int, content: Checkpoint) -> Path:
-    """Write a checkpoint and, once it is safely there, drop all but the three newest up to it.
+    """Write a checkpoint; once this returns it is whole, on the disk, and was read back.
+
+    A whole one of the same step stays as it is; a damaged one is set aside.
 
     Raises:
         StorageError: the disk is full or fails. Nothing half-written stays; older checkpoints are untouched.
+        Diverged: a number is not finite; nothing is written.
     """
+    require_finite(content, step)
     target = checkpoints / folder_name(step)
     temporary = checkpoints / f".tmp-{folder_name(step)}-{os.getpid()}"
     try:
-        temporary.mkdir(parents=True)
+        if target.exists():
+            if not damage(target):
+                return target
+            _set_aside(target)
+        if temporary.exists():
+            durable.remove(temporary)
+        durable.make_folder(temporary)
         _write_files(temporary, step, content)
-        _sync_folder(temporary)
-        temporary.rename(target)
-        _sync_folder(checkpoints)
-        _retire(checkpoints, step)
+        durable.sync_folder(temporary)
+        if reason := damage(temporary):
+            raise OSError(f"it was written, and read back otherwise: {reason}")
+        durable.rename(temporary, target)
+        durable.sync_folder(checkpoints)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        durable.discard(temporary)
         raise StorageError(f"cannot write a checkpoint: {target}: {error.strerror or error}") from error
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        durable.discard(temporary)
         raise
     return target
 
 
-def _write_files(folder: Path, step: int, content: Checkpoint) -> None:
-    """One file after the other, so that only one group of tensors is in memory twice; the manifest last."""
-    listed = {}
-    names = [*(f"{name}.safetensors" for name in content.tensors), "state.json"]
-    for name in names:
-        group = content.tensors.get(name.removesuffix(".safetensors"))
-        data = _json(content.numbers) if group is None else safetensors.torch.save(dict(group))
-        listed[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        _write_durably(folder / name, data)
-    _write_durably(folder / MANIFEST, _sealed({"version": VERSION, "step": step, "files": listed}))
-
-
-def read(folder: Path) -> Checkpoint:
-    """Read a checkpoint, checking every byte.
+def require_finite(content: Checkpoint, step: int) -> None:
+    """No checkpoint holds what nobody can go on from.
 
     Raises:
-        DataError: it is incomplete or damaged.
+        Diverged: a tensor holds NaN or infinity, or a number is one of these.
     """
+    hint = "a smaller --lr, or --precision fp32"
+    for group, named in content.tensors.items():
+        if odd := _not_finite(named):
+            raise Diverged(f"the weights are no longer finite at step {step}: {group}: {odd[0]}", hint)
+    try:
+        manifests.to_json(content.numbers)
+    except ValueError as error:
+        raise Diverged(f"the numbers of the run are no longer finite at step {step}: {error}", hint) from error
+
+
+def _not_finite(named: Mapping[str, Tensor]) -> list[str]:
+    """Names of tensors that hold NaN or infinity. A sum that is finite has only finite terms: one pass, no copy."""
+    sums = [tensor.detach().sum().float() for tensor in named.values()]
+    if not sums or bool(torch.stack(sums).isfinite().all()):
+        return []
+    return [name for name, tensor in named.items() if not bool(tensor.isfinite().all())]
+
+
+def _write_files(folder: Path, step: int, content: Checkpoint) -> None:
+    """One file after the other, the manifest last."""
+    files: dict[str, Facts] = {}
+    tensors: dict[str, Mapping[str, str]] = {}
+    for group, named in content.tensors.items():
+        watched = Watched(named)
+        durable.write(folder / f"{group}{ENDING}", watched)
+        files[f"{group}{ENDING}"], tensors[group] = watched.facts, watched.digests
+    numbers = manifests.to_json(content.numbers)
+    durable.write(folder / STATE, [numbers])
+    files[STATE] = Facts(len(numbers), hashlib.sha256(numbers).hexdigest())
+    made_by = {"ddpm": __version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    durable.write(folder / MANIFEST, [Manifest(step, files, tensors, made_by).text()])
+
+
+def read(folder: Path, accept: Callable[[Layouts], None] = anything) -> Checkpoint:
+    """Read a checkpoint, checking every byte. `accept` is shown the headers before any tensor is read, and may raise.
+
+    Raises:
+        DataError: it is incomplete, damaged or hostile; the message names the file, and the tensor where it can.
+        Mismatch: it was written by a later version.
+    """
+    manifest = _manifest(folder)
+    layouts = {name.removesuffix(ENDING): _layout(folder / name, manifest) for name in manifest.files if ENDING in name}
+    try:
+        accept(layouts)
+    except Mismatch:
+        if reason := damage(folder):  # a damaged header must not look like another network
+            raise DataError(reason) from None
+        raise
     tensors: dict[str, Mapping[str, Tensor]] = {}
     numbers: Mapping[str, Any] = {}
-    for name, data in _verified(folder):
-        try:
-            if name.endswith(".safetensors"):
-                tensors[name.removesuffix(".safetensors")] = safetensors.torch.load(data)
-            else:
-                numbers = json.loads(data)
-        except (safetensors.SafetensorError, ValueError) as error:
-            raise DataError(f"damaged checkpoint: {folder / name}: {error}") from error
+    for name in manifest.files:
+        data = _content(folder / name, manifest)
+        if name == STATE:
+            numbers = _numbers(folder / name, data)
+        elif name.endswith(ENDING):
+            _, tensors[name.removesuffix(ENDING)] = tensorfile.tensors_in(data)
+    for group, named in tensors.items():
+        if odd := _not_finite(named):
+            raise DataError(f"damaged checkpoint: {folder / group}{ENDING}: {odd[0]} is not finite")
     return Checkpoint(tensors, numbers)
 
 
-def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _manifest(folder: Path) -> Manifest:
     try:
-        manifest = _unsealed((folder / MANIFEST).read_bytes())
-        files = {str(name): (entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"incomplete checkpoint, no valid manifest: {folder}") from error
-    if manifest.get("version") != VERSION:
-        raise DataError(f"checkpoint of an unknown version {manifest.get('version')!r}: {folder}")
-    for name, (size, digest) in files.items():
-        if Path(name).name != name:
-            raise DataError(f"checkpoint names a file outside itself: {folder}: {name!r}")
-        try:
-            data = (folder / name).read_bytes()
-        except OSError as error:
-            raise DataError(f"incomplete checkpoint: {folder / name} cannot be read: {error.strerror}") from error
-        if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
-            raise DataError(f"damaged checkpoint: {folder / name} is not what was written")
-        yield name, data
+        manifest = manifests.read_manifest(folder)
+    except manifests.Newer as error:
+        raise Mismatch(f"{folder}: {error}") from error
+    except manifests.Unreadable as error:
+        raise DataError(f"incomplete checkpoint: {folder}: {error}") from error
+    except ValueError as error:
+        raise DataError(f"damaged checkpoint: {folder}: {error}") from error
+    if NAMED.fullmatch(folder.name) and step_of(folder) != manifest.step:
+        raise DataError(f"damaged checkpoint: {folder}: it is that of step {manifest.step}")
+    return manifest
+
+
+def _layout(path: Path, manifest: Manifest) -> Layout:
+    """What the header of a file says, once its size is right."""
+    try:
+        with plain.opened(path) as file:
+            size = file.size
+        if size != manifest.files[path.name].bytes:
+            raise DataError(f"damaged checkpoint: {path} is not what was written: {size:,} bytes")
+        return tensorfile.layout_of(path)
+    except OSError as error:
+        raise DataError(f"incomplete checkpoint: {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"damaged checkpoint: {path}: {error}") from error
+
+
+def _content(path: Path, manifest: Manifest) -> bytearray:
+    """A file, if it is what was written."""
+    facts, digests = manifest.files[path.name], manifest.tensors.get(path.name.removesuffix(ENDING))
+    try:
+        data = plain.contents(path, facts.bytes)
+    except OSError as error:
+        raise DataError(f"incomplete checkpoint: {path} cannot be read: {error.strerror}") from error
+    whole = len(data) == facts.bytes and hashlib.sha256(data).hexdigest() == facts.sha256
+    odd: list[str] = []
+    if digests is not None:
+        with suppress(ValueError):
+            odd = manifests.odd_tensors(data, digests)
+    if odd or not whole:
+        more = f" and {len(odd) - 1} more tensors" if len(odd) > 1 else ""
+        raise DataError(f"damaged checkpoint: {path} is not what was written{f': {odd[0]}{more}' if odd else ''}")
+    return data
+
+
+def _numbers(path: Path, data: bytearray) -> Mapping[str, Any]:
+    try:
+        numbers = strict.parse(data)
+    except ValueError as error:
+        raise DataError(f"damaged checkpoint: {path}: {error}") from error
+    if not isinstance(numbers, dict):
+        raise DataError(f"damaged checkpoint: {path} is no object")
+    return numbers
+
+
+def damage(folder: Path) -> str:
+    """What is wrong with a checkpoint, or "": every byte is read from the disk, none is kept.
+
+    Raises:
+        Mismatch: it was written by a later version.
+    """
+    try:
+        manifest = _manifest(folder)
+        for name, facts in manifest.files.items():
+            if plain.digest(folder / name) != (facts.bytes, facts.sha256):
+                return f"damaged checkpoint: {folder / name} is not what was written"
+    except DataError as error:
+        return str(error)
+    except OSError as error:
+        return f"incomplete checkpoint: {error.filename or folder} cannot be read: {error.strerror}"
+    return ""
+
+
+def step_of(folder: Path) -> int:
+    """The step that a checkpoint's folder is named after."""
+    return int(folder.name.removeprefix("step-"))
 
 
 def found(checkpoints: Path) -> list[Path]:
     """The checkpoint folders of a run, oldest first; they may still be damaged."""
-    return sorted(path for path in checkpoints.glob("step-*") if path.is_dir())
+    named = (path for path in checkpoints.glob("step-*") if NAMED.fullmatch(path.name) and path.is_dir())
+    return sorted(named, key=step_of)
 
 
-def newest(checkpoints: Path) -> tuple[Checkpoint | None, list[tuple[Path, str]]]:
+def newest(
+    checkpoints: Path, accept: Callable[[Layouts], None] = anything
+) -> tuple[Checkpoint | None, list[tuple[Path, str]]]:
     """The newest checkpoint that is whole, and each newer one with why it was passed over."""
     damaged = []
     for folder in reversed(found(checkpoints)):
         try:
-            return read(folder), damaged
+            return read(folder, accept), damaged
         except DataError as error:
             damaged.append((folder, str(error)))
     return None, damaged
@@ -132,13 +260,17 @@ def newest(checkpoints: Path) -> tuple[Checkpoint | None, list[tuple[Path, str]]
 def tidy(checkpoints: Path, damaged: Sequence[Path]) -> None:
     """Before a run goes on: rename damaged checkpoints to .bad-*, and remove what an interrupted save or removal left."""
     for folder in damaged:
-        aside = checkpoints / f".bad-{folder.name}"
-        while aside.exists():
-            aside = aside.with_name(aside.name + "~")
-        folder.rename(aside)
+        _set_aside(folder)
     for pattern in (".tmp-*", ".trash-*"):
         for rest in checkpoints.glob(pattern):
-            shutil.rmtree(rest, ignore_errors=True)
+            durable.discard(rest)
+
+
+def _set_aside(folder: Path) -> None:
+    aside = folder.with_name(f".bad-{folder.name}")
+    while aside.exists():
+        aside = aside.with_name(aside.name + "~")
+    durable.rename(folder, aside)
 
 
 def pack(state: State) -> Checkpoint:
@@ -190,50 +322,3 @@ def load_weights(network: torch.nn.Module, weights: Mapping[str, Tensor]) -> Non
         raise Mismatch(f"the checkpoint's weights do not fit the network: {odd[0]} and {len(odd) - 1} more differ")
     for name, parameter in parameters.items():
         parameter.copy_(weights[name])
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1) + "\n").encode()
-
-
-def _sealed(manifest: Mapping[str, Any]) -> bytes:
-    """A manifest with its own digest, so that no byte of a checkpoint is unguarded."""
-    return _json({**manifest, "seal": hashlib.sha256(_json(manifest)).hexdigest()})
-
-
-def _unsealed(data: bytes) -> dict[str, Any]:
-    """The manifest, if it is to the byte what was written.
-
-    Raises:
-        ValueError: it is not.
-    """
-    manifest = json.loads(data)
-    content = {name: value for name, value in manifest.items() if name != "seal"}
-    if _sealed(content) != data:
-        raise ValueError("the seal is broken")
-    return content
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _retire(checkpoints: Path, step: int) -> None:
-    """Remove the oldest checkpoints up to `step`, each renamed first: a half-removed one is never taken for one."""
-    earlier = [folder for folder in found(checkpoints) if folder.name <= folder_name(step)]
-    for folder in earlier[:-KEPT]:
-        trash = checkpoints / f".trash-{folder.name}"
-        shutil.rmtree(trash, ignore_errors=True)
-        folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)

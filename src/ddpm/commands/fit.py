@@ -1,0 +1,103 @@
+"""Whether a configuration and a checkpoint belong together, by numbers alone: before a network is built or weights are read.
+
+A hostile configuration asks for a network of any size; counting its parameters costs nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ddpm.errors import DataError, Mismatch, UsageError
+from ddpm.experiment import Experiment
+from ddpm.storage.tensorfile import TENSORS, Layout
+from ddpm.training.checkpoint import Checkpoint, Layouts
+from ddpm.training.saver import require_room
+
+COPIES = 4
+"""What a checkpoint holds for each parameter: the weight, its moving average, and Adam's two moments."""
+BYTES = 4
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def require_room_for(experiment: Experiment, checkpoints: Path) -> None:
+    """Room on the disk for what a run of this experiment keeps.
+
+    Raises:
+        StorageError: there is less.
+    """
+    _, parameters = experiment.size()
+    require_room(checkpoints, COPIES * BYTES * parameters)
+
+
+def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
+    """A check of the headers of a checkpoint: raises Mismatch if they are not those of this experiment's network."""
+
+    def accept(layouts: Layouts) -> None:
+        tensors, parameters = experiment.size()
+        model = layouts.get("model", {})
+        found = sum(entry.count for entry in model.values())
+        if tensors > TENSORS or (len(model), found) != (tensors, parameters):
+            raise Mismatch(
+                f"the configuration asks for {_short(parameters)} parameters in {_short(tensors)} tensors, "
+                f"the checkpoint has {found:,} in {len(model):,}"
+            )
+        _like(layouts.get("ema", {}), model, "ema")
+        _moments_like(layouts.get("optimizer", {}), model)
+
+    return accept
+
+
+def _moments_like(moments: Layout, model: Layout) -> None:
+    """Adam's moments of all parameters, or of those that ever had a gradient."""
+    had = {name: entry for name, entry in model.items() if any(f"{moment}.{name}" in moments for moment in MOMENTS)}
+    wanted = {f"{moment}.{name}": entry for moment in MOMENTS for name, entry in had.items()}
+    _like(moments, wanted, "optimizer")
+
+
+def _short(count: int) -> str:
+    return f"{count:,}" if count < 10**15 else "more than 10^15"
+
+
+def _like(part: Layout, model: Layout, what: str) -> None:
+    """The same names, shapes and types as the model's."""
+    wanted = {name: (entry.shape, entry.dtype) for name, entry in model.items()}
+    found = {name: (entry.shape, entry.dtype) for name, entry in part.items()}
+    odd = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+    if odd:
+        raise Mismatch(f"the checkpoint's {what} does not fit its model: {odd[0]}")
+
+
+def require_numbers(content: Checkpoint, where: str) -> None:
+    """What a run needs to go on.
+
+    Raises:
+        DataError: a number is missing, or is of another kind.
+    """
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "step": int,
+        "adam_step": (int, float),
+        "scaler": dict,
+        "ledger": dict,
+        "images": str,
+    }
+    for name, kind in kinds.items():
+        value = content.numbers.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise DataError(f"damaged checkpoint: {where}: its state has no {name}")
+    if content.numbers["step"] < 0:
+        raise DataError(f"damaged checkpoint: {where}: step {content.numbers['step']}")
+
+
+def require_sound(experiment: Experiment, where: Path) -> None:
+    """An experiment of a run that was written to a file can be built: its shape is one, its schedule too.
+
+    Raises:
+        DataError: it cannot.
+    """
+    shape = experiment.data.shape
+    if len(shape) != 3 or min(shape) < 1 or not experiment.data.levels or experiment.model.classes < 0:
+        raise DataError(f"damaged configuration: {where}: data of shape {shape} and {experiment.data.levels} levels")
+    try:
+        schedule = experiment.schedule.build(experiment.data.levels)
+        experiment.reverse_process(lambda x_t, _timestep: x_t, experiment.process.limit, schedule)
+    except UsageError as error:
+        raise DataError(f"damaged configuration: {where}: {error}") from error

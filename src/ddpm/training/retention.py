@@ -1,0 +1,84 @@
+"""Which checkpoints stay: the newest, the best, and one every so often. Only whole ones count, damaged ones are not touched."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ddpm.errors import Mismatch
+from ddpm.storage import durable, plain, strict
+from ddpm.training import checkpoint
+from ddpm.training.manifest import STATE
+
+KEPT = 3
+MEASURE = "bits_per_dim"
+
+
+def extra(measured: Mapping[int, float], every: int, newest: int = KEPT) -> list[int]:
+    """The steps that may go, oldest first.
+
+    Args:
+        measured: for the step of each whole checkpoint, its held-out bits/dim (infinite: not known).
+        every: multiples of so many steps stay for ever (0: none).
+        newest: so many of the latest stay; at least 1.
+    """
+    steps = sorted(measured)
+    stay = set(steps[-max(newest, 1) :])
+    known = [step for step in steps if math.isfinite(measured[step])]
+    if known:
+        stay.add(min(known, key=lambda step: (measured[step], step)))
+    if every:
+        stay |= {step for step in steps if step % every == 0}
+    return [step for step in steps if step not in stay]
+
+
+@dataclass
+class Keeper:
+    """The checkpoints of a run and its rule; remembers which ones it has read, so that each is read once."""
+
+    checkpoints: Path
+    every: int = 0
+    _seen: dict[Path, tuple[tuple[int, ...], str]] = field(default_factory=dict)
+
+    def retire(self, step: int, newest: int = KEPT) -> None:
+        """Remove what the rule lets go, up to `step`: each is renamed first, so a half-removed one is never taken for one.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        whole = {checkpoint.step_of(folder): folder for folder in self._whole(step)}
+        measured = {found: self._measure(folder) for found, folder in whole.items()}
+        for found in extra(measured, self.every, newest):
+            trash = self.checkpoints / f".trash-{whole[found].name}"
+            if trash.exists():
+                durable.remove(trash)
+            durable.rename(whole[found], trash)
+            durable.remove(trash)
+
+    def _whole(self, step: int) -> list[Path]:
+        folders = [folder for folder in checkpoint.found(self.checkpoints) if checkpoint.step_of(folder) <= step]
+        return [folder for folder in folders if not self._damage(folder)]
+
+    def _damage(self, folder: Path) -> str:
+        """As `checkpoint.damage`, read anew only if a file has changed."""
+        try:
+            now = tuple(
+                number
+                for path in sorted(folder.iterdir())
+                for number in (path.lstat().st_ino, path.lstat().st_size, path.lstat().st_mtime_ns)
+            )
+            before, reason = self._seen.get(folder, ((), ""))
+            if before != now:
+                reason = checkpoint.damage(folder)
+                self._seen[folder] = now, reason
+        except (OSError, Mismatch) as error:
+            return str(error)
+        return reason
+
+    @staticmethod
+    def _measure(folder: Path) -> float:
+        try:
+            value = strict.parse(plain.contents(folder / STATE, strict.BYTES)).get(MEASURE, math.inf)
+        except (OSError, ValueError, AttributeError):
+            return math.inf
+        return float(value) if isinstance(value, int | float) else math.inf
