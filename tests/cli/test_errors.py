@@ -383,38 +383,10 @@ def test_a_real_signal_saves_and_says_so(tmp_path, number, code):
 
 
 @pytest.mark.slow
-def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
-    """A real one: a small file system that the third checkpoint no longer fits on."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        assert not os.environ.get("DDPM_CI"), "CI can mount"
-        pytest.skip("needs the right to mount a small file system; the test with a limit on files does not")
-    try:
-        process = _start(disk / "run", "--set", "rhythm.save=10", "--set", "rhythm.log=10")
-        try:
-            _, err = process.communicate(timeout=120)
-        finally:
-            process.kill()
-        assert process.returncode == 74, err
-        assert err.count("ddpm: error: ") == 1
-        assert "No space left on device" in err
-        from ddpm.training import checkpoint
-
-        found, damaged = checkpoint.newest(disk / "run" / "checkpoints")
-        assert found is not None
-        assert not damaged
-        assert not list((disk / "run" / "checkpoints").glob(".tmp*"))
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
-@pytest.mark.slow
 def test_a_file_that_grows_too_large_keeps_the_last_checkpoint(tmp_path):
     """EFBIG instead of ENOSPC: no rights are needed for a limit on the size of files."""
     folder = tmp_path / "run"
-    process = _start(folder, "--set", "rhythm.save=10", "--set", "rhythm.log=1", limit=400_000)
+    process = _start(folder, "--set", "rhythm.save=200", "--set", "rhythm.log=1", limit=400_000)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 74, err
     assert err.count("ddpm: error: ") == 1

@@ -34,6 +34,7 @@ from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device
 from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
+from ddpm.commands.verify import require_whole, resumable, verify
 from ddpm.data.decode import read_image, read_unscaled
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
@@ -209,6 +210,21 @@ def run_lab(options: Namespace) -> None:
         json_target.write(answer_one(options.question, setting, folder, options.language))
 
 
+def run_verify(options: Namespace) -> None:
+    """`ddpm verify`."""
+    json_target, verdicts = JsonTarget(options.json), []
+    for verdict in verify(Path(options.run).expanduser()):
+        verdicts.append(verdict)
+        size = f"whole    {verdict.bytes:,} bytes of tensors"
+        say(f"{verdict.path.name}  {f'damaged  {verdict.damage}' if verdict.damage else size}")
+    values: dict[str, Any] = {"checkpoints": [verdict.values() for verdict in verdicts], "resumed_from": None}
+    for newest in resumable(verdicts):
+        say(f"training would go on from step {newest.step:,}: {newest.path}")
+        values["resumed_from"] = str(newest.path)
+    json_target.write(values)
+    require_whole(verdicts)
+
+
 def run_demo(options: Namespace) -> None:
     """`ddpm demo`."""
     from ddpm.cli.demo import demo
@@ -227,4 +243,5 @@ ACTIONS: Mapping[str, Callable[[Namespace], None]] = {
     "schedule": run_schedule,
     "data": run_data,
     "lab": run_lab,
+    "verify": run_verify,
 }

@@ -96,6 +96,12 @@ def data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="the same as JSON; - for the terminal")
 
 
+def verify(parser: argparse.ArgumentParser) -> None:
+    """Of `ddpm verify`."""
+    parser.add_argument("run", type=filled, metavar="RUN", help="run folder or checkpoint")
+    parser.add_argument("--json", metavar="FILE", help="the same as JSON; - for the terminal")
+
+
 def lab(parser: argparse.ArgumentParser) -> None:
     """Of `ddpm lab`."""
     parser.add_argument(

@@ -99,4 +99,5 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     flags.schedule(command("schedule", "the tables of a noise schedule"))
     flags.data(command("data", "what a data source holds"))
     flags.lab(command("lab", "the questions of the study notes, answered with live numbers"))
+    flags.verify(command("verify", "whether the checkpoints of a run are whole, and where it would go on"))
     return parser, made

@@ -53,6 +53,7 @@ class Keeper:
             if trash.exists():
                 durable.remove(trash)
             durable.rename(whole[found], trash)
+            durable.sync_folder(self.checkpoints)  # or half of it might come back under its old name
             durable.remove(trash)
 
     def _whole(self, step: int) -> list[Path]:
