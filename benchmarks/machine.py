@@ -4,7 +4,8 @@ import json
 import platform
 import subprocess
 import sys
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ def _commit() -> str:
     return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
 
 
+def _versions(*packages: str) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def save(name: str, result: dict[str, Any]) -> Path:
     """Write benchmarks/results/NAME.json."""
     path = RESULTS / f"{name}.json"
@@ -37,7 +47,7 @@ def save(name: str, result: dict[str, Any]) -> Path:
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "versions": {package: version(package) for package in ("torch", "numpy", "diffusers")},
+        "versions": _versions("torch", "numpy", "safetensors", "diffusers"),
     }
     path.write_text(json.dumps({"about": about, **result}, indent=1) + "\n")
     return path

@@ -153,7 +153,8 @@ def _after_power_losses(tmp_path, draws):
 
 
 def _coin(seed):
-    return lambda draw=random.Random(seed): draw.random() < 0.5
+    draw = random.Random(seed)
+    return lambda: draw.random() < 0.5
 
 
 def test_what_was_not_flushed_may_be_lost(tmp_path):

@@ -68,12 +68,8 @@ def _small(text: str) -> int:
 def _check_depth(value: object) -> None:
     level = [value]
     for _ in range(DEPTH + 1):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
+        level = [item for item in level if isinstance(item, dict | list)]
         if not level:
             return
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
     raise ValueError(f"more than {DEPTH} levels")
