@@ -167,6 +167,25 @@ def test_what_was_not_flushed_may_be_lost_in_many_ways(tmp_path):
     _after_power_losses(tmp_path, 100)
 
 
+def test_what_is_announced_as_flushed_is_flushed(tmp_path, monkeypatch):
+    """Each sync is an fsync of that very file or folder, at its time; a file's after its last byte."""
+    begun(tmp_path / "run")
+    flushed, real = [], os.fsync
+
+    def fsync(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed.append((path, path.stat().st_size if path.is_file() else 0))
+        real(descriptor)
+
+    monkeypatch.setattr("ddpm.storage.durable.os.fsync", fsync)
+    with recorded() as log:
+        save(tmp_path / "run", 4)
+    assert [path for path, _ in flushed] == [o.path for o in log if o.kind.startswith("sync")]
+    last = tmp_path / "run" / "step-000000004"
+    sizes = {path.name: size for path, size in flushed if path.suffix}
+    assert sizes == {path.name: path.stat().st_size for path in last.iterdir()}
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_an_error_of_the_disk_harms_nothing(tmp_path, number):
     """At any operation of a save: no rest, the older ones whole, and the next save works."""

@@ -124,6 +124,23 @@ def test_three_failures_in_a_row_are_the_end(tmp_path):
         it.finish()
 
 
+def test_nothing_goes_before_the_new_one_is_there(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.write(tmp_path, step, content(step))
+    gate = Gate()
+    with watched(gate), Saver(tmp_path) as it:
+        it.save(4, content(4))
+        assert gate.reached.wait(30)
+        assert steps(tmp_path) == [1, 2, 3]
+        gate.go.set()
+        it.finish()
+    with watched(failing(errno.EIO, 2)), Saver(tmp_path) as it:
+        for step in (5, 6):
+            it.save(step, content(step))
+            it.wait()
+            assert steps(tmp_path) == [2, 3, 4]
+
+
 def test_a_failure_of_the_last_save_is_the_end(tmp_path):
     with watched(failing(errno.EIO, 1)), Saver(tmp_path) as it:
         it.save(1, content(1))

@@ -40,7 +40,8 @@ def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
                 f"the configuration asks for {_short(parameters)} parameters in {_short(tensors)} tensors, "
                 f"the checkpoint has {found:,} in {len(model):,}"
             )
-        _like(layouts.get("ema", {}), model, "ema")
+        for group in sorted({"ema", *(name for name in layouts if name.startswith("ema"))}):
+            _like(layouts.get(group, {}), model, group)
         _moments_like(layouts.get("optimizer", {}), model)
 
     return accept
@@ -83,6 +84,8 @@ def require_numbers(content: Checkpoint, where: str) -> None:
         value = content.numbers.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise DataError(f"damaged checkpoint: {where}: its state has no {name}")
+    if not all(isinstance(value, int | float) for value in content.numbers["ledger"].values()):
+        raise DataError(f"damaged checkpoint: {where}: its ledger holds other things than numbers")
     if content.numbers["step"] < 0:
         raise DataError(f"damaged checkpoint: {where}: step {content.numbers['step']}")
 
