@@ -6,11 +6,11 @@ FOLDER is the disk to write to (a temporary one).
 
 import hashlib
 import json
-import os
 import resource
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ from ddpm.training.retention import Keeper
 from ddpm.training.saver import Saver, on_host
 from ddpm.training.trainer import Recipe, State, train
 
-BATCH, ROUNDS, INTERVAL, BETWEEN = 8, 5, 600.0, 8
+BATCH, ROUNDS, INTERVAL = 2, 3, 600.0
 CPU = torch.device("cpu")
 
 
@@ -53,7 +53,7 @@ def about(times: list[float]) -> dict[str, float]:
 
 def written_at_once(folder: Path, content: Checkpoint) -> dict[str, dict[str, float]]:
     """The whole of it, and its parts."""
-    keeper, whole, hashing, reading = Keeper(folder), [], [], []
+    keeper, whole, processor, hashing, reading = Keeper(folder), [], [], [], []
     data = b"".join(bytes(piece) for piece in checkpoint.Watched(content.tensors["model"]))
     for step in range(1, ROUNDS + 1):
 
@@ -61,11 +61,14 @@ def written_at_once(folder: Path, content: Checkpoint) -> dict[str, dict[str, fl
             checkpoint.write(folder, step, content)
             keeper.retire(step)
 
+        before = time.process_time()
         whole.append(seconds(save_it))
+        processor.append(time.process_time() - before)
         hashing.append(4 * seconds(lambda: hashlib.sha256(data)))
         reading.append(seconds(lambda step=step: checkpoint.damage(folder / checkpoint.folder_name(step))))
     return {
         "write, flush, read back, retire": about(whole),
+        "the same in processor time, which others on the machine do not change": about(processor),
         "of this, SHA-256 of 572 MB once": about(hashing),
         "of this, reading back": about(reading),
         "ddpm verify of one (checkpoint.read)": about([seconds(lambda: checkpoint.read(checkpoint.found(folder)[-1]))]),
@@ -73,40 +76,35 @@ def written_at_once(folder: Path, content: Checkpoint) -> dict[str, dict[str, fl
 
 
 def while_training_goes_on(folder: Path, state: State) -> dict[str, object]:
-    """How long `save` keeps training waiting, and how much slower the steps are while the thread writes."""
+    """How long `save` keeps training waiting, and what the thread takes of the processor while training goes on."""
     p = ReverseProcess(in_precision(state.network, "fp32", CPU), linear(), limit=unlimited)
     images = ImageSet("random", torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8))
     steps = train(state, lambda: p, simple, Batches(images, BATCH, 0), Recipe(batch_size=BATCH))
     next(steps)
-    blocked, alone, beside, written = [], [], [], []
+    alone = [seconds(lambda: next(steps)) for _ in range(ROUNDS)]
+    blocked, processor, beside, thread_takes, written = [], [], [], [], []
     with Saver(folder) as saver:
         for _ in range(ROUNDS):
-            alone += [seconds(lambda: next(steps)) for _ in range(BETWEEN)]
-            begin = time.perf_counter()
+            begin, mine, all_of_us = time.perf_counter(), time.thread_time(), time.process_time()
             blocked.append(seconds(lambda: saver.save(state.step, checkpoint.pack(state))))
-            thread = saver._running and saver._running.thread
-            while thread is not None and thread.is_alive():
+            processor.append(time.thread_time() - mine)
+            while any(thread.name == "ddpm-save" for thread in threading.enumerate()):
                 beside.append(seconds(lambda: next(steps)))
             written.append(time.perf_counter() - begin)
+            thread_takes.append(time.process_time() - all_of_us - (time.thread_time() - mine))
             saver.wait()
-    step = statistics.median(alone)
-    slower = [sum(beside) / ROUNDS - step * len(beside) / ROUNDS]
-    lost = statistics.median(blocked) + slower[0]
     return {
         "training waits": about(blocked),
-        "until it is written": about(written),
-        "a step alone": round(step, 4),
+        "training waits, in processor time": about(processor),
+        "the thread takes, in processor time": about(thread_takes),
+        "until it is written, at most": about(written),
+        "a step alone": round(statistics.median(alone), 4),
         "a step while it is written": round(statistics.median(beside), 4),
-        "what the steps lose to one save": round(slower[0], 4),
-        "all that one save costs": {
-            "seconds": round(lost, 4),
-            "percent_of_10_minutes": round(100 * lost / INTERVAL, 4),
-        },
     }
 
 
 def main() -> None:
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(1)  # so that what is not the main thread's time is the saving thread's
     state = State.start(UNet(UNetShape(), 3, 3), 2e-4, torch.amp.GradScaler("cpu", enabled=False))
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
         asynchronous = while_training_goes_on(Path(name), state)
