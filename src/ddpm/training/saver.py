@@ -133,7 +133,7 @@ class Saver:
             durable.OBSERVERS.remove(self._watch)
 
     def _started(self, save: _Save) -> _Save:
-        save.thread = threading.Thread(target=self._write, args=(save,), name="ddpm-save", daemon=True)
+        save.thread = threading.Thread(target=self._write, args=(save,), name="ddpm-save")  # Python waits for it
         save.thread.start()
         return save
 
