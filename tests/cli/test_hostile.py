@@ -325,7 +325,7 @@ def test_a_full_disk_stops_training_only_at_the_end(ddpm, tmp_path):
     assert json.loads((tmp_path / "other" / "exit.json").read_text())["code"] == 74
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_crash_in_a_save_costs_no_bit(ddpm, trained, tmp_path):
     """The second save dies in the middle of a file; the same command ends as the run that never died."""
     folder = tmp_path / "run"
