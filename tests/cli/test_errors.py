@@ -386,7 +386,7 @@ def test_a_real_signal_saves_and_says_so(tmp_path, number, code):
 def test_a_file_that_grows_too_large_keeps_the_last_checkpoint(tmp_path):
     """EFBIG instead of ENOSPC: no rights are needed for a limit on the size of files."""
     folder = tmp_path / "run"
-    process = _start(folder, "--set", "rhythm.save=200", "--set", "rhythm.log=1", limit=250_000)
+    process = _start(folder, "--set", "rhythm.save=10", "--set", "rhythm.log=1", limit=400_000)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 74, err
     assert err.count("ddpm: error: ") == 1
