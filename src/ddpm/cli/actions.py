@@ -32,8 +32,8 @@ from ddpm.commands.report import report_training
 from ddpm.commands.run import RunFolder, Trained, pick_device
 from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
-from ddpm.data.decode import read_image
 from ddpm.data.imageset import ImageSet
+from ddpm.data.inputs import read_image
 from ddpm.data.labels import Labels
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.laboratory.answer import Setting

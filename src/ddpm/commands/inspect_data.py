@@ -38,7 +38,7 @@ def _folder(source: str, path: Path, files: list[Path]) -> dict[str, Any]:
         "train": found.train,
         "test": found.test,
         "sizes": [{"width": w, "height": h, "images": count} for (w, h), count in found.sizes],
-        "broken": [{"file": name, "reason": reason} for name, reason in found.broken],
+        "broken": [file._asdict() for file in found.broken],
     }
 
 
@@ -52,7 +52,7 @@ def _other(source: str) -> dict[str, Any]:
         "height": height,
         "width": width,
         "levels": images.levels,
-        "distinct_values": len(images.images.unique()),
+        "distinct_values": len(images.tensor().unique()),
         "classes": len(images.labels.unique()),
         "class_names": list(images.classes),
         "train": len(train),
