@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.data import folder
+from ddpm.data.index import Source
 from ddpm.data.sources import open_both, open_source
 from ddpm.data.splits import DEFAULT
 
@@ -21,7 +22,7 @@ def describe(source: str) -> dict[str, Any]:
     return _folder(source, path, files) if files else _other(source)
 
 
-def _folder(source: str, path: Path, files: list[Path]) -> dict[str, Any]:
+def _folder(source: str, path: Path, files: list[Source]) -> dict[str, Any]:
     found = folder.survey(path, files, DEFAULT)
     shape: dict[str, Any] = {}
     if len(found.sizes) == 1:

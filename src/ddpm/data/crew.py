@@ -23,8 +23,6 @@ from typing import Any
 from ddpm.errors import Unavailable
 
 Request = Mapping[str, Any]
-WINDOW = 2
-"""How many requests a child has at once: the next lies ready while it works on one."""
 START_SECONDS = 60.0
 ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -70,7 +68,7 @@ class _Child:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
-        self._buffer = bytearray()
+        self._buffer, self._at = bytearray(), 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._out, selectors.EVENT_READ)
         self.pid = self._process.pid
@@ -80,22 +78,25 @@ class _Child:
             self.kill()
             raise Unavailable(f"a process that decodes images did not start: it {death}") from death
 
-    def send(self, request: Request) -> None:
-        left = memoryview(json.dumps(request).encode() + b"\n")
+    def send(self, requests: Sequence[Request]) -> None:
+        left = memoryview(json.dumps(requests).encode() + b"\n")
         with contextlib.suppress(OSError):  # a child that is gone is found out by the next `receive`
             while left:
                 left = left[os.write(self._in.fileno(), left) :]
 
     def receive(self, patience: float) -> Answer:
-        while (end := self._buffer.find(b"\n")) < 0:
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
             self._more(patience)
-        facts = json.loads(self._buffer[:end])
+        facts = json.loads(self._buffer[self._at : end])
         last = end + 1 + facts["bytes"]
         while len(self._buffer) < last:
             self._more(patience)
-        pixels = bytes(self._buffer[end + 1 : last])
-        del self._buffer[:last]
-        return Answer(facts, pixels)
+        self._at = last
+        return Answer(facts, bytes(self._buffer[end + 1 : last]))
+
+    def forget(self) -> None:
+        del self._buffer[: self._at]
+        self._at = 0
 
     def _more(self, patience: float) -> None:
         if not self._selector.select(patience):
@@ -156,25 +157,25 @@ class Crew:
 def _ask(
     requests: Sequence[Request], children: dict[int, _Child], closed: threading.Event, patience: float, tries: int
 ) -> list[Answer]:
-    thread, answers, sent, deaths = threading.get_ident(), [], 0, 0
+    thread, answers, deaths, together = threading.get_ident(), [], 0, len(requests)
     while len(answers) < len(requests) and not closed.is_set():
         if thread not in children:
             children[thread] = _Child()
-        child = children[thread]
+        child, group = children[thread], requests[len(answers) : len(answers) + together]
         try:
-            for request in requests[sent : len(answers) + WINDOW]:
-                child.send(request)
-            sent = max(sent, min(len(requests), len(answers) + WINDOW))
-            answers.append(child.receive(patience))
+            child.send(group)
+            for _ in group:
+                answers.append(child.receive(patience))
+            child.forget()
             deaths = 0
         except _Died as death:
             children.pop(thread).kill()
-            sent, deaths = len(answers), deaths + 1
-            if deaths == tries:  # never blamed on another: a child answers for one file before it takes the next
-                times = f" ({tries} times)" if tries > 1 else ""
-                message = f"the process that decoded it (last {child.pid}) {death}{times}"
+            # The one without an answer is to blame if it was alone; among others, whose answers may be lost, nobody is.
+            deaths, together = deaths + (together == 1), 1
+            if deaths == tries:
+                message = f"the process that decoded it (last {child.pid}) {death} ({tries} times)"
                 answers.append(Answer({"fault": death.kind, "message": message}))
-                sent, deaths = len(answers), 0
+                deaths = 0
     return answers
 
 

@@ -147,17 +147,17 @@ class Files:
         if isinstance(rows, slice):
             rows = torch.arange(len(self))[rows]
         numbers = rows.tolist()
-        values = torch.empty(len(numbers), *self.image, dtype=torch.uint8)
+        values = np.empty((len(numbers), *self.image), np.uint8)
         answers = self.reader.answers(self._requests(numbers), rows.cpu().numpy().tobytes())
         lost = {}
         for place, (row, answer) in enumerate(zip(numbers, answers, strict=True)):
             if "fault" in answer.facts:
                 lost[row] = answer.facts["message"]
             else:
-                values[place] = torch.frombuffer(bytearray(answer.pixels), dtype=torch.uint8).reshape(self.image)
+                values[place] = np.frombuffer(answer.pixels, np.uint8).reshape(self.image)
         if lost:
-            raise Lost(lost, self.index.names[self.rows[next(iter(lost))]])
-        return values
+            raise Lost(lost, self.index.names[int(self.rows[next(iter(lost))])])
+        return torch.from_numpy(values)
 
     def in_memory(self) -> Tensor:
         """All of them, read in parts."""

@@ -96,7 +96,7 @@ def survey(root: Path, files: Sequence[Source], options: Options) -> Survey:
     """What the index says of the folder; nothing is kept."""
     index = indexed(root, files)
     good = index.good()
-    entries, names = index.entries[good], [index.names[row] for row in good.tolist()]
+    entries, names = index.entries[good], index.names_of(good)
     sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))
     if has_split(root):
         tests = sum(name.split("/", 1)[0] in TESTS for name in names)
@@ -138,7 +138,7 @@ def image_set(name: str, index: Index, depth: int, options: Options) -> ImageSet
     height, width = options.resolution or _common_size(index, rows)
     workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers == AUTOMATIC else options.workers
     files = Files(index, rows, (channels, height, width), Reader(workers))
-    names = tuple(index.names[row] for row in rows.tolist())
+    names = index.names_of(rows)
     labels, classes = _classes(names, depth)
     found = ImageSet(name, files, 256, labels, names, classes, bad)
     if files.nbytes > options.in_memory:

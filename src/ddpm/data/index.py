@@ -76,6 +76,10 @@ class Index:
         """The rows of what can be decoded, int64."""
         return np.flatnonzero(self.entries["good"])
 
+    def names_of(self, rows: np.ndarray) -> tuple[str, ...]:
+        """The names of these rows."""
+        return tuple(self.names[row] for row in map(int, rows))
+
     def span(self, row: int) -> Span:
         """Where the bytes of an image are."""
         offset, size = int(self.entries["offset"][row]), int(self.entries["size"][row])
