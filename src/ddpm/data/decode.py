@@ -1,6 +1,7 @@
 """One image file to one array, as a person would expect to see it, whatever its mode.
 
-16-bit grey is scaled, transparency is laid over white, EXIF rotation is applied, sizes change without squashing.
+16-bit grey is scaled, transparency is laid over white, EXIF rotation is applied, colours of another profile become sRGB's
+(where nothing is transparent), sizes change without squashing.
 Only formats that browsers and cameras write are tried: the others of Pillow are a wide door. Without torch, so that the
 processes that only decode start at once.
 """
@@ -16,6 +17,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"})
 MAX_PIXELS = 64_000_000
 BACKGROUND = (255, 255, 255)
+MAX_PROFILE = 4 * 2**20
 
 READ_ERRORS = (
     OSError,
@@ -55,14 +57,34 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return _from_sixteen_bit(np.asarray(image).astype(np.int64))
     if image.has_transparency_data:
         return _over_background(image)
+    if (shown := _by_its_profile(image)) is not None:
+        return shown
     if image.mode in ("1", "L"):
         return image.convert("L")
     if image.mode == "LAB":
-        to_rgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-        converted = ImageCms.applyTransform(image, to_rgb)
-        assert converted is not None
-        return converted
+        return _as_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     return image.convert("RGB")
+
+
+def _by_its_profile(image: Image.Image) -> Image.Image | None:
+    """RGB or CMYK of another colour profile in sRGB. None where there is none but sRGB, or, as browsers do, a useless one."""
+    data = image.info.get("icc_profile")
+    if not data or image.mode not in ("RGB", "CMYK") or len(data) > MAX_PROFILE:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        fits = profile.profile.xcolor_space.strip() == image.mode
+        return _as_srgb(image, profile) if fits and "sRGB" not in ImageCms.getProfileDescription(profile) else None
+    except (OSError, ValueError, ImageCms.PyCMSError):
+        return None
+
+
+def _as_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    """The colours that the profile means, as 8-bit sRGB (relative colorimetric)."""
+    to_rgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB")
+    converted = ImageCms.applyTransform(image, to_rgb)
+    assert converted is not None
+    return converted
 
 
 def _from_sixteen_bit(values: np.ndarray) -> Image.Image:
@@ -75,7 +97,7 @@ def _from_sixteen_bit(values: np.ndarray) -> Image.Image:
 def _over_background(image: Image.Image) -> Image.Image:
     grey = image.mode in ("1", "L", "LA", "La")
     backed = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-    backed.alpha_composite(image.convert("RGBA"))
+    backed.alpha_composite((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
     return backed.convert("L" if grey else "RGB")
 
 
