@@ -73,7 +73,7 @@ def _by_its_profile(image: Image.Image) -> Image.Image | None:
         return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        fits = profile.profile.xcolor_space.strip() == image.mode
+        fits = profile.profile.xcolor_space.strip() == image.mode  # pyright: ignore[reportAttributeAccessIssue]
         return _as_srgb(image, profile) if fits and "sRGB" not in ImageCms.getProfileDescription(profile) else None
     except (OSError, ValueError, ImageCms.PyCMSError):
         return None
