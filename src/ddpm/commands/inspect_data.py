@@ -59,5 +59,5 @@ def _other(source: str) -> dict[str, Any]:
         "train": len(train),
         "test": len(test),
         "sizes": [],
-        "broken": [],
+        "broken": [file._asdict() for file in images.broken],
     }
