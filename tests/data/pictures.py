@@ -16,7 +16,7 @@ def opened(file, *args, **options):
     if words == b"FREEZING":
         time.sleep(1000)
     if words == b"GLUTTONY":
-        bytearray(2**50)
+        bytearray(6 * 2**30)
     if words == b"SUDDENLY" and os.path.exists(os.environ["TRAP"]):
         os.kill(os.getpid(), 9)
     return _open(file, *args, **options)

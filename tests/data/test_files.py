@@ -122,15 +122,13 @@ def test_no_global_random_number_is_used(in_files, workers):
 
 
 def test_batches_are_read_ahead(in_files, monkeypatch):
-    """When a batch is asked for, the next two are under way."""
-    images = in_files(2)
-    batches = _batches(images)
-    _ = batches[0]
-    asked = []
-    real = crew.Crew.ask
+    """When a batch is asked for, the next two are under way, and none is read twice."""
+    asked, real = [], crew.Crew.ask
     monkeypatch.setattr(crew.Crew, "ask", lambda self, requests: (asked.append(len(requests)), real(self, requests))[1])
-    _ = batches[1]
-    assert sum(asked) == 16
+    batches = _batches(in_files(2))
+    for step in range(5):
+        _ = batches[step]
+        assert sum(asked) == 16 * (3 + step)
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
@@ -215,11 +213,12 @@ def test_an_image_that_breaks_later_is_replaced(root, in_files, workers, harm):
     images = in_files(workers)
     whole = _batches(open_source(str(root), "all"), augment=as_is)
     victim = root / images.names[21]
-    content = bytearray(victim.read_bytes())
-    content[len(content) // 2] ^= 1
+    content = victim.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
     victim.unlink()
     if harm != "gone":
-        victim.write_bytes(content if harm == "flipped" else content + b"more")
+        victim.write_bytes(flipped if harm == "flipped" else content + b"more")  # which decodes as before
     found = []
     for _ in range(2):
         batches = _batches(images, augment=as_is)
