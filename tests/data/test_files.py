@@ -123,9 +123,8 @@ def test_no_global_random_number_is_used(in_files, workers):
 
 def test_batches_are_read_ahead(in_files, monkeypatch):
     """When a batch is asked for, the next two are under way, and none is read twice."""
-    asked, real = [], crew.Crew.ask
+    batches, asked, real = _batches(in_files(2)), [], crew.Crew.ask
     monkeypatch.setattr(crew.Crew, "ask", lambda self, requests: (asked.append(len(requests)), real(self, requests))[1])
-    batches = _batches(in_files(2))
     for step in range(5):
         _ = batches[step]
         assert sum(asked) == 16 * (3 + step)
