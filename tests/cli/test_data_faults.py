@@ -85,7 +85,11 @@ def _check(ddpm, tmp_path, count, broken, *flags):
 
 
 @pytest.mark.parametrize(
-    "flags", [(), ("--set", "data.in_memory=0", "--set", "data.workers=1")], ids=["memory", "files"]
+    "flags",
+    [
+        pytest.param((), id="memory", marks=pytest.mark.long),
+        pytest.param(("--set", "data.in_memory=0", "--set", "data.workers=1"), id="files"),
+    ],
 )
 def test_a_fifth_broken(ddpm, tmp_path, flags):
     _check(ddpm, tmp_path, 80, 20, *flags)
