@@ -28,6 +28,14 @@ def _surroundings():
     warnings.filterwarnings("ignore", category=SignalRemains)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """An index cache of this session: no test reads or writes that of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DDPM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def reference():
     """Values computed with mpmath to 20 digits."""

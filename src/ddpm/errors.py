@@ -33,6 +33,12 @@ class NotFound(Failure):
     code = 66
 
 
+class Unavailable(Failure):
+    """A process or a device was lost."""
+
+    code = 69
+
+
 class OutOfResources(Failure):
     """Out of memory, file descriptors or processes."""
 

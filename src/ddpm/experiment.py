@@ -12,7 +12,7 @@ from torch import nn
 from ddpm.data.batches import AUGMENTATIONS, Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, class_count, class_names, matched_labels
-from ddpm.data.splits import Options
+from ddpm.data.splits import AUTOMATIC, Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
 from ddpm.diffusion.objective import OBJECTIVES
@@ -46,7 +46,9 @@ BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr
 class DataConfig:
     """What to train on. `shape` (channels, height, width) and `levels` are filled in from the data when 0 or empty.
 
-    So are the `class_names` of a model with classes, where the data have names for them.
+    So are the `class_names` of a model with classes, where the data have names for them. `in_memory` is how many bytes of
+    images of a folder are held in memory; more are read batch by batch, by `workers` processes (-1: as many as suit the
+    machine), which changes no bit of a run.
     """
 
     source: str = "digits"
@@ -58,11 +60,15 @@ class DataConfig:
     augmentation: str = "none"
     held_out: Annotated[float, Ge(0), Le(0.5)] = 0.05
     max_broken: Annotated[float, Ge(0), Le(1)] = 0.01
+    in_memory: Annotated[int, Ge(0)] = 2**30
+    workers: Annotated[int, Ge(AUTOMATIC), Le(256)] = AUTOMATIC
 
     def options(self) -> Options:
         """How to read any split of this data."""
         resolution = self.resolution * 2 if len(self.resolution) == 1 else self.resolution
-        return Options(resolution, self.channels, self.levels, self.held_out, self.max_broken)
+        return Options(
+            resolution, self.channels, self.levels, self.held_out, self.max_broken, self.in_memory, self.workers
+        )
 
 
 @dataclass(frozen=True)

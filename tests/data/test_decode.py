@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm.data.decode import READ_ERRORS, decode, fit, read_image
+from ddpm.data.decode import READ_ERRORS, decode, fit
+from ddpm.data.inputs import read_image
 from ddpm.errors import DataError, NotFound
 
 RAMP = np.arange(0, 256, 17, dtype=np.uint8).reshape(4, 4)

@@ -124,7 +124,7 @@ def test_broken_images_are_an_error_or_left_out(tmp_path):
         open_source(str(tmp_path), "all")
     found = open_source(str(tmp_path), "all", Options(max_broken=0.03))
     assert len(found) == 39
-    assert [name for name, _ in found.broken] == ["007.png"]
+    assert [bad.file for bad in found.broken] == ["007.png"]
     for file in tmp_path.iterdir():
         file.write_bytes(b"broken")
     with pytest.raises(DataError, match="40 of 40"):

@@ -212,6 +212,62 @@ MUTATIONS = [
         "posterior - model + before - here if",
         "laboratory/test_questions.py::test_appendix_a_line_by_line",
     ),
+    Mutation(
+        "an index that trusts time and size",
+        "data/index.py",
+        'for field in ("size", "time", "offset"):',
+        'for field in ("offset",):',
+        "data/test_index.py::test_only_what_changed_is_looked_at_again",
+    ),
+    Mutation(
+        "the seal of an index",
+        "data/index.py",
+        "if hashlib.sha256(content[SEAL:]).digest() != content[:SEAL]:",
+        "if not content:",
+        "data/test_index.py::test_a_damaged_cache_is_built_anew",
+    ),
+    Mutation(
+        "the hash of what is read",
+        "data/examine.py",
+        "if hashlib.sha256(data).digest() != sha256:",
+        "if not sha256:",
+        "data/test_files.py::test_an_image_that_breaks_later_is_replaced",
+    ),
+    Mutation(
+        "who is to blame for a crash",
+        "data/crew.py",
+        "deaths, together = deaths + (together == 1), 1",
+        "deaths = deaths + 1",
+        "data/test_index.py::test_decoders_that_crash_stall_or_eat_memory_cost_a_file_each",
+    ),
+    Mutation(
+        "workers die with their parent",
+        "data/child.py",
+        "ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)",
+        "pass",
+        "data/test_files.py::test_workers_die_with_their_parent",
+    ),
+    Mutation(
+        "a process computes its own places",
+        "data/batches.py",
+        "uniform[self.places]",
+        "uniform[: len(x)]",
+        "data/test_files.py::test_parts_of_a_batch_make_the_whole",
+    ),
+    Mutation(
+        "a substitute by seed and image",
+        "data/batches.py",
+        'key(self.seed, "instead", row, n) %',
+        "int(torch.randint(10**9, ())) %",
+        "data/test_files.py::test_an_image_that_breaks_later_is_replaced",
+    ),
+    Mutation(
+        "the largest picture",
+        "data/decode.py",
+        "> MAX_PIXELS:",
+        "> 10**12:",
+        "data/test_modes.py::test_a_bomb_is_refused_within_64_megabytes",
+    ),
 ]
 
 FILES = [

@@ -35,8 +35,8 @@ from ddpm.commands.run import RunFolder, Trained, pick_device
 from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
 from ddpm.commands.verify import require_whole, resumable, verify
-from ddpm.data.decode import read_image, read_unscaled
 from ddpm.data.imageset import ImageSet
+from ddpm.data.inputs import read_image, read_unscaled
 from ddpm.data.labels import Labels
 from ddpm.errors import Mismatch
 from ddpm.evaluation.rate import Bound, summarise

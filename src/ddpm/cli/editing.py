@@ -18,7 +18,7 @@ from ddpm.commands.labels import NONE, OWN, Condition, asked, described
 from ddpm.commands.record import recorded
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished
-from ddpm.data.decode import read_mask, read_unscaled
+from ddpm.data.inputs import read_mask, read_unscaled
 from ddpm.errors import Mismatch
 from ddpm.experiment import Experiment
 from ddpm.report.pictures import BACKGROUND, save_each, tile, to_pictures

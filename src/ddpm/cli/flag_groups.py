@@ -2,9 +2,7 @@
 
 import argparse
 
-SOURCE = (
-    "'digits' (embedded), a folder of images, an IDX file or folder (MNIST), .npz/.npy (uint8), CIFAR-10 .bin files"
-)
+SOURCE = "'digits' (embedded), a folder or .tar of images, an IDX file or folder (MNIST), .npz/.npy (uint8), CIFAR-10 .bin files"
 PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
 SAMPLERS = (
     "ancestral, ddim, dpm-solver, dpm-solver-2s, dpm-solver-sde, multistep, unipc, heun, flow, "

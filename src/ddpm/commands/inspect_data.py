@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.data import folder
+from ddpm.data.index import Source
 from ddpm.data.sources import open_both, open_source
 from ddpm.data.splits import DEFAULT
 
@@ -21,7 +22,7 @@ def describe(source: str) -> dict[str, Any]:
     return _folder(source, path, files) if files else _other(source)
 
 
-def _folder(source: str, path: Path, files: list[Path]) -> dict[str, Any]:
+def _folder(source: str, path: Path, files: list[Source]) -> dict[str, Any]:
     found = folder.survey(path, files, DEFAULT)
     shape: dict[str, Any] = {}
     if len(found.sizes) == 1:
@@ -38,7 +39,7 @@ def _folder(source: str, path: Path, files: list[Path]) -> dict[str, Any]:
         "train": found.train,
         "test": found.test,
         "sizes": [{"width": w, "height": h, "images": count} for (w, h), count in found.sizes],
-        "broken": [{"file": name, "reason": reason} for name, reason in found.broken],
+        "broken": [file._asdict() for file in found.broken],
     }
 
 
@@ -52,11 +53,11 @@ def _other(source: str) -> dict[str, Any]:
         "height": height,
         "width": width,
         "levels": images.levels,
-        "distinct_values": len(images.images.unique()),
+        "distinct_values": len(images.tensor().unique()),
         "classes": len(images.labels.unique()),
         "class_names": list(images.classes),
         "train": len(train),
         "test": len(test),
         "sizes": [],
-        "broken": [],
+        "broken": [file._asdict() for file in images.broken],
     }

@@ -31,6 +31,8 @@ READINGS = (
     "data.resolution",
     "data.channels",
     "data.max_broken",
+    "data.in_memory",
+    "data.workers",
 )
 """What may be set for a trained model: how it is read, and how images are read for it."""
 
@@ -77,6 +79,11 @@ class RunFolder:
         return self.path / "curves"
 
     @property
+    def bad_images(self) -> Path:
+        """Which files of the data could not be read."""
+        return self.path / "bad_images.csv"
+
+    @property
     def report(self) -> Path:
         """The page of the run."""
         return self.path / "report.html"
@@ -108,6 +115,7 @@ class RunFolder:
             self.curves,
             self.exit,
             self.report,
+            self.bad_images,
         )
         ours = {path.name for path in files}
         names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []

@@ -5,7 +5,7 @@ The last checkpoint, the log and the configuration agree at any moment, so runni
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ddpm.commands import resume
+from ddpm.commands.bad_images import write_bad_images, write_lost
 from ddpm.commands.fit import require_room_for
 from ddpm.commands.labels import Condition, every_class
 from ddpm.commands.ledger import Ledger
@@ -115,6 +116,7 @@ def train_run(
         if content is not None and content.numbers["images"] != fingerprint:
             raise Mismatch(f"the images are no longer those that the run began with: {experiment.data.source}")
         folder.write_experiment(experiment)
+        write_bad_images(folder, images, held_out)
         state = new_state(experiment, device)
         if content is not None:
             checkpoint.unpack(content, state)
@@ -123,19 +125,21 @@ def train_run(
             parameters = sum(parameter.numel() for parameter in state.network.parameters())
             notes += _missing(images)
             yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, tuple(notes))
+            some = held_out.take(torch.arange(min(experiment.rhythm.images, len(held_out)))).in_memory()
             with Saver(folder.checkpoints, experiment.rhythm.keep) as saver:
-                parts = (experiment, folder, device, state, ledger, images, held_out, fingerprint, saver)
+                parts = (experiment, folder, device, state, ledger, images, some, fingerprint, saver)
                 yield from _Training(*parts).events(stop)
         finally:
             ledger.close()
+            images.close()
 
 
 def _missing(images: ImageSet) -> list[str]:
     """What was left out of a folder, in at most two lines."""
     if not images.broken:
         return []
-    name, reason = images.broken[0]
-    return [f"left out {len(images.broken)} files that cannot be read, the first: {name}: {reason}"]
+    name, _, reason = images.broken[0]
+    return [f"left out {len(images.broken)} files that cannot be read (bad_images.csv), the first: {name}: {reason}"]
 
 
 def new_state(experiment: Experiment, device: torch.device) -> State:
@@ -178,10 +182,10 @@ class _Training:
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Step, and log, evaluate, sample and save when it is time."""
         experiment, rhythm, ledger = self.experiment, self.experiment.rhythm, self.ledger
-        small = self.images.images.nbytes <= ON_DEVICE_BYTES
-        images = replace(self.images, images=self.images.images.to(self.device if small else "cpu"))
+        images = self.images.near(self.device, ON_DEVICE_BYTES)
         process, objective = training_process(experiment, self.state, self.device), OBJECTIVES[experiment.objective]
-        for progress in train(self.state, process, objective, experiment.batches(images), experiment.training):
+        batches = experiment.batches(images)
+        for progress in train(self.state, process, objective, batches, experiment.training):
             step, stopping = progress.step, stop()
             ledger.add(progress)
             yield Stepped(step)
@@ -191,6 +195,9 @@ class _Training:
                 if not math.isfinite(row["loss"]):
                     raise Diverged(f"the loss is {row['loss']} at step {step}", "a smaller --lr, or --precision fp32")
                 row |= self._evaluate() if evaluating else {}
+                if batches.lost:
+                    row["lost_images"] = len(batches.lost)
+                    write_lost(self.folder, batches, self.held_out)
                 ledger.write(row)
                 yield Logged(row)
             if self._due(rhythm.sample) and not stopping:

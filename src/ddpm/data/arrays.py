@@ -42,7 +42,7 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
     levels = options.levels or int(arrays.get("levels", np.array(0)))
     sets = [_image_set(path, _named(arrays, IMAGES[name]), _named(arrays, LABELS[name]), levels) for name in parts]
     labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
-    return ImageSet(path.name, torch.cat([s.images for s in sets]), sets[0].levels, labels)
+    return ImageSet(path.name, torch.cat([s.tensor() for s in sets]), sets[0].levels, labels)
 
 
 def _names(path: Path) -> set[str]:

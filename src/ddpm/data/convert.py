@@ -25,14 +25,14 @@ def converted(images: ImageSet, options: Options) -> ImageSet:
     if options.channels and options.channels != channels:
         images = replace(images, images=_with_channels(images, options.channels))
     if options.resolution and options.resolution != (height, width):
-        if images.images.dtype != torch.uint8:
+        if images.levels > 256:
             raise DataError(f"images of {images.levels} levels are not resized: {images.name}")
-        images = replace(images, images=_resized(images.images, *options.resolution))
+        images = replace(images, images=_resized(images.tensor(), *options.resolution))
     return images
 
 
 def _with_channels(images: ImageSet, wanted: int) -> torch.Tensor:
-    pixels, channels = images.images, images.shape[0]
+    pixels, channels = images.tensor(), images.shape[0]
     if (channels, wanted) == (1, 3):
         return pixels.repeat(1, 3, 1, 1)
     if (channels, wanted) == (3, 1):

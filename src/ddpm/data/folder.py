@@ -1,25 +1,31 @@
 """A folder of image files, searched through; the first folder of a file's path may be its class.
 
 train/ and test/ (or val/, valid/) at the top are the split. Files are taken in the order of their paths' bytes, the same
-on every machine; what cannot be read is listed, and is an error only if it is much.
+on every machine, whatever is no image between them; what cannot be read is listed, and is an error only if it is much.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from ddpm.data.decode import READ_ERRORS, SUFFIXES, decode, fit
-from ddpm.data.imageset import ImageSet, no_labels
-from ddpm.data.splits import Options, held_out
+from ddpm.data.crew import cores
+from ddpm.data.decode import SUFFIXES
+from ddpm.data.examine import Span
+from ddpm.data.files import Files, Reader
+from ddpm.data.imageset import Broken, ImageSet, no_labels
+from ddpm.data.index import Index, Source, indexed
+from ddpm.data.splits import AUTOMATIC, Options, held_out
 from ddpm.errors import DataError, NotFound
 
 TESTS = ("test", "val", "valid", "validation")
+MOST_WORKERS = 8
+FEW = 256
+"""So few small images are read sooner by one process than others are started."""
 
 
 def matches(path: Path) -> bool:
@@ -39,17 +45,36 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
     files = find(root)
     if not files:
         raise NotFound(f"no images in {str(root)!r}", f"looked for {' '.join(sorted(SUFFIXES))}, in all folders below")
-    return _load(root, files, options)
+    return image_set(root.name, indexed(root, files), 1 if has_split(root) else 0, options)
 
 
-def find(root: Path) -> list[Path]:
-    """Image files below `root`, hidden ones aside, relative to it, in the order of their paths' bytes."""
-    found = []
-    for folder, folders, files in os.walk(root):
+def find(root: Path) -> list[Source]:
+    """Image files below `root`, hidden ones aside, in the order of their paths' bytes; links to folders are not followed.
+
+    Raises:
+        DataError: a folder cannot be read: what is in it would be missing without a word.
+    """
+    found: list[Source] = []
+    start = len(os.path.join(root, ""))
+    for folder, folders, files in os.walk(root, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        here = Path(folder).relative_to(root)
-        found += [here / f for f in files if not f.startswith(".") and Path(f).suffix.lower() in SUFFIXES]
-    return sorted(found, key=os.fsencode)
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+                found.append(_source(os.path.join(folder, name), start))
+    return sorted(found, key=lambda source: os.fsencode(source.name))
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"cannot read a folder of the data: {error.filename}: {error.strerror}") from error
+
+
+def _source(path: str, start: int) -> Source:
+    try:
+        about = os.stat(path)
+        size, time = about.st_size, about.st_mtime_ns
+    except OSError:  # what is wrong is found out, and said, when it is read
+        size, time = 0, 0
+    return Source(path[start:].replace(os.sep, "/"), Span(path), size, time)
 
 
 @dataclass(frozen=True)
@@ -64,92 +89,87 @@ class Survey:
     class_names: tuple[str, ...]
     train: int
     test: int
-    broken: tuple[tuple[str, str], ...]
+    broken: tuple[Broken, ...]
 
 
-def survey(root: Path, files: list[Path], options: Options) -> Survey:
-    """Look at every file once, keeping none."""
-    sizes: Counter[tuple[int, int]] = Counter()
-    grey, used, good, broken = True, np.zeros(256, dtype=bool), [], []
-    for file, picture in _pictures(root, files):
-        if isinstance(picture, str):
-            broken.append((str(file), picture))
-        else:
-            good.append(file)
-            sizes[picture.size] += 1
-            grey &= picture.mode == "L"
-            used[np.unique(np.asarray(picture))] = True
+def survey(root: Path, files: Sequence[Source], options: Options) -> Survey:
+    """What the index says of the folder; nothing is kept."""
+    index = indexed(root, files)
+    good = index.good()
+    entries, names = index.entries[good], index.names_of(good)
+    sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))
     if has_split(root):
-        tests = sum(file.parts[0] in TESTS for file in good)
+        tests = sum(name.split("/", 1)[0] in TESTS for name in names)
     else:
-        tests = int(held_out([file.as_posix() for file in good], options.held_out).sum())
-    _, names = _classes(root, good)
+        tests = int(held_out(names, options.held_out).sum())
+    _, classes = _classes(names, 1 if has_split(root) else 0)
     return Survey(
         len(good),
-        grey,
+        bool(entries["grey"].all()),
         tuple(sizes.most_common()),
-        int(used.sum()),
-        len(names),
-        names,
+        int(np.unpackbits(np.bitwise_or.reduce(entries["values"], axis=0)).sum()) if len(good) else 0,
+        len(classes),
+        classes,
         len(good) - tests,
         tests,
-        tuple(broken),
+        broken(index),
     )
 
 
-def _pictures(root: Path, files: list[Path]) -> Iterator[tuple[Path, Image.Image | str]]:
-    """Each file as a picture, or why it is none."""
-    for file in files:
-        try:
-            yield file, decode(root / file)
-        except READ_ERRORS as error:
-            yield file, (str(error) or type(error).__name__).splitlines()[0][:160]
+def broken(index: Index) -> tuple[Broken, ...]:
+    """What cannot be read, in order."""
+    return tuple(Broken(index.names[row], *vars(fault).values()) for row, fault in sorted(index.faults.items()))
 
 
-def _load(root: Path, files: list[Path], options: Options) -> ImageSet:
-    arrays: dict[Path, np.ndarray] = {}
-    broken: list[tuple[str, str]] = []
-    for file, picture in _pictures(root, files):
-        if isinstance(picture, str):
-            broken.append((str(file), picture))
-            continue
-        fitted = fit(picture, *options.resolution) if options.resolution else picture
-        arrays[file] = np.asarray(fitted.convert({1: "L", 3: "RGB"}.get(options.channels, fitted.mode)))
-        _check_size(root, arrays, file)
-    if len(broken) > options.max_broken * len(files) or not arrays:
-        name, reason = broken[0]
+def image_set(name: str, index: Index, depth: int, options: Options) -> ImageSet:
+    """The good images of an index; their classes are the parts of their names at `depth`.
+
+    Raises:
+        DataError: too many cannot be read, or they differ in size and no size was asked for.
+    """
+    rows, bad = index.good(), broken(index)
+    if len(bad) > options.max_broken * len(index) or not len(rows):
         raise DataError(
-            f"{len(broken)} of {len(files)} images in {str(root)!r} cannot be read: {name}: {reason}",
-            f"ddpm data {root} lists them",
+            f"{len(bad)} of {len(index)} images in {index.root!r} cannot be read: {bad[0].file}: {bad[0].reason}",
+            f"ddpm data {index.root} lists them",
             "--set data.max_broken=FRACTION leaves out up to that share",
         )
-    colour = any(array.ndim == 3 for array in arrays.values())
-    rows = [np.broadcast_to(a[..., None], (*a.shape, 3)) if colour and a.ndim == 2 else a for a in arrays.values()]
-    images = torch.from_numpy(np.stack(rows))
-    images = images.movedim(-1, 1).contiguous() if colour else images[:, None]
-    names = tuple(file.as_posix() for file in arrays)
-    labels, classes = _classes(root, list(arrays))
-    return ImageSet(root.name, images, 256, labels, names, classes, tuple(broken))
+    channels = options.channels or (1 if index.entries["grey"][rows].all() else 3)
+    height, width = options.resolution or _common_size(index, rows)
+    workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers == AUTOMATIC else options.workers
+    files = Files(index, rows, (channels, height, width), Reader(workers))
+    names = index.names_of(rows)
+    labels, classes = _classes(names, depth)
+    found = ImageSet(name, files, 256, labels, names, classes, bad)
+    if files.nbytes > options.in_memory:
+        return found
+    reader = Reader(0 if len(files) <= FEW else min(cores(), MOST_WORKERS))
+    try:
+        return ImageSet(name, Files(index, rows, files.image, reader).in_memory(), 256, labels, names, classes, bad)
+    finally:
+        reader.close()
 
 
-def _check_size(root: Path, arrays: dict[Path, np.ndarray], file: Path) -> None:
-    """Every image must have the size of the first."""
-    first = next(iter(arrays))
-    (height, width), (other_height, other_width) = arrays[first].shape[:2], arrays[file].shape[:2]
-    if (height, width) != (other_height, other_width):
+def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
+    """(height, width), which every image must have."""
+    widths, heights = index.entries["width"][rows], index.entries["height"][rows]
+    other = np.flatnonzero((widths != widths[0]) | (heights != heights[0]))
+    if len(other):
+        first, second = (f"{index.names[int(rows[n])]} is {widths[n]}x{heights[n]}" for n in (0, int(other[0])))
         raise DataError(
-            f"images in {str(root)!r} differ in size: {first} is {width}x{height}, {file} is {other_width}x{other_height}",
-            f"--set data.resolution={height},{width} scales all to cover that size and cuts the centre",
-            f"ddpm data {root} counts the sizes",
+            f"images in {index.root!r} differ in size: {first}, {second}",
+            f"--set data.resolution={heights[0]},{widths[0]} scales all to cover that size and cuts the centre",
+            f"ddpm data {index.root} counts the sizes",
         )
+    return int(heights[0]), int(widths[0])
 
 
-def _classes(root: Path, files: list[Path]) -> tuple[torch.Tensor, tuple[str, ...]]:
+def _classes(names: Sequence[str], depth: int) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Class numbers and names, where every file lies in a folder (below train/ and test/, if these are the split)."""
-    depth = 1 if has_split(root) else 0
-    if any(len(file.parts) < depth + 2 for file in files):
+    parts = [name.split("/", depth + 1) for name in names]
+    if any(len(part) < depth + 2 for part in parts):
         return no_labels(), ()
-    names = sorted({file.parts[depth] for file in files}, key=os.fsencode)
-    number = {name: i for i, name in enumerate(names)}
-    readable = tuple(os.fsencode(name).decode(errors="backslashreplace") for name in names)
-    return torch.tensor([number[file.parts[depth]] for file in files]), readable
+    classes = sorted({part[depth] for part in parts}, key=os.fsencode)
+    number = {name: i for i, name in enumerate(classes)}
+    readable = tuple(os.fsencode(name).decode(errors="backslashreplace") for name in classes)
+    return torch.tensor([number[part[depth]] for part in parts]), readable

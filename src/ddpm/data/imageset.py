@@ -2,11 +2,24 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ddpm.data.files import AHEAD, Files
 from ddpm.tensors import Images
+
+Pixels = Tensor | Files
+"""(N, C, H, W): in memory, or in files that are read when they are indexed."""
+
+
+class Broken(NamedTuple):
+    """A file that was left out: its name, what kind of fault it has, and a line that says more."""
+
+    file: str
+    fault: str
+    reason: str
 
 
 def no_labels() -> Tensor:
@@ -16,19 +29,19 @@ def no_labels() -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images in memory: (N, C, H, W) uint8 (or int32 above 256 levels), values 0..levels-1.
+    """Images: (N, C, H, W) uint8 (or int32 above 256 levels), values 0..levels-1, in memory or in their files.
 
     `labels` is (N,) int64, and `names` one for each image, empty where there are none; `classes` are what the labels
-    0, 1, ... are called, where they have names. `broken` lists what could not be read: (name, reason).
+    0, 1, ... are called, where they have names. `broken` lists what could not be read.
     """
 
     name: str
-    images: Tensor
+    images: Pixels
     levels: int = 256
     labels: Tensor = field(default_factory=no_labels)
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
-    broken: tuple[tuple[str, str], ...] = ()
+    broken: tuple[Broken, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -43,19 +56,63 @@ class ImageSet:
         """The images at `rows`, in that order."""
         labels = self.labels[rows] if len(self.labels) else self.labels
         names = tuple(self.names[row] for row in rows.tolist()) if self.names else ()
-        return replace(self, images=self.images[rows], labels=labels, names=names)
+        images = self.images.take(rows) if isinstance(self.images, Files) else self.images[rows]
+        return replace(self, images=images, labels=labels, names=names)
+
+    def tensor(self) -> Tensor:
+        """All pixels, in memory.
+
+        Raises:
+            Lost: a file can no longer be read.
+        """
+        return self.images.in_memory() if isinstance(self.images, Files) else self.images
+
+    def in_memory(self) -> "ImageSet":
+        """The same, without files."""
+        return replace(self, images=self.tensor())
+
+    def close(self) -> None:
+        """End the processes that read files, where there are any."""
+        if isinstance(self.images, Files):
+            self.images.reader.close()
+
+    def near(self, device: torch.device, most: int) -> "ImageSet":
+        """The same on `device`, unless that takes more than `most` bytes or they are in files: these come batch by batch."""
+        if isinstance(self.images, Files):
+            return self
+        return replace(self, images=self.images.to(device if self.images.nbytes <= most else "cpu"))
+
+    @property
+    def ahead(self) -> int:
+        """How many batches it helps to announce (`expect`): none, of images in memory."""
+        return AHEAD if isinstance(self.images, Files) and self.images.reader.workers else 0
+
+    def expect(self, rows: Tensor) -> None:
+        """These will be asked for soon."""
+        if isinstance(self.images, Files):
+            self.images.expect(rows)
 
     def digest(self, labels: Tensor | None = None) -> str:
-        """A fingerprint of the pixels, in their order, and of labels that belong to them."""
+        """A fingerprint of the images in their order, and of labels that belong to them.
+
+        Of pixels in memory; of the hashes of the files' bytes where these are not.
+        """
         found = hashlib.blake2b(repr((tuple(self.images.shape), self.levels)).encode(), digest_size=16)
-        for rows in self.images.cpu().split(4096):
-            found.update(rows.contiguous().numpy().tobytes())
+        if isinstance(self.images, Files):
+            found.update(self.images.hashes().tobytes())
+        else:
+            for rows in self.images.cpu().split(4096):
+                found.update(rows.contiguous().numpy().tobytes())
         if labels is not None:
             found.update(labels.cpu().numpy().tobytes())
         return found.hexdigest()
 
     def scaled(self, rows: Tensor | slice = slice(None)) -> Images:
-        """Images as the network sees them, float32 in [-1, 1]."""
+        """Images as the network sees them, float32 in [-1, 1].
+
+        Raises:
+            Lost: of images in files, some can no longer be read.
+        """
         return to_model(self.images[rows], self.levels)
 
 

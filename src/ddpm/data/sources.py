@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddpm.data import arrays, cifar, digits, folder, idx
+from ddpm.data import archive, arrays, cifar, digits, folder, idx
 from ddpm.data.convert import converted
 from ddpm.data.decode import SUFFIXES
 from ddpm.data.imageset import ImageSet
@@ -28,6 +28,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "IDX": Kind(idx.matches, idx.has_split, idx.read),
     "CIFAR-10 binary": Kind(cifar.matches, cifar.has_split, cifar.read),
+    "tar archive": Kind(archive.matches, archive.has_split, archive.read),
     "npz or npy": Kind(arrays.matches, arrays.has_split, arrays.read),
     "image folder": Kind(folder.matches, folder.has_split, folder.read),
 }
@@ -35,7 +36,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def open_source(source: str, split: str = "train", options: Options = DEFAULT) -> ImageSet:
-    """The images of a SOURCE (see `ddpm data --help`), all in memory.
+    """The images of a SOURCE (see `ddpm data --help`), in memory, or in their files where that is too much.
 
     Args:
         source: "digits", or a path.
@@ -92,7 +93,8 @@ def _find(source: str) -> tuple[Path, Kind]:
     path = Path(source).expanduser()
     if not path.exists():
         raise NotFound(
-            f"no such data: {source!r}", "SOURCE is 'digits', a folder of images, IDX, npz, npy or CIFAR-10 files"
+            f"no such data: {source!r}",
+            "SOURCE is 'digits', a folder or tar of images, IDX, npz, npy or CIFAR-10 files",
         )
     kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
     if kind is None:

@@ -11,6 +11,7 @@ from ddpm.errors import DataError
 from ddpm.seeds import key
 
 SPLITS = ("train", "test", "all")
+AUTOMATIC = -1
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Options:
     `resolution` (height, width) scales and crops, () keeps the size; `channels` 1 or 3 converts, 0 keeps (a folder is
     grey where all its images are); `levels` 0 takes what the storage says (256, or 65536); `held_out` is the fraction for
     "test" where the source has no test set; more than the fraction `max_broken` of unreadable files is an error.
+    A folder's images are held in memory where they take up to `in_memory` bytes, and otherwise read batch by batch, by
+    `workers` processes (`AUTOMATIC`: as many as there are cores less one, 1 to 8; 0: by this one).
     """
 
     resolution: tuple[int, ...] = ()
@@ -27,6 +30,8 @@ class Options:
     levels: int = 0
     held_out: float = 0.05
     max_broken: float = 0.01
+    in_memory: int = 2**30
+    workers: int = AUTOMATIC
 
 
 DEFAULT = Options()
@@ -52,7 +57,7 @@ def held_out(names: Sequence[str], fraction: float) -> Tensor:
 
 def check_values(images: ImageSet) -> ImageSet:
     """Refuse values beyond the levels that the source claims to have."""
-    highest = int(images.images.max()) if len(images) else 0
+    highest = int(images.tensor().max()) if len(images) else 0
     if images.levels < 2 or highest >= images.levels:
         raise DataError(
             f"{images.name} holds the value {highest}, but has {images.levels} levels (0..{images.levels - 1})"

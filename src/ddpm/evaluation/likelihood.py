@@ -4,6 +4,7 @@ Every image counts exactly once, and every draw has a generator of its own, so r
 All arithmetic but the network's is float64.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -82,7 +83,7 @@ def weighted(parts: Iterable[Scored], data: ImageSet, draws: int) -> Likelihood:
     """
     total, evaluations = _added(parts, len(data) * draws)
     found = importance_weighted(-total.reshape(-1, draws))
-    return Likelihood(bits_per_dim(found, data.images[0].numel()), evaluations * draws)
+    return Likelihood(bits_per_dim(found, math.prod(data.shape)), evaluations * draws)
 
 
 def exact_trace(x: Images, row: int) -> Tensor:
@@ -131,7 +132,7 @@ def by_flow(parts: Iterable[Scored], data: ImageSet) -> Likelihood:
         ValueError: an image was left out, or scored twice.
     """
     total, evaluations = _added(parts, len(data))
-    return Likelihood(bits_per_dim(total, data.images[0].numel()), evaluations)
+    return Likelihood(bits_per_dim(total, math.prod(data.shape)), evaluations)
 
 
 def _added(parts: Iterable[Scored], rows: int) -> tuple[Tensor, float]:
