@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 
 class Failure(Exception):
@@ -31,6 +31,12 @@ class NotFound(Failure):
     """No such input, an empty data set, no checkpoint."""
 
     code = 66
+
+
+class Lost(Failure):
+    """A process or a device is gone; the last checkpoint stands."""
+
+    code = 69
 
 
 class OutOfResources(Failure):
@@ -73,6 +79,17 @@ class Interrupted(Failure):
     """Ctrl-C."""
 
     code = 130
+
+
+def in_json(failure: Failure) -> dict[str, Any]:
+    """A failure as it is told to another process."""
+    return {"kind": type(failure).__name__, "message": str(failure), "hints": list(failure.hints)}
+
+
+def failure_of(told: Mapping[str, Any]) -> Failure:
+    """The failure that another process told of by `in_json`."""
+    kinds = {kind.__name__: kind for kind in (Failure, *Failure.__subclasses__())}
+    return kinds[told["kind"]](told["message"], *told["hints"])
 
 
 Value = TypeVar("Value")

@@ -3,20 +3,20 @@
 The last checkpoint, the log and the configuration agree at any moment, so running the same command again continues.
 """
 
-import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from ddpm.commands import resume
 from ddpm.commands.labels import Condition, every_class
-from ddpm.commands.ledger import Ledger
+from ddpm.commands.ledger import Account, Ledger
 from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, finished, sample
 from ddpm.commands.shorter import Shorter
@@ -25,13 +25,17 @@ from ddpm.data.sources import open_both
 from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import Diverged, Mismatch
+from ddpm.distributed import World, joined
+from ddpm.errors import Diverged, Lost, Mismatch, UsageError
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.experiment import Experiment
+from ddpm.heartbeat import attended
 from ddpm.report.pictures import square, to_pictures
 from ddpm.seeds import key
+from ddpm.settings import to_json
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
+from ddpm.training.parallel import replicated
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.trainer import State, train
 
@@ -50,6 +54,7 @@ class Started:
     parameters: int
     step: int
     precision: str
+    processes: int
     notes: tuple[str, ...]
 
 
@@ -77,45 +82,100 @@ class Wrote:
 Event = Started | Stepped | Logged | Wrote
 
 
+def ignored(_failure: Lost) -> None:
+    """Where there is one process only, nobody is lost."""
+
+
 def train_run(
-    experiment: Experiment, folder: RunFolder, device: torch.device, how: str, stop: Callable[[], bool]
+    experiment: Experiment,
+    folder: RunFolder,
+    device: torch.device,
+    how: str,
+    stop: Callable[[], bool],
+    abandon: Callable[[Lost], None] = ignored,
 ) -> Iterator[Event]:
-    """Train to `experiment.training.steps`.
+    """Train to `experiment.training.steps`, together with the other processes of the launch.
 
     Args:
         experiment: what to do; shape and levels are filled in from the data.
         folder: where to do it; no other process may be at it.
         device: where to compute.
         how: to resume: "auto" goes on if there is a run in `folder`, "never" refuses then, else a checkpoint to go on from.
-        stop: asked after every step; once true, a checkpoint is written and the generator ends.
+        stop: asked after every step; once true in any process, a checkpoint is written and the generator ends in all.
+        abandon: called from another thread if a process falls silent (`heartbeat.attended`).
 
     Raises:
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
     """
-    images, held_out = open_both(experiment.data.source, experiment.data.options())
-    experiment = experiment.for_data(images)
-    precision = choose(experiment.precision, device)
-    if len(held_out) and experiment.rhythm.evaluate:
-        experiment.labels(held_out)  # fails now rather than at the first evaluation
-    resume.check(experiment, folder, how)
-    folder.create()
-    with folder.locked():
-        content, notes = resume.latest(folder, how)
-        fingerprint = images.digest(experiment.labels(images))
-        if content is not None and content.numbers["images"] != fingerprint:
-            raise Mismatch(f"the images are no longer those that the run began with: {experiment.data.source}")
-        folder.write_experiment(experiment)
+    with joined(device) as world, attended(world, experiment.rhythm.patience, abandon), ExitStack() as held:
+        images, held_out, experiment = world.together(lambda: _opened(experiment, world.size))
+        precision = choose(experiment.precision, device)
+        content, notes = _claimed(experiment, folder, how, world, held)
+        fingerprint = world.together(lambda: _fingerprint(experiment, images, content))
+        _agree(world, experiment, fingerprint)
+        world.lead(lambda: folder.write_experiment(experiment))
         state = new_state(experiment, device)
         if content is not None:
             checkpoint.unpack(content, state)
-        ledger = Ledger(folder, state.step, content.numbers["ledger"] if content is not None else {})
-        try:
-            parameters = sum(parameter.numel() for parameter in state.network.parameters())
-            notes += _missing(images)
-            yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, tuple(notes))
-            yield from _Training(experiment, folder, device, state, ledger, images, held_out, fingerprint).events(stop)
-        finally:
-            ledger.close()
+        account = Account(content.numbers["ledger"] if content is not None else {})
+        ledger = held.enter_context(closing(Ledger(folder, state.step))) if world.first else None
+        parameters = sum(parameter.numel() for parameter in state.network.parameters())
+        notes += _missing(images)
+        yield Started(
+            experiment, len(images), len(held_out), parameters, state.step, precision, world.size, tuple(notes)
+        )
+        training = _Training(experiment, folder, device, world, state, account, ledger, images, held_out, fingerprint)
+        yield from training.events(stop)
+
+
+def _opened(experiment: Experiment, processes: int) -> tuple[ImageSet, ImageSet, Experiment]:
+    """The images to train on and those held out, and the experiment for them."""
+    if experiment.training.batch_size < processes:
+        raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {processes} processes")
+    images, held_out = open_both(experiment.data.source, experiment.data.options())
+    experiment = experiment.for_data(images)
+    if len(held_out) and experiment.rhythm.evaluate:
+        experiment.labels(held_out)  # fails now rather than at the first evaluation
+    return images, held_out, experiment
+
+
+def _claimed(
+    experiment: Experiment, folder: RunFolder, how: str, world: World, held: ExitStack
+) -> tuple[Checkpoint | None, list[str]]:
+    """The checkpoint to go on from, and what was passed over; from now on the folder is ours."""
+
+    def claim() -> tuple[Checkpoint | None, list[str]]:
+        resume.check(experiment, folder, how)
+        folder.create()
+        held.enter_context(folder.locked())
+        return resume.latest(folder, how)
+
+    found = world.lead(claim)
+    step, notes = world.told((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))
+    if found:
+        return found
+    return (resume.followed(folder, how, step) if step >= 0 else None), notes
+
+
+def _fingerprint(experiment: Experiment, images: ImageSet, content: Checkpoint | None) -> str:
+    """Of the images and labels, which must be those of the checkpoint."""
+    found = images.digest(experiment.labels(images))
+    if content is not None and content.numbers["images"] != found:
+        raise Mismatch(f"the images are no longer those that the run began with: {experiment.data.source}")
+    return found
+
+
+def _agree(world: World, experiment: Experiment, images: str) -> None:
+    """All processes must be about to do the same.
+
+    Raises:
+        Mismatch: they are not.
+    """
+    told = world.every({"configuration": to_json(experiment), "images": images, "torch": torch.__version__})
+    for rank, theirs in enumerate(told):
+        for name, value in theirs.items():
+            if value != told[0][name]:
+                raise Mismatch(f"process 0 and process {rank} do not agree: they have other {name}")
 
 
 def _missing(images: ImageSet) -> list[str]:
@@ -136,12 +196,15 @@ def new_state(experiment: Experiment, device: torch.device) -> State:
     return State.start(network.to(device), experiment.training.lr, scaler)
 
 
-def training_process(experiment: Experiment, state: State, device: torch.device) -> Callable[[], ReverseProcess]:
+def training_process(
+    experiment: Experiment, state: State, device: torch.device, replica: nn.Module | None = None
+) -> Callable[[], ReverseProcess]:
     """The network as training sees it: in its precision, compiled if asked for, without a limit on x_0.
 
-    Built anew at each call only where the schedule is learned.
+    `replica` is the network as several processes see it. Built anew at each call only where the schedule is learned.
     """
-    network = torch.compile(state.network) if experiment.compile else state.network
+    network = replica or state.network
+    network = torch.compile(network) if experiment.compile else network
     precise = in_precision(network, choose(experiment.precision, device), device)
     if experiment.schedule.learned:
         return lambda: experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
@@ -156,34 +219,38 @@ class _Training:
     experiment: Experiment
     folder: RunFolder
     device: torch.device
+    world: World
     state: State
-    ledger: Ledger
+    account: Account
+    ledger: Ledger | None
     images: ImageSet
     held_out: ImageSet
     fingerprint: str
 
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Step, and log, evaluate, sample and save when it is time."""
-        experiment, rhythm, ledger = self.experiment, self.experiment.rhythm, self.ledger
+        experiment, rhythm, account, world = self.experiment, self.experiment.rhythm, self.account, self.world
         small = self.images.images.nbytes <= ON_DEVICE_BYTES
         images = replace(self.images, images=self.images.images.to(self.device if small else "cpu"))
-        process, objective = training_process(experiment, self.state, self.device), OBJECTIVES[experiment.objective]
-        for progress in train(self.state, process, objective, experiment.batches(images), experiment.training):
-            step, stopping = progress.step, stop()
-            ledger.add(progress)
+        batches = replace(experiment.batches(images), part=world.share(experiment.training.batch_size))
+        replica, team = replicated(self.state.network, world, self.device)
+        process = training_process(experiment, self.state, self.device, replica)
+        objective = OBJECTIVES[experiment.objective]
+        for progress in train(self.state, process, objective, batches, experiment.training, team):
+            step, stopping = progress.step, world.any(stop())
+            account.add(progress)
             yield Stepped(step)
             evaluating = len(self.held_out) > 0 and self._due(rhythm.evaluate) and not stopping
             if evaluating or self._due(rhythm.log):
-                row = ledger.row(progress, step * experiment.training.batch_size)
-                if not math.isfinite(row["loss"]):
-                    raise Diverged(f"the loss is {row['loss']} at step {step}", "a smaller --lr, or --precision fp32")
+                row = account.row(progress, step * experiment.training.batch_size, self.state.skipped)
                 row |= self._evaluate() if evaluating else {}
-                ledger.write(row)
+                if self.ledger:
+                    self.ledger.write(row)
                 yield Logged(row)
             if self._due(rhythm.sample) and not stopping:
                 yield Wrote(self._preview())
             if self._due(rhythm.save) or stopping or step == experiment.training.steps:
-                yield Wrote(self._save())
+                yield Wrote(world.lead(self._save) or self.folder.checkpoints)
             if stopping:
                 return
 
@@ -207,7 +274,7 @@ class _Training:
         some = self.held_out.take(torch.arange(min(rhythm.images, len(self.held_out))))
         self.state.network.eval()
         target = bound_of(self._averaged(), self.experiment.labels(some))
-        found = estimate(target, some, 0, rhythm.evaluations, 128, self.device)
+        found = estimate(target, some, 0, rhythm.evaluations, 64, self.device, world=self.world)
         self.state.network.train()
         return {
             "bits_per_dim": found.total,
@@ -217,18 +284,21 @@ class _Training:
 
     def _preview(self) -> Path:
         """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
-        data, plan = self.experiment.data, Plan(self.experiment.rhythm.samples, sampler="ddim")
+        data, share = self.experiment.data, self.world.share(self.experiment.rhythm.samples)
+        plan = Plan(len(share), sampler="ddim", first=share.start)
         self.state.network.eval()
         p = self._averaged()
         p = Shorter(min(PREVIEW_STEPS, p.schedule.T)).of(p)
         condition = Condition(every_class(self.experiment))
-        images = torch.cat([x for _, x in finished(sample(p, data.shape, plan, self.device, condition))])
+        drawn = [x for _, x in finished(sample(p, data.shape, plan, self.device, condition))]
+        images = self.world.stacked(torch.cat([torch.zeros(0, *data.shape), *drawn]))
         self.state.network.train()
         picture = square(to_pictures(images, data.levels), len(condition.labels))
         path = self.folder.samples / f"{checkpoint.folder_name(self.state.step)}.png"
-        picture.save(path)
-        pixels = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)
-        self.ledger.show("samples", pixels, self.state.step)
+        if self.ledger:
+            picture.save(path)
+            pixels = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)
+            self.ledger.show("samples", pixels, self.state.step)
         return path
 
     def _save(self) -> Path:
@@ -236,5 +306,5 @@ class _Training:
         if not all(bool(tensor.isfinite().all()) for tensor in content.tensors["model"].values()):
             step = self.state.step
             raise Diverged(f"the weights are no longer finite at step {step}", "a smaller --lr, or --precision fp32")
-        numbers = {**content.numbers, "ledger": self.ledger.kept(), "images": self.fingerprint}
+        numbers = {**content.numbers, "ledger": self.account.kept(), "images": self.fingerprint}
         return checkpoint.write(self.folder.checkpoints, self.state.step, Checkpoint(content.tensors, numbers))

@@ -47,17 +47,23 @@ class Batches:
     seed: int
     augment: Augmentation = as_is
     labels: Labels = None
+    part: range = range(0)
+
+    @property
+    def places(self) -> range:
+        """TEMP."""
+        return self.part or range(self.batch_size)
 
     def __getitem__(self, step: int) -> Images:
         x = self.images.scaled(self.rows(step))
-        return self.augment(x, generator(self.seed, "augmentation", step))
+        return self.augment(x, generator(self.seed, "augmentation", step))[self.places.start : self.places.stop]
 
     def told(self, step: int, dropout: float) -> Int[Tensor, " batch"] | None:
         """The labels of step `step`, (batch_size,), each kept back (-1) with probability `dropout`; None without labels."""
         if self.labels is None:
             return None
         kept_back = torch.rand(self.batch_size, generator=generator(self.seed, "label dropout", step)) < dropout
-        return self.labels[self.rows(step).cpu()].masked_fill(kept_back, -1)
+        return self.labels[self.rows(step).cpu()].masked_fill(kept_back, -1)[self.places.start : self.places.stop]
 
     def rows(self, step: int) -> Tensor:
         """Which images step `step` sees, (batch_size,) int64."""
