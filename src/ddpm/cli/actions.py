@@ -35,8 +35,10 @@ from ddpm.commands.schedule import find, tables
 from ddpm.data.decode import read_image
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
+from ddpm.distributed import joined
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.laboratory.answer import Setting
+from ddpm.launch import number
 from ddpm.report import figures
 from ddpm.report.pictures import save_each, tile, to_pictures
 
@@ -45,7 +47,8 @@ def run_train(options: Namespace) -> None:
     """`ddpm train`."""
     folder = RunFolder(Path(options.output_dir).expanduser())
     follow(requested(options), folder, pick_device(options.device), options.resume)
-    say(f"done: {folder.path}; report: {report_training(folder)}")
+    if not number():
+        say(f"done: {folder.path}; report: {report_training(folder)}")
 
 
 def run_evaluate(options: Namespace) -> None:
@@ -87,9 +90,10 @@ def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> 
 def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:
     """The bound, with progress."""
     schedule = trained.process.schedule
-    total = math.ceil(len(images) / batch_size) * (schedule.T + 1)
-    measured = track(evaluate(trained, images, seed, batch_size, labels), total, "evaluating")
-    return summarise(measured, schedule, len(images), math.prod(images.shape))
+    with joined(trained.device) as world:
+        total = math.ceil(len(images) / batch_size / world.size) * (schedule.T + 1)
+        measured = track(evaluate(trained, images, seed, batch_size, labels, world), total, "evaluating")
+        return summarise(measured, schedule, len(images), math.prod(images.shape), world)
 
 
 def sentence(trained: Trained, bound: Bound, what: str) -> str:

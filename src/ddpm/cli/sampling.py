@@ -1,7 +1,8 @@
 """`ddpm sample` on the terminal: what is drawn, and the files that show it."""
 
+import math
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ddpm.commands.labels import NONE, OWN, Condition, asked, described
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
+from ddpm.distributed import World, joined
 from ddpm.errors import UsageError
 from ddpm.report import figures
 from ddpm.report.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
@@ -38,20 +40,18 @@ def run_sample(options: Namespace) -> None:
     condition = asked(whole.experiment, options.label, options.guidance, options.guidance_interval)
     how = shorter(options)
     how.check(whole.process)
-    folder = fresh_folder(options.output_dir)
-    curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
-    trained = replace(whole, process=how.of(whole.process, curve))
-    p, moves = trained.process, sampler.moves(trained.process.schedule.T)
-    data = trained.experiment.data
-    watch = Watch(WATCHED, moves)
-    chains = track(sample(p, data.shape, plan, trained.device, condition), plan.batches() * moves, "sampling")
-    drawn = []
-    for rows, images in finished(watch(chains)):
-        pictures = to_pictures(images, data.levels)
-        save_each(pictures, folder, rows.start)
-        drawn.append(pictures)
+    with joined(whole.device) as world:
+        world.lead(lambda: fresh_folder(options.output_dir))
+        folder = Path(options.output_dir).expanduser()
+        curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
+        trained = replace(whole, process=how.of(whole.process, curve))
+        p, moves = trained.process, sampler.moves(trained.process.schedule.T)
+        data, watch = trained.experiment.data, Watch(WATCHED, moves)
+        total = math.ceil(plan.batches() / world.size) * moves
+        chains = track(sample(p, data.shape, plan, trained.device, condition, world), total, "sampling")
+        pictures = _saved(finished(watch(chains)), data.shape, data.levels, folder, world)
     labels = condition.of(plan.rows)
-    targets.write(torch.cat(drawn), watch.frames, data.levels, labels, len(condition.labels))
+    targets.write(pictures, watch.frames, data.levels, labels, len(condition.labels))
     say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:
@@ -69,6 +69,19 @@ def run_sample(options: Namespace) -> None:
         | {"seed": plan.seed, "weights": trained.weights, "trained_steps": trained.step}
         | described(trained.experiment, condition, plan.rows),
     )
+
+
+def _saved(
+    batches: Iterator[tuple[range, Tensor]], shape: tuple[int, ...], levels: int, folder: Path, world: World
+) -> Tensor:
+    """Images as pictures, each in its file; those of all processes, in order."""
+    drawn, places = [to_pictures(torch.zeros(0, *shape), levels)], list[int]()
+    for rows, images in batches:
+        drawn.append(to_pictures(images, levels))
+        places += rows
+        save_each(drawn[-1], folder, rows.start)
+    order = world.stacked(torch.tensor(places, dtype=torch.int64)).argsort()
+    return world.stacked(torch.cat(drawn))[order]
 
 
 def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, condition: Condition) -> Figure:

@@ -14,11 +14,11 @@ import torch
 
 from ddpm.cli.console import Bar, complain, note
 from ddpm.cli.failures import explained
-from ddpm.cli.signals import stop_in_order
+from ddpm.cli.signals import Stop, stop_in_order
 from ddpm.commands.files import read_json, write_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
-from ddpm.commands.train import Event, Logged, Started, Stepped, train_run
+from ddpm.commands.train import Event, Halted, Logged, Started, Stepped, train_run
 from ddpm.errors import Failure, Lost, UsageError, chosen
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
@@ -103,27 +103,28 @@ def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resu
         assert isinstance(started, Started)
         with _recorded(folder):
             _introduce(started, folder, device)
-            step = _show_all(events, started, Bar(started.experiment.training.steps, "training", started.step))
-            if stop():
-                raise stop.failure(step)
+            _show_all(events, Bar(started.experiment.training.steps, "training", started.step), stop)
 
 
-def _show_all(events: Iterator[Event], started: Started, bar: Bar) -> int:
-    """Everything up to the end; returns the last step."""
-    step = started.step
+def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
+    """Everything up to the end.
+
+    Raises:
+        Interrupted, Stopped: it was asked for.
+    """
     try:
         for event in events:
             match event:
                 case Stepped():
-                    step = event.step
                     bar.advance()
                 case Logged():
                     _show(event.row, bar)
+                case Halted():
+                    raise stop.failure(event.step)
                 case _:
                     pass
     finally:
         bar.close()
-    return step
 
 
 @contextmanager

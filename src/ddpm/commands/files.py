@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.errors import DataError, NotFound, StorageError
+from ddpm.launch import number
 
 
 @contextmanager
 def atomically(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, with the same ending; once written, it takes `path`'s place.
+
+    Of several processes only the first one's does.
 
     Raises:
         StorageError: the disk is full or fails; `path` is as it was.
@@ -22,7 +25,8 @@ def atomically(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.replace(path)
+        if not number():
+            temporary.replace(path)
     except OSError as error:
         raise StorageError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:

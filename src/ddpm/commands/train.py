@@ -79,7 +79,14 @@ class Wrote:
     path: Path
 
 
-Event = Started | Stepped | Logged | Wrote
+@dataclass(frozen=True)
+class Halted:
+    """Some process was asked to stop, and all have: the state of this step is saved."""
+
+    step: int
+
+
+Event = Started | Stepped | Logged | Wrote | Halted
 
 
 def ignored(_failure: Lost) -> None:
@@ -252,6 +259,7 @@ class _Training:
             if self._due(rhythm.save) or stopping or step == experiment.training.steps:
                 yield Wrote(world.lead(self._save) or self.folder.checkpoints)
             if stopping:
+                yield Halted(step)
                 return
 
     def _due(self, every: int) -> bool:
