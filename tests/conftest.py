@@ -13,7 +13,7 @@ import tests.checks  # noqa: F401 (the hook below finds it as an attribute)
 
 install_import_hook("ddpm", "tests.checks.checked")
 
-THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 REFERENCE = json.loads((Path(__file__).parent / "data" / "reference_values.json").read_text())
 

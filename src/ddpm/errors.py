@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 
 class Failure(Exception):
@@ -35,6 +35,12 @@ class NotFound(Failure):
 
 class Unavailable(Failure):
     """A process or a device was lost."""
+
+    code = 69
+
+
+class PeerLost(Failure):
+    """Another process of the run is gone; the last checkpoint stands."""
 
     code = 69
 
@@ -79,6 +85,17 @@ class Interrupted(Failure):
     """Ctrl-C."""
 
     code = 130
+
+
+def in_json(failure: Failure) -> dict[str, Any]:
+    """A failure as it is told to another process."""
+    return {"kind": type(failure).__name__, "message": str(failure), "hints": list(failure.hints)}
+
+
+def failure_of(told: Mapping[str, Any]) -> Failure:
+    """The failure that another process told of by `in_json`."""
+    kinds = {kind.__name__: kind for kind in (Failure, *Failure.__subclasses__())}
+    return kinds[told["kind"]](told["message"], *told["hints"])
 
 
 Value = TypeVar("Value")

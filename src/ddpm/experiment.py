@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Gt, Le, MaxLen
 from torch import nn
 
 from ddpm.data.batches import AUGMENTATIONS, Batches
@@ -127,6 +127,8 @@ class ProcessConfig:
 class Rhythm:
     """How often, in steps, a run logs, evaluates, samples and saves (0 is never), and how much it spends on it.
 
+    A process of which the others hear nothing for `patience` seconds is lost.
+
     The held-out bound is estimated (`evaluation.cheap`) on the same `images` with the same noise each time, with
     `evaluations` of the network for each image, and one in 16 more to find the t that matter. Of the checkpoints the last
     three stay, the best by that bound, and those of every `keep` steps.
@@ -140,6 +142,7 @@ class Rhythm:
     samples: Annotated[int, Ge(1)] = 64
     images: Annotated[int, Ge(1)] = 256
     evaluations: Annotated[int, Ge(2)] = 16
+    patience: Annotated[float, Gt(0)] = 60.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ddpm.commands import train
+from ddpm.commands import rounds
 from tests.cli.conftest import TINY
 
 QUICK = ("--steps", "4", "--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0", "--set", "schedule.T=4")
@@ -108,13 +108,13 @@ def test_an_image_that_breaks_while_training(ddpm, tmp_path, monkeypatch):
     """It is replaced, counted and listed; by how many processes images are read changes no bit of that."""
     folder, _ = _folders(tmp_path, 40, 0)
     kept = {file: file.read_bytes() for file in folder.rglob("*.png")}
-    real = train.train
+    real = rounds.train
 
-    def breaking(state, process, objective, batches, recipe):
+    def breaking(state, process, objective, batches, recipe, team):
         (folder / batches.images.names[int(batches.rows(1)[0])]).write_bytes(b"x")
-        return real(state, process, objective, batches, recipe)
+        return real(state, process, objective, batches, recipe, team)
 
-    monkeypatch.setattr(train, "train", breaking)
+    monkeypatch.setattr(rounds, "train", breaking)
     for name, workers in (("one", 0), ("two", 2)):
         for file, content in kept.items():
             file.write_bytes(content)

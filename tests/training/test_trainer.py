@@ -11,7 +11,9 @@ from ddpm.diffusion.objective import simple
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
 from ddpm.errors import DataError, Mismatch, StorageError, UsageError
+from ddpm.models.dropout import place
 from ddpm.models.unet import UNet, UNetShape
+from ddpm.seeds import key
 from ddpm.training import checkpoint
 from ddpm.training.optimizer import constant, cosine, ema_decay, learning_rate, update_ema
 from ddpm.training.precision import choose, in_precision
@@ -88,13 +90,10 @@ def test_the_global_generator_is_given_back():
 
 
 def test_accumulation_is_the_same_step():
-    """Six images in 1, 3 or 4 parts: the same images, times and noise, the same gradient to rounding (no dropout)."""
+    """Six images in 1, 3 or 4 parts: the same images, times, noise and dropout, the same gradient to rounding."""
     losses = {}
     for accumulate in (1, 3, 4):
         state = _state()
-        for module in state.network.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
         recipe = Recipe(steps=3, batch_size=6, accumulate=accumulate, lr=1e-3, warmup=1, seed=5)
         losses[accumulate] = [float(progress.loss) for progress in _train(state, recipe)]
     assert losses[3] == pytest.approx(losses[1], rel=1e-5)
@@ -108,11 +107,9 @@ def test_one_step_is_the_textbook_one():
     twin = _state().network.train()
     (progress,) = _train(state, recipe)
 
-    ((x_0, t, eps),) = draws(_batches(recipe), 20, recipe, 0, CPU)
-    from ddpm.seeds import key
-
-    torch.manual_seed(key(5, "dropout", 0))
-    loss = simple(ReverseProcess(twin, linear(20, 1e-3, 0.5), limit=unlimited), x_0, t, eps).mean()
+    (part,) = draws(_batches(recipe), 20, recipe, 0, CPU)
+    place(twin, key(5, "dropout", 0), 0)
+    loss = simple(ReverseProcess(twin, linear(20, 1e-3, 0.5), limit=unlimited), part.x_0, part.t, part.eps).mean()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(twin.parameters(), 0.01)
     start = [parameter.detach().clone() for parameter in twin.parameters()]

@@ -38,10 +38,12 @@ from ddpm.commands.verify import require_whole, resumable, verify
 from ddpm.data.imageset import ImageSet
 from ddpm.data.inputs import read_image, read_unscaled
 from ddpm.data.labels import Labels
+from ddpm.distributed import joined
 from ddpm.errors import Mismatch
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.experiment import DataConfig
 from ddpm.laboratory.answer import Setting
+from ddpm.launch import number
 from ddpm.report import figures
 from ddpm.report.pictures import save_each, tile, to_pictures
 
@@ -50,7 +52,8 @@ def run_train(options: Namespace) -> None:
     """`ddpm train`."""
     folder = RunFolder(Path(options.output_dir).expanduser())
     follow(requested(options), folder, pick_device(options.device), options.resume)
-    say(f"done: {folder.path}; report: {report_training(folder)}")
+    if not number():
+        say(f"done: {folder.path}; report: {report_training(folder)}")
 
 
 def run_evaluate(options: Namespace) -> None:
@@ -93,9 +96,10 @@ def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> 
 def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:
     """The bound, with progress."""
     schedule = trained.process.schedule
-    total = math.ceil(len(images) / batch_size) * (schedule.T + 1)
-    measured = track(evaluate(trained, images, seed, batch_size, labels), total, "evaluating")
-    return summarise(measured, schedule, len(images), math.prod(images.shape))
+    with joined(trained.device) as world:
+        total = math.ceil(len(images) / batch_size / world.size) * (schedule.T + 1)
+        measured = track(evaluate(trained, images, seed, batch_size, labels, world), total, "evaluating")
+        return summarise(measured, schedule, len(images), math.prod(images.shape), world)
 
 
 def sentence(trained: Trained, bound: Bound, what: str) -> str:

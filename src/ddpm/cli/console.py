@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ddpm.errors import CannotCreate, Failure, UsageError
+from ddpm.launch import number
 
 Item = TypeVar("Item")
 QUIET_SECONDS = 15.0
@@ -16,19 +17,24 @@ _OUTPUT = {"is for JSON": False}
 
 def say(text: str) -> None:
     """A line of the result; on standard error where standard output is kept for JSON (`--json -`)."""
+    if number():
+        return
     print(text, file=sys.stderr if _OUTPUT["is for JSON"] else sys.stdout, flush=True)
 
 
 def note(text: str) -> None:
-    """A line beside the result."""
+    """A line beside the result; of several processes only the first one speaks."""
+    if number():
+        return
     print(text, file=sys.stderr, flush=True)
 
 
 def complain(error: Failure) -> None:
     """One line, and at most three hints; control characters, as a file's name may hold, are shown as escapes."""
-    note(f"ddpm: error: {_plain(str(error))}")
+    print(f"ddpm: error: {_plain(str(error))}", file=sys.stderr)
     for hint in error.hints:
-        note(f"hint: {_plain(hint)}")
+        print(f"hint: {_plain(hint)}", file=sys.stderr)
+    sys.stderr.flush()
 
 
 def _plain(text: str) -> str:
@@ -57,7 +63,7 @@ class Bar:
         self._bar: Any = None
         self._spoke = self._began = time.monotonic()
         self._first = done
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not number():
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, initial=done, desc=label, dynamic_ncols=True, leave=False)

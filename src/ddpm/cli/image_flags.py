@@ -8,7 +8,7 @@ from ddpm.cli.flag_groups import chain, count, filled, positive, reading, sample
 def sample(parser: argparse.ArgumentParser) -> None:
     """Of `ddpm sample`."""
     parser.add_argument("run", type=filled, metavar="RUN", help="run folder or checkpoint")
-    parser.add_argument("--num", type=positive, required=True, metavar="N", help="how many images")
+    parser.add_argument("--num", "--num-images", type=positive, required=True, metavar="N", help="how many images")
     parser.add_argument("--output-dir", type=filled, required=True, metavar="DIR", help="where 000000.png ... go")
     sampler(parser)
     chain(parser)

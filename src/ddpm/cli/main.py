@@ -12,6 +12,7 @@ from ddpm.cli.console import complain, note, warn_in_one_line
 from ddpm.cli.failures import explained
 from ddpm.cli.parser import parse
 from ddpm.errors import Failure
+from ddpm.launch import launched
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         failure = explained(error, getattr(options, "output_dir", "output")) or _bug(error, options)
         complain(failure)
+        if launched():  # to take leave of processes that are gone could take for ever, or abort
+            sys.stdout.flush()
+            os._exit(failure.code)
         return failure.code
     return 0
 

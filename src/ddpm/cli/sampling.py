@@ -1,5 +1,6 @@
 """`ddpm sample` on the terminal: what is drawn, and the files that show it."""
 
+import math
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from ddpm.commands.record import recorded
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
+from ddpm.distributed import World, joined
 from ddpm.errors import Interrupted, UsageError
 from ddpm.report import figures
 from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, square, tile, to_pictures
@@ -44,21 +46,19 @@ def run_sample(options: Namespace) -> None:
             f"{options.sampler} does not draw with a variance of the model: --variance {options.variance}",
             "--sampler ancestral and corrected do",
         )
-    folder = fresh_folder(options.output_dir, plan.rows)
-    curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
-    trained = replace(whole, process=how.of(whole.process, curve))
-    p, moves = trained.process, sampler.moves(trained.process.schedule.T)
-    data = trained.experiment.data
-    watch = Watch(WATCHED, moves)
-    chains = track(sample(p, data.shape, plan, trained.device, condition), plan.batches() * moves, "sampling")
-    drawn = []
-    with _told_how_to_go_on(plan, folder):
-        for rows, images in finished(watch(chains)):
-            pictures = to_pictures(images, data.levels)
-            save_each(pictures, folder, rows.start)
-            drawn.append(pictures)
+    with joined(whole.device) as world:
+        world.lead(lambda: fresh_folder(options.output_dir, plan.rows))
+        folder = Path(options.output_dir).expanduser()
+        curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
+        trained = replace(whole, process=how.of(whole.process, curve))
+        p, moves = trained.process, sampler.moves(trained.process.schedule.T)
+        data, watch = trained.experiment.data, Watch(WATCHED, moves)
+        total = math.ceil(plan.batches() / world.size) * moves
+        chains = track(sample(p, data.shape, plan, trained.device, condition, world), total, "sampling")
+        with _told_how_to_go_on(plan, folder):
+            pictures = _saved(finished(watch(chains)), data.shape, data.levels, folder, world)
     labels = condition.of(plan.rows)
-    targets.write(torch.cat(drawn), watch.frames, data.levels, labels, len(condition.labels))
+    targets.write(pictures, watch.frames, data.levels, labels, len(condition.labels))
     say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:
@@ -86,6 +86,19 @@ def _told_how_to_go_on(plan: Plan, folder: Path) -> Iterator[None]:
         done = sum((folder / numbered(row)).exists() for row in plan.rows)
         hint = f"the same command with --first {plan.first + done} --num {plan.num - done} draws the others"
         raise Interrupted(f"interrupted: {done:,} of {plan.num:,} images are in {folder}", hint) from None
+
+
+def _saved(
+    batches: Iterator[tuple[range, Tensor]], shape: tuple[int, ...], levels: int, folder: Path, world: World
+) -> Tensor:
+    """Images as pictures, each in its file; those of all processes, in order."""
+    drawn, places = [to_pictures(torch.zeros(0, *shape), levels)], list[int]()
+    for rows, images in batches:
+        drawn.append(to_pictures(images, levels))
+        places += rows
+        save_each(drawn[-1], folder, rows.start)
+    order = world.stacked(torch.tensor(places, dtype=torch.int64)).argsort()
+    return world.stacked(torch.cat(drawn))[order]
 
 
 def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, condition: Condition) -> Figure:

@@ -25,7 +25,8 @@ class Stop:
         hint = "run the same command again to go on"
         if self.by == signal.SIGINT:
             return Interrupted(f"interrupted: the state of step {step:,} is saved", hint)
-        return Stopped(f"stopped by {signal.Signals(self.by).name}: the state of step {step:,} is saved", hint)
+        what = signal.Signals(self.by).name if self.by else "a signal to another process"
+        return Stopped(f"stopped by {what}: the state of step {step:,} is saved", hint)
 
 
 @contextmanager

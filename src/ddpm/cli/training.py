@@ -1,24 +1,28 @@
 """`ddpm train` on the terminal: the experiment that the flags ask for, and the run as it goes."""
 
 import json
+import os
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ddpm.cli.console import Bar, note
+from ddpm.cli.console import Bar, complain, note
 from ddpm.cli.failures import explained
-from ddpm.cli.signals import stop_in_order
+from ddpm.cli.signals import Stop, stop_in_order
+from ddpm.commands.events import Event, Halted, Logged, Noted, Started, Stepped
 from ddpm.commands.files import read_json, write_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
-from ddpm.commands.train import Event, Logged, Noted, Started, Stepped, train_run
-from ddpm.errors import Failure, UsageError, chosen
+from ddpm.commands.train import train_run
+from ddpm.errors import Failure, PeerLost, UsageError, chosen
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
+from ddpm.launch import number
 from ddpm.presets import PRESETS
 from ddpm.settings import changed, from_dict
 
@@ -95,39 +99,42 @@ def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resu
         Interrupted, Stopped: on a signal, once the state is saved.
     """
     with stop_in_order() as stop:
-        events = train_run(experiment, folder, device, resume, stop)
+        events = train_run(experiment, folder, device, resume, stop, partial(_abandon, folder))
         started = next(events)
         assert isinstance(started, Started)
         with _recorded(folder):
             _introduce(started, folder, device)
-            step = _show_all(events, started, Bar(started.experiment.training.steps, "training", started.step))
-            if stop():
-                raise stop.failure(step)
+            _show_all(events, Bar(started.experiment.training.steps, "training", started.step), stop)
 
 
-def _show_all(events: Iterator[Event], started: Started, bar: Bar) -> int:
-    """Everything up to the end; returns the last step."""
-    step = started.step
+def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
+    """Everything up to the end.
+
+    Raises:
+        Interrupted, Stopped: it was asked for.
+    """
     try:
         for event in events:
             match event:
                 case Stepped():
-                    step = event.step
                     bar.advance()
                 case Logged():
                     _show(event.row, bar)
                 case Noted():
                     bar.say(f"ddpm: {event.text}")
+                case Halted():
+                    raise stop.failure(event.step)
                 case _:
                     pass
     finally:
         bar.close()
-    return step
 
 
 @contextmanager
 def _recorded(folder: RunFolder) -> Iterator[None]:
     """Write RUN/exit.json, however the run ends (a full disk may prevent it: what matters has been said then)."""
+    if not number():
+        folder.exit.unlink(missing_ok=True)
     try:
         yield
     except BaseException as error:
@@ -137,7 +144,17 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
     _write_exit(folder, 0, "Done", "")
 
 
+def _abandon(folder: RunFolder, failure: PeerLost) -> None:
+    """Leave at once, from any thread: the main one may wait for a process that is gone."""
+    _write_exit(folder, failure.code, type(failure).__name__, str(failure))
+    complain(failure)
+    os._exit(failure.code)
+
+
 def _write_exit(folder: RunFolder, code: int, kind: str, message: str) -> None:
+    """By the first process, or by another one that lost it."""
+    if number() and (kind != "PeerLost" or folder.exit.exists()):
+        return
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with suppress(Failure):
         write_json(folder.exit, {"code": code, "kind": kind, "message": message, "time": moment})
@@ -155,12 +172,19 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
     )
     note(
         f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {recipe.steps:,} steps of {recipe.batch_size} "
-        f"images; {started.precision} on {device}, {torch.get_num_threads()} threads; in {folder.path}"
+        f"images; {started.precision} on {device}, {torch.get_num_threads()} threads{_shared(started)}; in {folder.path}"
     )
     if started.step >= recipe.steps:
         note(f"all {started.step:,} steps are done; --steps N goes further")
     elif started.step:
         note(f"going on from step {started.step:,}")
+
+
+def _shared(started: Started) -> str:
+    """How the work is shared, if it is."""
+    if started.processes == 1:
+        return ""
+    return f" in each of {started.processes} processes, {started.experiment.training.batch_size / started.processes:g} images each"
 
 
 def _show(row: dict[str, Any], bar: Bar) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from ddpm.commands.train import new_state, training_process
+from ddpm.commands.rounds import new_state, training_process
 from ddpm.data.sources import open_source
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.experiment import Experiment
@@ -25,8 +25,7 @@ def fitted_to(experiment: Experiment, budget: float, device: torch.device) -> Ex
     process = training_process(experiment, state, device)
     steps = train(state, process, OBJECTIVES[experiment.objective], experiment.batches(images), trial)
     times = []
-    for step in steps:
-        step.loss.item()  # waits for the device
+    for _ in steps:
         times.append(time.perf_counter())
     per_step = statistics.median(b - a for a, b in itertools.pairwise(times[WARM_UP - 1 :]))
     return replace(experiment, training=replace(experiment.training, steps=max(20, int(budget / per_step))))

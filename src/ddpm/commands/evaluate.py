@@ -13,6 +13,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.data.sources import open_source
 from ddpm.diffusion.variance import Fixed, Optimal
+from ddpm.distributed import ALONE, World
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.cheap import Estimate
 from ddpm.evaluation.rate import Bound, Measured, measure
@@ -50,10 +51,10 @@ def images_to_evaluate(trained: Trained, source: str, split: str, num: int) -> I
 
 
 def evaluate(
-    trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None
+    trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None, world: World = ALONE
 ) -> Iterator[Measured]:
-    """Every term of every image, given its label where there are any."""
-    return measure(trained.process, images, seed, batch_size, trained.device, labels)
+    """Every term of every image, given its label where there are any; some of the batches in each process."""
+    return measure(trained.process, images, seed, batch_size, trained.device, labels, world)
 
 
 def result(bound: Bound, metrics: list[str]) -> dict[str, Any]:

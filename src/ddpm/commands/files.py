@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.errors import DataError, NotFound, StorageError
+from ddpm.launch import number
 from ddpm.storage import durable, strict
 
 
 @contextmanager
 def atomically(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, with the same ending; once written, it takes `path`'s place.
+
+    Of several processes only the first one's does.
 
     Raises:
         StorageError: the disk is full or fails; `path` is as it was.
@@ -24,6 +27,8 @@ def atomically(path: Path) -> Iterator[Path]:
         durable.make_folder(path.parent)
         temporary.unlink(missing_ok=True)
         yield temporary
+        if number():
+            return
         durable.sync(temporary)
         durable.rename(temporary, path)
         durable.sync_folder(path.parent)

@@ -1,4 +1,7 @@
-"""What a training run writes down as it goes: metrics.jsonl and TensorBoard, with the mean loss since the last line."""
+"""What a training run writes down as it goes: metrics.jsonl and TensorBoard, with the mean loss since the last line.
+
+Every process keeps the account, the first one writes it down.
+"""
 
 import json
 import math
@@ -8,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ddpm.commands.files import atomically, to_strict_json
@@ -20,29 +22,28 @@ from ddpm.training.trainer import Progress
 MEASURES = (MEASURE,)
 
 
-class Ledger:
-    """The log of a run from `step` on; lines of later steps, left by a run that was cut off, are removed first."""
+class Account:
+    """The mean loss since the last line, over the steps that were not skipped, and the time spent."""
 
-    def __init__(self, folder: RunFolder, step: int, kept: Mapping[str, Any]) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (a second to import)
-
-        _forget_after(folder.metrics, step)
-        self._file = folder.metrics.open("a")
-        self._board = SummaryWriter(folder.logs, purge_step=step + 1)
-        self._losses: list[Tensor] = []
+    def __init__(self, kept: Mapping[str, Any]) -> None:
         self._loss_sum, self._loss_count = float(kept.get("loss_sum", 0.0)), int(kept.get("loss_count", 0))
         self._measured = {name: kept[name] for name in MEASURES if name in kept}
         self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
 
     def add(self, progress: Progress) -> None:
-        """Take note of a step, without waiting for the device."""
-        self._losses.append(progress.loss)
+        """Take note of a step: in float64, in order, so that a pause in between changes no digit."""
+        if not progress.skipped:
+            self._loss_sum += progress.loss
+            self._loss_count += 1
 
     def kept(self) -> dict[str, Any]:
         """What a checkpoint must hold so that the next line comes out the same."""
-        self._settle()
         sums = {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
         return {**sums, **self._measured}
+
+    def keep(self, row: Mapping[str, Any]) -> None:
+        """Remember what was measured."""
+        self._measured |= {name: row[name] for name in MEASURES if name in row and math.isfinite(row[name])}
 
     def measured(self) -> dict[str, float]:
         """The last held-out measure, by which the best checkpoint is known; empty before the first."""
@@ -53,24 +54,35 @@ class Ledger:
         """Time spent on the run, over all its sessions."""
         return time.monotonic() - self._clock
 
-    def row(self, progress: Progress, images: int) -> dict[str, Any]:
-        """The next line: the mean loss since the last one, and the state of things at this step."""
-        self._settle()
-        loss, self._loss_sum, self._loss_count = self._loss_sum / self._loss_count, 0.0, 0
+    def row(self, progress: Progress, images: int, skipped: int) -> dict[str, Any]:
+        """The next line: the mean loss since the last one (NaN if all was skipped), and the state of things at this step."""
+        loss = self._loss_sum / self._loss_count if self._loss_count else math.nan
+        self._loss_sum, self._loss_count = 0.0, 0
         return {
             "step": progress.step,
             "images": images,
             "seconds": round(self.seconds, 3),
             "loss": loss,
-            "grad_norm": float(progress.grad_norm),
+            "grad_norm": progress.grad_norm,
             "lr": progress.lr,
+            "skipped": skipped,
         }
+
+
+class Ledger:
+    """The log of a run from `step` on; lines of later steps, left by a run that was cut off, are removed first."""
+
+    def __init__(self, folder: RunFolder, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (a second to import)
+
+        _forget_after(folder.metrics, step)
+        self._file = folder.metrics.open("a")
+        self._board = SummaryWriter(folder.logs, purge_step=step + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a line, and the same to TensorBoard."""
         self._file.write(to_strict_json(row) + "\n")
         self._file.flush()
-        self._measured |= {name: row[name] for name in MEASURES if name in row and math.isfinite(row[name])}
         for name, value in row.items():
             self._board.add_scalar(name, value, row["step"])
 
@@ -84,14 +96,6 @@ class Ledger:
         os.fsync(self._file.fileno())
         self._file.close()
         self._board.close()
-
-    def _settle(self) -> None:
-        """Sum the losses since the last time: in float64, in order, so that a pause in between changes no digit."""
-        if self._losses:
-            for loss in torch.stack(self._losses).tolist():
-                self._loss_sum += loss
-            self._loss_count += len(self._losses)
-            self._losses.clear()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

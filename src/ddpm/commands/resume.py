@@ -63,6 +63,13 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
     return content, [f"passed over: {reason}" for _, reason in damaged]
 
 
+def followed(folder: RunFolder, resume: str, step: int) -> Checkpoint:
+    """What `latest` found in another process, of this step."""
+    if resume not in ("auto", "never"):
+        return find_checkpoint(Path(resume).expanduser())[1]
+    return checkpoint.read(folder.checkpoints / checkpoint.folder_name(step))
+
+
 def _same(old: Experiment, new: Experiment, folder: RunFolder) -> None:
     found = [line for line in differences(old, new) if not line.startswith(MAY_CHANGE)]
     if found:

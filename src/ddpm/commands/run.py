@@ -17,6 +17,7 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment import Experiment
+from ddpm.launch import local_number
 from ddpm.settings import changed, from_dict, to_json
 from ddpm.storage import durable, strict
 from ddpm.training import checkpoint
@@ -272,4 +273,7 @@ def pick_device(name: str) -> torch.device:
             f"this machine has no device {name!r}", f"--device {' or '.join(n for n in found if found[n])}"
         )
     torch.backends.cudnn.allow_tf32 = False
+    if name == "cuda":
+        torch.cuda.set_device(local_number() % torch.cuda.device_count())
+        return torch.device("cuda", torch.cuda.current_device())
     return torch.device(name)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddpm.commands.labels import ANYTHING, Condition
 from ddpm.diffusion.reverse import Network, ReverseProcess
+from ddpm.distributed import ALONE, World
 from ddpm.errors import UsageError, chosen
 from ddpm.sampling import SAMPLERS, Sampler
 from ddpm.sampling.chain import Step, run, start
@@ -98,7 +99,12 @@ class Frame:
 
 
 def sample(
-    p: ReverseProcess, shape: tuple[int, ...], plan: Plan, device: torch.device, condition: Condition = ANYTHING
+    p: ReverseProcess,
+    shape: tuple[int, ...],
+    plan: Plan,
+    device: torch.device,
+    condition: Condition = ANYTHING,
+    world: World = ALONE,
 ) -> Iterator[Sampled]:
     """Every step of every chain: `plan.batches()` times the sampler's moves on `p`.
 
@@ -108,9 +114,10 @@ def sample(
         plan: what to sample.
         device: where.
         condition: what the images shall show.
+        world: the processes that take the batches in turn.
     """
     begin = partial(start, p, t=p.schedule.T)
-    return chains(p, begin, plan.build(), shape, plan, device, condition, "sample")
+    return chains(p, begin, plan.build(), shape, plan, device, condition, "sample", world)
 
 
 def chains(
@@ -122,6 +129,7 @@ def chains(
     device: torch.device,
     condition: Condition,
     purpose: str,
+    world: World = ALONE,
 ) -> Iterator[Sampled]:
     """Every step of `plan.batches()` chains: from what `begin` makes of standard normal noise, (batch, *shape), by `sampler`.
 
@@ -129,7 +137,7 @@ def chains(
     """
     if not sampler.image_by_image:
         p = replace(p, network=in_full_batches(p.network, device))
-    for first in range(0, plan.num, plan.batch_size):
+    for first in range(0, plan.num, plan.batch_size)[world.rank :: world.size]:
         rows = plan.rows[first : first + plan.batch_size]
         noise = NoiseForEach([generator(plan.seed, purpose, row) for row in rows])
         drawn = noise(torch.empty(len(rows), *shape, device=device))

@@ -16,6 +16,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, told
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.distributed import ALONE, World
 from ddpm.evaluation.rate import images_of, in_float64
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import Images, Noise, PerImage, Table, Times, mean_flat
@@ -133,11 +134,12 @@ class _Evaluator:
     batch_size: int
     device: torch.device
     pairing: str
+    world: World
 
     def __call__(self, purpose: str, rows: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         r"""Nats and :math:`\|\epsilon\|^2/D - 1` at `t` (images, draws), both of its shape."""
         nats, radius = torch.zeros(2, *t.shape, dtype=torch.float64)
-        for part in torch.arange(len(rows)).split(self.batch_size):
+        for part in torch.arange(len(rows)).split(self.batch_size)[self.world.rank :: self.world.size]:
             x_0 = images_of(self.data, rows[part], self.device)
             noise = NoiseForEach([generator(self.seed, purpose, int(row)) for row in rows[part]])
             draw = PAIRINGS[self.pairing](noise)
@@ -145,7 +147,7 @@ class _Evaluator:
                 eps = draw(x_0)
                 nats[part, j] = self.target.term(x_0, t[part, j].to(self.device), eps, rows[part]).cpu().double()
                 radius[part, j] = mean_flat(eps**2).cpu().double() - 1
-        return nats, radius
+        return self.world.sum(nats), self.world.sum(radius)
 
     def prior(self) -> PerImage:
         """What costs no evaluation, nats for each image."""
@@ -161,8 +163,11 @@ def estimate(
     batch_size: int,
     device: torch.device,
     pairing: str = "fresh",
+    world: World = ALONE,
 ) -> Estimate:
     """`target` from `evaluations` >= 2 draws of (t, noise) for each image, and a pilot of one in 16 more.
+
+    The processes of a `world` share the batches, and all get the result that one alone would get, to the bit.
 
     Every image is used equally often; the batch size changes nothing. An even number of evaluations is used best: two halves
     of the same size weigh the same. The same seed gives the same places in the proposal
@@ -173,7 +178,7 @@ def estimate(
     """
     if evaluations < 2:
         raise ValueError(f"an estimate and its error need 2 evaluations for each image, not {evaluations}")
-    evaluator = _Evaluator(target, data, seed, batch_size, device, pairing)
+    evaluator = _Evaluator(target, data, seed, batch_size, device, pairing, world)
     known, spent = _pilot(evaluator, len(data) * evaluations)
     blocks = torch.randperm(len(data), generator=generator(seed, "blocks")).tensor_split(min(BLOCKS, len(data)))
     halves = []

@@ -16,6 +16,7 @@ from ddpm.data.labels import Labels, told
 from ddpm.diffusion.bound import Term, terms
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
+from ddpm.distributed import ALONE, World
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import Images, mean_flat
 
@@ -89,13 +90,16 @@ def measure(
     batch_size: int,
     device: torch.device,
     labels: Labels = None,
+    world: World = ALONE,
 ) -> Iterator[Measured]:
     """All terms of all images: (T + 1) for each batch, one evaluation of the network each but the first.
+
+    Of several processes each takes some of the batches.
 
     `labels` (N,) are what the network is told of each image: the bound is then one of log p(x_0|label).
     """
     wide = replace(p, network=in_float64(p.network))
-    for rows in torch.arange(len(data)).split(batch_size):
+    for rows in torch.arange(len(data)).split(batch_size)[world.rank :: world.size]:
         x_0 = images_of(data, rows, device)
         noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
         for found in terms(wide.given(told(labels, rows, device)), x_0, noise):
@@ -111,22 +115,24 @@ def _mse(found: Term, x_0: Images) -> Tensor:
     return mean_flat((found.x_0 - x_0) ** 2).cpu().double()
 
 
-def summarise(measured: Iterable[Measured], schedule: Schedule, images: int, dims: int) -> Bound:
-    """Add up what `measure` yields.
+def summarise(measured: Iterable[Measured], schedule: Schedule, images: int, dims: int, world: World = ALONE) -> Bound:
+    """Add up what `measure` yields, in all processes; the same to the bit however many there are.
 
     Raises:
         ValueError: an image was measured twice, or not at all.
     """
     T = schedule.T
     nats = torch.full((images, T + 2), math.nan, dtype=torch.float64)
-    errors = torch.zeros(T + 2, dtype=torch.float64)
+    errors = torch.zeros(images, T + 2, dtype=torch.float64)
     for found in measured:
         if not nats[found.rows, found.t].isnan().all():
             raise ValueError(f"term {found.t} of an image was measured twice")
         nats[found.rows, found.t] = found.nats
-        errors[found.t] += found.mse_x_0.sum() / images
-    if nats[:, 1:].isnan().any():
-        raise ValueError("an image was left out")
+        errors[found.rows, found.t] = found.mse_x_0
+    measured_by = world.sum((~nats[:, 1:].isnan()).long())
+    if (measured_by != 1).any():
+        raise ValueError("an image was left out, or measured by two processes")
+    nats, errors = world.sum(nats.nan_to_num(0)), world.sum(errors).mean(0)
     bits = nats[:, 1:] / (dims * math.log(2))
     per_image = bits.sum(1)
     by_term = torch.cat([bits[:, -1:], bits[:, :-1]], dim=1).mean(0)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm.models.dropout import Dropout
+
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
@@ -63,7 +65,7 @@ class ResidualBlock(nn.Module):
         self.norm_1, self.conv_1 = norm(inputs, groups), conv(inputs, outputs)
         self.time = linear(embedding, outputs)
         self.norm_2, self.conv_2 = norm(outputs, groups), zeroed(conv(outputs, outputs))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.skip = nn.Identity() if inputs == outputs else conv(inputs, outputs, kernel=1)
 
     def forward(self, x_BCHW: Tensor, emb_BD: Tensor) -> Tensor:

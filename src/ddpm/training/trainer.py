@@ -4,7 +4,8 @@ All randomness of step n is a function of (seed, n): stopping and going on chang
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Annotated
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from ddpm.data.batches import Batches
 from ddpm.diffusion.objective import Objective
 from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.distributed import ALONE, World
+from ddpm.errors import Diverged
+from ddpm.models.dropout import place
 from ddpm.seeds import generator, key
 from ddpm.training.optimizer import DECAYS, adam, ema_decay, learning_rate, update_ema
 
@@ -60,15 +64,24 @@ class Recipe:
     seed: int = 0
 
 
+ALLOWED = 10
+"""Steps in a row whose loss or gradient is not finite: one more, and training has diverged."""
+
+
 @dataclass
 class State:
-    """All that changes while training: weights, their moving average, the optimiser, and the number of steps done."""
+    """All that changes while training: weights, their moving average, the optimiser, and the number of steps done.
+
+    `skipped` steps were passed over because their loss or gradient was not finite, the last `in_a_row` of them together.
+    """
 
     network: nn.Module
     ema: dict[str, Tensor]
     optimizer: torch.optim.Adam
     scaler: torch.amp.GradScaler
     step: int = 0
+    skipped: int = 0
+    in_a_row: int = 0
 
     @classmethod
     def start(cls, network: nn.Module, lr: float, scaler: torch.amp.GradScaler) -> "State":
@@ -79,21 +92,63 @@ class State:
 
 @dataclass(frozen=True)
 class Progress:
-    """One step: `step` steps are done. `loss` and `grad_norm` (before clipping) are scalars on the device."""
+    """One step: `step` steps are done. `loss` and `grad_norm` (before clipping) are of the whole batch.
+
+    Where one of them is not finite the step was `skipped`: weights, average and optimiser are as they were.
+    """
 
     step: int
-    loss: Tensor
-    grad_norm: Tensor
+    loss: float
+    grad_norm: float
     lr: float
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it changed nothing."""
+        return not (math.isfinite(self.loss) and math.isfinite(self.grad_norm))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one backward pass sees: images, with a time, noise and a label (if any) for each.
+
+    `first` is the place of the first one in the whole batch.
+    """
+
+    first: int
+    x_0: Tensor
+    t: Tensor
+    eps: Tensor
+    label: Tensor | None
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that take a step together, and the context of a backward pass whose gradient is not exchanged yet."""
+
+    world: World = ALONE
+    apart: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+SOLO = Team()
 
 
 def train(
-    state: State, process: Callable[[], ReverseProcess], objective: Objective, batches: Batches, recipe: Recipe
+    state: State,
+    process: Callable[[], ReverseProcess],
+    objective: Objective,
+    batches: Batches,
+    recipe: Recipe,
+    team: Team = SOLO,
 ) -> Iterator[Progress]:
     """Algorithm 1 from `state.step` to `recipe.steps`; changes `state` in place, yields after every step.
 
     `process` gives p_theta on `state.network` (wrapped as one likes), asked anew for each part of a batch: its schedule
-    may change as the weights do. Dropout uses torch's global generator, seeded for each step and put back after it.
+    may change as the weights do. `batches` are this process' part of the whole batch. A network that draws from torch's
+    global generator finds it seeded for each step; it is put back after it.
+
+    Raises:
+        Diverged: more than `ALLOWED` steps in a row were not finite.
     """
     state.network.train()
     device = next(state.network.parameters()).device
@@ -102,40 +157,65 @@ def train(
         loss = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(key(recipe.seed, "dropout", step))
-            parts = draws(batches, T, recipe, step, device)
-            for (x_0, t, eps), label in zip(parts, labels(batches, recipe, step, device), strict=False):
-                part = objective(process().given(label), x_0, t, eps).sum() / recipe.batch_size
-                state.scaler.scale(part).backward()
-                loss += part.detach()
-        yield Progress(step + 1, loss, *_update(state, recipe, step))
+            *before, last = draws(batches, T, recipe, step, device)
+            for part in (*before, last):
+                with nullcontext() if part is last else team.apart():
+                    loss += _backward(state, process(), objective, part, recipe, step, team.world.size)
+        yield _update(state, float(team.world.sum(loss)), recipe, step)
 
 
-def draws(
-    batches: Batches, T: int, recipe: Recipe, step: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Lines 2-4 of Algorithm 1: x_0 ~ q(x_0), t ~ Uniform({1, ..., T}), eps ~ N(0, I), in `accumulate` parts."""
-    x_0 = batches[step].to(device)
-    t = TIMESTEPS[recipe.timesteps](T, len(x_0), generator(recipe.seed, "t", step, device=device))
-    eps = torch.randn(x_0.shape, generator=generator(recipe.seed, "eps", step, device=device), device=device)
-    return zip(*(tensor.chunk(recipe.accumulate) for tensor in (x_0, t, eps)), strict=True)
+def draws(batches: Batches, T: int, recipe: Recipe, step: int, device: torch.device) -> list[Part]:
+    """Lines 2-4 of Algorithm 1: x_0 ~ q(x_0), t ~ Uniform({1, ..., T}), eps ~ N(0, I), in `accumulate` parts.
+
+    Times and noise are drawn for the whole batch: those of a place are the same whichever process computes it.
+    """
+    x_0, places = batches[step].to(device), range(recipe.batch_size)[batches.places]
+    whole = (recipe.batch_size, *x_0.shape[1:])
+    t = TIMESTEPS[recipe.timesteps](T, recipe.batch_size, generator(recipe.seed, "t", step, device=device))
+    eps = torch.randn(whole, generator=generator(recipe.seed, "eps", step, device=device), device=device)
+    t, eps = t[batches.places], eps[batches.places]
+    label = batches.told(step, recipe.label_dropout)
+    labels = repeat(None) if label is None else label.to(device).chunk(recipe.accumulate)
+    parts, first = [], places.start
+    for one, time, noise, told in zip(
+        *(tensor.chunk(recipe.accumulate) for tensor in (x_0, t, eps)), labels, strict=False
+    ):
+        parts.append(Part(first, one, time, noise, told))
+        first += len(one)
+    return parts
 
 
-def labels(batches: Batches, recipe: Recipe, step: int, device: torch.device) -> Iterable[Tensor | None]:
-    """What the network is told of the images of `draws`, part by part: their labels less those dropped, or None."""
-    told = batches.told(step, recipe.label_dropout)
-    return repeat(None) if told is None else told.to(device).chunk(recipe.accumulate)
+def _backward(
+    state: State, p: ReverseProcess, objective: Objective, part: Part, recipe: Recipe, step: int, processes: int
+) -> Tensor:
+    """Add the gradient of the part's share of the mean over the whole batch; returns that share."""
+    place(state.network, key(recipe.seed, "dropout", step), part.first)
+    loss = objective(p.given(part.label), part.x_0, part.t, part.eps).sum() / recipe.batch_size
+    state.scaler.scale(loss * processes).backward()  # the exchange takes the mean over processes: the sum is wanted
+    return loss.detach()
 
 
-def _update(state: State, recipe: Recipe, step: int) -> tuple[Tensor, float]:
-    """Line 5: the gradient step, then the moving average. Returns the gradient's norm and the learning rate."""
+def _update(state: State, loss: float, recipe: Recipe, step: int) -> Progress:
+    """Line 5: the gradient step, then the moving average; nothing, if loss or gradient are not finite."""
     lr = learning_rate(step, recipe.steps, recipe.lr, recipe.warmup, DECAYS[recipe.decay])
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     state.scaler.unscale_(state.optimizer)
-    grad_norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
-    state.scaler.step(state.optimizer)
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
+    progress = Progress(step + 1, loss, float(norm), lr)
+    if progress.skipped:
+        state.skipped, state.in_a_row = state.skipped + 1, state.in_a_row + 1
+    else:
+        state.in_a_row = 0
+        state.scaler.step(state.optimizer)
+        update_ema(state.ema, state.network, ema_decay(step, recipe.ema_decay))
     state.scaler.update()
     state.optimizer.zero_grad()
-    update_ema(state.ema, state.network, ema_decay(step, recipe.ema_decay))
     state.step = step + 1
-    return grad_norm, lr
+    if state.in_a_row > ALLOWED:
+        raise Diverged(
+            f"loss or gradient was not finite in {state.in_a_row} steps in a row, up to step {state.step}: "
+            f"loss {loss}, gradient {progress.grad_norm}",
+            "a smaller --lr, or --precision fp32",
+        )
+    return progress

@@ -1,0 +1,59 @@
+"""What a training run tells as it goes: what the terminal shows, and a program may follow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddpm.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run is ready, in so many `processes`. `notes` say what was passed over on the way."""
+
+    experiment: Experiment
+    images: int
+    held_out: int
+    parameters: int
+    step: int
+    precision: str
+    processes: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One step is done."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line of metrics.jsonl."""
+
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wrote:
+    """A checkpoint, or a grid of samples."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something went wrong that does not stop training, in a line for the user."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Halted:
+    """Some process was asked to stop, and all have: the state of this step is saved."""
+
+    step: int
+
+
+Event = Started | Stepped | Logged | Wrote | Noted | Halted

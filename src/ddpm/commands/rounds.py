@@ -1,0 +1,180 @@
+"""A running training: its steps, and what is done between them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ddpm.commands.bad_images import write_lost
+from ddpm.commands.events import Event, Halted, Logged, Noted, Stepped, Wrote
+from ddpm.commands.labels import Condition, every_class
+from ddpm.commands.ledger import Account, Ledger
+from ddpm.commands.run import RunFolder
+from ddpm.commands.sample import Plan, finished, sample
+from ddpm.commands.shorter import Shorter
+from ddpm.data.imageset import ImageSet
+from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
+from ddpm.diffusion.objective import OBJECTIVES
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.distributed import World
+from ddpm.evaluation.cheap import bound_of, estimate
+from ddpm.experiment import Experiment
+from ddpm.report.pictures import square, to_pictures
+from ddpm.seeds import key
+from ddpm.training import checkpoint
+from ddpm.training.checkpoint import Checkpoint
+from ddpm.training.parallel import replicated
+from ddpm.training.precision import choose, in_precision
+from ddpm.training.saver import Outcome, Saved, Saver
+from ddpm.training.trainer import State, train
+
+PREVIEW_STEPS = 50
+ON_DEVICE_BYTES = 4 * 2**30
+"""Images up to this much live on the device."""
+
+
+def new_state(experiment: Experiment, device: torch.device) -> State:
+    """A new network, initialised from the seed alone, and its optimiser."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(key(experiment.training.seed, "initialisation"))
+        network = experiment.network()
+    fp16 = choose(experiment.precision, device) == "fp16"
+    scaler = torch.amp.GradScaler(device.type, enabled=fp16)
+    return State.start(network.to(device), experiment.training.lr, scaler)
+
+
+def training_process(
+    experiment: Experiment, state: State, device: torch.device, replica: nn.Module | None = None
+) -> Callable[[], ReverseProcess]:
+    """The network as training sees it: in its precision, compiled if asked for, without a limit on x_0.
+
+    `replica` is the network as several processes see it. Built anew at each call only where the schedule is learned.
+    """
+    network = replica or state.network
+    network = torch.compile(network) if experiment.compile else network
+    precise = in_precision(network, choose(experiment.precision, device), device)
+    if experiment.schedule.learned:
+        return lambda: experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
+    p = experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
+    return lambda: p
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The parts of a running training, and what is done between its steps; only the first process has ledger and saver."""
+
+    experiment: Experiment
+    folder: RunFolder
+    device: torch.device
+    world: World
+    state: State
+    account: Account
+    ledger: Ledger | None
+    saver: Saver | None
+    images: ImageSet
+    held_out: ImageSet
+    fingerprint: str
+
+    def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        """Step, and log, evaluate, sample and save when it is time."""
+        experiment, rhythm, account, world = self.experiment, self.experiment.rhythm, self.account, self.world
+        share = world.share(experiment.training.batch_size)
+        batches = replace(
+            experiment.batches(self.images.near(self.device, ON_DEVICE_BYTES)), places=slice(share.start, share.stop)
+        )
+        replica, team = replicated(self.state.network, world, self.device)
+        process = training_process(experiment, self.state, self.device, replica)
+        objective = OBJECTIVES[experiment.objective]
+        stopping = False
+        for progress in train(self.state, process, objective, batches, experiment.training, team):
+            step, stopping = progress.step, world.any(stop())
+            account.add(progress)
+            yield Stepped(step)
+            evaluating = len(self.held_out) > 0 and self._due(rhythm.evaluate) and not stopping
+            if evaluating or self._due(rhythm.log):
+                row = account.row(progress, step * experiment.training.batch_size, self.state.skipped)
+                row |= self._evaluate() if evaluating else {}
+                account.keep(row)
+                if batches.lost:
+                    row["lost_images"] = len(batches.lost)
+                if self.ledger:
+                    write_lost(self.folder, batches, self.held_out)
+                    self.ledger.write(row)
+                yield Logged(row)
+            if self._due(rhythm.sample) and not stopping:
+                yield Wrote(self._preview())
+            if self._due(rhythm.save) or stopping or step == experiment.training.steps:
+                yield from told(world.lead(self._save))
+            if stopping:
+                break
+        yield from told(world.lead(self._finish))
+        if stopping:
+            yield Halted(self.state.step)
+
+    def _due(self, every: int) -> bool:
+        step, last = self.state.step, self.experiment.training.steps
+        return every > 0 and (step % every == 0 or step == last)
+
+    def _averaged(self) -> ReverseProcess:
+        """The process on the moving average of the weights, in float32."""
+
+        def network(*inputs: Tensor) -> Tensor:
+            return functional_call(self.state.network, self.state.ema, inputs)
+
+        schedule = self.experiment.schedule.build(self.experiment.data.levels)
+        if isinstance(self.state.network, ScheduledNetwork):
+            schedule = schedule_at(self.state.network, self.state.ema)
+        return self.experiment.reverse_process(network, self.experiment.process.limit, schedule)
+
+    def _evaluate(self) -> dict[str, float]:
+        rhythm = self.experiment.rhythm
+        self.state.network.eval()
+        target = bound_of(self._averaged(), self.experiment.labels(self.held_out))
+        found = estimate(target, self.held_out, 0, rhythm.evaluations, 64, self.device, world=self.world)
+        self.state.network.train()
+        return {
+            "bits_per_dim": found.total,
+            "bits_per_dim_stderr": found.stderr,
+            "bits_per_dim_monte_carlo": found.monte_carlo,
+        }
+
+    def _preview(self) -> Path:
+        """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
+        data, share = self.experiment.data, self.world.share(self.experiment.rhythm.samples)
+        plan = Plan(len(share), sampler="ddim", first=share.start)
+        self.state.network.eval()
+        p = self._averaged()
+        p = Shorter(min(PREVIEW_STEPS, p.schedule.T)).of(p)
+        condition = Condition(every_class(self.experiment))
+        drawn = [x for _, x in finished(sample(p, data.shape, plan, self.device, condition))]
+        images = self.world.stacked(torch.cat([torch.zeros(0, *data.shape), *drawn]))
+        self.state.network.train()
+        picture = square(to_pictures(images, data.levels), len(condition.labels))
+        path = self.folder.samples / f"{checkpoint.folder_name(self.state.step)}.png"
+        if self.ledger:
+            picture.save(path)
+            pixels = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)
+            self.ledger.show("samples", pixels, self.state.step)
+        return path
+
+    def _save(self) -> Sequence[Outcome]:
+        """Begin to save; returns how the save before ended."""
+        assert self.saver is not None
+        content, account = checkpoint.pack(self.state), self.account
+        numbers = {**content.numbers, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
+        return self.saver.save(self.state.step, Checkpoint(content.tensors, numbers))
+
+    def _finish(self) -> Sequence[Outcome]:
+        """Wait for the last one."""
+        assert self.saver is not None
+        return self.saver.finish()
+
+
+def told(outcomes: Sequence[Outcome] | None) -> Iterator[Event]:
+    """What became of saves, as events; where nothing is saved there are none."""
+    for outcome in outcomes or ():
+        yield Wrote(outcome.path) if isinstance(outcome, Saved) else Noted(outcome.note)

@@ -1,0 +1,151 @@
+"""Several processes that train, sample or evaluate as one: the only file that knows torch.distributed.
+
+Started by `torchrun` or `accelerate launch`, each process finds the others by their environment variables. What they tell
+each other are tensors and JSON; nothing is pickled. With one process every method here is the identity.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ddpm.errors import Failure, failure_of, in_json
+from ddpm.launch import launched
+
+PATIENCE = timedelta(minutes=30)
+"""For one exchange, where every process is alive: some may evaluate while others wait."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class World:
+    """This process, number `rank` of `size`. What it is asked, all of them must be asked in the same order."""
+
+    rank: int = 0
+    size: int = 1
+    store: dist.Store | None = None
+
+    @property
+    def first(self) -> bool:
+        """Whether it is this process that writes and speaks."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """The part of 0..count-1 that is this process': adjacent, and as even as can be."""
+        return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, the same to the bit in each of them; in place."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def any(self, flag: bool) -> bool:  # noqa: FBT001 (a value, not a mode)
+        """Whether it is so anywhere."""
+        return bool(self.sum(torch.tensor(int(flag))) > 0)
+
+    def stacked(self, values: Tensor) -> Tensor:
+        """The rows of all processes, in the order of the processes; on the CPU. They may have differently many."""
+        if self.size == 1:
+            return values.cpu()
+        counts = self.sum(
+            torch.zeros(self.size, dtype=torch.int64).index_fill_(0, torch.tensor(self.rank), len(values))
+        )
+        whole = torch.zeros(int(counts.sum()), *values.shape[1:], dtype=values.dtype)
+        start = int(counts[: self.rank].sum())
+        whole[start : start + len(values)] = values.cpu()
+        return self.sum(whole)
+
+    def told(self, value: Value) -> Value:
+        """What the first process has, in all of them: anything that JSON holds."""
+        if self.size == 1:
+            return value
+        text = json.dumps(value).encode() if self.first else b""
+        length = self.sum(torch.tensor(len(text)))
+        content = torch.zeros(int(length), dtype=torch.uint8)
+        if self.first:
+            content = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        dist.broadcast(content, 0)
+        return json.loads(bytes(content.tolist()))
+
+    def every(self, value: Any) -> list[Any]:  # noqa: ANN401
+        """What each process has, in order: anything that JSON holds."""
+        rows = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        lengths = self.stacked(torch.tensor([len(rows)])).tolist()
+        return [json.loads(bytes(part.tolist())) for part in self.stacked(rows).split(lengths)]
+
+    def lead(self, work: Callable[[], Value]) -> Value | None:
+        """Done by the first process while the others wait; its result there, None elsewhere.
+
+        Raises:
+            Failure: the first process' own, in all of them.
+        """
+        result, failed = None, None
+        if self.first:
+            try:
+                result = work()
+            except Failure as failure:
+                failed = failure
+        self.fail_together(failed)
+        return result
+
+    def together(self, work: Callable[[], Value]) -> Value:
+        """Done by every process.
+
+        Raises:
+            Failure: that of the first process in which it failed, in all of them.
+        """
+        result, failed = None, None
+        try:
+            result = work()
+        except Failure as failure:
+            failed = failure
+        self.fail_together(failed)
+        return cast("Value", result)
+
+    def after_first(self, work: Callable[[], Value]) -> Value:
+        """Done by the first process, then by all others, who may find its work done.
+
+        Raises:
+            Failure: that of the first process in which it failed, in all of them.
+        """
+        done = self.lead(lambda: [work()])
+        others = self.together(lambda: done or [work()])
+        return others[0]
+
+    def fail_together(self, failure: Failure | None) -> None:
+        """Raise in all processes what any of them failed with: the failure of the lowest rank."""
+        if self.size == 1:
+            if failure:
+                raise failure
+            return
+        found = self.every(in_json(failure) if failure else None)
+        for rank, what in enumerate(found):
+            if what:
+                raise failure if rank == self.rank and failure else failure_of(what)
+
+
+ALONE = World()
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """Inside, the processes that were launched together are connected: by gloo, and by nccl for what lies on GPUs."""
+    if not launched():
+        yield ALONE
+        return
+    store, rank, size = next(dist.rendezvous("env://", timeout=PATIENCE))
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(
+        backend, timeout=PATIENCE, store=dist.PrefixStore("ddpm", store), rank=rank, world_size=size
+    )
+    own = store.clone()  # pyright: ignore[reportAttributeAccessIssue] (a connection of its own; missing in the stubs)
+    yield World(rank, size, dist.PrefixStore("heartbeat", own))
+    dist.destroy_process_group()  # not after a failure: it would wait for those that are gone

@@ -1,0 +1,118 @@
+"""Who is still alive: a thread in each process tells the others so, and notices when one of them has fallen silent.
+
+A process that is busy still beats; one that was killed, was frozen, or holds the interpreter for ever does not. What it says
+goes through torch's own store, the one by which the processes found each other.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch.distributed as dist
+
+from ddpm.distributed import World
+from ddpm.errors import PeerLost
+
+BEATS = 10
+"""In the time after which a silent process is lost."""
+
+
+@contextmanager
+def attended(world: World, patience: float, abandon: Callable[[PeerLost], None]) -> Iterator[None]:
+    """Inside, a process of `world` that is silent for `patience` seconds is lost.
+
+    `abandon` is called then, from another thread: this process may wait for that one in vain, and should be left at once.
+
+    Raises:
+        PeerLost: an exchange between the processes failed, and one of them is silent.
+    """
+    if world.store is None:
+        yield
+        return
+
+    def lost(rank: int) -> None:
+        abandon(_lost(rank, world))
+
+    heart = Heartbeat(world.store, world, patience, lost)
+    try:
+        yield
+    except RuntimeError as error:
+        silent = heart.search()
+        heart.stop()
+        if silent:
+            raise _lost(silent[0], world) from error
+        raise
+    except BaseException:
+        heart.stop()
+        raise
+    heart.rest()
+
+
+def _lost(rank: int, world: World) -> PeerLost:
+    return PeerLost(
+        f"process {rank} of {world.size} is lost: process {world.rank} has heard nothing of it for a while",
+        "the last checkpoint stands: run the same command again to go on",
+    )
+
+
+class Heartbeat:
+    """Beats for this process and listens to the others, until it is told to `rest`.
+
+    Args:
+        store: a connection of its own.
+        world: of which process this is.
+        patience: seconds of silence after which a process is lost.
+        lost: called then, from the thread, with its rank; it should not return.
+    """
+
+    def __init__(self, store: dist.Store, world: World, patience: float, lost: Callable[[int], None]) -> None:
+        self._store, self._world, self._patience, self._lost = store, world, patience, lost
+        self._seen = {rank: (b"", time.monotonic()) for rank in range(world.size) if rank != world.rank}
+        self._resting, self._done = threading.Event(), False
+        self._thread = threading.Thread(target=self._live, daemon=True, name="heartbeat")
+        self._thread.start()
+
+    def silent(self) -> list[int]:
+        """The processes that have missed a few beats."""
+        now, few = time.monotonic(), 3 * self._patience / BEATS
+        return [rank for rank, (_, moment) in self._seen.items() if now - moment > few]
+
+    def search(self) -> list[int]:
+        """After an exchange has failed: who fell silent, found within half the patience."""
+        until = time.monotonic() + self._patience / 2
+        while not self.silent() and time.monotonic() < until:
+            time.sleep(self._patience / BEATS / 4)
+        return self.silent()
+
+    def rest(self) -> None:
+        """Stop, in order: the others shall not miss this process."""
+        self._done = True
+        self.stop()
+
+    def stop(self) -> None:
+        """Fall silent: something has gone wrong, and the others shall know."""
+        self._resting.set()
+        self._thread.join()
+
+    def _live(self) -> None:
+        count = 0
+        try:
+            while not self._resting.wait(self._patience / BEATS):
+                count += 1
+                self._store.set(str(self._world.rank), str(count))
+                self._listen()
+            if self._done:
+                self._store.set(str(self._world.rank), "done")
+        except RuntimeError:  # the store is gone, and with it the process that keeps it
+            if not self._resting.is_set():
+                self._lost(0)
+
+    def _listen(self) -> None:
+        now = time.monotonic()
+        for rank, (last, moment) in self._seen.items():
+            said = self._store.get(str(rank)) if self._store.check([str(rank)]) else b""
+            if said != last or said == b"done":
+                self._seen[rank] = (said, now)
+            elif now - moment > self._patience:
+                self._lost(rank)

@@ -1,0 +1,20 @@
+"""Whether this process is one of several, by the variables that `torchrun` and `accelerate launch` set; nothing is imported."""
+
+import os
+
+VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def launched() -> bool:
+    """Whether this process is one of several."""
+    return all(name in os.environ for name in VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
+
+
+def number() -> int:
+    """The rank that this process was started with; 0 if it is alone."""
+    return int(os.environ["RANK"]) if launched() else 0
+
+
+def local_number() -> int:
+    """Which of the processes, hence of the devices, of this machine it is."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if launched() else 0
