@@ -147,5 +147,7 @@ def joined(device: torch.device) -> Iterator[World]:
         backend, timeout=PATIENCE, store=dist.PrefixStore("ddpm", store), rank=rank, world_size=size
     )
     own = store.clone()  # pyright: ignore[reportAttributeAccessIssue] (a connection of its own; missing in the stubs)
-    yield World(rank, size, dist.PrefixStore("heartbeat", own))
+    world = World(rank, size, dist.PrefixStore("heartbeat", own))
+    world.any(False)  # noqa: FBT003 (nobody leaves, and takes the store along, before all have found each other)
+    yield world
     dist.destroy_process_group()  # not after a failure: it would wait for those that are gone

@@ -4,6 +4,7 @@ A process that is busy still beats; one that was killed, was frozen, or holds th
 goes through torch's own store, the one by which the processes found each other.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from ddpm.errors import PeerLost
 
 BEATS = 10
 """In the time after which a silent process is lost."""
+DONE = b"done"
+"""The last word of a process that is not missed."""
 
 
 @contextmanager
@@ -70,8 +73,10 @@ class Heartbeat:
         self._store, self._world, self._patience, self._lost = store, world, patience, lost
         self._seen = {rank: (b"", time.monotonic()) for rank in range(world.size) if rank != world.rank}
         self._resting, self._done = threading.Event(), False
-        self._thread = threading.Thread(target=self._live, daemon=True, name="heartbeat")
-        self._thread.start()
+        self._beating = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
+        self._watching = threading.Thread(target=self._watch, daemon=True, name="heartbeat-watch")
+        self._beating.start()
+        self._watching.start()
 
     def silent(self) -> list[int]:
         """The processes that have missed a few beats."""
@@ -93,9 +98,10 @@ class Heartbeat:
     def stop(self) -> None:
         """Fall silent: something has gone wrong, and the others shall know."""
         self._resting.set()
-        self._thread.join()
+        self._beating.join(self._patience / 2)  # no longer: it may wait for a store that is frozen
 
-    def _live(self) -> None:
+    def _beat(self) -> None:
+        """Say that this process lives, and hear of the others. May wait for ever, if the store's process is frozen."""
         count = 0
         try:
             while not self._resting.wait(self._patience / BEATS):
@@ -103,16 +109,22 @@ class Heartbeat:
                 self._store.set(str(self._world.rank), str(count))
                 self._listen()
             if self._done:
-                self._store.set(str(self._world.rank), "done")
+                self._store.set(str(self._world.rank), DONE.decode())
         except RuntimeError:  # the store is gone, and with it the process that keeps it
-            if not self._resting.is_set():
+            if not self._resting.is_set() and self._seen[0][0] != DONE:
                 self._lost(0)
 
     def _listen(self) -> None:
-        now = time.monotonic()
-        for rank, (last, moment) in self._seen.items():
+        for rank, (last, _) in list(self._seen.items()):
             said = self._store.get(str(rank)) if self._store.check([str(rank)]) else b""
-            if said != last or said == b"done":
-                self._seen[rank] = (said, now)
-            elif now - moment > self._patience:
-                self._lost(rank)
+            if said != last:
+                self._seen[rank] = (said, math.inf if said == DONE else time.monotonic())
+
+    def _watch(self) -> None:
+        """Who has not been heard of, by a thread that waits for nobody; the lowest, if it is several at a time."""
+        while not self._resting.wait(self._patience / BEATS):
+            now = time.monotonic()
+            for rank, (_, moment) in list(self._seen.items()):
+                if now - moment > self._patience and not self._resting.is_set():
+                    self._lost(rank)
+                    return

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ddpm.cli import main
+from tests.cli.zygote import zygote
 
 TINY = [
     *("--data", "digits", "--preset", "digits", "--steps", "6", "--batch-size", "8", "--precision", "fp32"),
@@ -43,6 +44,13 @@ def ddpm(capfd):
         return Said(code, out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory):
+    """Runs commands in processes of their own, several together if asked."""
+    with zygote(tmp_path_factory.mktemp("forked") / "zygote") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

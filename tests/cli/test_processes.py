@@ -1,52 +1,18 @@
 """Several processes as one: the same training, samples and bounds however many there are, and a clean end when one is lost."""
 
 import json
-import os
+import random
 import signal
-import socket
-import subprocess
-import sys
-import time
 
 import pytest
 import safetensors.torch
 import torch
 
 from tests.cli.conftest import TINY
+from tests.cli.zygote import Strike
 
 DROPPING = [*TINY, "--set", "model.dropout=0.3", "--set", "data.augmentation=horizontal-flip"]
 PATIENCE = 4
-
-
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def _start(processes, *arguments, **options):
-    """As `torchrun` starts them, without waiting for the parent that it keeps."""
-    port, base = str(_free_port()), {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    ranks = []
-    for rank in range(processes):
-        own = {"MASTER_PORT": port, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
-        command = [sys.executable, "-m", "ddpm", *map(str, arguments)]
-        ranks.append(
-            subprocess.Popen(command, env=base | own, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        )
-    return ranks
-
-
-def _end(ranks, seconds=120):
-    """The exit codes and what was said on standard error."""
-    said = [process.communicate(timeout=seconds)[1] for process in ranks]
-    return [process.returncode for process in ranks], said
-
-
-def _run(processes, *arguments):
-    codes, said = _end(_start(processes, *arguments))
-    assert codes == [0] * processes, said
-    return said
 
 
 def _train(folder, steps, *more):
@@ -65,22 +31,20 @@ def _tensors(folder, step):
     }
 
 
-def _wait_for(condition, ranks, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        assert all(process.poll() is None for process in ranks), _end(ranks)
-        time.sleep(0.05)
+def _run(forked, processes, *arguments):
+    ended = forked.run(*arguments, ranks=processes)
+    assert ended.codes == [0] * processes, ended.said
+    return ended.said
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(forked, tmp_path_factory):
     """Six steps by one process, and by two, one and two in turn."""
     folder = tmp_path_factory.mktemp("processes")
     constant = ["--set", "training.decay=constant"]  # another end must not be another rate
-    _run(1, *_train(folder / "one", 6, *constant))
+    _run(forked, 1, *_train(folder / "one", 6, *constant))
     for processes, steps in ((2, 2), (1, 4), (2, 6)):
-        _run(processes, *_train(folder / "turns", steps, *constant))
+        _run(forked, processes, *_train(folder / "turns", steps, *constant))
     return folder
 
 
@@ -96,15 +60,15 @@ def test_the_number_of_processes_changes_nothing(runs):
         torch.testing.assert_close(_tensors(runs / "turns", 6)[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_samples_and_bounds_are_the_same_to_the_bit(runs, tmp_path):
+def test_samples_and_bounds_are_the_same_to_the_bit(forked, runs, tmp_path):
     made = {}
     for processes in (1, 2):
         out = tmp_path / str(processes)
         drawn = ("--num-images", 7, "--batch-size", 2, "--output-dir", out / "drawn", "--npz", out / "all.npz")
-        _run(processes, "sample", runs / "one", *drawn, "--animation", out / "moving.webp")
+        _run(forked, processes, "sample", runs / "one", *drawn, "--animation", out / "moving.webp")
         scored = ("--num-images", 5, "--batch-size", 2, "--data", "digits")
-        _run(processes, "evaluate", runs / "one", *scored, "--json", out / "bound.json")
-        _run(processes, "evaluate", runs / "one", *scored, "--evaluations", 4, "--json", out / "cheap.json")
+        _run(forked, processes, "evaluate", runs / "one", *scored, "--json", out / "bound.json")
+        _run(forked, processes, "evaluate", runs / "one", *scored, "--evaluations", 4, "--json", out / "cheap.json")
         made[processes] = {
             file.relative_to(out): file.read_bytes()
             for file in sorted(out.rglob("*"))
@@ -115,72 +79,50 @@ def test_samples_and_bounds_are_the_same_to_the_bit(runs, tmp_path):
     assert made[1] == made[2]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("asked", [0, 1])
-def test_a_signal_to_one_stops_all_at_the_same_step(tmp_path, asked):
-    """And going on is exact, to the bit."""
-    folder = tmp_path / "run"
-    ranks = _start(2, *_train(folder, 1000, "--set", "rhythm.save=1000", "--set", "rhythm.evaluate=0"))
-    _wait_for(lambda: (folder / "metrics.jsonl").exists() and len(_rows(folder)) > 2, ranks)
-    ranks[asked].send_signal(signal.SIGTERM)
-    codes, said = _end(ranks)
-    assert codes == [75, 75], said
-    assert json.loads((folder / "exit.json").read_text())["code"] == 75
-    (saved,) = (folder / "checkpoints").iterdir()
-    step = int(saved.name.removeprefix("step-"))
-    more = ("--set", "rhythm.save=1000", "--set", "rhythm.evaluate=0")
-    _run(2, *_train(tmp_path / "whole", step + 3, *more, "--set", "training.decay=constant"))
-    _run(2, *_train(tmp_path / "part", step, *more, "--set", "training.decay=constant"))
-    _run(2, *_train(tmp_path / "part", step + 3, *more, "--set", "training.decay=constant"))
-    whole, part = _tensors(tmp_path / "whole", step + 3), _tensors(tmp_path / "part", step + 3)
-    assert all(torch.equal(part[name], tensor) for name, tensor in whole.items())
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_process_that_is_lost_stops_the_others(tmp_path, number, victim):
+def test_a_process_that_is_lost_stops_the_others(forked, tmp_path, number, victim):
     """They end with 69 and name it; nothing hangs; the run can go on."""
-    folder = tmp_path / "run"
+    _lose(forked, tmp_path, Strike("network", 9, number, victim))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_process_that_is_lost_at_any_moment(forked, tmp_path):
+    """Twenty times: killed or frozen, the first or the second."""
+    draw = random.Random(0)
+    for i in range(20):
+        strike = Strike("network", draw.randrange(4, 30), (signal.SIGKILL, signal.SIGSTOP)[i % 2], i // 2 % 2)
+        (tmp_path / str(i)).mkdir()
+        _lose(forked, tmp_path / str(i), strike)
+
+
+def _lose(forked, place, strike):
+    folder, victim = place / "run", strike.rank
     more = ("--set", f"rhythm.patience={PATIENCE}", "--set", "rhythm.save=2", "--set", "rhythm.evaluate=0")
-    ranks = _start(2, *_train(folder, 100_000, *more, "--set", "rhythm.sample=0"))
-    _wait_for(lambda: (folder / "metrics.jsonl").exists() and len(_rows(folder)) > 4, ranks)
-    ranks[victim].send_signal(number)
-    survivor = ranks[1 - victim]
-    _, said = survivor.communicate(timeout=PATIENCE + 20)
-    assert survivor.returncode == 69, said
+    more = (*more, "--set", "rhythm.sample=0")
+    ended = forked.run(*_train(folder, 100_000, *more), ranks=2, strikes=[strike], frozen=PATIENCE + 20)
+    assert ended.codes[victim] == -signal.SIGKILL
+    assert ended.codes[1 - victim] == 69, ended.said
+    said = ended.said[1 - victim]
     assert f"process {victim} of 2 is lost" in said
     assert "Traceback" not in said
     found = json.loads((folder / "exit.json").read_text())
     assert (found["code"], found["kind"]) == (69, "PeerLost")
-    ranks[victim].kill()
-    ranks[victim].communicate(timeout=20)
     newest = max(int(path.name.removeprefix("step-")) for path in (folder / "checkpoints").glob("step-*"))
-    said = _run(1, *_train(folder, newest + 1, *more, "--set", "rhythm.sample=0"))
+    said = _run(forked, 1, *_train(folder, newest + 1, *more))
     assert f"going on from step {newest:,}" in said[0]
 
 
-def test_processes_that_do_not_agree(tmp_path):
-    port = str(_free_port())
-    ranks = []
-    for rank, seed in enumerate(("1", "2")):
-        own = {
-            "RANK": str(rank),
-            "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-m", "ddpm", *map(str, _train(tmp_path / "run", 3, "--seed", seed))]
-        ranks.append(subprocess.Popen(command, env=os.environ | own, stderr=subprocess.PIPE, text=True))
-    codes, said = _end(ranks)
-    assert codes == [78, 78], said
-    assert "do not agree" in said[0]
-    assert "configuration" in said[0]
+def test_processes_that_do_not_agree(forked, tmp_path):
+    ended = forked.run(*_train(tmp_path / "run", 3), ranks=2, also=[["--seed", "1"], ["--seed", "2"]])
+    assert ended.codes == [78, 78], ended.said
+    assert "do not agree" in ended.said[0]
+    assert "configuration" in ended.said[0]
 
 
-def test_a_batch_smaller_than_the_processes(tmp_path):
-    codes, said = _end(_start(2, *_train(tmp_path / "run", 3, "--batch-size", 1)))
-    assert codes == [2, 2], said
-    assert "2 processes" in said[0]
+def test_a_batch_smaller_than_the_processes(forked, tmp_path):
+    ended = forked.run(*_train(tmp_path / "run", 3, "--batch-size", 1), ranks=2)
+    assert ended.codes == [2, 2], ended.said
+    assert "2 processes" in ended.said[0]
     assert not (tmp_path / "run").exists()

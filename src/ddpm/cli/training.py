@@ -16,7 +16,7 @@ from ddpm.cli.console import Bar, complain, note
 from ddpm.cli.failures import explained
 from ddpm.cli.signals import Stop, stop_in_order
 from ddpm.commands.events import Event, Halted, Logged, Noted, Started, Stepped
-from ddpm.commands.files import read_json, write_json
+from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import train_run
@@ -157,7 +157,9 @@ def _write_exit(folder: RunFolder, code: int, kind: str, message: str) -> None:
         return
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with suppress(Failure):
-        write_json(folder.exit, {"code": code, "kind": kind, "message": message, "time": moment})
+        said = {"code": code, "kind": kind, "message": message, "time": moment}
+        with replacing(folder.exit) as temporary:
+            temporary.write_text(to_strict_json(said) + "\n")
 
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:

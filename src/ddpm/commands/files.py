@@ -17,21 +17,33 @@ from ddpm.storage import durable, strict
 def atomically(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, with the same ending; once written, it takes `path`'s place.
 
-    Of several processes only the first one's does.
+    Of several processes only the first one's does: what they make together is the same in all.
 
     Raises:
         StorageError: the disk is full or fails; `path` is as it was.
     """
+    with (_beside if number() else replacing)(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The same, whichever process it is."""
+    with _beside(path) as temporary:
+        yield temporary
+        durable.sync(temporary)
+        durable.rename(temporary, path)
+        durable.sync_folder(path.parent)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A name to write to; what is left there is removed."""
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
         durable.make_folder(path.parent)
         temporary.unlink(missing_ok=True)
         yield temporary
-        if number():
-            return
-        durable.sync(temporary)
-        durable.rename(temporary, path)
-        durable.sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:

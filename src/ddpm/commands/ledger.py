@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,20 @@ from ddpm.training.retention import MEASURE
 from ddpm.training.trainer import Progress
 
 MEASURES = (MEASURE,)
+STEP = tuple(field.name for field in fields(Progress))
 
 
 class Account:
-    """The mean loss since the last line, over the steps that were not skipped, and the time spent."""
+    """The mean loss since the last line, over the steps that were not skipped, and the time spent.
+
+    `owed` is the last step, if the run was stopped before what was due after it: its line, perhaps a picture.
+    """
 
     def __init__(self, kept: Mapping[str, Any]) -> None:
         self._loss_sum, self._loss_count = float(kept.get("loss_sum", 0.0)), int(kept.get("loss_count", 0))
         self._measured = {name: kept[name] for name in MEASURES if name in kept}
+        owed = {name: kept[f"owed_{name}"] for name in STEP if f"owed_{name}" in kept}
+        self.owed = Progress(**owed) if len(owed) == len(STEP) else None
         self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
 
     def add(self, progress: Progress) -> None:
@@ -36,10 +43,20 @@ class Account:
             self._loss_sum += progress.loss
             self._loss_count += 1
 
+    def owe(self, progress: Progress) -> None:
+        """What is due after this step will be done when the run goes on."""
+        self.owed = progress
+
+    def pay(self) -> Progress | None:
+        """The step whose dues are done now."""
+        owed, self.owed = self.owed, None
+        return owed
+
     def kept(self) -> dict[str, Any]:
         """What a checkpoint must hold so that the next line comes out the same."""
         sums = {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
-        return {**sums, **self._measured}
+        owed = {f"owed_{name}": value for name, value in asdict(self.owed).items()} if self.owed else {}
+        return {**sums, **self._measured, **owed}
 
     def keep(self, row: Mapping[str, Any]) -> None:
         """Remember what was measured."""

@@ -16,6 +16,7 @@ from ddpm.commands.ledger import Account, Ledger
 from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, finished, sample
 from ddpm.commands.shorter import Shorter
+from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
@@ -30,7 +31,7 @@ from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.parallel import replicated
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.saver import Outcome, Saved, Saver
-from ddpm.training.trainer import State, train
+from ddpm.training.trainer import Progress, State, train
 
 PREVIEW_STEPS = 50
 ON_DEVICE_BYTES = 4 * 2**30
@@ -81,7 +82,7 @@ class Rounds:
 
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Step, and log, evaluate, sample and save when it is time."""
-        experiment, rhythm, account, world = self.experiment, self.experiment.rhythm, self.account, self.world
+        experiment, world = self.experiment, self.world
         share = world.share(experiment.training.batch_size)
         batches = replace(
             experiment.batches(self.images.near(self.device, ON_DEVICE_BYTES)), places=slice(share.start, share.stop)
@@ -89,31 +90,48 @@ class Rounds:
         replica, team = replicated(self.state.network, world, self.device)
         process = training_process(experiment, self.state, self.device, replica)
         objective = OBJECTIVES[experiment.objective]
+        if owed := self.account.pay():
+            yield from self._look(owed, batches)
         stopping = False
         for progress in train(self.state, process, objective, batches, experiment.training, team):
-            step, stopping = progress.step, world.any(stop())
-            account.add(progress)
-            yield Stepped(step)
-            evaluating = len(self.held_out) > 0 and self._due(rhythm.evaluate) and not stopping
-            if evaluating or self._due(rhythm.log):
-                row = account.row(progress, step * experiment.training.batch_size, self.state.skipped)
-                row |= self._evaluate() if evaluating else {}
-                account.keep(row)
-                if batches.lost:
-                    row["lost_images"] = len(batches.lost)
-                if self.ledger:
-                    write_lost(self.folder, batches, self.held_out)
-                    self.ledger.write(row)
-                yield Logged(row)
-            if self._due(rhythm.sample) and not stopping:
-                yield Wrote(self._preview())
-            if self._due(rhythm.save) or stopping or step == experiment.training.steps:
+            stopping = world.any(stop())
+            self.account.add(progress)
+            yield Stepped(progress.step)
+            if stopping and self._takes_long() and not progress.skipped:
+                self.account.owe(progress)
+            else:
+                yield from self._look(progress, batches)
+            if self._due(experiment.rhythm.save) or stopping or progress.step == experiment.training.steps:
                 yield from told(world.lead(self._save))
             if stopping:
                 break
         yield from told(world.lead(self._finish))
         if stopping:
             yield Halted(self.state.step)
+
+    def _look(self, progress: Progress, batches: Batches) -> Iterator[Event]:
+        """What is due after a step: a line of the log, the held-out bound, a grid of samples."""
+        rhythm, account = self.experiment.rhythm, self.account
+        if self._evaluating or self._due(rhythm.log):
+            row = account.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
+            row |= self._evaluate() if self._evaluating else {}
+            account.keep(row)
+            if batches.lost:
+                row["lost_images"] = len(batches.lost)
+            if self.ledger:
+                write_lost(self.folder, batches, self.held_out)
+                self.ledger.write(row)
+            yield Logged(row)
+        if self._due(rhythm.sample):
+            yield Wrote(self._preview())
+
+    @property
+    def _evaluating(self) -> bool:
+        return len(self.held_out) > 0 and self._due(self.experiment.rhythm.evaluate)
+
+    def _takes_long(self) -> bool:
+        """Whether more than a line is due: whoever asked for an end shall not wait for it, the next start will do it."""
+        return self._evaluating or self._due(self.experiment.rhythm.sample)
 
     def _due(self, every: int) -> bool:
         step, last = self.state.step, self.experiment.training.steps

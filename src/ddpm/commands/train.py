@@ -64,7 +64,7 @@ def train_run(
         if content is not None:
             checkpoint.unpack(content, state)
         account = Account(content.numbers["ledger"] if content is not None else {})
-        ledger = held.enter_context(closing(Ledger(folder, state.step))) if world.first else None
+        ledger = held.enter_context(closing(Ledger(folder, state.step - bool(account.owed)))) if world.first else None
         saver = held.enter_context(Saver(folder.checkpoints, experiment.rhythm.keep)) if world.first else None
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
         precision, said = choose(experiment.precision, device), tuple([*notes, *_missing(images)])
