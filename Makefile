@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BUDGET ?= 180
+# Two tests at a time, one thread each: what two cores can do.
+TWO := OMP_NUM_THREADS=1
 
 .PHONY: help setup demo test test-long check docs bench clean
 
@@ -31,10 +33,10 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest -m 'not long'
+	$(TWO) $(BIN)/python -m pytest -n 2 -m 'not long'
 
 test-long: check
-	$(BIN)/python -m pytest
+	$(TWO) $(BIN)/python -m pytest -n 2
 
 docs: setup
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,docs]'

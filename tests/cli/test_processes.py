@@ -114,6 +114,31 @@ def _lose(forked, place, strike):
     assert f"going on from step {newest:,}" in said[0]
 
 
+def test_a_gradient_that_is_not_finite_anywhere_is_skipped_everywhere(forked, tmp_path):
+    """One process computes NaN in its third step: the step changes nothing, in both, and the next one goes on."""
+    folder, quiet = tmp_path / "run", ("--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0")
+    ended = forked.run(*_train(folder, 4, *quiet), ranks=2, strikes=[Strike("network", 2, 0, 1)])
+    assert ended.codes == [0, 0], ended.said
+    rows = _rows(folder)
+    assert [row["skipped"] for row in rows] == [0, 0, 1, 1]
+    assert rows[2]["loss"] is None
+    assert all(tensor.isfinite().all() for tensor in _tensors(folder, 4).values())
+
+
+def test_ten_steps_in_a_row_that_are_not_finite_are_allowed(forked, tmp_path):
+    """Not eleven (80); a stop in between does not forgive them."""
+    quiet = ("--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0", "--set", "rhythm.save=5")
+    ten = [Strike("network", at, 0) for at in range(2, 12)]
+    ended = forked.run(*_train(tmp_path / "ten", 14, *quiet), strikes=ten)
+    assert ended.codes == [0], ended.said
+    assert _rows(tmp_path / "ten")[-1]["skipped"] == 10
+    ended = forked.run(*_train(tmp_path / "more", 16, *quiet), strikes=[*ten[:8], Strike("network", 9, signal.SIGTERM)])
+    assert ended.codes == [75], ended.said
+    ended = forked.run(*_train(tmp_path / "more", 16, *quiet), strikes=[Strike("network", at, 0) for at in range(3)])
+    assert ended.codes == [80], ended.said
+    assert "11 steps in a row" in ended.said[0]
+
+
 def test_processes_that_do_not_agree(forked, tmp_path):
     ended = forked.run(*_train(tmp_path / "run", 3), ranks=2, also=[["--seed", "1"], ["--seed", "2"]])
     assert ended.codes == [78, 78], ended.said

@@ -1,5 +1,6 @@
 """Algorithm 1: what it computes, that it learns, and that 2N steps are N + stop + N, to the bit."""
 
+import copy
 import math
 
 import pytest
@@ -68,6 +69,37 @@ def test_stopping_changes_no_bit(tmp_path, precision):
     after = [float(progress.loss) for progress in _train(second, RECIPE, precision)]
     assert before + after == losses
     _equal(whole, second)
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_step_that_is_not_finite_changes_nothing(where):
+    """Weights, their average and the optimiser are as they were; it is counted; the next step is taken."""
+    state, seen = _state(), []
+    p = ReverseProcess(state.network, linear(20, 1e-3, 0.5), limit=unlimited)
+
+    def objective(*inputs):
+        seen.append(len(seen))
+        loss = simple(*inputs)
+        if len(seen) == 3:
+            if where == "loss":
+                return loss * math.inf
+            loss.register_hook(lambda gradient: gradient * math.nan)
+        return loss
+
+    steps = train(state, lambda: p, objective, _batches(), RECIPE)
+    next(steps)
+    next(steps)
+    before = checkpoint.pack(copy.deepcopy(state))
+    bad = next(steps)
+    assert bad.skipped
+    assert (state.step, state.skipped, state.in_a_row) == (3, 1, 1)
+    after = checkpoint.pack(state)
+    assert after.numbers["adam_step"] == before.numbers["adam_step"] == 2
+    for group, tensors in before.tensors.items():
+        for name, tensor in tensors.items():
+            assert torch.equal(after.tensors[group][name], tensor), (group, name)
+    assert not next(steps).skipped
+    assert (state.skipped, state.in_a_row) == (1, 0)
 
 
 def test_other_uses_of_random_numbers_change_nothing():

@@ -141,6 +141,7 @@ def pack(state: State) -> Checkpoint:
     model = {name: parameter.detach() for name, parameter in state.network.named_parameters()}
     counts = {float(held["step"]) for held in state.optimizer.state.values()}
     numbers = {"step": state.step, "adam_step": max(counts, default=0.0), "scaler": state.scaler.state_dict()}
+    numbers |= {"skipped": state.skipped, "in_a_row": state.in_a_row}
     return Checkpoint({"model": model, "ema": state.ema, "optimizer": moments}, numbers)
 
 
@@ -162,6 +163,7 @@ def unpack(content: Checkpoint, state: State) -> None:
             }
     state.scaler.load_state_dict(content.numbers["scaler"])
     state.step = int(content.numbers["step"])
+    state.skipped, state.in_a_row = (int(content.numbers.get(name, 0)) for name in ("skipped", "in_a_row"))
 
 
 @torch.no_grad()
