@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import ddpm
+
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("file", "network", "optimizer")
 
@@ -46,7 +48,7 @@ class Zygote:
     def __init__(self, folder):
         self._folder, self._count = folder, 0
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "DDPM_CACHE": str(folder / "cache")}
-        paths = [str(ROOT / "src"), str(ROOT)]
+        paths = [str(Path(ddpm.__file__).parents[1]), str(ROOT)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.cli.zygote"],
             cwd=ROOT,
