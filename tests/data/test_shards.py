@@ -1,5 +1,6 @@
 """One set of images as folder, archive, archives and tables is one set: pixels, labels, order; and what is wrong with tables."""
 
+import errno
 import io
 import json
 import os
@@ -111,6 +112,15 @@ def test_archives_beside_images_are_left_alone(tmp_path):
     assert open_source(str(tmp_path / "data"), "all").classes == ("cats",)
 
 
+def test_a_folder_of_shards_that_cannot_be_read(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(DataError, match="Permission denied"):
+        shards.find(tmp_path, (".tar",))
+
+
 @pytest.mark.parametrize("number", [b"-1", b"one", b"", b"99999999", "\u0663".encode()])
 def test_a_class_that_is_no_number(tmp_path, number):
     with tarfile.open(tmp_path / "x.tar", "w") as file:
@@ -167,6 +177,12 @@ def test_tables_that_hold_no_set_of_images(tmp_path, columns, match):
     with pytest.raises(DataError, match=match) as failure:
         open_source(str(write(tmp_path / "x.parquet", columns)), "all")
     assert "x.parquet" in str(failure.value)
+
+
+def test_rows_that_a_file_of_its_size_cannot_hold(tmp_path):
+    nothing = pa.array([None] * 20_000, pa.binary())
+    with pytest.raises(DataError, match="20,000 rows in [0-9]{3} bytes"):
+        open_source(str(write(tmp_path / "x.parquet", {"image": nothing}, group=2**20)), "all")
 
 
 def test_classes_must_agree_and_rows_must_be_there(tmp_path):
@@ -235,7 +251,7 @@ def test_a_table_that_changes_later(tmp_path):
     found = open_source(str(file), "all", Options(in_memory=0, workers=0))
     before = Batches(found, 12, 0)[0]
     content, picture = file.read_bytes(), (tmp_path / "pictures" / "a" / "00007.png").read_bytes()
-    place = content.index(picture) + len(picture) // 2
+    place = content.index(picture) + len(picture) - 1  # which no decoder notices
     file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
     os.utime(file, ns=(1, 1))
     batches = Batches(found, 12, 0)
@@ -291,5 +307,5 @@ def test_a_flipped_bit_in_a_page_is_a_fault_of_its_group(tmp_path):
     harmed = [content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]]
     assert _outcomes(tmp_path, harmed) == [GROUP]
     (tmp_path / "no.parquet").write_bytes(b"no table")
-    with pytest.raises(DataError, match=r"cannot read the Parquet file '.*no.parquet'"):
+    with pytest.raises(DataError, match=r"cannot read the Parquet file '.*no.parquet': Parquet magic"):
         open_source(str(tmp_path / "no.parquet"), "all")

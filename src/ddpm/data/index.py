@@ -30,7 +30,7 @@ ENTRY = np.dtype(
         *(("length", "<i8"), ("shard", "<i4")),
     ]
 )
-"""120 bytes for an image; `time` in nanoseconds; `offset` and `length` as of a `Span`, in this `shard`; `values` are bits."""
+"""118 bytes for an image; `time` in nanoseconds; `offset` and `length` as of a `Span`, in this `shard`; `values` are bits."""
 SEAL = hashlib.sha256().digest_size
 PATIENCE = 10.0
 """How many seconds the decoding of one image may take."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from ddpm.data.listing import NEITHER, TEST, TRAIN
 from ddpm.data.splits import TESTS
+from ddpm.errors import DataError
 
 PLACES = ("", "data", "train", *TESTS)
 SPLIT = re.compile(rf"(train|{'|'.join(TESTS)})(?![A-Za-z])")
@@ -20,15 +21,23 @@ NOTES = "metadata."
 
 
 def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """The files of a folder that end so, by their paths in it, in the order of these paths' bytes; of a file "" itself."""
+    """The files of a folder that end so, by their paths in it, in the order of these paths' bytes; of a file "" itself.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
     if not path.is_dir():
         return [""] if path.is_file() and path.name.endswith(suffixes) else []
     found: list[str] = []
     for place in PLACES:
-        if (path / place).is_dir():
+        try:
             with os.scandir(path / place) as entries:
                 names = [e.name for e in entries if e.name.endswith(suffixes) and e.is_file()]
-            found += [os.path.join(place, name) for name in names if not name.startswith((".", NOTES))]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise DataError(f"cannot read a folder of the data: {path / place}: {error.strerror}") from error
+        found += [os.path.join(place, name) for name in names if not name.startswith((".", NOTES))]
     return sorted((name.replace(os.sep, "/") for name in found), key=lambda name: os.fsencode(f"{name}/"))
 
 
