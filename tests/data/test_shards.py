@@ -181,7 +181,7 @@ def test_tables_that_hold_no_set_of_images(tmp_path, columns, match):
 
 def test_rows_that_a_file_of_its_size_cannot_hold(tmp_path):
     nothing = pa.array([None] * 20_000, pa.binary())
-    with pytest.raises(DataError, match="20,000 rows in [0-9]{3} bytes"):
+    with pytest.raises(DataError, match=r"20,000 rows in [0-9]{3} bytes"):
         open_source(str(write(tmp_path / "x.parquet", {"image": nothing}, group=2**20)), "all")
 
 
