@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ddpm.data import examine, index
-from ddpm.data.folder import find, survey
+from ddpm.data.folder import find, listing
+from ddpm.data.listing import survey
 from ddpm.data.sources import open_source
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, NotFound
@@ -178,7 +179,7 @@ def test_odd_trees(tmp_path):
     accents = [unicodedata.normalize(form, "é") + ".png" for form in ("NFD", "NFC")]
     assert found.names == ["a/00000.png", "b/00000.png", accents[0], "gone.png", "pipe.png", accents[1], name]
     assert {row: fault.kind for row, fault in found.faults.items()} == {3: "missing", 4: "unreadable"}
-    assert survey(tmp_path, find(tmp_path), Options()).broken[0].file == "gone.png"
+    assert survey(listing(tmp_path, "all"), Options()).broken[0].file == "gone.png"
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):

@@ -262,6 +262,20 @@ MUTATIONS = [
         "data/test_files.py::test_an_image_that_breaks_later_is_replaced",
     ),
     Mutation(
+        "the shard that an image is in",
+        "data/index.py",
+        "Span(self.shards[shard], offset, length)",
+        "Span(self.shards[0], offset, length)",
+        "data/test_shards.py::test_one_set_in_five_kinds",
+    ),
+    Mutation(
+        "the row group that a row is in",
+        "data/rows.py",
+        'np.searchsorted(footer.ends, row, "right")',
+        "np.searchsorted(footer.ends, row)",
+        "data/test_shards.py::test_one_set_in_five_kinds",
+    ),
+    Mutation(
         "the largest picture",
         "data/decode.py",
         "> MAX_PIXELS:",

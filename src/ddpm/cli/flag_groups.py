@@ -2,7 +2,10 @@
 
 import argparse
 
-SOURCE = "'digits' (embedded), a folder or .tar of images, an IDX file or folder (MNIST), .npz/.npy (uint8), CIFAR-10 .bin files"
+SOURCE = (
+    "'digits' (embedded), a folder of images, .tar or .parquet files (one, or a folder of them), an IDX file or folder (MNIST), "
+    ".npz/.npy (uint8), CIFAR-10 .bin files; of a stream (hf://, URL, pipe) download the files first, to resume exactly"
+)
 PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
 SAMPLERS = (
     "ancestral, ddim, dpm-solver, dpm-solver-2s, dpm-solver-sde, multistep, unipc, heun, flow, "

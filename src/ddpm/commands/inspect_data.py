@@ -1,29 +1,26 @@
 """`ddpm data`: what a source holds, also when it cannot be trained on as it is."""
 
-from pathlib import Path
 from typing import Any
 
-from ddpm.data import folder
-from ddpm.data.index import Source
-from ddpm.data.sources import open_both, open_source
+from ddpm.data.listing import Listing, survey
+from ddpm.data.sources import listed, open_both, open_source
 from ddpm.data.splits import DEFAULT
 
 
 def describe(source: str) -> dict[str, Any]:
     """Count, shape, levels, classes, the split and the broken files.
 
-    A folder whose images differ in size has no shape; its `sizes` tell them. Broken files are listed, no error.
+    A source of files whose images differ in size has no shape; its `sizes` tell them. Broken files are listed, no error.
 
     Raises:
         NotFound: no such source, or no image in it.
     """
-    path = Path(source).expanduser()
-    files = folder.find(path) if path.is_dir() else []
-    return _folder(source, path, files) if files else _other(source)
+    found = listed(source)
+    return _pictures(source, found[0]) if found else _other(source)
 
 
-def _folder(source: str, path: Path, files: list[Source]) -> dict[str, Any]:
-    found = folder.survey(path, files, DEFAULT)
+def _pictures(source: str, listing: Listing) -> dict[str, Any]:
+    found = survey(listing, DEFAULT)
     shape: dict[str, Any] = {}
     if len(found.sizes) == 1:
         ((width, height), _) = found.sizes[0]

@@ -14,7 +14,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from ddpm.data.examine import Fault, Span, look, pixels
+from ddpm.data.examine import look, pixels
+from ddpm.data.rows import table
+from ddpm.data.span import Fault, Span
 
 MAX_MEMORY = 4 * 2**30
 """Of addresses: about eight times what the largest picture that is allowed needs for its own pixels."""
@@ -40,9 +42,12 @@ def confined(parent: int) -> None:
 
 
 def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """What is sent back: facts, or pixels, or the fault of the file."""
-    span = Span(request["path"], request["offset"], request["length"])
+    """What is sent back: facts, or pixels, or labels, or the fault of the file."""
     try:
+        if "table" in request:
+            found = table(request["table"])
+            return {"rows": found.rows, "classes": found.classes}, found.labels.tobytes()
+        span = Span(request["path"], request["offset"], request["length"])
         if "shape" not in request:
             facts = look(span)
             values = {"sha256": facts.sha256.hex(), "values": facts.values.hex()}

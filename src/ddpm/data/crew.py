@@ -24,7 +24,13 @@ from ddpm.errors import Unavailable
 
 Request = Mapping[str, Any]
 START_SECONDS = 60.0
-ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ALONE = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""One thread, and no memory set aside: a child may take little of it (`child.MAX_MEMORY`)."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ddpm.data.decode import FORMATS, MAX_PIXELS, READ_ERRORS, decode, fit
+from ddpm.data.rows import row_bytes
+from ddpm.data.span import ROW, WHOLE, Fault, Span
 
 PAUSES = (0.1, 0.3, 1.0)
 """How long to wait, in seconds, before a file is tried again that a network disk failed to give."""
@@ -23,24 +25,6 @@ FLEETING = (errno.EIO, errno.ESTALE)
 MAX_BYTES = 2**30
 RULES = f"2 pillow {Image.__version__} {MAX_PIXELS}"  # pyright: ignore[reportAttributeAccessIssue]
 """What a verdict over a file depends on, beside the file: another version of these looks at all files again."""
-WHOLE = -1
-
-
-class Fault(Exception):
-    """What is wrong with a file: its `kind` in a word, and a line that says more."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-@dataclass(frozen=True)
-class Span:
-    """Where an image's bytes are: a file, or `length` bytes of one from `offset`."""
-
-    path: str
-    offset: int = 0
-    length: int = WHOLE
 
 
 @dataclass(frozen=True)
@@ -59,7 +43,7 @@ class Facts:
 
 
 def read_bytes(span: Span) -> bytes:
-    """The bytes of a regular file, or of a part of one; tried again where a disk fails for a moment.
+    """The bytes of a regular file, of a part of one or in a row of a table; tried again where a disk fails for a moment.
 
     Raises:
         Fault: missing, unreadable, no regular file, or of more than 1 GiB.
@@ -76,6 +60,8 @@ def read_bytes(span: Span) -> bytes:
 
 
 def _read(span: Span) -> bytes:
+    if span.length == ROW:
+        return row_bytes(span.path, span.offset)
     descriptor = os.open(span.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe named .png must not block
     with open(descriptor, "rb") as file:
         about = os.fstat(descriptor)

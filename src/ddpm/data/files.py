@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ddpm.data.crew import Answer, Crew
-from ddpm.data.examine import Fault, Span, pixels
+from ddpm.data.examine import pixels
 from ddpm.data.index import Index
+from ddpm.data.span import Fault, Span
 from ddpm.errors import DataError, Unavailable
 
 PATIENCE = 120.0

@@ -20,15 +20,17 @@ from pathlib import Path
 import numpy as np
 
 from ddpm.data.crew import Answer, Crew, cores
-from ddpm.data.examine import RULES, WHOLE, Span
+from ddpm.data.examine import RULES
+from ddpm.data.span import WHOLE, Span
 
 ENTRY = np.dtype(
     [
         *(("size", "<i8"), ("time", "<i8"), ("offset", "<i8"), ("sha256", "u1", 32), ("values", "u1", 32)),
         *(("mode", "S8"), ("width", "<i4"), ("height", "<i4"), ("grey", "?"), ("good", "?")),
+        *(("length", "<i8"), ("shard", "<i4")),
     ]
 )
-"""108 bytes for an image; `time` in nanoseconds; `offset` in the archive, or `WHOLE`; `values` are bits."""
+"""118 bytes for an image; `time` in nanoseconds; `offset` and `length` as of a `Span`, in this `shard`; `values` are bits."""
 SEAL = hashlib.sha256().digest_size
 PATIENCE = 10.0
 """How many seconds the decoding of one image may take."""
@@ -61,13 +63,14 @@ class Source:
 class Index:
     """Images by name, in the order of their names' bytes; `entries` (N,) of `ENTRY`, `faults` of those that are not good.
 
-    `root` is the folder to which the names are relative, or the archive.
+    `root` is the folder to which the names are relative, or the archive; `shards` are the files that hold several images.
     """
 
     root: str
     names: Sequence[str]
     entries: np.ndarray
     faults: Mapping[int, Fault]
+    shards: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,25 +85,30 @@ class Index:
 
     def span(self, row: int) -> Span:
         """Where the bytes of an image are."""
-        offset, size = int(self.entries["offset"][row]), int(self.entries["size"][row])
-        return Span(os.path.join(self.root, self.names[row])) if offset == WHOLE else Span(self.root, offset, size)
+        offset, length, shard = (int(self.entries[field][row]) for field in ("offset", "length", "shard"))
+        whole = length == WHOLE
+        return Span(os.path.join(self.root, self.names[row])) if whole else Span(self.shards[shard], offset, length)
 
 
-def indexed(root: Path, sources: Sequence[Source]) -> Index:
-    """The index of these images below `root`, from the cache where it has them.
+def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
+    """The index of these images of this part of `root`, from the cache where it has them.
 
     Raises:
         Unavailable: no process can be started that decodes.
     """
-    cache = cache_file(root)
+    cache = cache_file(root, part)
     known = load(cache, root)
     names = [source.name for source in sources]
     entries, faults = np.zeros(len(sources), ENTRY), {}
     entries["size"] = [source.size for source in sources]
     entries["time"] = [source.time for source in sources]
-    entries["offset"] = [WHOLE if source.span.length == WHOLE else source.span.offset for source in sources]
+    entries["offset"] = [source.span.offset for source in sources]
     missing = _reuse(known, names, entries, faults)
-    index = Index(os.fspath(root), names, entries, faults)
+    entries["length"] = [source.span.length for source in sources]
+    shards = {source.span.path: 0 for source in sources if source.span.length != WHOLE}
+    shards = {path: number for number, path in enumerate(shards)}
+    entries["shard"] = [shards.get(source.span.path, -1) for source in sources]
+    index = Index(os.fspath(root), names, entries, faults, tuple(shards))
     try:
         for row, answer in _looked(sources, missing):
             _enter(entries, faults, row, answer)
@@ -163,11 +171,12 @@ def _enter(entries: np.ndarray, faults: dict[int, Fault], row: int, answer: Answ
     entry["good"] = True
 
 
-def cache_file(root: Path) -> Path:
-    """Where the index of a folder is kept: below $DDPM_CACHE, or $XDG_CACHE_HOME/ddpm, or ~/.cache/ddpm."""
+def cache_file(root: Path, part: str = "all") -> Path:
+    """Where the index of a part of a folder is kept: below $DDPM_CACHE, or $XDG_CACHE_HOME/ddpm, or ~/.cache/ddpm."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = os.environ.get("DDPM_CACHE") or os.path.join(home, "ddpm")
-    name = hashlib.sha256(os.fsencode(root.resolve()) + b"\0" + RULES.encode()).hexdigest()[:32]
+    about = b"\0".join((os.fsencode(root.resolve()), RULES.encode(), part.encode()))
+    name = hashlib.sha256(about).hexdigest()[:32]
     return Path(folder) / "index" / name
 
 

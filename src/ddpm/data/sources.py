@@ -4,16 +4,21 @@ A source brings its own split where it has one (digits, MNIST, CIFAR-10, train/ 
 in twenty, chosen by a hash of its name, is held out for "test": the same ones on every machine and after additions.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddpm.data import archive, arrays, cifar, digits, folder, idx
+from ddpm.data import archive, arrays, cifar, digits, folder, idx, parquet
 from ddpm.data.convert import converted
 from ddpm.data.decode import SUFFIXES
 from ddpm.data.imageset import ImageSet
+from ddpm.data.listing import Listing, image_set
 from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
+
+Lists = Callable[[Path, str], Listing]
+"""The images of a part ("train", "test", "all") of what lies there."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +30,26 @@ class Kind:
     read: Callable[[Path, str, Options], ImageSet]
 
 
+def _read(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
+    return lambda path, part, options: image_set(listed(path, part), options)
+
+
 KINDS: Mapping[str, Kind] = {
     "IDX": Kind(idx.matches, idx.has_split, idx.read),
     "CIFAR-10 binary": Kind(cifar.matches, cifar.has_split, cifar.read),
-    "tar archive": Kind(archive.matches, archive.has_split, archive.read),
+    "Parquet": Kind(parquet.matches, parquet.has_split, _read(parquet.listing)),
+    "tar archive": Kind(archive.matches, archive.has_split, _read(archive.listing)),
     "npz or npy": Kind(arrays.matches, arrays.has_split, arrays.read),
-    "image folder": Kind(folder.matches, folder.has_split, folder.read),
+    "image folder": Kind(folder.matches, folder.has_split, _read(folder.listing)),
 }
 """In the order in which they are tried: a folder of IDX files is no folder of images."""
+LISTS: Mapping[str, Lists] = {
+    "Parquet": parquet.listing,
+    "tar archive": archive.listing,
+    "image folder": folder.listing,
+}
+"""Those whose images are files of pictures."""
+STREAM = re.compile(r"hf:|pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def open_source(source: str, split: str = "train", options: Options = DEFAULT) -> ImageSet:
@@ -85,16 +102,30 @@ def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageS
     return converted(parts["train"], options), converted(parts["test"], options)
 
 
+def listed(source: str) -> list[Listing]:
+    """The images of a SOURCE of pictures in files, not looked at yet: one listing, or none of any other kind.
+
+    Raises:
+        UsageError, NotFound, DataError: as `open_source`.
+    """
+    if source == "digits":
+        return []
+    path, kind = _find(source)
+    return [LISTS[name](path, "all") for name in LISTS if KINDS[name] is kind]
+
+
 def _find(source: str) -> tuple[Path, Kind]:
-    if source.startswith("hf:"):
+    if STREAM.match(source):
         raise UsageError(
-            f"this version cannot read from the Hugging Face hub: {source!r}", "save the images to a folder"
+            f"data is read from files, not from the hub, a URL or a pipe: {source!r}",
+            "download its Parquet files or .tar shards to a folder (hf download NAME --repo-type dataset --local-dir FOLDER)",
+            "of files any image can be read at any time, and so a run on them goes on exactly",
         )
     path = Path(source).expanduser()
     if not path.exists():
         raise NotFound(
             f"no such data: {source!r}",
-            "SOURCE is 'digits', a folder or tar of images, IDX, npz, npy or CIFAR-10 files",
+            "SOURCE is 'digits', a folder or .tar files of images, Parquet, IDX, npz, npy or CIFAR-10 files",
         )
     kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
     if kind is None:

@@ -11,6 +11,8 @@ from ddpm.errors import DataError
 from ddpm.seeds import key
 
 SPLITS = ("train", "test", "all")
+TESTS = ("test", "val", "valid", "validation")
+"""What a folder or a file of the test split may be called; the first that is there is it."""
 AUTOMATIC = -1
 
 
