@@ -61,6 +61,10 @@ UNPICKLES = {
 }
 
 
+STARTS = ("subprocess", "crew.py")
+"""Who may start processes: those that decode images, by a fixed command."""
+
+
 def _modules(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -89,7 +93,7 @@ def executed(tree):
 def test_the_library_neither_prints_nor_unpickles(path):
     in_cli = "cli" in path.relative_to(ROOT / "src" / "ddpm").parts
     tree = ast.parse(path.read_text())
-    assert list(executed(tree)) == []
+    assert [name for name in executed(tree) if (name, path.name) != STARTS] == []
     for name, node in _calls(tree):
         assert in_cli or name != "print", node.lineno
 
