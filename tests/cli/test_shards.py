@@ -1,21 +1,28 @@
 """A network in shards (FSDP): the same training, checkpoints and samples as with whole ones, whoever goes on."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from ddpm.cli import main
+from ddpm.cli.parser import parse
+from ddpm.cli.training import requested
+from ddpm.commands.run import RunFolder
+from ddpm.commands.train import train_run
 from ddpm.distributed import World, full, meant_for
 from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.saver import gathered
 from tests.cli.conftest import TINY
-from tests.cli.test_processes import DROPPING, _end, _rows, _run, _start, _tensors, _wait_for
+from tests.cli.test_processes import DROPPING, _end, _free_port, _rows, _run, _start, _tensors, _wait_for
 
 UNEVEN = ["--batch-size", 7, "--set", "training.accumulate=3", "--set", "training.decay=constant"]
 """Two processes have three rows and four, which must be cut into as many parts: all take part in each."""
 SHARDS = ["--set", "parallel=fsdp"]
+SMALL = ["--set", "model.multipliers=1", "--set", "model.attention=[]"]
 AVERAGES = ["--set", "training.more_ema_decays=0.9,0.5"]
 
 
@@ -54,13 +61,13 @@ def _header(file):
 
 def test_shards_are_the_same_training(tmp_path, ddpm):
     """Two processes in shards and one: the same losses, and the same checkpoint, which samples."""
-    assert main([str(argument) for argument in _train(tmp_path / "one", 3, *AVERAGES)]) == 0
-    _run(2, *_train(tmp_path / "two", 3, *AVERAGES, *SHARDS))
-    _alike(tmp_path / "one", tmp_path / "two", 3)
-    assert _layout(tmp_path / "two", 3) == _layout(tmp_path / "one", 3)
-    for weights in ("raw", "ema-0.5"):
-        drawn = ("--num-images", 1, "--output-dir", tmp_path / weights, "--weights", weights)
-        assert ddpm("sample", tmp_path / "two", *drawn).code == 0
+    asked = parse([str(argument) for argument in _train("unused", 2, *AVERAGES, *SMALL)])
+    list(train_run(requested(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), "never", lambda: False))
+    _run(2, *_train(tmp_path / "two", 2, *AVERAGES, *SMALL, *SHARDS))
+    _alike(tmp_path / "one", tmp_path / "two", 2)
+    assert _layout(tmp_path / "two", 2) == _layout(tmp_path / "one", 2)
+    drawn = ("--num-images", 1, "--steps", 2, "--output-dir", tmp_path / "drawn", "--weights", "ema-0.5")
+    assert ddpm("sample", tmp_path / "two", *drawn).code == 0
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,45 @@ def test_only_the_first_process_keeps_the_whole():
     assert gathered(content, World(1, 2)).tensors == {"model": {}}
     assert full(content.tensors["model"]["a"]) is content.tensors["model"]["a"]
     assert torch.equal(meant_for(torch.zeros(3), torch.ones(3)), torch.ones(3))
+
+
+PARTS = """
+import json, sys
+import torch
+from ddpm.cli.parser import parse
+from ddpm.cli.training import requested
+from ddpm.commands.rounds import new_state
+from ddpm.data.sources import open_source
+from ddpm.distributed import full, joined
+from ddpm.training import checkpoint
+
+asked = requested(parse(sys.argv[1:]))
+experiment = asked.for_data(open_source("digits", "train", asked.data.options()))
+with joined(torch.device("cpu")) as world:
+    state = new_state(experiment, torch.device("cpu"), world)
+    for parameter in state.network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    state.optimizer.step()
+    found = {}
+    for group, named in checkpoint.pack(state).tensors.items():
+        here = sum(tensor.to_local().untyped_storage().nbytes() for tensor in named.values())
+        found[group] = [here, sum(4 * full(tensor).numel() for tensor in named.values())]
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.long
+def test_each_process_has_its_part():
+    """Of weights, averages and moments: in memory, half of the bytes where there are two."""
+    port, ranks = str(_free_port()), []
+    for rank in ("0", "1"):
+        own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        command = [sys.executable, "-c", PARTS, *map(str, _train("unused", 1, *AVERAGES, *SHARDS))]
+        ranks.append(subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, text=True))
+    for said in [json.loads(process.communicate(timeout=120)[0]) for process in ranks]:
+        assert sorted(said) == ["ema", "ema-0.5", "ema-0.9", "model", "optimizer"]
+        for here, whole in said.values():
+            assert 0.4 * whole < here < 0.6 * whole
 
 
 @pytest.mark.long
