@@ -63,7 +63,8 @@ def test_shards_are_the_same_training(tmp_path, ddpm):
     """Two processes in shards and one: the same losses, and the same checkpoint, which samples."""
     asked = parse([str(argument) for argument in _train("unused", 2, *AVERAGES, *SMALL)])
     list(train_run(requested(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), "never", lambda: False))
-    _run(2, *_train(tmp_path / "two", 2, *AVERAGES, *SMALL, *SHARDS))
+    said = _run(2, *_train(tmp_path / "two", 2, *AVERAGES, *SMALL, *SHARDS))
+    assert "3.5 images each, the network in shards" in said[0]
     _alike(tmp_path / "one", tmp_path / "two", 2)
     assert _layout(tmp_path / "two", 2) == _layout(tmp_path / "one", 2)
     drawn = ("--num-images", 1, "--steps", 2, "--output-dir", tmp_path / "drawn", "--weights", "ema-0.5")

@@ -268,6 +268,20 @@ MUTATIONS = [
         "> 10**12:",
         "data/test_modes.py::test_a_bomb_is_refused_within_64_megabytes",
     ),
+    Mutation(
+        "the sum over processes",
+        "training/trainer.py",
+        "scale(loss * processes)",
+        "scale(loss)",
+        "cli/test_shards.py::test_shards_are_the_same_training",
+    ),
+    Mutation(
+        "every average of the weights",
+        "training/trainer.py",
+        "in recipe.averages.items():",
+        "in [*recipe.averages.items()][:1]:",
+        "cli/test_averages.py::test_each_average_is_its_own",
+    ),
 ]
 
 FILES = [
