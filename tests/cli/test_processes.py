@@ -39,7 +39,11 @@ def _start(processes, *arguments, **options):
 
 def _end(ranks, seconds=120):
     """The exit codes and what was said on standard error."""
-    said = [process.communicate(timeout=seconds)[1] for process in ranks]
+    try:
+        said = [process.communicate(timeout=seconds)[1] for process in ranks]
+    finally:
+        for process in ranks:  # those that wait for each other for ever
+            process.kill()
     return [process.returncode for process in ranks], said
 
 

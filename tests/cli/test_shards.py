@@ -105,7 +105,7 @@ from ddpm.cli.parser import parse
 from ddpm.cli.training import requested
 from ddpm.commands.rounds import new_state
 from ddpm.data.sources import open_source
-from ddpm.distributed import full, joined
+from ddpm.distributed import full, is_shard, joined
 from ddpm.training import checkpoint
 
 asked = requested(parse(sys.argv[1:]))
@@ -117,7 +117,8 @@ with joined(torch.device("cpu")) as world:
     state.optimizer.step()
     found = {}
     for group, named in checkpoint.pack(state).tensors.items():
-        here = sum(tensor.to_local().untyped_storage().nbytes() for tensor in named.values())
+        parts = [tensor.to_local() if is_shard(tensor) else tensor for tensor in named.values()]
+        here = sum(part.untyped_storage().nbytes() for part in parts)
         found[group] = [here, sum(4 * full(tensor).numel() for tensor in named.values())]
     print(json.dumps(found))
 """
