@@ -135,6 +135,27 @@ class World:
 ALONE = World()
 
 
+def full(tensor: Tensor) -> Tensor:
+    """A tensor in shards as a whole one: all processes must ask for it. One that is whole, as it is."""
+    return tensor.full_tensor() if is_shard(tensor) else tensor  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def meant_for(like: Tensor, tensor: Tensor) -> Tensor:
+    """A whole tensor as `like` lies: on its device, and of one in shards this process' part. Nothing is exchanged."""
+    tensor = tensor.to(like.device)
+    if not is_shard(like):
+        return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor  # noqa: PLC0415 (most of a second)
+
+    assert isinstance(like, DTensor)
+    return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def is_shard(tensor: Tensor) -> bool:
+    """Whether this process has but a part of it."""
+    return hasattr(tensor, "full_tensor")
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[World]:
     """Inside, the processes that were launched together are connected: by gloo, and by nccl for what lies on GPUs."""

@@ -23,6 +23,7 @@ from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
 from ddpm.models.unet import UNet, UNetShape, size
 from ddpm.training.optimizer import DECAYS
+from ddpm.training.parallel import PARALLEL
 from ddpm.training.precision import DTYPES
 from ddpm.training.trainer import TIMESTEPS, Recipe
 
@@ -147,7 +148,10 @@ class Rhythm:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that defines a run. `precision` is auto, fp32, bf16 or fp16, inside the network; the rest is float32."""
+    """All that defines a run. `precision` is auto, fp32, bf16 or fp16, inside the network; the rest is float32.
+
+    `parallel` says how several processes share the network: "ddp", whole in each, or "fsdp", in shards.
+    """
 
     preset: str = "custom"
     data: DataConfig = DataConfig()
@@ -159,6 +163,7 @@ class Experiment:
     rhythm: Rhythm = Rhythm()
     precision: str = "auto"
     compile: bool = False
+    parallel: str = "ddp"
 
     def __post_init__(self) -> None:
         chosen(BUILDERS, self.schedule.name, "schedule")
@@ -171,6 +176,11 @@ class Experiment:
         chosen(DECAYS, self.training.decay, "decay")
         chosen(TIMESTEPS, self.training.timesteps, "timesteps")
         chosen({"auto": None, **DTYPES}, self.precision, "precision")
+        chosen(PARALLEL, self.parallel, "parallel")
+        odd = {"compile": self.compile, "fp16": self.precision == "fp16", "a learned schedule": self.schedule.learned}
+        if self.parallel == "fsdp" and any(odd.values()):
+            what = next(name for name in odd if odd[name])
+            raise UsageError(f"a network in shards does not go with {what}: parallel=fsdp", "parallel=ddp does")
         if self.schedule.learned and self.objective != "variational":
             raise UsageError(
                 f"a learned schedule is not trained by the objective {self.objective!r}", "--objective variational"

@@ -51,7 +51,7 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
         if is_dataclass(current) and isinstance(value, Mapping):
             result[name] = _named(value, current, f"{place}{name}.")
         else:
-            single = isinstance(current, tuple) and isinstance(value, int)
+            single = isinstance(current, tuple) and isinstance(value, int | float)
             result[name] = (value,) if single else value
     return result
 

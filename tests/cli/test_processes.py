@@ -23,9 +23,9 @@ def _rows(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def _tensors(folder, step):
+def _tensors(folder, step, groups=3):
     files = sorted((folder / "checkpoints" / f"step-{step:09d}").glob("*.safetensors"))
-    assert len(files) == 3
+    assert len(files) == groups
     return {
         f"{file.name}/{name}": tensor for file in files for name, tensor in safetensors.torch.load_file(file).items()
     }

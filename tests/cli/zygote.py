@@ -68,7 +68,7 @@ class Zygote:
         place.mkdir()
         request = {"arguments": [str(a) for a in arguments], "ranks": ranks, "place": str(place), "frozen": frozen}
         request |= {"also": [list(more) for more in also] or [[]] * ranks}
-        request |= {"strikes": [asdict(strike) for strike in strikes], "port": _free_port()}
+        request |= {"strikes": [asdict(strike) for strike in strikes], "port": free_port()}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         codes = json.loads(self._process.stdout.readline())
@@ -83,7 +83,8 @@ class Zygote:
         self._process.wait(20)
 
 
-def _free_port():
+def free_port():
+    """One that nobody listens at."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]

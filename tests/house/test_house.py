@@ -18,6 +18,7 @@ from ddpm.diffusion.variance import VARIANCES
 from ddpm.presets import PRESETS
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.timesteps import SPACINGS
+from ddpm.training.parallel import PARALLEL
 from ddpm.training.precision import DTYPES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +157,7 @@ def test_the_help_names_what_exists(text, mapping):
         ("train", "--variance", VARIANCES),
         ("train", "--objective", OBJECTIVES),
         ("train", "--precision", {"auto": None, **DTYPES}),
+        ("train", "--set", PARALLEL),
         ("sample", "--sampler", SAMPLERS),
         ("sample", "--spacing", {**SPACINGS, "optimal": None}),
         ("evaluate", "--variance", {**VARIANCES, "optimal": None}),

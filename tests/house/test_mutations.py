@@ -344,6 +344,18 @@ MUTATIONS = [
         "self._watching.start()",
         "pass",
         "cli/test_processes.py::test_a_process_that_is_lost_stops_the_others",
+        "the sum over processes",
+        "training/trainer.py",
+        "scale(loss * processes)",
+        "scale(loss)",
+        "cli/test_shards.py::test_shards_are_the_same_training",
+    ),
+    Mutation(
+        "every average of the weights",
+        "training/trainer.py",
+        "in recipe.averages.items():",
+        "in [*recipe.averages.items()][:1]:",
+        "cli/test_averages.py::test_each_average_is_its_own",
     ),
 ]
 

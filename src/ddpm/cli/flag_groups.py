@@ -91,7 +91,12 @@ def chain(parser: argparse.ArgumentParser, steps: str = "of the chain's T (all)"
 
 def reading(parser: argparse.ArgumentParser) -> None:
     """How the network of a trained model is read."""
-    parser.add_argument("--weights", default="ema", choices=["ema", "raw"], help="moving average or last (ema)")
+    parser.add_argument(
+        "--weights",
+        default="ema",
+        metavar="NAME",
+        help="ema: their moving average, raw: the last ones, ema-DECAY: one of training.more_ema_decays (ema)",
+    )
     parser.add_argument(
         "--set",
         action="append",

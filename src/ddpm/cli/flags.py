@@ -34,7 +34,13 @@ def train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", default="auto", metavar="HOW", help="auto (go on if there is a run), never, or a checkpoint"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE", help="any field of config.json")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=VALUE",
+        help="any field of config.json, such as parallel=fsdp (or ddp)",
+    )
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:

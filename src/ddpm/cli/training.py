@@ -186,7 +186,9 @@ def _shared(started: Started) -> str:
     """How the work is shared, if it is."""
     if started.processes == 1:
         return ""
-    return f" in each of {started.processes} processes, {started.experiment.training.batch_size / started.processes:g} images each"
+    shards = ", the network in shards" if started.experiment.parallel == "fsdp" else ""
+    each = started.experiment.training.batch_size / started.processes
+    return f" in each of {started.processes} processes, {each:g} images each{shards}"
 
 
 def _show(row: dict[str, Any], bar: Bar) -> None:

@@ -13,7 +13,7 @@ from ddpm.training.checkpoint import Checkpoint, Layouts
 from ddpm.training.saver import require_room
 
 COPIES = 4
-"""What a checkpoint holds for each parameter: the weight, its moving average, and Adam's two moments."""
+"""What a checkpoint holds for each parameter: the weight, its moving average, and Adam's two moments; and other averages."""
 BYTES = 4
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -25,7 +25,7 @@ def require_room_for(experiment: Experiment, checkpoints: Path) -> None:
         StorageError: there is less.
     """
     _, parameters = experiment.size()
-    require_room(checkpoints, COPIES * BYTES * parameters)
+    require_room(checkpoints, (COPIES + len(experiment.training.more_ema_decays)) * BYTES * parameters)
 
 
 def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
@@ -40,7 +40,7 @@ def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
                 f"the configuration asks for {_short(parameters)} parameters in {_short(tensors)} tensors, "
                 f"the checkpoint has {found:,} in {len(model):,}"
             )
-        for group in sorted({"ema", *(name for name in layouts if name.startswith("ema"))}):
+        for group in sorted({*experiment.training.averages, *(name for name in layouts if name.startswith("ema"))}):
             _like(layouts.get(group, {}), model, group)
         _moments_like(layouts.get("optimizer", {}), model)
 

@@ -10,8 +10,11 @@ from ddpm.settings import differences
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 
-MAY_CHANGE = ("preset", "training.steps", "training.accumulate", "rhythm.", "compile", "data.source", "data.workers")
-"""What a resumed run may set anew: how far, how often, from where. (Where the learning rate decays towards the end of the
+MAY_CHANGE = (
+    *("preset", "training.steps", "training.accumulate", "rhythm.", "compile", "parallel"),
+    *("data.source", "data.workers"),
+)
+"""What a resumed run may set anew: how far, how often, from where, by whom. (Where the learning rate decays towards the end of the
 run, another end changes the steps that are left.)"""
 
 

@@ -21,16 +21,16 @@ from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.distributed import World
+from ddpm.distributed import ALONE, World, full
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.experiment import Experiment
 from ddpm.report.pictures import square, to_pictures
 from ddpm.seeds import key
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
-from ddpm.training.parallel import replicated
+from ddpm.training.parallel import PARALLEL, is_sharded, team_of
 from ddpm.training.precision import choose, in_precision
-from ddpm.training.saver import Outcome, Saved, Saver
+from ddpm.training.saver import Outcome, Saved, Saver, gathered
 from ddpm.training.trainer import Progress, State, train
 
 PREVIEW_STEPS = 50
@@ -38,14 +38,15 @@ ON_DEVICE_BYTES = 4 * 2**30
 """Images up to this much live on the device."""
 
 
-def new_state(experiment: Experiment, device: torch.device) -> State:
-    """A new network, initialised from the seed alone, and its optimiser."""
+def new_state(experiment: Experiment, device: torch.device, world: World = ALONE) -> State:
+    """A new network, initialised from the seed alone, its averages and its optimiser; in shards, if that is asked for."""
     with torch.random.fork_rng([]):
         torch.manual_seed(key(experiment.training.seed, "initialisation"))
         network = experiment.network()
     fp16 = choose(experiment.precision, device) == "fp16"
     scaler = torch.amp.GradScaler(device.type, enabled=fp16)
-    return State.start(network.to(device), experiment.training.lr, scaler)
+    network = PARALLEL[experiment.parallel](network, world, device)
+    return State.start(network, experiment.training.lr, scaler, experiment.training.averages)
 
 
 def training_process(
@@ -87,7 +88,7 @@ class Rounds:
         batches = replace(
             experiment.batches(self.images.near(self.device, ON_DEVICE_BYTES)), places=slice(share.start, share.stop)
         )
-        replica, team = replicated(self.state.network, world, self.device)
+        replica, team = team_of(self.state.network, world, self.device)
         process = training_process(experiment, self.state, self.device, replica)
         objective = OBJECTIVES[experiment.objective]
         if owed := self.account.pay():
@@ -102,7 +103,7 @@ class Rounds:
             else:
                 yield from self._look(progress, batches)
             if self._due(experiment.rhythm.save) or stopping or progress.step == experiment.training.steps:
-                yield from told(world.lead(self._save))
+                yield from told(self._save())
             if stopping:
                 break
         yield from told(world.lead(self._finish))
@@ -138,22 +139,27 @@ class Rounds:
         return every > 0 and (step % every == 0 or step == last)
 
     def _averaged(self) -> ReverseProcess:
-        """The process on the moving average of the weights, in float32."""
+        """The process on the moving average of the weights, in float32.
+
+        Of an average in shards each process gets the whole, on its device, for as long as it holds the process: their parts
+        of the work differ. It is read by a network without weights: the one that is trained is left alone.
+        """
+        average = {name: full(tensor) for name, tensor in self.state.ema.items()}
+        with torch.device("meta"):
+            shape = self.experiment.network().eval()
 
         def network(*inputs: Tensor) -> Tensor:
-            return functional_call(self.state.network, self.state.ema, inputs)
+            return functional_call(shape, average, inputs)
 
         schedule = self.experiment.schedule.build(self.experiment.data.levels)
-        if isinstance(self.state.network, ScheduledNetwork):
-            schedule = schedule_at(self.state.network, self.state.ema)
+        if isinstance(shape, ScheduledNetwork):
+            schedule = schedule_at(shape, average)
         return self.experiment.reverse_process(network, self.experiment.process.limit, schedule)
 
     def _evaluate(self) -> dict[str, float]:
         rhythm = self.experiment.rhythm
-        self.state.network.eval()
         target = bound_of(self._averaged(), self.experiment.labels(self.held_out))
         found = estimate(target, self.held_out, 0, rhythm.evaluations, 64, self.device, world=self.world)
-        self.state.network.train()
         return {
             "bits_per_dim": found.total,
             "bits_per_dim_stderr": found.stderr,
@@ -164,13 +170,11 @@ class Rounds:
         """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
         data, share = self.experiment.data, self.world.share(self.experiment.rhythm.samples)
         plan = Plan(len(share), sampler="ddim", first=share.start)
-        self.state.network.eval()
         p = self._averaged()
         p = Shorter(min(PREVIEW_STEPS, p.schedule.T)).of(p)
         condition = Condition(every_class(self.experiment))
         drawn = [x for _, x in finished(sample(p, data.shape, plan, self.device, condition))]
         images = self.world.stacked(torch.cat([torch.zeros(0, *data.shape), *drawn]))
-        self.state.network.train()
         picture = square(to_pictures(images, data.levels), len(condition.labels))
         path = self.folder.samples / f"{checkpoint.folder_name(self.state.step)}.png"
         if self.ledger:
@@ -180,16 +184,25 @@ class Rounds:
         return path
 
     def _save(self) -> Sequence[Outcome]:
-        """Begin to save; returns how the save before ended."""
-        assert self.saver is not None
-        content, account = checkpoint.pack(self.state), self.account
-        numbers = {**content.numbers, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
-        return self.saver.save(self.state.step, Checkpoint(content.tensors, numbers))
+        """Begin to save; returns how the save before ended. Of what is in shards, a copy is made by all processes together."""
+        step, saver, account = self.state.step, self._saver, self.account
+        numbers = {**account.measured(), "ledger": account.kept(), "images": self.fingerprint}
+        content = checkpoint.pack(self.state)
+        content = Checkpoint(content.tensors, {**content.numbers, **numbers})
+        if not is_sharded(self.state.network):
+            return self.world.lead(lambda: saver().save(step, content)) or ()
+        before = self.world.lead(lambda: saver().wait()) or ()  # its memory is free before another copy is made
+        copy = gathered(content, self.world)
+        self.world.lead(lambda: saver().take(step, copy))
+        return before
 
     def _finish(self) -> Sequence[Outcome]:
         """Wait for the last one."""
+        return self._saver().finish()
+
+    def _saver(self) -> Saver:
         assert self.saver is not None
-        return self.saver.finish()
+        return self.saver
 
 
 def told(outcomes: Sequence[Outcome] | None) -> Iterator[Event]:

@@ -15,7 +15,7 @@ from ddpm.commands.files import write_text
 from ddpm.commands.fit import fitting, require_numbers, require_sound
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
-from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
+from ddpm.errors import CannotCreate, DataError, NotFound, UsageError, chosen
 from ddpm.experiment import Experiment
 from ddpm.launch import local_number
 from ddpm.settings import changed, from_dict, to_json
@@ -191,22 +191,23 @@ def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str
 
     Args:
         run: the folder.
-        weights: "ema" or "raw".
+        weights: "ema", "raw", or another average of the run, such as "ema-0.999".
         device: where to put the network.
         settings: those of `READINGS`, where they are to be other than in the experiment.
 
     Raises:
-        UsageError: a setting that is no way to read this network.
+        UsageError: a setting that is no way to read this network, or weights that the run does not have.
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
     folder, content, notes = find_checkpoint(Path(run).expanduser())
     experiment = folder.read_experiment()
+    group = chosen({"ema": "ema", "raw": "model", **{n: n for n in experiment.training.averages}}, weights, "weights")
     experiment = _read_otherwise(experiment, settings)
     with torch.device("meta"):
         network = experiment.network()
     network.to_empty(device=device).eval()
-    checkpoint.load_weights(network, content.tensors[{"ema": "ema", "raw": "model"}[weights]])
+    checkpoint.load_weights(network, content.tensors[group])
     with torch.no_grad():
         schedule = experiment.schedule_of(network)
         schedule = Schedule(

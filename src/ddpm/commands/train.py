@@ -60,7 +60,7 @@ def train_run(
         fingerprint = world.together(lambda: _fingerprint(experiment, images, content))
         _agree(world, experiment, fingerprint)
         world.lead(lambda: _write_first(folder, experiment, images, held_out))
-        state = new_state(experiment, device)
+        state = new_state(experiment, device, world)
         if content is not None:
             checkpoint.unpack(content, state)
         account = Account(content.numbers["ledger"] if content is not None else {})

@@ -91,14 +91,14 @@ class UNet(nn.Module):
         self.norm, self.last = norm(width, shape.groups), zeroed(conv(width, outputs))
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, label_B: Tensor | None = None) -> Tensor:
-        height, width = x_BCHW.shape[2:]
         stride = 2 ** (len(self.shape.multipliers) - 1)
+        below, right = (-side % stride for side in x_BCHW.shape[2:])
         emb_BD = self.time(time_embedding(t_B, self.shape.channels))
         if label_B is not None:
             emb_BD = emb_BD + self._class_embedding(label_B)
         emb_BD = F.silu(emb_BD)
 
-        h_BCHW = self.first(F.pad(x_BCHW, (0, -width % stride, 0, -height % stride)))
+        h_BCHW = self.first(F.pad(x_BCHW, (0, right, 0, below)))
         skips = [h_BCHW]
         for layer in self.down:
             h_BCHW = layer(h_BCHW, emb_BD) if isinstance(layer, Stage) else layer(h_BCHW)
@@ -110,7 +110,7 @@ class UNet(nn.Module):
                 h_BCHW = layer(torch.cat([h_BCHW, skips.pop()], dim=1), emb_BD)
             else:
                 h_BCHW = layer(h_BCHW)
-        return self.last(F.silu(self.norm(h_BCHW)))[:, :, :height, :width]
+        return F.pad(self.last(F.silu(self.norm(h_BCHW))), (0, -right, 0, -below))
 
     def _class_embedding(self, label_B: Tensor) -> Tensor:
         if self.label is None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ddpm import __version__
+from ddpm.distributed import meant_for
 from ddpm.errors import DataError, Diverged, Mismatch, StorageError
 from ddpm.storage import durable
 from ddpm.training import manifest as manifests
@@ -131,7 +132,7 @@ def _set_aside(folder: Path) -> None:
 
 
 def pack(state: State) -> Checkpoint:
-    """The state of training as a checkpoint's content."""
+    """The state of training as a checkpoint's content; in shards, where the network is."""
     moments = {
         f"{moment}.{name}": state.optimizer.state[parameter][moment]
         for name, parameter in state.network.named_parameters()
@@ -142,24 +143,25 @@ def pack(state: State) -> Checkpoint:
     counts = {float(held["step"]) for held in state.optimizer.state.values()}
     numbers = {"step": state.step, "adam_step": max(counts, default=0.0), "scaler": state.scaler.state_dict()}
     numbers |= {"skipped": state.skipped, "in_a_row": state.in_a_row}
-    return Checkpoint({"model": model, "ema": state.ema, "optimizer": moments}, numbers)
+    return Checkpoint({"model": model, **state.averages, "optimizer": moments}, numbers)
 
 
 def unpack(content: Checkpoint, state: State) -> None:
-    """Put a checkpoint's content into the state of a network of the same shape.
+    """Put a checkpoint's content into the state of a network of the same shape, or this process' part of it.
 
     Raises:
         Mismatch: its tensors are not this network's.
     """
     load_weights(state.network, content.tensors["model"])
-    for name, tensor in content.tensors["ema"].items():
-        state.ema[name].copy_(tensor)
+    for average, weights in state.averages.items():
+        for name, tensor in content.tensors[average].items():
+            weights[name].copy_(meant_for(weights[name], tensor))
     moments = content.tensors["optimizer"]
     for name, parameter in state.network.named_parameters():
         if f"exp_avg.{name}" in moments:
             state.optimizer.state[parameter] = {
                 "step": torch.tensor(content.numbers["adam_step"], device=parameter.device),
-                **{moment: moments[f"{moment}.{name}"].to(parameter.device) for moment in ("exp_avg", "exp_avg_sq")},
+                **{moment: meant_for(parameter, moments[f"{moment}.{name}"]) for moment in ("exp_avg", "exp_avg_sq")},
             }
     state.scaler.load_state_dict(content.numbers["scaler"])
     state.step = int(content.numbers["step"])
@@ -180,4 +182,4 @@ def load_weights(network: torch.nn.Module, weights: Mapping[str, Tensor]) -> Non
     if odd:
         raise Mismatch(f"the checkpoint's weights do not fit the network: {odd[0]} and {len(odd) - 1} more differ")
     for name, parameter in parameters.items():
-        parameter.copy_(weights[name])
+        parameter.copy_(meant_for(parameter, weights[name]))

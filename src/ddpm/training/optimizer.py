@@ -35,6 +35,11 @@ def ema_decay(step: int, decay: float) -> float:
     return min(decay, (1 + step) / (10 + step))
 
 
+def average_name(decay: float) -> str:
+    """What another average than "ema" is called, in checkpoints and by --weights: ema-0.999."""
+    return f"ema-{decay}"
+
+
 @torch.no_grad()
 def update_ema(ema: Mapping[str, Tensor], network: nn.Module, decay: float) -> None:
     r""":math:`\bar\theta \leftarrow d\,\bar\theta + (1-d)\,\theta`, in place (E82)."""

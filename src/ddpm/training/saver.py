@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from torch import Tensor
+
+from ddpm.distributed import World, full
 from ddpm.errors import StorageError
 from ddpm.storage import durable
 from ddpm.training import checkpoint
@@ -75,6 +78,13 @@ class Saver:
         outcomes = self.wait()
         checkpoint.require_finite(content, step)
         self._running = self._started(_Save(step, on_host(content)))
+        return outcomes
+
+    def take(self, step: int, content: Checkpoint) -> list[Outcome]:
+        """As `save`, of tensors that nobody else has: no copy is made."""
+        outcomes = self.wait()
+        checkpoint.require_finite(content, step)
+        self._running = self._started(_Save(step, content))
         return outcomes
 
     def wait(self) -> list[Outcome]:
@@ -174,6 +184,20 @@ def on_host(content: Checkpoint) -> Checkpoint:
         group: {name: tensor.detach().to("cpu", copy=True) for name, tensor in named.items()}
         for group, named in content.tensors.items()
     }
+    return Checkpoint(tensors, dict(content.numbers))
+
+
+def gathered(content: Checkpoint, world: World) -> Checkpoint:
+    """The whole of what is in shards, in the host's memory of the first process, tensor by tensor; the others keep nothing.
+
+    Every process must ask for it; none has more than its part and one whole tensor, on its device.
+    """
+    tensors: dict[str, dict[str, Tensor]] = {group: {} for group in content.tensors}
+    for group, named in content.tensors.items():
+        for name, tensor in named.items():
+            whole = full(tensor.detach())
+            if world.first:
+                tensors[group][name] = whole.cpu()
     return Checkpoint(tensors, dict(content.numbers))
 
 

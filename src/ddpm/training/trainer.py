@@ -4,24 +4,25 @@ All randomness of step n is a function of (seed, n): stopping and going on chang
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from typing import Annotated
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Lt, MaxLen
 from torch import Tensor, nn
 
 from ddpm.data.batches import Batches
 from ddpm.diffusion.objective import Objective
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.distributed import ALONE, World
-from ddpm.errors import Diverged
+from ddpm.distributed import ALONE, World, full
+from ddpm.errors import Diverged, UsageError
 from ddpm.models.dropout import place
 from ddpm.seeds import generator, key
-from ddpm.training.optimizer import DECAYS, adam, ema_decay, learning_rate, update_ema
+from ddpm.training.optimizer import DECAYS, adam, average_name, ema_decay, learning_rate, update_ema
 
 
 def uniform(T: int, count: int, random: torch.Generator) -> Tensor:
@@ -48,7 +49,8 @@ class Recipe:
 
     `accumulate` splits a batch into that many parts to save memory: the same images, times and noise, one step.
     `label_dropout` is how often a network with classes is not told an image's (Ho & Salimans 2022, algorithm 1): so it
-    also learns the images of all classes together, which guidance needs.
+    also learns the images of all classes together, which guidance needs. Each of `more_ema_decays` is one more average: as
+    much memory again as the weights, a quarter more of a checkpoint, and a pass over the weights in every step.
     """
 
     steps: Annotated[int, Ge(1)] = 800_000
@@ -59,9 +61,21 @@ class Recipe:
     decay: str = "constant"
     clip: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
     ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.9999
+    more_ema_decays: Annotated[tuple[Annotated[float, Ge(0), Lt(1)], ...], MaxLen(16)] = ()
     timesteps: str = "uniform"
     label_dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        decays = [self.ema_decay, *self.more_ema_decays]
+        if twice := [decay for decay in decays if decays.count(decay) > 1]:
+            raise UsageError(f"an average of the weights is asked for twice: decay {twice[0]}")
+
+    @property
+    def averages(self) -> Mapping[str, Callable[[int], float]]:
+        """The averages of the weights by name, "ema" first: the decay of each after so many steps."""
+        more = {average_name(decay): partial(ema_decay, decay=decay) for decay in self.more_ema_decays}
+        return {"ema": partial(ema_decay, decay=self.ema_decay), **more}
 
 
 ALLOWED = 10
@@ -70,13 +84,13 @@ ALLOWED = 10
 
 @dataclass
 class State:
-    """All that changes while training: weights, their moving average, the optimiser, and the number of steps done.
+    """All that changes while training: weights, their moving averages, the optimiser, and the number of steps done.
 
     `skipped` steps were passed over because their loss or gradient was not finite, the last `in_a_row` of them together.
     """
 
     network: nn.Module
-    ema: dict[str, Tensor]
+    averages: dict[str, dict[str, Tensor]]
     optimizer: torch.optim.Adam
     scaler: torch.amp.GradScaler
     step: int = 0
@@ -84,10 +98,18 @@ class State:
     in_a_row: int = 0
 
     @classmethod
-    def start(cls, network: nn.Module, lr: float, scaler: torch.amp.GradScaler) -> "State":
-        """A new run: the average begins at the weights."""
-        ema = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-        return cls(network, ema, adam(network, lr), scaler)
+    def start(
+        cls, network: nn.Module, lr: float, scaler: torch.amp.GradScaler, averages: Iterable[str] = ("ema",)
+    ) -> "State":
+        """A new run: the averages begin at the weights."""
+        weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+        begun = {average: {name: weight.clone() for name, weight in weights.items()} for average in averages}
+        return cls(network, begun, adam(network, lr), scaler)
+
+    @property
+    def ema(self) -> dict[str, Tensor]:
+        """The average that is evaluated."""
+        return self.averages["ema"]
 
 
 @dataclass(frozen=True)
@@ -153,6 +175,8 @@ def train(
     state.network.train()
     device = next(state.network.parameters()).device
     T = process().schedule.T
+    # As many parts in every process: where weights are in shards, all must take part in each.
+    recipe = replace(recipe, accumulate=min(recipe.accumulate, recipe.batch_size // team.world.size))
     for step in range(state.step, recipe.steps):
         loss = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -175,10 +199,10 @@ def draws(batches: Batches, T: int, recipe: Recipe, step: int, device: torch.dev
     eps = torch.randn(whole, generator=generator(recipe.seed, "eps", step, device=device), device=device)
     t, eps = t[batches.places], eps[batches.places]
     label = batches.told(step, recipe.label_dropout)
-    labels = repeat(None) if label is None else label.to(device).chunk(recipe.accumulate)
+    labels = repeat(None) if label is None else label.to(device).tensor_split(recipe.accumulate)
     parts, first = [], places.start
     for one, time, noise, told in zip(
-        *(tensor.chunk(recipe.accumulate) for tensor in (x_0, t, eps)), labels, strict=False
+        *(tensor.tensor_split(recipe.accumulate) for tensor in (x_0, t, eps)), labels, strict=False
     ):
         parts.append(Part(first, one, time, noise, told))
         first += len(one)
@@ -202,13 +226,14 @@ def _update(state: State, loss: float, recipe: Recipe, step: int) -> Progress:
         group["lr"] = lr
     state.scaler.unscale_(state.optimizer)
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
-    progress = Progress(step + 1, loss, float(norm), lr)
+    progress = Progress(step + 1, loss, float(full(norm)), lr)
     if progress.skipped:
         state.skipped, state.in_a_row = state.skipped + 1, state.in_a_row + 1
     else:
         state.in_a_row = 0
         state.scaler.step(state.optimizer)
-        update_ema(state.ema, state.network, ema_decay(step, recipe.ema_decay))
+        for name, decay in recipe.averages.items():
+            update_ema(state.averages[name], state.network, decay(step))
     state.scaler.update()
     state.optimizer.zero_grad()
     state.step = step + 1
