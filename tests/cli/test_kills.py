@@ -41,7 +41,7 @@ def whole(place):
 
 def command(folder, run, workers):
     """With dropout, flips, evaluations, samples and a checkpoint every other step."""
-    more = ["rhythm.save=2", "rhythm.log=1", "rhythm.evaluate=4", "rhythm.sample=4", f"rhythm.patience={PATIENCE}"]
+    more = ["rhythm.save=2", "rhythm.log=3", "rhythm.evaluate=4", "rhythm.sample=4", f"rhythm.patience={PATIENCE}"]
     more += ["model.dropout=0.3", "data.augmentation=horizontal-flip", "data.held_out=0.3", "data.in_memory=0"]
     more += [f"data.workers={workers}", "training.accumulate=2", "schedule.T=6"]
     sets = [word for setting in more for word in ("--set", setting)]

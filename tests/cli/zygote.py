@@ -61,7 +61,7 @@ class Zygote:
     def run(self, *arguments, ranks=1, strikes=(), frozen=10, also=()):
         """Run a command on `ranks` processes, with more arguments for each of them if `also` has them.
 
-        Those still there `frozen` seconds after the first has ended are killed.
+        Those still there `frozen` seconds after the first has ended or was frozen are killed.
         """
         self._count += 1
         place = self._folder / f"said-{self._count}"
@@ -136,7 +136,7 @@ def _fork(rank, request):
 
 
 def _wait(children, request):
-    """Exit codes in the order of the ranks. What is frozen is killed once another has ended."""
+    """Exit codes in the order of the ranks. What is still there long after one has ended is killed."""
     import signal
     import time
 
@@ -145,10 +145,11 @@ def _wait(children, request):
         for rank, child in enumerate(children):
             if rank in codes:
                 continue
-            done, status = os.waitpid(child, os.WNOHANG)
+            done, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
             if done:
-                codes[rank] = os.waitstatus_to_exitcode(status)
                 since = since or time.monotonic()
+            if done and not os.WIFSTOPPED(status):
+                codes[rank] = os.waitstatus_to_exitcode(status)
         if since and time.monotonic() - since > request["frozen"]:
             for rank in set(range(len(children))) - set(codes):
                 os.kill(children[rank], signal.SIGKILL)
