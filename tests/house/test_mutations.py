@@ -344,6 +344,8 @@ MUTATIONS = [
         "self._watching.start()",
         "pass",
         "cli/test_processes.py::test_a_process_that_is_lost_stops_the_others",
+    ),
+    Mutation(
         "the sum over processes",
         "training/trainer.py",
         "scale(loss * processes)",
