@@ -285,7 +285,7 @@ MUTATIONS = [
     Mutation(
         "kills: the average is forgotten",
         "training/checkpoint.py",
-        "state.ema[name].copy_(tensor)",
+        "weights[name].copy_(meant_for(weights[name], tensor))",
         "pass",
         "cli/test_kills.py::test_twenty_kills",
     ),
