@@ -140,6 +140,9 @@ def theirs(betas: np.ndarray) -> dict[str, Callable[[], object]]:
         "diffusers DPM-Solver++ 2M, clamped, trailing": lambda: DPMSolverMultistepScheduler(
             **common, **clamp, timestep_spacing="trailing"
         ),
+        "diffusers DPM-Solver++ 2M of the SDE, clamped, trailing": lambda: DPMSolverMultistepScheduler(
+            **common, **clamp, timestep_spacing="trailing", algorithm_type="sde-dpmsolver++"
+        ),
         "diffusers UniPC, clamped": lambda: UniPCMultistepScheduler(**common, **clamp),
         "diffusers UniPC, clamped, trailing": lambda: UniPCMultistepScheduler(
             **common, **clamp, timestep_spacing="trailing"
