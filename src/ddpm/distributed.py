@@ -1,7 +1,7 @@
-"""Several processes that train, sample or evaluate as one: the only file that knows torch.distributed.
+"""Several processes that train, sample or evaluate as one, by torch.distributed.
 
 Started by `torchrun` or `accelerate launch`, each process finds the others by their environment variables. What they tell
-each other are tensors and JSON; nothing is pickled. With one process every method here is the identity.
+each other are tensors and JSON; nothing is pickled. With one process nothing is exchanged.
 """
 
 import json
@@ -18,8 +18,10 @@ from torch import Tensor
 from ddpm.errors import Failure, failure_of, in_json
 from ddpm.launch import launched
 
-PATIENCE = timedelta(minutes=30)
-"""For one exchange, where every process is alive: some may evaluate while others wait."""
+MEETING = timedelta(minutes=30)
+"""Until all processes of a launch have found each other."""
+PATIENCE = timedelta(days=7)
+"""For one exchange, where every process is alive: one may look through a million images while the others wait."""
 
 Value = TypeVar("Value")
 
@@ -162,7 +164,7 @@ def joined(device: torch.device) -> Iterator[World]:
     if not launched():
         yield ALONE
         return
-    store, rank, size = next(dist.rendezvous("env://", timeout=PATIENCE))
+    store, rank, size = next(dist.rendezvous("env://", timeout=MEETING))
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(
         backend, timeout=PATIENCE, store=dist.PrefixStore("ddpm", store), rank=rank, world_size=size

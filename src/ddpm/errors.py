@@ -88,8 +88,9 @@ class Interrupted(Failure):
 
 
 def in_json(failure: Failure) -> dict[str, Any]:
-    """A failure as it is told to another process."""
-    return {"kind": type(failure).__name__, "message": str(failure), "hints": list(failure.hints)}
+    """A failure as it is told to another process, which knows the kinds of this file."""
+    kind = next(kind for kind in type(failure).__mro__ if kind in (Failure, *Failure.__subclasses__()))
+    return {"kind": kind.__name__, "message": str(failure), "hints": list(failure.hints)}
 
 
 def failure_of(told: Mapping[str, Any]) -> Failure:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge, Gt, Le, MaxLen
+from annotated_types import Ge, Le, MaxLen
 from torch import nn
 
 from ddpm.data.batches import AUGMENTATIONS, Batches
@@ -143,7 +143,7 @@ class Rhythm:
     samples: Annotated[int, Ge(1)] = 64
     images: Annotated[int, Ge(1)] = 256
     evaluations: Annotated[int, Ge(2)] = 16
-    patience: Annotated[float, Gt(0)] = 60.0
+    patience: Annotated[float, Ge(1)] = 60.0
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ A process that is busy still beats; one that was killed, was frozen, or holds th
 goes through torch's own store, the one by which the processes found each other.
 """
 
+import json
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch.distributed as dist
 
 from ddpm.distributed import World
-from ddpm.errors import PeerLost
+from ddpm.errors import Failure, PeerLost, failure_of, in_json
 
 BEATS = 10
 """In the time after which a silent process is lost."""
@@ -29,6 +30,7 @@ def attended(world: World, patience: float, abandon: Callable[[PeerLost], None])
 
     Raises:
         PeerLost: an exchange between the processes failed, and one of them is silent.
+        Failure: an exchange failed since another process did: its failure.
     """
     if world.store is None:
         yield
@@ -41,10 +43,14 @@ def attended(world: World, patience: float, abandon: Callable[[PeerLost], None])
     try:
         yield
     except RuntimeError as error:
-        silent = heart.search()
+        reason = heart.search()
         heart.stop()
-        if silent:
-            raise _lost(silent[0], world) from error
+        if reason:
+            raise reason from error
+        raise
+    except Failure as failure:
+        heart.confess(failure)
+        heart.stop()
         raise
     except BaseException:
         heart.stop()
@@ -83,12 +89,28 @@ class Heartbeat:
         now, few = time.monotonic(), 3 * self._patience / BEATS
         return [rank for rank, (_, moment) in self._seen.items() if now - moment > few]
 
-    def search(self) -> list[int]:
-        """After an exchange has failed: who fell silent, found within half the patience."""
+    def confess(self, failure: Failure) -> None:
+        """Tell the others why this process leaves."""
+        with suppress(RuntimeError):
+            self._store.set(f"failed-{self._world.rank}", json.dumps(in_json(failure)))
+
+    def search(self) -> Failure | None:
+        """After an exchange has failed: why another process left, or that it fell silent, found within half the patience."""
         until = time.monotonic() + self._patience / 2
-        while not self.silent() and time.monotonic() < until:
+        while time.monotonic() < until:
+            if told := self._told():
+                return told
+            if silent := self.silent():
+                return _lost(silent[0], self._world)
             time.sleep(self._patience / BEATS / 4)
-        return self.silent()
+        return None
+
+    def _told(self) -> Failure | None:
+        with suppress(RuntimeError):
+            for name in [f"failed-{rank}" for rank in self._seen]:
+                if self._store.check([name]):
+                    return failure_of(json.loads(self._store.get(name)))
+        return None
 
     def rest(self) -> None:
         """Stop, in order: the others shall not miss this process."""
@@ -122,8 +144,12 @@ class Heartbeat:
 
     def _watch(self) -> None:
         """Who has not been heard of, by a thread that waits for nobody; the lowest, if it is several at a time."""
+        last = time.monotonic()
         while not self._resting.wait(self._patience / BEATS):
             now = time.monotonic()
+            if now - last > self._patience / 2:  # this process was frozen itself, and perhaps all of them with it
+                self._seen = {rank: (said, max(moment, now)) for rank, (said, moment) in self._seen.items()}
+            last = now
             for rank, (_, moment) in list(self._seen.items()):
                 if now - moment > self._patience and not self._resting.is_set():
                     self._lost(rank)

@@ -384,15 +384,22 @@ def test_a_real_signal_saves_and_says_so(tmp_path, number, code):
 
 @pytest.mark.slow
 def test_a_file_that_grows_too_large_keeps_the_last_checkpoint(tmp_path):
-    """EFBIG instead of ENOSPC: no rights are needed for a limit on the size of files."""
+    """EFBIG instead of ENOSPC: no rights are needed for a limit on the size of files. The log has nearly reached it."""
     folder = tmp_path / "run"
-    process = _start(folder, "--set", "rhythm.save=10", "--set", "rhythm.log=1", limit=400_000)
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 0, "filler": "x" * 399_500}) + "\n")
+    process = _start(folder, "--steps", "12", "--set", "rhythm.save=4", "--set", "rhythm.log=1", limit=400_000)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 74, err
     assert err.count("ddpm: error: ") == 1
+    assert "metrics.jsonl': File too large; training goes on" in err
     from ddpm.training import checkpoint
 
-    assert checkpoint.newest(folder / "checkpoints")[0] is not None
+    found, damaged = checkpoint.newest(folder / "checkpoints")
+    assert (found.numbers["step"], damaged) == (12, [])
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(len(rows)))  # no half of a line
+    assert 1 < len(rows) < 12
 
 
 @pytest.mark.slow

@@ -261,7 +261,7 @@ def test_nothing_hostile_is_executed(trained, tmp_path):
 def test_verify_says_what_is_whole(ddpm, trained, tmp_path):
     said = ddpm("verify", trained, "--json", tmp_path / "v.json")
     assert said.code == 0, said.err
-    assert said.out.count("whole") == 2
+    assert said.out.count("  whole  ") == 2
     assert "go on from step 6" in said.out
     found = json.loads((tmp_path / "v.json").read_text())
     assert [each["step"] for each in found["checkpoints"]] == [3, 6]

@@ -11,7 +11,7 @@ from tests.cli.zygote import moment
 from tests.data.pictures import fill
 
 PATIENCE = 4
-MODES = [(1, 0), (1, 2), (2, 0), (2, 2)]
+MODES = [(1, 0), (2, 2), (1, 2), (2, 0), (3, 0)]
 """Processes, and processes that decode images for each of them."""
 
 

@@ -17,7 +17,7 @@ from ddpm.distributed import World, full, meant_for
 from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.saver import gathered
 from tests.cli.conftest import TINY
-from tests.cli.test_processes import DROPPING, _rows, _run, _tensors
+from tests.cli.test_processes import DROPPING, _rows, _run, _tensors, require_near
 from tests.cli.zygote import Strike, free_port
 
 UNEVEN = ["--batch-size", 7, "--set", "training.accumulate=3", "--set", "training.decay=constant"]
@@ -42,7 +42,7 @@ def _alike(folder, other, step):
     ours, theirs = _tensors(folder, step, 5), _tensors(other, step, 5)
     assert list(ours) == list(theirs)
     for name, tensor in ours.items():
-        torch.testing.assert_close(theirs[name], tensor, rtol=1e-3, atol=1e-4)
+        require_near(theirs[name], tensor, name)
 
 
 def _layout(folder, step):

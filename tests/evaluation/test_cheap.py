@@ -15,6 +15,7 @@ from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall
+from ddpm.distributed import ALONE
 from ddpm.evaluation import cheap
 from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate
 from ddpm.evaluation.rate import in_float64
@@ -121,7 +122,7 @@ def test_it_needs_a_tenth_of_the_evaluations_of_uniform_t(data, schedule):
     T = p.schedule.T
     plain = float((T * (mean**2 + var).sum(1) - mean.sum(1) ** 2).mean())
     for seed in range(10):
-        evaluator = cheap._Evaluator(bound_of(p), images, seed, 64, CPU, "fresh")
+        evaluator = cheap._Evaluator(bound_of(p), images, seed, 64, CPU, "fresh", ALONE)
         known, _ = cheap._pilot(evaluator, 0)
         left = mean - known.level[1:]
         assert float(((left**2 + var) / known.q[1:]).sum(1).mean() - (left.sum(1) ** 2).mean()) < plain / 10

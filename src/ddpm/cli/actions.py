@@ -14,6 +14,7 @@ from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, trac
 from ddpm.cli.editing import asked_of_edits, run_edit, run_inpaint
 from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
 from ddpm.cli.opening import opened, scored
+from ddpm.cli.processes import processes
 from ddpm.cli.sampling import run_sample
 from ddpm.cli.training import follow, requested
 from ddpm.commands.evaluate import (
@@ -38,7 +39,6 @@ from ddpm.commands.verify import require_whole, resumable, verify
 from ddpm.data.imageset import ImageSet
 from ddpm.data.inputs import read_image, read_unscaled
 from ddpm.data.labels import Labels
-from ddpm.distributed import joined
 from ddpm.errors import Mismatch
 from ddpm.evaluation.rate import Bound, summarise
 from ddpm.experiment import DataConfig
@@ -96,7 +96,7 @@ def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> 
 def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:
     """The bound, with progress."""
     schedule = trained.process.schedule
-    with joined(trained.device) as world:
+    with processes(trained.device) as world:
         total = math.ceil(len(images) / batch_size / world.size) * (schedule.T + 1)
         measured = track(evaluate(trained, images, seed, batch_size, labels, world), total, "evaluating")
         return summarise(measured, schedule, len(images), math.prod(images.shape), world)

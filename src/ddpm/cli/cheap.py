@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from ddpm.cli.console import JsonTarget, say
 from ddpm.cli.opening import scored
+from ddpm.cli.processes import processes
 from ddpm.commands.evaluate import about, cheap_result, decoder_variance, images_to_evaluate
 from ddpm.commands.labels import in_words, told_when_scored
-from ddpm.distributed import joined
 from ddpm.errors import UsageError
 from ddpm.evaluation.cheap import bound_of, estimate
 
@@ -26,7 +26,7 @@ def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
     images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
     label, labels = told_when_scored(trained.experiment, images, options.label)
     target = bound_of(trained.process, labels)
-    with joined(trained.device) as world:
+    with processes(trained.device) as world:
         found = estimate(
             target, images, options.seed, options.evaluations, options.batch_size, trained.device, world=world
         )

@@ -172,6 +172,8 @@ class JsonTarget:
         """Write the values."""
         from ddpm.commands.files import to_strict_json, write_json
 
+        if self._to_terminal and number():
+            return
         if self._to_terminal:
             print(to_strict_json(values), flush=True)
         elif self._path:

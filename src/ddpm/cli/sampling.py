@@ -15,6 +15,7 @@ from torch import Tensor
 from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
 from ddpm.cli.opening import curve_for, opened, shorter
+from ddpm.cli.processes import processes
 from ddpm.cli.training import assignments
 from ddpm.commands.compare import COMPARED, budgets, compare
 from ddpm.commands.files import atomically, write_bytes
@@ -23,8 +24,9 @@ from ddpm.commands.record import recorded
 from ddpm.commands.run import Trained
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
-from ddpm.distributed import World, joined
+from ddpm.distributed import World
 from ddpm.errors import Interrupted, UsageError
+from ddpm.launch import launched, number
 from ddpm.report import figures
 from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, square, tile, to_pictures
 from ddpm.sampling.optimal import Curve
@@ -46,7 +48,7 @@ def run_sample(options: Namespace) -> None:
             f"{options.sampler} does not draw with a variance of the model: --variance {options.variance}",
             "--sampler ancestral and corrected do",
         )
-    with joined(whole.device) as world:
+    with processes(whole.device) as world:
         world.lead(lambda: fresh_folder(options.output_dir, plan.rows))
         folder = Path(options.output_dir).expanduser()
         curve = curve_for(options, whole, label=OWN if condition.labels else NONE)
@@ -84,8 +86,10 @@ def _told_how_to_go_on(plan: Plan, folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         done = sum((folder / numbered(row)).exists() for row in plan.rows)
-        hint = f"the same command with --first {plan.first + done} --num {plan.num - done} draws the others"
-        raise Interrupted(f"interrupted: {done:,} of {plan.num:,} images are in {folder}", hint) from None
+        hints = [f"the same command with --first {plan.first + done} --num {plan.num - done} draws the others"]
+        if launched():  # several processes leave holes
+            hints = []
+        raise Interrupted(f"interrupted: {done:,} of {plan.num:,} images are in {folder}", *hints) from None
 
 
 def _saved(
@@ -148,7 +152,12 @@ class Targets:
     def write(
         self, pictures: Tensor, frames: Sequence[Frame], levels: int, labels: Sequence[int] = (), period: int = 1
     ) -> None:
-        """All of them, each whole or not at all; pictures that repeat after `period` of them stand in columns."""
+        """All of them, each whole or not at all; pictures that repeat after `period` of them stand in columns.
+
+        Of several processes the first one does: it has the beginning of them.
+        """
+        if number():
+            return
         if self.grid:
             with atomically(self.grid) as path:
                 square(pictures, period).save(path)

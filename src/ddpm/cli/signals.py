@@ -1,4 +1,4 @@
-"""Stopping in good order: the first Ctrl-C, or SIGTERM, asks for an end after the running step; a second one insists."""
+"""Stopping in good order: the first Ctrl-C, SIGTERM or SIGHUP asks for an end after the running step; a second Ctrl-C insists."""
 
 import os
 import signal
@@ -35,10 +35,13 @@ def stop_in_order() -> Iterator[Stop]:
     stop = Stop()
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        if stop.by:
+        if stop.by == number == signal.SIGINT:
             raise KeyboardInterrupt
+        if stop.by:  # a terminal that closes may say so twice: only Ctrl-C insists
+            return
         stop.by = number
-        text = f"\nddpm: {signal.Signals(number).name}: finishing the step and saving; once more leaves at once\n"
+        insist = "; once more leaves at once" if number == signal.SIGINT else ""
+        text = f"\nddpm: {signal.Signals(number).name}: finishing the step and saving{insist}\n"
         os.write(2, text.encode())  # print() must not be entered again from a handler
 
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,26 +1,26 @@
 """`ddpm train` on the terminal: the experiment that the flags ask for, and the run as it goes."""
 
 import json
-import os
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ddpm.cli.console import Bar, complain, note
+from ddpm.cli.console import Bar, note
 from ddpm.cli.failures import explained
+from ddpm.cli.processes import leave
 from ddpm.cli.signals import Stop, stop_in_order
 from ddpm.commands.events import Event, Halted, Logged, Noted, Started, Stepped
 from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import train_run
-from ddpm.errors import Failure, PeerLost, UsageError, chosen
+from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
 from ddpm.presets import PRESETS
@@ -98,13 +98,15 @@ def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resu
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    with stop_in_order() as stop:
-        events = train_run(experiment, folder, device, resume, stop, partial(_abandon, folder))
+    with (
+        stop_in_order() as stop,
+        _recorded(folder),
+        closing(train_run(experiment, folder, device, resume, stop, partial(_abandon, folder))) as events,
+    ):
         started = next(events)
         assert isinstance(started, Started)
-        with _recorded(folder):
-            _introduce(started, folder, device)
-            _show_all(events, Bar(started.experiment.training.steps, "training", started.step), stop)
+        _introduce(started, folder, device)
+        _show_all(events, Bar(started.experiment.training.steps, "training", started.step), stop)
 
 
 def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
@@ -132,28 +134,29 @@ def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
 
 @contextmanager
 def _recorded(folder: RunFolder) -> Iterator[None]:
-    """Write RUN/exit.json, however the run ends (a full disk may prevent it: what matters has been said then)."""
-    if not number():
-        folder.exit.unlink(missing_ok=True)
+    """Write RUN/exit.json, however the run ends (a full disk may prevent it: what matters has been said then).
+
+    Unless another process is at the folder: it is that one's run.
+    """
     try:
         yield
     except BaseException as error:
         failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
-        _write_exit(folder, failure.code, type(failure).__name__, str(failure))
+        with suppress(CannotCreate), folder.locked() if folder.config.exists() else nullcontext():
+            _write_exit(folder, failure.code, type(failure).__name__, str(failure))
         raise
     _write_exit(folder, 0, "Done", "")
 
 
 def _abandon(folder: RunFolder, failure: PeerLost) -> None:
-    """Leave at once, from any thread: the main one may wait for a process that is gone."""
+    """Leave at once, saying so in the folder."""
     _write_exit(folder, failure.code, type(failure).__name__, str(failure))
-    complain(failure)
-    os._exit(failure.code)
+    leave(failure)
 
 
 def _write_exit(folder: RunFolder, code: int, kind: str, message: str) -> None:
-    """By the first process, or by another one that lost it."""
-    if number() and (kind != "PeerLost" or folder.exit.exists()):
+    """By the first process, or by another one that lost it; not where there is no run."""
+    if not folder.config.exists() or (number() and (kind != "PeerLost" or folder.exit.exists())):
         return
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with suppress(Failure):

@@ -40,6 +40,8 @@ def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
                 f"the configuration asks for {_short(parameters)} parameters in {_short(tensors)} tensors, "
                 f"the checkpoint has {found:,} in {len(model):,}"
             )
+        if strange := sorted(layouts.keys() - {"model", "optimizer"} - {n for n in layouts if n.startswith("ema")}):
+            raise Mismatch(f"the checkpoint has tensors that no run has: {strange[0]}")
         for group in sorted({*experiment.training.averages, *(name for name in layouts if name.startswith("ema"))}):
             _like(layouts.get(group, {}), model, group)
         _moments_like(layouts.get("optimizer", {}), model)

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from ddpm.commands.files import atomically, to_strict_json
 from ddpm.commands.run import RunFolder
+from ddpm.errors import StorageError
 from ddpm.storage import durable
 from ddpm.training.retention import MEASURE
 from ddpm.training.trainer import Progress
@@ -93,36 +95,70 @@ class Ledger:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (a second to import)
 
         _forget_after(folder.metrics, step)
-        self._file = folder.metrics.open("a")
+        self._path, self._waiting = folder.metrics, b""
+        self._file = folder.metrics.open("ab", buffering=0)
         self._board = SummaryWriter(folder.logs, purge_step=step + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append a line, and the same to TensorBoard."""
-        self._file.write(to_strict_json(row) + "\n")
-        self._file.flush()
+        """Append a line, and the same to TensorBoard. What cannot be written now is, with the next line.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
+        self._waiting += (to_strict_json(row) + "\n").encode()
+        self._append()
         for name, value in row.items():
             self._board.add_scalar(name, value, row["step"])
+
+    def sync(self) -> None:
+        """Lines to the disk, before the checkpoint of their step.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
+        self._append()
+        os.fsync(self._file.fileno())
+
+    def _append(self) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            written = self._waiting
+            while written:
+                written = written[self._file.write(written) :]
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), end)  # no half of a line
+            raise StorageError(f"cannot write {str(self._path)!r}: {error.strerror}") from error
+        self._waiting = b""
 
     def show(self, name: str, picture: Tensor, step: int) -> None:
         """A picture, (C, H, W) uint8, for TensorBoard."""
         self._board.add_image(name, picture, step)
 
     def close(self) -> None:
-        """Everything to the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._board.close()
+        """Everything to the disk.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
+        try:
+            self.sync()
+        finally:
+            self._file.close()
+            with suppress(OSError):
+                self._board.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; a last line that was cut off is left out."""
+    """The lines of metrics.jsonl; a line that is none, cut off or damaged, and what follows it are left out."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            break
+        rows.append(row)
     return rows
 
 

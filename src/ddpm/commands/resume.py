@@ -1,6 +1,8 @@
 """Whether a run may go on, and from where: never silently from the start, never with another experiment."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ddpm.commands.fit import require_numbers
 from ddpm.commands.run import RunFolder, find_checkpoint
@@ -71,6 +73,19 @@ def followed(folder: RunFolder, resume: str, step: int) -> Checkpoint:
     if resume not in ("auto", "never"):
         return find_checkpoint(Path(resume).expanduser())[1]
     return checkpoint.read(folder.checkpoints / checkpoint.folder_name(step))
+
+
+def otherwise(content: Checkpoint | None, made_by: Mapping[str, Any]) -> list[str]:
+    """A line for the user where a run goes on under other conditions than those of its checkpoint."""
+    before = content.numbers.get("made_by") if content is not None else None
+    if not isinstance(before, dict):
+        return []
+    new = [
+        f"{name} {made_by[name]} (before: {before[name]})"
+        for name in made_by
+        if before.get(name, made_by[name]) != made_by[name]
+    ]
+    return [f"not the same to the bit from here on: {', '.join(new)}"] if new else []
 
 
 def _same(old: Experiment, new: Experiment, folder: RunFolder) -> None:

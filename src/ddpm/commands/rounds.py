@@ -1,16 +1,21 @@
 """A running training: its steps, and what is done between them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ddpm import __version__
 from ddpm.commands.bad_images import write_lost
 from ddpm.commands.events import Event, Halted, Logged, Noted, Stepped, Wrote
+from ddpm.commands.files import atomically
 from ddpm.commands.labels import Condition, every_class
 from ddpm.commands.ledger import Account, Ledger
 from ddpm.commands.run import RunFolder
@@ -22,6 +27,7 @@ from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.distributed import ALONE, World, full
+from ddpm.errors import StorageError
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.experiment import Experiment
 from ddpm.report.pictures import square, to_pictures
@@ -36,6 +42,19 @@ from ddpm.training.trainer import Progress, State, train
 PREVIEW_STEPS = 50
 ON_DEVICE_BYTES = 4 * 2**30
 """Images up to this much live on the device."""
+
+
+def conditions(experiment: Experiment, device: torch.device, world: World) -> dict[str, str | int]:
+    """What a run must have in common with itself before it was stopped, to go on to the bit."""
+    return {
+        "ddpm": __version__,
+        "torch": torch.__version__,
+        "precision": choose(experiment.precision, device),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "processes": world.size,
+        "parallel": experiment.parallel,
+    }
 
 
 def new_state(experiment: Experiment, device: torch.device, world: World = ALONE) -> State:
@@ -119,12 +138,13 @@ class Rounds:
             account.keep(row)
             if batches.lost:
                 row["lost_images"] = len(batches.lost)
+            if self.ledger and batches.lost:
+                yield from attempted(lambda: write_lost(self.folder, batches, self.held_out))
             if self.ledger:
-                write_lost(self.folder, batches, self.held_out)
-                self.ledger.write(row)
+                yield from attempted(partial(self.ledger.write, row))
             yield Logged(row)
         if self._due(rhythm.sample):
-            yield Wrote(self._preview())
+            yield from self._preview()
 
     @property
     def _evaluating(self) -> bool:
@@ -166,7 +186,7 @@ class Rounds:
             "bits_per_dim_monte_carlo": found.monte_carlo,
         }
 
-    def _preview(self) -> Path:
+    def _preview(self) -> Iterator[Event]:
         """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
         data, share = self.experiment.data, self.world.share(self.experiment.rhythm.samples)
         plan = Plan(len(share), sampler="ddim", first=share.start)
@@ -178,15 +198,19 @@ class Rounds:
         picture = square(to_pictures(images, data.levels), len(condition.labels))
         path = self.folder.samples / f"{checkpoint.folder_name(self.state.step)}.png"
         if self.ledger:
-            picture.save(path)
             pixels = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)
-            self.ledger.show("samples", pixels, self.state.step)
-        return path
+            yield from attempted(partial(save_picture, picture, path))
+            yield from attempted(partial(self.ledger.show, "samples", pixels, self.state.step))
+        yield Wrote(path)
 
     def _save(self) -> Sequence[Outcome]:
         """Begin to save; returns how the save before ended. Of what is in shards, a copy is made by all processes together."""
         step, saver, account = self.state.step, self._saver, self.account
-        numbers = {**account.measured(), "ledger": account.kept(), "images": self.fingerprint}
+        if self.ledger:
+            with suppress(StorageError):  # said already, or will be
+                self.ledger.sync()
+        made_by = conditions(self.experiment, self.device, self.world)
+        numbers = {"made_by": made_by, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
         content = checkpoint.pack(self.state)
         content = Checkpoint(content.tensors, {**content.numbers, **numbers})
         if not is_sharded(self.state.network):
@@ -203,6 +227,24 @@ class Rounds:
     def _saver(self) -> Saver:
         assert self.saver is not None
         return self.saver
+
+
+def attempted(write: Callable[[], None]) -> Iterator[Event]:
+    """Something that is written beside checkpoints: where that fails it is said, and training goes on."""
+    try:
+        write()
+    except (StorageError, OSError) as error:
+        yield Noted(f"{error}; training goes on")
+
+
+def save_picture(picture: Image, path: Path) -> None:
+    """Whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or fails.
+    """
+    with atomically(path) as temporary:
+        picture.save(temporary)
 
 
 def told(outcomes: Sequence[Outcome] | None) -> Iterator[Event]:

@@ -132,7 +132,7 @@ class RunFolder:
         with (self.path / ".lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 file.seek(0)
                 raise CannotCreate(f"{str(self.path)!r} is in use by another run: {file.read().strip()}") from None
             file.truncate(0)

@@ -3,8 +3,9 @@
 The last checkpoint, the log and the configuration agree at any moment, so running the same command again continues.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from ddpm.commands.bad_images import write_bad_images
 from ddpm.commands.events import Event, Started
 from ddpm.commands.fit import require_room_for
 from ddpm.commands.ledger import Account, Ledger
-from ddpm.commands.rounds import Rounds, new_state
+from ddpm.commands.rounds import Rounds, conditions, new_state
 from ddpm.commands.run import RunFolder
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_both
@@ -24,7 +25,6 @@ from ddpm.heartbeat import attended
 from ddpm.settings import to_json
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
-from ddpm.training.precision import choose
 from ddpm.training.saver import Saver
 
 
@@ -39,7 +39,7 @@ def train_run(
     how: str,
     stop: Callable[[], bool],
     abandon: Callable[[PeerLost], None] = ignored,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Train to `experiment.training.steps`, together with the other processes of the launch.
 
     Args:
@@ -54,11 +54,12 @@ def train_run(
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
     """
     with joined(device) as world, attended(world, experiment.rhythm.patience, abandon), ExitStack() as held:
+        made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
         images, held_out, experiment = _opened(experiment, world)
         held.callback(images.close)
         content, notes = _claimed(experiment, folder, how, world, held)
         fingerprint = world.together(lambda: _fingerprint(experiment, images, content))
-        _agree(world, experiment, fingerprint)
+        _agree(world, experiment, fingerprint, made_by)
         world.lead(lambda: _write_first(folder, experiment, images, held_out))
         state = new_state(experiment, device, world)
         if content is not None:
@@ -67,7 +68,8 @@ def train_run(
         ledger = held.enter_context(closing(Ledger(folder, state.step - bool(account.owed)))) if world.first else None
         saver = held.enter_context(Saver(folder.checkpoints, experiment.rhythm.keep)) if world.first else None
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
-        precision, said = choose(experiment.precision, device), tuple([*notes, *_missing(images)])
+        said = tuple([*notes, *_missing(images), *resume.otherwise(content, made_by)])
+        precision = str(made_by["precision"])
         yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
         some = held_out.take(torch.arange(min(experiment.rhythm.images, len(held_out)))).in_memory()
         rounds = Rounds(experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint)
@@ -99,13 +101,14 @@ def _claimed(
         require_room_for(experiment, folder.checkpoints)
         folder.create()
         held.enter_context(folder.locked())
+        folder.exit.unlink(missing_ok=True)
         return resume.latest(folder, how)
 
     found = world.lead(claim)
     step, notes = world.told((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))
-    if found:
-        return found
-    return (resume.followed(folder, how, step) if step >= 0 else None), notes
+    if step < 0:
+        return None, notes
+    return world.together(lambda: found[0] if found else resume.followed(folder, how, step)), notes
 
 
 def _fingerprint(experiment: Experiment, images: ImageSet, content: Checkpoint | None) -> str:
@@ -116,13 +119,14 @@ def _fingerprint(experiment: Experiment, images: ImageSet, content: Checkpoint |
     return found
 
 
-def _agree(world: World, experiment: Experiment, images: str) -> None:
+def _agree(world: World, experiment: Experiment, images: str, made_by: Mapping[str, Any]) -> None:
     """All processes must be about to do the same.
 
     Raises:
         Mismatch: they are not.
     """
-    told = world.every({"configuration": to_json(experiment), "images": images, "torch": torch.__version__})
+    own = {"configuration": to_json(experiment), "images": images, **made_by}
+    told = world.every({name: value for name, value in own.items() if name != "threads"})
     for rank, theirs in enumerate(told):
         for name, value in theirs.items():
             if value != told[0][name]:

@@ -107,6 +107,8 @@ def find(path: Path) -> Contents:
         with path.open("rb") as file, tarfile.open(fileobj=_Headers(file), mode="r:") as archive:  # pyright: ignore[reportCallIssue, reportArgumentType]
             while (member := archive.next()) is not None:
                 archive.members = []  # a million of them need not be kept
+                if member.size < 0:
+                    raise tarfile.ReadError(f"{member.name!r} has {member.size} bytes")
                 name = member.name.removeprefix("./")
                 hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
                 if name.endswith(LABEL) and member.isreg() and not hidden:

@@ -135,8 +135,11 @@ class Files:
     def expect(self, rows: Tensor) -> None:
         """Begin to read these, in other processes."""
         if self.reader.workers:
-            key = rows.numpy().tobytes()
-            self.reader.expect(self._requests(rows.tolist()), key)
+            self.reader.expect(self._requests(rows.tolist()), self._key(rows))
+
+    def _key(self, rows: Tensor) -> bytes:
+        """Of a request, for the reader, which parts of a set share."""
+        return self.rows[rows.cpu().numpy()].tobytes()
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
         """The images at `rows`.
@@ -149,7 +152,7 @@ class Files:
             rows = torch.arange(len(self))[rows]
         numbers = rows.tolist()
         values = np.empty((len(numbers), *self.image), np.uint8)
-        answers = self.reader.answers(self._requests(numbers), rows.cpu().numpy().tobytes())
+        answers = self.reader.answers(self._requests(numbers), self._key(rows))
         lost = {}
         for place, (row, answer) in enumerate(zip(numbers, answers, strict=True)):
             if "fault" in answer.facts:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import time
 import zipfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ ENTRY = np.dtype(
 SEAL = hashlib.sha256().digest_size
 PATIENCE = 10.0
 """How many seconds the decoding of one image may take."""
+SAVE_SECONDS = 120.0
+"""How much of a long look through a folder may be lost with the machine."""
 TRIES = 2
 """How many processes one image may cost: the first may have been killed by somebody else."""
 PER_TASK, TASKS_WAITING = 32, 4
@@ -86,8 +89,7 @@ class Index:
     def span(self, row: int) -> Span:
         """Where the bytes of an image are."""
         offset, length, shard = (int(self.entries[field][row]) for field in ("offset", "length", "shard"))
-        whole = length == WHOLE
-        return Span(os.path.join(self.root, self.names[row])) if whole else Span(self.shards[shard], offset, length)
+        return Span(os.path.join(self.root, self.names[row])) if shard < 0 else Span(self.shards[shard], offset, length)
 
 
 def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
@@ -110,8 +112,12 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
     entries["shard"] = [shards.get(source.span.path, -1) for source in sources]
     index = Index(os.fspath(root), names, entries, faults, tuple(shards))
     try:
+        saved = time.monotonic()
         for row, answer in _looked(sources, missing):
             _enter(entries, faults, row, answer)
+            if time.monotonic() - saved > SAVE_SECONDS:  # a machine may be taken away before the last one
+                _save(cache, index)
+                saved = time.monotonic()
     finally:  # also what an interrupted index has found
         if missing or known is None or len(known) != len(index):
             _save(cache, index)

@@ -153,6 +153,8 @@ def _entry(name: str, value: Any, start: int) -> Entry:  # noqa: ANN401
         raise ValueError(f"{name!r} is of the unknown type {dtype!r}")
     if not _counts(shape, LARGEST_SIDE) or len(shape) > MOST_SIDES:
         raise ValueError(f"{name!r} has an impossible shape")
+    if math.prod(max(side, 1) for side in shape) > strict.LARGEST // 32:  # torch counts so even where a side is 0
+        raise ValueError(f"{name!r} has an impossible shape")
     if not _counts(offsets, strict.LARGEST) or len(offsets) != 2:
         raise ValueError(f"{name!r} has impossible data_offsets")
     begin, end = offsets

@@ -104,8 +104,12 @@ def _manifest(values: Mapping[str, Any]) -> Manifest:
     for name in files:
         if not PLAIN.fullmatch(name) or name == NAME:
             raise ValueError(f"it names a file outside itself: {name!r}")
+        if name != STATE and not name.endswith(ENDING):
+            raise ValueError(f"it names a file that no checkpoint has: {name!r}")
     if any(not isinstance(f, dict) or f.keys() != {"bytes", "sha256"} or not _is_facts(f) for f in files.values()):
         raise Unreadable("no valid manifest: a file without bytes and sha256")
+    if STATE in files and files[STATE]["bytes"] > strict.BYTES:
+        raise ValueError(f"a {STATE} of {files[STATE]['bytes']:,} bytes")
     groups = {name.removesuffix(ENDING) for name in files if name.endswith(ENDING)}
     if values["version"] > 1 and (tensors.keys() != groups or STATE not in files):
         raise Unreadable("no valid manifest: the groups of tensors are not the files")

@@ -3,6 +3,7 @@
 How the work is shared is no part of what is learned: a run may change it, and the number of processes, whenever it goes on.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -52,7 +53,12 @@ def team_of(network: nn.Module, world: World, device: torch.device) -> tuple[nn.
     if is_sharded(network):
         return network, Team(world, partial(_unexchanged, network))
     devices = [device] if device.type == "cuda" else []
-    replica = DistributedDataParallel(network, device_ids=devices or None, gradient_as_bucket_view=True)
+    # "Unused" parameters are not looked for because there are any: else DDP packs its buckets anew after the first step, a
+    # start later adds three or more processes' gradients in another order, and going on is not exact to the bit.
+    warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+    replica = DistributedDataParallel(
+        network, device_ids=devices or None, gradient_as_bucket_view=True, find_unused_parameters=True
+    )
     return replica, Team(world, replica.no_sync)
 
 
@@ -60,8 +66,10 @@ def team_of(network: nn.Module, world: World, device: torch.device) -> tuple[nn.
 def _unexchanged(network: Any) -> Iterator[None]:  # noqa: ANN401
     """Inside, gradients stay whole in each process, and are added up at home."""
     network.set_requires_gradient_sync(False)
-    yield
-    network.set_requires_gradient_sync(True)
+    try:
+        yield
+    finally:
+        network.set_requires_gradient_sync(True)
 
 
 def is_sharded(network: nn.Module) -> bool:

@@ -56,7 +56,9 @@ def read(folder: Path, accept: Callable[[Layouts], None] = anything) -> Checkpoi
         Mismatch: it was written by a later version.
     """
     manifest = _manifest(folder)
-    layouts = {name.removesuffix(ENDING): _layout(folder / name, manifest) for name in manifest.files if ENDING in name}
+    layouts = {
+        name.removesuffix(ENDING): _layout(folder / name, manifest) for name in manifest.files if name.endswith(ENDING)
+    }
     try:
         accept(layouts)
     except Mismatch:

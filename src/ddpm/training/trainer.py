@@ -228,7 +228,8 @@ def _update(state: State, loss: float, recipe: Recipe, step: int) -> Progress:
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
     progress = Progress(step + 1, loss, float(full(norm)), lr)
     if progress.skipped:
-        state.skipped, state.in_a_row = state.skipped + 1, state.in_a_row + 1
+        halving = state.scaler.is_enabled() and state.scaler.get_scale() > 1  # fp16 finds its scale by overflowing
+        state.skipped, state.in_a_row = state.skipped + 1, state.in_a_row + (not halving)
     else:
         state.in_a_row = 0
         state.scaler.step(state.optimizer)

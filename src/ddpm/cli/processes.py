@@ -1,0 +1,28 @@
+"""Commands that several processes carry out together: what happens where one of them is lost."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ddpm.cli.console import complain
+from ddpm.distributed import World, joined
+from ddpm.errors import PeerLost
+from ddpm.heartbeat import attended
+
+PATIENCE = 60.0
+"""Seconds of silence after which a process is lost."""
+
+
+def leave(failure: PeerLost) -> None:
+    """At once, from any thread: the main one may wait for a process that is gone."""
+    complain(failure)
+    os._exit(failure.code)
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[World]:
+    """Inside, those that were launched together work as one, and end with 69 if one of them is lost."""
+    with joined(device) as world, attended(world, PATIENCE, leave):
+        yield world
