@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.cli.conftest import TINY
-from tests.cli.zygote import moment
+from tests.cli.zygote import Strike, moment
 from tests.data.pictures import fill
 
 PATIENCE = 4
@@ -124,6 +124,25 @@ def test_twenty_kills(place, whole):
 @pytest.mark.slow
 def test_eight_requests_to_stop(place, whole):
     loop(place, whole, signal.SIGTERM, 8, seed=0)
+
+
+def test_only_ctrl_c_insists(place):
+    """A terminal that closes may send two signals: both ask for the same, and the state is saved."""
+    run, strikes = place[0] / "twice", [Strike("network", 3, number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    ended = place[1].run(*command(place[0], run, 0), strikes=[*strikes, strikes[1]])
+    assert ended.codes == [75], ended.said
+    assert newest(run) == 2
+    two = [Strike("network", 7, signal.SIGINT)] * 2
+    assert place[1].run(*command(place[0], run, 0), strikes=two).codes == [130]
+
+
+def test_what_is_refused_is_recorded_too(place):
+    """exit.json tells of the last command, also of one that never came to a step."""
+    run = place[0] / "refused"
+    assert place[1].run(*command(place[0], run, 0)).codes == [0]
+    assert json.loads((run / "exit.json").read_text())["code"] == 0
+    assert place[1].run(*command(place[0], run, 0), "--lr", "1").codes == [78]
+    assert json.loads((run / "exit.json").read_text())["code"] == 78
 
 
 @pytest.mark.long

@@ -1,14 +1,17 @@
 """Several processes as one: the same training, samples and bounds however many there are, and a clean end when one is lost."""
 
 import json
+import os
 import random
 import signal
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
 
 from tests.cli.conftest import TINY
-from tests.cli.zygote import Strike
+from tests.cli.zygote import BREAK, Strike
 
 DROPPING = [*TINY, "--set", "model.dropout=0.3", "--set", "data.augmentation=horizontal-flip"]
 PATIENCE = 4
@@ -83,6 +86,33 @@ def test_samples_and_bounds_are_the_same_to_the_bit(forked, runs, tmp_path):
     assert made[1] == made[2]
 
 
+def test_a_process_without_an_image_has_nothing_to_show(forked, runs, tmp_path):
+    made = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        shown = ("--animation", out / "a.webp", "--progressive", out / "p.png", "--json", "-")
+        ended = forked.run(
+            "sample", runs / "one", "--num-images", 1, "--output-dir", out / "i", *shown, ranks=processes
+        )
+        assert ended.codes == [0] * processes, ended.said
+        made.append([path.read_bytes() for path in (out / "a.webp", out / "p.png")])
+    assert made[0] == made[1]
+
+
+@pytest.mark.slow
+def test_torchrun(runs, tmp_path):
+    """The launcher that users have, and what it does to a signal."""
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ddpm"]
+    flags = map(str, _train(tmp_path / "run", 6, "--set", "training.decay=constant"))
+    done = subprocess.run(
+        [*run, *flags], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "exit.json").read_text())["code"] == 0
+    for found, wanted in zip(_rows(tmp_path / "run"), _rows(runs / "one"), strict=True):
+        assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_is_lost_stops_the_others(forked, tmp_path, number, victim):
@@ -148,6 +178,15 @@ def test_processes_that_do_not_agree(forked, tmp_path):
     assert ended.codes == [78, 78], ended.said
     assert "do not agree" in ended.said[0]
     assert "configuration" in ended.said[0]
+
+
+def test_one_that_fails_is_believed_by_the_others(forked, tmp_path):
+    """Not called lost: its own failure is theirs, and the folder's."""
+    strike = [Strike("network", 2, BREAK, 1)]
+    ended = forked.run(*_train(tmp_path / "run", 6, "--set", f"rhythm.patience={PATIENCE}"), ranks=2, strikes=strike)
+    assert ended.codes == [65, 65], ended.said
+    assert "broken on purpose" in ended.said[0]
+    assert json.loads((tmp_path / "run" / "exit.json").read_text())["code"] == 65
 
 
 def test_a_batch_smaller_than_the_processes(forked, tmp_path):

@@ -17,6 +17,7 @@ from pathlib import Path
 import ddpm
 
 ROOT = Path(__file__).resolve().parents[2]
+BREAK = -1
 KINDS = ("file", "network", "optimizer")
 
 
@@ -24,7 +25,7 @@ KINDS = ("file", "network", "optimizer")
 class Strike:
     """Process `rank` sends itself signal `number` at its `at`-th moment (from 0) of `kind`.
 
-    Number 0 is no signal: what the network gives at that moment is NaN.
+    Number 0 is no signal: what the network gives at that moment is NaN. `BREAK` is none: it fails.
     """
 
     kind: str
@@ -182,6 +183,7 @@ def _watch(strikes):
         register_optimizer_step_pre_hook,
     )
 
+    from ddpm.errors import DataError
     from ddpm.models.unet import UNet
     from ddpm.storage import durable
 
@@ -189,11 +191,13 @@ def _watch(strikes):
 
     def tick(kind):
         for strike in strikes:
-            if (strike["kind"], strike["at"]) == (kind, seen[kind]) and strike["number"]:
+            if (strike["kind"], strike["at"]) == (kind, seen[kind]) and strike["number"] > 0:
                 os.kill(os.getpid(), strike["number"])
         seen[kind] += 1
 
     def poison(module, _inputs, output):
+        if isinstance(module, UNet) and any(s["number"] == BREAK and s["at"] == seen["network"] - 1 for s in strikes):
+            raise DataError("broken on purpose")
         bad = isinstance(module, UNet) and any(not s["number"] and s["at"] == seen["network"] - 1 for s in strikes)
         return output * float("nan") if bad else output
 

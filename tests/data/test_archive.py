@@ -89,6 +89,22 @@ def test_what_is_no_archive(packed, tmp_path):
         open_source(str(tmp_path / "cut.tar"), "all")
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("size", [-1, -512])
+def test_a_negative_size_is_refused(tmp_path, size):
+    """One would be read by its name, the other for ever."""
+    headers = []
+    for name, claimed in (("a.png", 0), ("b.png", size)):
+        header = bytearray(tarfile.TarInfo(name).tobuf())
+        header[124:136] = (256**12 + claimed).to_bytes(13, "big")[1:] if claimed < 0 else b"00000000000\0"
+        header[148:156] = b" " * 8
+        header[148:156] = f"{sum(header):06o}\0 ".encode()
+        headers.append(bytes(header))
+    (tmp_path / "bad.tar").write_bytes(b"".join(headers) + bytes(1024))
+    with pytest.raises(DataError, match=f"'b.png' has {size} bytes"):
+        archive.find(tmp_path / "bad.tar")
+
+
 def test_a_huge_header_is_refused(tmp_path):
     """A name of 8 MB would be read into memory; one of 8 GB too."""
     info = tarfile.TarInfo("x" * 2**23 + ".png")

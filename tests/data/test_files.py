@@ -121,6 +121,14 @@ def test_no_global_random_number_is_used(in_files, workers):
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_parts_of_a_set_do_not_get_each_others_images(in_files):
+    """They share the processes that read ahead; equal places in them are other images."""
+    images = in_files(1)
+    first, second = images.take(torch.arange(0, 10)), images.take(torch.arange(10, 20))
+    first.expect(torch.tensor([0, 1]))
+    assert torch.equal(second.images[torch.tensor([0, 1])], images.images[torch.tensor([10, 11])])
+
+
 def test_batches_are_read_ahead(in_files, monkeypatch):
     """When a batch is asked for, the next two are under way, and none is read twice."""
     batches, asked, real = _batches(in_files(2)), [], crew.Crew.ask
