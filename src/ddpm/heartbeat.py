@@ -16,7 +16,7 @@ import torch.distributed as dist
 from ddpm.distributed import World
 from ddpm.errors import Failure, PeerLost, failure_of, in_json
 
-BEATS = 10
+BEATS = 30
 """In the time after which a silent process is lost."""
 DONE = b"done"
 """The last word of a process that is not missed."""
@@ -59,6 +59,10 @@ def attended(world: World, patience: float, abandon: Callable[[PeerLost], None])
 
 
 def _lost(rank: int, world: World) -> PeerLost:
+    if rank == world.rank:  # its own store is the launcher's
+        return PeerLost(
+            "the launcher is lost, by which the processes hear of each other", "run the same command again to go on"
+        )
     return PeerLost(
         f"process {rank} of {world.size} is lost: process {world.rank} has heard nothing of it for a while",
         "the last checkpoint stands: run the same command again to go on",
@@ -86,7 +90,7 @@ class Heartbeat:
 
     def silent(self) -> list[int]:
         """The processes that have missed a few beats."""
-        now, few = time.monotonic(), 3 * self._patience / BEATS
+        now, few = time.monotonic(), max(1.0, 3 * self._patience / BEATS)
         return [rank for rank, (_, moment) in self._seen.items() if now - moment > few]
 
     def confess(self, failure: Failure) -> None:
@@ -133,7 +137,7 @@ class Heartbeat:
             if self._done:
                 self._store.set(str(self._world.rank), DONE.decode())
         except RuntimeError:  # the store is gone, and with it the process that keeps it
-            if not self._resting.is_set() and self._seen[0][0] != DONE:
+            if not self._resting.is_set() and self._seen.get(0, (b"",))[0] != DONE:
                 self._lost(0)
 
     def _listen(self) -> None:

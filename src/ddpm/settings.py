@@ -51,6 +51,8 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
         if is_dataclass(current) and isinstance(value, Mapping):
             result[name] = _named(value, current, f"{place}{name}.")
         else:
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise UsageError(f"wrong value for {place}{name}: {value}: whole numbers are less than 2^63")
             single = isinstance(current, tuple) and isinstance(value, int | float)
             result[name] = (value,) if single else value
     return result

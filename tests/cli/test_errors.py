@@ -54,6 +54,7 @@ def _train(ddpm, folder, *more):
         (["train", "--data", "digits", "--output-dir", "x", "--set", "schedule.options.zeta=1"], ["zeta"]),
         (["train", "--data", "digits", "--output-dir", "x", "--schedule", "jsd"], ["alpha_bar_T = 0"]),
         (["train", "--data", "digits", "--output-dir", "x", "--precision", "fp16", "--device", "cpu"], ["fp16"]),
+        (["train", "--data", "digits", "--output-dir", "x", "--steps", "9" * 20], ["training.steps", "2^63"]),
         (
             [
                 "train",

@@ -141,7 +141,7 @@ def _wait(children, request):
     import signal
     import time
 
-    codes, since = {}, None
+    codes, since, stopped = {}, None, set()
     while len(codes) < len(children):
         for rank, child in enumerate(children):
             if rank in codes:
@@ -149,10 +149,13 @@ def _wait(children, request):
             done, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
             if done:
                 since = since or time.monotonic()
-            if done and not os.WIFSTOPPED(status):
+            if done and os.WIFSTOPPED(status):
+                stopped.add(rank)
+            elif done:
                 codes[rank] = os.waitstatus_to_exitcode(status)
-        if since and time.monotonic() - since > request["frozen"]:
-            for rank in set(range(len(children))) - set(codes):
+        left = set(range(len(children))) - set(codes)
+        if left <= stopped or (since and time.monotonic() - since > request["frozen"]):
+            for rank in left:
                 os.kill(children[rank], signal.SIGKILL)
         time.sleep(0.01)
     return [codes[rank] for rank in range(len(children))]

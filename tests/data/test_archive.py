@@ -105,6 +105,28 @@ def test_a_negative_size_is_refused(tmp_path, size):
         archive.find(tmp_path / "bad.tar")
 
 
+@pytest.mark.parametrize("harm", ["a header", "a mark of the end", "cut"])
+def test_no_member_is_left_out_in_silence(packed, tmp_path, harm):
+    """A damaged header in the middle hides all that follows it."""
+    path = tmp_path / "harmed.tar"
+    with tarfile.open(tmp_path / "whole.tar", "w") as made:
+        for file in sorted(packed[0].rglob("*.png")):
+            made.add(file, file.name)
+    data = bytearray((tmp_path / "whole.tar").read_bytes())
+    with tarfile.open(tmp_path / "whole.tar") as made:
+        middle = made.getmembers()[3].offset
+    if harm == "a header":
+        data[middle + 100] ^= 255
+    elif harm == "cut":
+        del data[middle:]
+    else:
+        data[middle : middle + 1024] = bytes(1024)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"damaged header|cut off"):
+        archive.find(path)
+    assert len(archive.find(tmp_path / "whole.tar").images) > 3
+
+
 def test_a_huge_header_is_refused(tmp_path):
     """A name of 8 MB would be read into memory; one of 8 GB too."""
     info = tarfile.TarInfo("x" * 2**23 + ".png")

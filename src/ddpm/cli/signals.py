@@ -12,9 +12,13 @@ from ddpm.errors import Failure, Interrupted, Stopped
 
 @dataclass
 class Stop:
-    """Whether and by what the process was asked to stop; calling it answers whether."""
+    """Whether and by what the process was asked to stop; calling it answers whether.
+
+    Until training has `begun` there is nothing to save, and a signal ends the command at once.
+    """
 
     by: int = 0
+    begun: bool = False
 
     def __call__(self) -> bool:
         """Whether a signal came."""
@@ -40,6 +44,9 @@ def stop_in_order() -> Iterator[Stop]:
         if stop.by:  # a terminal that closes may say so twice: only Ctrl-C insists
             return
         stop.by = number
+        if not stop.begun:
+            kind = Interrupted if number == signal.SIGINT else Stopped
+            raise kind(f"stopped by {signal.Signals(number).name} before training began")
         insist = "; once more leaves at once" if number == signal.SIGINT else ""
         text = f"\nddpm: {signal.Signals(number).name}: finishing the step and saving{insist}\n"
         os.write(2, text.encode())  # print() must not be entered again from a handler

@@ -104,6 +104,7 @@ def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resu
         closing(train_run(experiment, folder, device, resume, stop, partial(_abandon, folder))) as events,
     ):
         started = next(events)
+        stop.begun = True
         assert isinstance(started, Started)
         _introduce(started, folder, device)
         _show_all(events, Bar(started.experiment.training.steps, "training", started.step), stop)

@@ -34,6 +34,8 @@ def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
         if resume == "never":
             raise CannotCreate(f"there is a run in {str(folder.path)!r} already", "--resume auto goes on with it")
         _same(folder.read_experiment(), experiment, folder)
+    elif checkpoint.found(folder.checkpoints):
+        raise DataError(f"{str(folder.path)!r} has checkpoints, but its config.json is missing: bring it back")
     elif strangers := folder.strangers():
         raise CannotCreate(
             f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new --output-dir"

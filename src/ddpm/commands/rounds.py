@@ -121,7 +121,8 @@ class Rounds:
                 self.account.owe(progress)
             else:
                 yield from self._look(progress, batches)
-            if self._due(experiment.rhythm.save) or stopping or progress.step == experiment.training.steps:
+            rhythm, last = experiment.rhythm, progress.step == experiment.training.steps
+            if self._due(rhythm.save) or self._due(rhythm.keep) or stopping or last:
                 yield from told(self._save())
             if stopping:
                 break

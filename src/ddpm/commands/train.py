@@ -60,7 +60,8 @@ def train_run(
         content, notes = _claimed(experiment, folder, how, world, held)
         fingerprint = world.together(lambda: _fingerprint(experiment, images, content))
         _agree(world, experiment, fingerprint, made_by)
-        world.lead(lambda: _write_first(folder, experiment, images, held_out))
+        if content is None or content.numbers["step"] < experiment.training.steps:
+            world.lead(lambda: _write_first(folder, experiment, images, held_out))
         state = new_state(experiment, device, world)
         if content is not None:
             checkpoint.unpack(content, state)

@@ -78,6 +78,10 @@ def _sample(name: str) -> str:
     return place + slash + file.split(".", 1)[0]
 
 
+MARK = 512
+"""Zeros in the place of a header are the end of an archive."""
+
+
 class _Headers:
     """An archive of which only headers are read: whole members are skipped, and a huge header is refused."""
 
@@ -117,9 +121,25 @@ def find(path: Path) -> Contents:
                     plain = member.isreg() and not member.issparse()
                     size = member.size if plain else 0  # a link is listed as broken: empty
                     found[name] = Source(name, Span(os.fspath(path), member.offset_data, size), size, time)
+            _require_end(file, archive.offset)
     except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read the archive {str(path)!r}: {error}") from error
     return Contents(sorted(found.values(), key=lambda source: os.fsencode(source.name)), numbers)
+
+
+def _require_end(file: BinaryIO, offset: int) -> None:
+    """What stopped the list of members is the mark of the end, and nothing follows it: else there may be more of them.
+
+    Raises:
+        ReadError: a header is damaged, or the file is cut off.
+    """
+    file.seek(offset)
+    if not (piece := file.read(MARK)):
+        raise tarfile.ReadError(f"it is cut off at byte {offset:,}")
+    while piece:
+        if piece.strip(b"\0"):
+            raise tarfile.ReadError(f"a damaged header at byte {offset:,}, or something after the end")
+        piece = file.read(2**20)
 
 
 def _number(file: BinaryIO, member: tarfile.TarInfo) -> int:
