@@ -105,6 +105,7 @@ def check_end(ended, strike, run):
         assert ended.codes == [75] * len(ended.codes), ended.said
         early = "before training began" in ended.said[strike.rank]
         assert early or f"the state of step {newest(run)} is saved" in ended.said[0]
+        assert early or (run / "exit.json").exists(), ended.said
         assert early or json.loads((run / "exit.json").read_text())["code"] == 75
 
 

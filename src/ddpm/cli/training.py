@@ -143,7 +143,8 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
         yield
     except BaseException as error:
         failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
-        with suppress(CannotCreate), folder.locked() if folder.config.exists() else nullcontext():
+        first = not number() and folder.config.exists()
+        with suppress(CannotCreate), folder.locked() if first else nullcontext():
             _write_exit(folder, failure.code, type(failure).__name__, str(failure))
         raise
     _write_exit(folder, 0, "Done", "")
