@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ddpm.cli import main
+from ddpm.cli import actions, main
 from tests.cli.zygote import zygote
 
 TINY = [
@@ -31,6 +31,14 @@ class Said:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_reports():
+    """Of tiny runs the report takes most of the time: only `ddpm demo` draws one here, and tests/report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(actions, "report_training", lambda folder: folder.report)
+        yield
 
 
 @pytest.fixture

@@ -124,8 +124,8 @@ def test_twenty_kills(place, whole):
 
 
 @pytest.mark.slow
-def test_eight_requests_to_stop(place, whole):
-    loop(place, whole, signal.SIGTERM, 8, seed=0)
+def test_five_requests_to_stop(place, whole):
+    loop(place, whole, signal.SIGTERM, 5, seed=0)
 
 
 def test_only_ctrl_c_insists(place):

@@ -109,6 +109,7 @@ def test_torchrun(runs, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "exit.json").read_text())["code"] == 0
+    assert "<section" in (tmp_path / "run" / "report.html").read_text()
     for found, wanted in zip(_rows(tmp_path / "run"), _rows(runs / "one"), strict=True):
         assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
 

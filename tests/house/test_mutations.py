@@ -301,7 +301,7 @@ MUTATIONS = [
         "commands/rounds.py",
         "self.account.owe(progress)",
         "pass",
-        "cli/test_kills.py::test_eight_requests_to_stop",
+        "cli/test_kills.py::test_five_requests_to_stop",
     ),
     Mutation(
         "skips: forgotten by a restart",
