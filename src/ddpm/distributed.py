@@ -89,14 +89,7 @@ class World:
         Raises:
             Failure: the first process' own, in all of them.
         """
-        result, failed = None, None
-        if self.first:
-            try:
-                result = work()
-            except Failure as failure:
-                failed = failure
-        self.fail_together(failed)
-        return result
+        return self.together(lambda: work() if self.first else None)
 
     def together(self, work: Callable[[], Value]) -> Value:
         """Done by every process.

@@ -172,10 +172,9 @@ class JsonTarget:
         """Write the values."""
         from ddpm.commands.files import to_strict_json, write_json
 
-        if self._to_terminal and number():
-            return
         if self._to_terminal:
-            print(to_strict_json(values), flush=True)
+            if not number():
+                print(to_strict_json(values), flush=True)
         elif self._path:
             write_json(self._path, values)
             say(f"json: {self._path}")
