@@ -3,7 +3,7 @@
 `python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--only "WORD;..."]`. DATA holds `features/` (a
 LeNet, and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is
 the one that others trained. Same weights, same x_T for image i, and as many evaluations of the network; what is there is
-kept.
+kept. Another number of images has a results file of its own.
 """
 
 import argparse
@@ -172,13 +172,10 @@ def main() -> None:
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     suffix, p = subject(options.data, options.run)
-    name = f"frechet{suffix}"
-    contest = Contest(p, options.data, options.images, RESULTS.parent / f".{name}-curve.json")
+    name = f"frechet{suffix}" if options.images == 2000 else f"frechet{suffix}_{options.images}"
+    contest = Contest(p, options.data, options.images, RESULTS.parent / f".frechet{suffix}-curve.json")
     path = RESULTS / f"{name}.json"
-    known = json.loads(path.read_text()) if path.exists() else {"images": options.images, "frechet": {}}
-    if known["images"] != options.images:
-        raise SystemExit(f"{path} is of {known['images']} images: remove it first")
-    found = known["frechet"]
+    found = json.loads(path.read_text())["frechet"] if path.exists() else {}
     for budget in map(int, options.budgets.split(",")):
         row = found.setdefault(str(budget), {})
         for text, draw in contestants(contest, budget):
