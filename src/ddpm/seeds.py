@@ -5,9 +5,13 @@ cannot change a draw, and nothing touches torch's global generator.
 """
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+SEGMENT = 8
+"""So many places of a batch have a generator together: fewer cost time, more are drawn in vain at the ends of a part."""
 
 
 def key(*names: int | str) -> int:
@@ -19,6 +23,24 @@ def key(*names: int | str) -> int:
 def generator(*names: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """A fresh generator for what `names` say, e.g. ``generator(seed, "noise", step)``."""
     return torch.Generator(device).manual_seed(key(*names))
+
+
+def by_place(like: Tensor, first: int, fill: Callable[[Tensor, torch.Generator], Tensor], *names: int | str) -> Tensor:
+    """A part of a batch of random numbers of which row i depends on `names` and its place in the whole batch alone.
+
+    Of the shape, dtype and device of `like`, whose row 0 has the place `first`; `fill` fills a tensor from a generator. So a
+    batch may be cut among any number of processes, and each draws only what it needs.
+    """
+    begin, end = first // SEGMENT, -(-(first + len(like)) // SEGMENT)
+    drawn = like.new_empty((end - begin) * SEGMENT, *like.shape[1:])
+    for number, rows in enumerate(drawn.split(SEGMENT), start=begin):
+        fill(rows, generator(*names, number, device=like.device))
+    return drawn[first - begin * SEGMENT :][: len(like)]
+
+
+def normal(rows: Tensor, random: torch.Generator) -> Tensor:
+    """Fill with N(0, 1)."""
+    return rows.normal_(generator=random)
 
 
 class NoiseForEach:

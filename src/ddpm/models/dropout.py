@@ -1,15 +1,12 @@
 """Dropout of which row i depends on its place in the whole batch alone, however the batch is cut in parts.
 
-A mask is drawn for `SEGMENT` places at a time, each from a generator of its own: parts of a batch on several processes, or one
-after the other, get the masks that they would have had together.
+Parts of a batch on several processes, or one after the other, get the masks that they would have had together.
 """
 
 import torch
 from torch import Tensor, nn
 
-from ddpm.seeds import generator
-
-SEGMENT = 8
+from ddpm.seeds import by_place
 
 
 class Dropout(nn.Dropout):
@@ -34,11 +31,7 @@ def place(network: nn.Module, key: int, first: int) -> None:
 def kept(like: Tensor, where: Tensor, p: float) -> Tensor:
     """1 where a value stays, with probability 1 - p, else 0; of `like`'s shape and dtype. `where` is (key, layer, first place)."""
     key, layer, first = where.tolist()
-    begin, end = first // SEGMENT, -(-(first + len(like)) // SEGMENT)
-    mask = torch.empty((end - begin) * SEGMENT, *like.shape[1:], dtype=like.dtype, device=like.device)
-    for number, rows in enumerate(mask.split(SEGMENT), start=begin):
-        rows.bernoulli_(1 - p, generator=generator(key, layer, number, device=like.device))
-    return mask[first - begin * SEGMENT :][: len(like)]
+    return by_place(like, first, lambda rows, random: rows.bernoulli_(1 - p, generator=random), key, layer)
 
 
 @torch.library.custom_op("ddpm::kept", mutates_args=())

@@ -21,7 +21,7 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.distributed import ALONE, World, full
 from ddpm.errors import Diverged, UsageError
 from ddpm.models.dropout import place
-from ddpm.seeds import generator, key
+from ddpm.seeds import by_place, generator, key, normal
 from ddpm.training.optimizer import DECAYS, adam, average_name, ema_decay, learning_rate, update_ema
 
 
@@ -191,13 +191,11 @@ def train(
 def draws(batches: Batches, T: int, recipe: Recipe, step: int, device: torch.device) -> list[Part]:
     """Lines 2-4 of Algorithm 1: x_0 ~ q(x_0), t ~ Uniform({1, ..., T}), eps ~ N(0, I), in `accumulate` parts.
 
-    Times and noise are drawn for the whole batch: those of a place are the same whichever process computes it.
+    Time and noise of a place in the whole batch are the same whichever process computes it.
     """
     x_0, places = batches[step].to(device), range(recipe.batch_size)[batches.places]
-    whole = (recipe.batch_size, *x_0.shape[1:])
     t = TIMESTEPS[recipe.timesteps](T, recipe.batch_size, generator(recipe.seed, "t", step, device=device))
-    eps = torch.randn(whole, generator=generator(recipe.seed, "eps", step, device=device), device=device)
-    t, eps = t[batches.places], eps[batches.places]
+    t, eps = t[batches.places], by_place(x_0, places.start, normal, recipe.seed, "eps", step)
     label = batches.told(step, recipe.label_dropout)
     labels = repeat(None) if label is None else label.to(device).tensor_split(recipe.accumulate)
     parts, first = [], places.start
