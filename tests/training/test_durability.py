@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from ddpm.errors import DataError, Diverged, Mismatch, StorageError
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
+from ddpm.training.reading import damage
 from ddpm.training.retention import KEPT, Keeper, extra
+from ddpm.training.saver import Saver
 from tests.training.faults import Crash, Disk, crash_at, error_at, recorded, watched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -395,6 +397,23 @@ def test_a_keeper_sees_damage_that_came_later(tmp_path):
     checkpoint.write(tmp_path, 4, content(4))
     keeper.retire(4)
     assert len(checkpoint.found(tmp_path)) == 4
+
+
+def test_what_was_read_back_is_not_read_again(tmp_path, monkeypatch):
+    """A checkpoint is read when it is written; retention reads the older ones once, and none twice."""
+    read = []
+    monkeypatch.setattr(checkpoint, "damage", lambda folder: read.append(folder.name) or damage(folder))
+    for step in (1, 2, 3):
+        save(tmp_path, step)
+    read.clear()
+    with Saver(tmp_path) as saver:
+        for step in (4, 5):
+            saver.save(step, content(step))
+        saver.finish()
+    written = [name for name in read if name.startswith(".tmp")]
+    assert [name.rsplit("-", 1)[0] for name in written] == [".tmp-step-000000004", ".tmp-step-000000005"]
+    assert sorted(set(read) - set(written)) == [f"step-00000000{step}" for step in (1, 2, 3)]
+    assert len(read) == 5
 
 
 def test_the_best_and_every_so_often_stay(tmp_path):

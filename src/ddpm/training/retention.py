@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +57,11 @@ class Keeper:
             durable.sync_folder(self.checkpoints)  # or half of it might come back under its old name
             durable.remove(trash)
 
+    def trust(self, folder: Path) -> None:
+        """It was read back just now and is whole: it is not read again for as long as its files stay as they are."""
+        with suppress(OSError):
+            self._seen[folder] = _stamps(folder), ""
+
     def _whole(self, step: int) -> list[Path]:
         folders = [folder for folder in checkpoint.found(self.checkpoints) if checkpoint.step_of(folder) <= step]
         return [folder for folder in folders if not self._damage(folder)]
@@ -63,11 +69,7 @@ class Keeper:
     def _damage(self, folder: Path) -> str:
         """As `checkpoint.damage`, read anew only if a file has changed."""
         try:
-            now = tuple(
-                number
-                for path in sorted(folder.iterdir())
-                for number in (path.lstat().st_ino, path.lstat().st_size, path.lstat().st_mtime_ns)
-            )
+            now = _stamps(folder)
             before, reason = self._seen.get(folder, ((), ""))
             if before != now:
                 reason = checkpoint.damage(folder)
@@ -83,3 +85,9 @@ class Keeper:
         except (OSError, ValueError, AttributeError):
             return math.inf
         return float(value) if isinstance(value, int | float) else math.inf
+
+
+def _stamps(folder: Path) -> tuple[int, ...]:
+    """What changes when somebody writes to the files of a folder."""
+    found = [path.lstat() for path in sorted(folder.iterdir())]
+    return tuple(number for one in found for number in (one.st_ino, one.st_size, one.st_mtime_ns))

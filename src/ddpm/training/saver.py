@@ -152,6 +152,7 @@ class Saver:
             if self._full:
                 self._retire(save, newest=1)
             path = checkpoint.write(self._checkpoints, save.step, save.content)
+            self._keeper.trust(path)
             save.outcomes.append(Saved(path))
             save.content = Checkpoint({}, {})
             self._retire(save, newest=KEPT)
