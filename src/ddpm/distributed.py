@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import torch
@@ -16,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ddpm.errors import Failure, failure_of, in_json
-from ddpm.launch import launched
+from ddpm.launch import launched, local_number
 
 MEETING = timedelta(minutes=30)
 """Until all processes of a launch have found each other."""
@@ -106,14 +107,15 @@ class World:
         return cast("Value", result)
 
     def after_first(self, work: Callable[[], Value]) -> Value:
-        """Done by the first process, then by all others, who may find its work done.
+        """Done by the first process, then by the first of each other machine, then by the rest, who may find the work done.
 
         Raises:
             Failure: that of the first process in which it failed, in all of them.
         """
-        done = self.lead(lambda: [work()])
-        others = self.together(lambda: done or [work()])
-        return others[0]
+        done: list[Value] = []
+        for turn in (self.first, local_number() == 0, True):
+            done = self.together(partial(lambda mine, found: found or ([work()] if mine else []), turn, done))
+        return done[0]
 
     def fail_together(self, failure: Failure | None) -> None:
         """Raise in all processes what any of them failed with: the failure of the lowest rank."""
