@@ -320,8 +320,8 @@ MUTATIONS = [
     Mutation(
         "processes: noise of the wrong places",
         "training/trainer.py",
-        "t[batches.places], eps[batches.places]",
-        "t[: len(x_0)], eps[: len(x_0)]",
+        "by_place(x_0, places.start, normal,",
+        "by_place(x_0, 0, normal,",
         "cli/test_processes.py::test_the_number_of_processes_changes_nothing",
     ),
     Mutation(
@@ -578,6 +578,34 @@ FILES = [
         "return 10 + 2 * (a != b) + 10 * attends",
         "return 10 + 10 * attends",
         "cli/test_hostile.py::test_counting_is_building",
+    ),
+    Mutation(
+        "noise: of the part, not of the place",
+        "seeds.py",
+        "for number, rows in enumerate(drawn.split(SEGMENT), start=begin):",
+        "for number, rows in enumerate(drawn.split(SEGMENT)):",
+        "test_seeds.py::test_a_part_of_a_batch_has_the_numbers_of_the_whole",
+    ),
+    Mutation(
+        "noise: the same for every segment",
+        "seeds.py",
+        "generator(*names, number, device",
+        "generator(*names, device",
+        "test_seeds.py::test_names_and_places_have_numbers_of_their_own",
+    ),
+    Mutation(
+        "retention: what was read back is read again",
+        "training/saver.py",
+        "            self._keeper.trust(path)\n",
+        "",
+        "training/test_durability.py::test_what_was_read_back_is_not_read_again",
+    ),
+    Mutation(
+        "data: every process looks at once",
+        "distributed.py",
+        "(self.first, local_number() == 0, True)",
+        "(self.first, True, True)",
+        "test_distributed.py::test_the_first_of_a_machine_does_what_the_rest_of_it_will_find",
     ),
     Mutation(
         "files: a name before its bytes",
