@@ -66,4 +66,4 @@ def test_broken_rows_are_listed_or_refused(ddpm, tmp_path):
     assert "cut.parquet" in said.err
     said = _train(ddpm, "hf://datasets/a/b", tmp_path / "run")
     assert said.code == 2
-    assert "download its Parquet files" in said.err
+    assert "hf:OWNER/NAME" in said.err

@@ -276,8 +276,6 @@ def test_nothing_there(tmp_path):
         open_source(str(tmp_path / "few"), "test", Options(held_out=0.0))
     with pytest.raises(UsageError, match="unknown split"):
         open_source("digits", "validation")
-    with pytest.raises(UsageError, match="hub"):
-        open_source("hf:cifar10")
 
 
 def test_mnist(shared_data):

@@ -4,7 +4,7 @@ import argparse
 
 SOURCE = (
     "'digits' (embedded), a folder of images, .tar or .parquet files (one, or a folder of them), an IDX file or folder (MNIST), "
-    ".npz/.npy (uint8), CIFAR-10 .bin files; of a stream (hf://, URL, pipe) download the files first, to resume exactly"
+    ".npz/.npy (uint8), CIFAR-10 .bin files, or hf:OWNER/NAME of the Hugging Face hub; of a URL download the files first"
 )
 PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
 SAMPLERS = (

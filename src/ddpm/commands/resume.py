@@ -6,6 +6,7 @@ from typing import Any
 
 from ddpm.commands.fit import require_numbers
 from ddpm.commands.run import RunFolder, find_checkpoint
+from ddpm.data import hub
 from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment import Experiment
 from ddpm.settings import differences
@@ -50,6 +51,17 @@ def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
                 f"{str(folder.path)!r} has gone further than {resume!r}: {later[-1]}",
                 "use another --output-dir, or remove the later checkpoints",
             )
+
+
+def source(experiment: Experiment, folder: RunFolder) -> str:
+    """Where the images are: of a name on the hub, the commit that the run began with; of a new run, today's.
+
+    Raises:
+        Failure: as `hub.pinned`.
+    """
+    wanted = experiment.data.source
+    began = folder.read_experiment().data.source if folder.config.exists() else ""
+    return began if hub.same(began, wanted) else hub.pinned(wanted)
 
 
 def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]]:

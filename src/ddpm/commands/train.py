@@ -5,6 +5,7 @@ The last checkpoint, the log and the configuration agree at any moment, so runni
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -55,6 +56,8 @@ def train_run(
     """
     with joined(device) as world, attended(world, experiment.rhythm.patience, abandon), ExitStack() as held:
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
+        source = world.told(world.lead(lambda: resume.source(experiment, folder)))
+        experiment = replace(experiment, data=replace(experiment.data, source=source))
         images, held_out, experiment = _opened(experiment, world)
         held.callback(images.close)
         content, notes = _claimed(experiment, folder, how, world, held)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddpm.data import archive, arrays, cifar, digits, folder, idx, parquet
+from ddpm.data import archive, arrays, cifar, digits, folder, hub, idx, parquet
 from ddpm.data.convert import converted
 from ddpm.data.decode import SUFFIXES
 from ddpm.data.imageset import ImageSet
@@ -49,7 +49,7 @@ LISTS: Mapping[str, Lists] = {
     "image folder": folder.listing,
 }
 """Those whose images are files of pictures."""
-STREAM = re.compile(r"hf:|pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
+STREAM = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def open_source(source: str, split: str = "train", options: Options = DEFAULT) -> ImageSet:
@@ -117,15 +117,15 @@ def listed(source: str) -> list[Listing]:
 def _find(source: str) -> tuple[Path, Kind]:
     if STREAM.match(source):
         raise UsageError(
-            f"data is read from files, not from the hub, a URL or a pipe: {source!r}",
-            "download its Parquet files or .tar shards to a folder (hf download NAME --repo-type dataset --local-dir FOLDER)",
+            f"data is read from files, not from a URL or a pipe: {source!r}",
+            "hf:OWNER/NAME downloads a data set of the hub; of others download the Parquet files or .tar shards to a folder",
             "of files any image can be read at any time, and so a run on them goes on exactly",
         )
-    path = Path(source).expanduser()
+    path = hub.fetched(source) if source.startswith(hub.PREFIX) else Path(source).expanduser()
     if not path.exists():
         raise NotFound(
             f"no such data: {source!r}",
-            "SOURCE is 'digits', a folder or .tar files of images, Parquet, IDX, npz, npy or CIFAR-10 files",
+            "SOURCE is 'digits', a folder or .tar files of images, Parquet, IDX, npz, npy or CIFAR-10 files, or hf:OWNER/NAME",
         )
     kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
     if kind is None:
