@@ -297,4 +297,5 @@ class Experiment:
     def batches(self, images: ImageSet) -> Batches:
         """The training data in the order in which this run sees them."""
         augment = AUGMENTATIONS[self.data.augmentation]
-        return Batches(images, self.training.batch_size, self.training.seed, augment, self.labels(images))
+        training, lost = self.training, dict(images.lost)
+        return Batches(images, training.batch_size, training.seed, augment, self.labels(images), lost=lost)

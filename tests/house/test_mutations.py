@@ -221,7 +221,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the seal of an index",
-        "data/index.py",
+        "data/sealed.py",
         "if hashlib.sha256(content[SEAL:]).digest() != content[:SEAL]:",
         "if not content:",
         "data/test_index.py::test_a_damaged_cache_is_built_anew",

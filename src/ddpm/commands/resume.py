@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.commands.fit import require_numbers
-from ddpm.commands.run import RunFolder, find_checkpoint
+from ddpm.commands.run import RunFolder, find_checkpoint, folder_of
 from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment import Experiment
 from ddpm.settings import differences
@@ -50,6 +50,11 @@ def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
                 f"{str(folder.path)!r} has gone further than {resume!r}: {later[-1]}",
                 "use another --output-dir, or remove the later checkpoints",
             )
+
+
+def origin(folder: RunFolder, resume: str) -> RunFolder:
+    """The run that goes on: the one in `folder`, or that of the checkpoint that is named."""
+    return folder if resume in ("auto", "never") else folder_of(Path(resume).expanduser())
 
 
 def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]]:
