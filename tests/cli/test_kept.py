@@ -12,10 +12,13 @@ from ddpm.commands.fit import require_numbers
 from ddpm.distributed import World
 from ddpm.errors import DataError
 from ddpm.training.checkpoint import Checkpoint
-from tests.cli.test_data_faults import _folders, _same, _train
+from tests.cli.test_data_faults import SMALL, _folders, _same, _train
 
 MODES = {"memory": (), "files": ("--set", "data.in_memory=0", "--set", "data.workers=0")}
-STEADY = ("--set", "training.decay=constant", "--set", "rhythm.log=1", "--batch-size", "20")
+STEADY = (
+    *("--set", "training.decay=constant", "--set", "rhythm.log=1", "--batch-size", "20"),
+    *("--set", "model.multipliers=1", "--set", "model.attention=[]"),
+)
 """Every image is seen in any two steps."""
 NONE_HELD = ("--set", "data.held_out=0")
 
@@ -48,7 +51,7 @@ def test_a_run_goes_on_without_an_image(train, folder, tmp_path):
     """In memory as in files, in one piece or several, and though the image comes back meanwhile: the same run to the bit."""
     victim = folder / "a" / "00004.png"
     content = victim.read_bytes()
-    for name, mode in (("files", "files"), ("memory", "memory"), ("again", "memory")):
+    for name, mode in (("files", "files"), ("again", "memory")):
         run, flags = tmp_path / name, (*NONE_HELD, *MODES[mode])
         assert train(run, 2, *flags).code == 0
         assert _lost(run, 2) == {}
@@ -66,7 +69,6 @@ def test_a_run_goes_on_without_an_image(train, folder, tmp_path):
         assert _lost(run, 4) == {"2": "it is gone"}
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         assert [row.get("lost_images", 0) for row in rows] == [0, 0, 1, 1]
-    _same(tmp_path / "files", tmp_path / "memory")
     _same(tmp_path / "files", tmp_path / "again")
 
 
@@ -93,10 +95,11 @@ def test_what_was_lost_on_the_way_stays_lost(train, folder, tmp_path, monkeypatc
     assert len(_lost(tmp_path / "parts", 4)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 def test_a_held_out_image_is_left_out_of_the_bound(train, folder, tmp_path, mode):
     """And stays so quietly for whoever trains: the same weights as if nothing had happened."""
-    flags = ("--set", "data.held_out=0.2", "--set", "rhythm.evaluate=2", *MODES[mode])
+    flags = ("--set", "data.held_out=0.2", "--set", "rhythm.evaluate=4", "--set", "rhythm.evaluations=2", *MODES[mode])
     for name in ("one", "two"):
         assert train(tmp_path / name, 2, *flags).code == 0
     said = train(tmp_path / "one", 4, *flags)
@@ -170,12 +173,30 @@ def test_an_index_that_is_damaged_or_missing(train, folder, tmp_path):
         assert ("images.index: its hash is not the one" in said.err) == bool(bad)
         assert len(index.read_bytes()) == len(whole)
     victim.unlink()
-    assert train(run, 5, *NONE_HELD).code == 0
     begun = tmp_path / "other"
     said = train(begun, 5, *NONE_HELD, "--resume", run / "checkpoints" / "step-000000004")
     assert said.code == 0, said.err
-    assert (begun / "images.index").exists()
-    _same(run, begun) if (begun / "metrics.jsonl").read_text() == (run / "metrics.jsonl").read_text() else None
+    assert _lost(begun, 5) == {"2": "it is gone"}
+    assert len((begun / "images.index").read_bytes()) == len(whole)
+
+
+@pytest.mark.long
+def test_several_processes_go_on_without_the_same_image(forked, train, folder, tmp_path):
+    """Two processes after one, and one after two."""
+    for mode, flags in MODES.items():
+        run = tmp_path / mode
+        assert train(run, 2, *NONE_HELD, *flags).code == 0
+        content = (folder / "a" / "00004.png").read_bytes()
+        (folder / "a" / "00004.png").unlink()
+        arguments = ["train", "--data", folder, "--output-dir", run, *SMALL, *STEADY, "--steps", 4, *NONE_HELD, *flags]
+        ended = forked.run(*arguments, "--set", "data.augmentation=horizontal-flip", ranks=2)
+        assert ended.codes == [0, 0], ended.said
+        assert ended.said[0].count("replaced by others") == 1
+        assert "replaced by others" not in ended.said[1]
+        assert _lost(run, 4) == {"2": "it is gone"}
+        (folder / "a" / "00004.png").write_bytes(content)
+        assert train(run, 5, *NONE_HELD, *flags).code == 0
+        assert _lost(run, 5) == {"2": "it is gone"}
 
 
 def _content(lost):
@@ -192,6 +213,7 @@ def test_hostile_lists_of_lost_images(lost):
         require_numbers(_content(lost), "here")
 
 
+@pytest.mark.long
 def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
     """And more of them than a run can do without."""
     run = tmp_path / "run"

@@ -57,8 +57,10 @@ HARMS = {
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "harm"),
+    [*(("files", harm) for harm in HARMS), ("memory", "flipped"), ("memory", "another")],
+)
 def test_all_but_the_lost_image_are_as_they_were(root, mode, harm):
     """In their order, with their classes; batches are those of the run before, but for one image: one that was chosen for it."""
     began = open_again(str(root), MODES[mode], {})
@@ -151,7 +153,7 @@ def _tar(folder, path, names):
     return path
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["files", pytest.param("memory", marks=pytest.mark.long)])
 def test_archives_and_tables(root, tmp_path, mode):
     """Of a tar that was written anew all members lie elsewhere; of a table one row holds another picture."""
     names = sorted(os.path.relpath(file, root) for file in root.rglob("*.png"))
