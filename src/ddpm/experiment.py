@@ -296,6 +296,5 @@ class Experiment:
 
     def batches(self, images: ImageSet) -> Batches:
         """The training data in the order in which this run sees them."""
-        augment = AUGMENTATIONS[self.data.augmentation]
-        training, lost = self.training, dict(images.lost)
-        return Batches(images, training.batch_size, training.seed, augment, self.labels(images), lost=lost)
+        order = images, self.training.batch_size, self.training.seed
+        return Batches(*order, AUGMENTATIONS[self.data.augmentation], self.labels(images), lost=dict(images.lost))
