@@ -296,5 +296,5 @@ class Experiment:
 
     def batches(self, images: ImageSet) -> Batches:
         """The training data in the order in which this run sees them."""
-        augment = AUGMENTATIONS[self.data.augmentation]
-        return Batches(images, self.training.batch_size, self.training.seed, augment, self.labels(images))
+        order = images, self.training.batch_size, self.training.seed
+        return Batches(*order, AUGMENTATIONS[self.data.augmentation], self.labels(images), lost=dict(images.lost))

@@ -221,10 +221,24 @@ MUTATIONS = [
     ),
     Mutation(
         "the seal of an index",
-        "data/index.py",
+        "data/sealed.py",
         "if hashlib.sha256(content[SEAL:]).digest() != content[:SEAL]:",
         "if not content:",
         "data/test_index.py::test_a_damaged_cache_is_built_anew",
+    ),
+    Mutation(
+        "a run goes on with what it began with",
+        "data/sources.py",
+        "same = began.keys() == listings.keys()",
+        "same = False",
+        "data/test_kept.py::test_all_but_the_lost_image_are_as_they_were",
+    ),
+    Mutation(
+        "what was lost stays lost",
+        "commands/rounds.py",
+        'numbers["lost"] = {str(row): reason for row, reason in lost.items()}',
+        'numbers["lost"] = {}',
+        "cli/test_kept.py::test_what_was_lost_on_the_way_stays_lost",
     ),
     Mutation(
         "the hash of what is read",

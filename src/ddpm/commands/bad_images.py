@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 from ddpm.commands.files import write_bytes
 from ddpm.commands.run import RunFolder
@@ -14,23 +15,23 @@ LOST = "lost"
 
 
 def write_bad_images(folder: RunFolder, *sets: ImageSet) -> None:
-    """A line for every file that cannot be read; no file, where all can.
+    """A line for every file that cannot be read, or no longer can; no file, where all can.
 
     Raises:
         StorageError: the disk is full or fails.
     """
-    _write(folder, list(dict.fromkeys(bad for images in sets for bad in images.broken)))
+    bad = [bad for images in sets for bad in images.broken]
+    lost = [Broken(images.names[row], LOST, why) for images in sets for row, why in sorted(images.lost.items())]
+    _write(folder, list(dict.fromkeys([*bad, *lost])))
 
 
 def write_lost(folder: RunFolder, batches: Batches, *others: ImageSet) -> None:
-    """The same, and a line for every image that was replaced while training.
+    """The same, with every image that is replaced while training.
 
     Raises:
         StorageError: the disk is full or fails.
     """
-    images = batches.images
-    lost = [Broken(images.names[row], LOST, reason) for row, reason in sorted(batches.lost.items())]
-    _write(folder, list(dict.fromkeys([*images.broken, *(bad for other in others for bad in other.broken), *lost])))
+    write_bad_images(folder, replace(batches.images, lost=batches.lost), *others)
 
 
 def _write(folder: RunFolder, bad: list[Broken]) -> None:

@@ -3,6 +3,8 @@
 A hostile configuration asks for a network of any size; counting its parameters costs nothing.
 """
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +18,7 @@ COPIES = 4
 """What a checkpoint holds for each parameter: the weight, its moving average, and Adam's two moments; and other averages."""
 BYTES = 4
 MOMENTS = ("exp_avg", "exp_avg_sq")
+NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 def require_room_for(experiment: Experiment, checkpoints: Path) -> None:
@@ -88,8 +91,20 @@ def require_numbers(content: Checkpoint, where: str) -> None:
             raise DataError(f"damaged checkpoint: {where}: its state has no {name}")
     if not all(isinstance(value, int | float) for value in content.numbers["ledger"].values()):
         raise DataError(f"damaged checkpoint: {where}: its ledger holds other things than numbers")
+    if not _are_reasons(content.numbers.get("lost", {})):
+        raise DataError(f"damaged checkpoint: {where}: its lost images are no numbers with a reason each")
     if content.numbers["step"] < 0:
         raise DataError(f"damaged checkpoint: {where}: step {content.numbers['step']}")
+
+
+def _are_reasons(lost: object) -> bool:
+    """Numbers of images, as a checkpoint has them, each with a line of text that can be written to a file."""
+    if not isinstance(lost, dict):
+        return False
+    try:
+        return all(NUMBER.fullmatch(row) and os.fsencode(reason) is not None for row, reason in lost.items())
+    except (TypeError, ValueError):
+        return False
 
 
 def require_sound(experiment: Experiment, where: Path) -> None:

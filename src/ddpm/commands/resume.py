@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.commands.fit import require_numbers
-from ddpm.commands.run import RunFolder, find_checkpoint
+from ddpm.commands.run import RunFolder, find_checkpoint, folder_of
 from ddpm.data import hub
 from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment import Experiment
@@ -53,14 +53,19 @@ def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
             )
 
 
-def source(experiment: Experiment, folder: RunFolder) -> str:
+def origin(folder: RunFolder, resume: str) -> RunFolder:
+    """The run that goes on: the one in `folder`, or that of the checkpoint that is named."""
+    return folder if resume in ("auto", "never") else folder_of(Path(resume).expanduser())
+
+
+def source(experiment: Experiment, folder: RunFolder, resume: str) -> str:
     """Where the images are: of a name on the hub, the commit that the run began with; of a new run, today's.
 
     Raises:
         Failure: as `hub.pinned`.
     """
-    wanted = experiment.data.source
-    began = folder.read_experiment().data.source if folder.config.exists() else ""
+    run, wanted = origin(folder, resume), experiment.data.source
+    began = run.read_experiment().data.source if run.config.exists() else ""
     return began if hub.same(began, wanted) else hub.pinned(wanted)
 
 

@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from ddpm import __version__
 from ddpm.commands.bad_images import write_lost
+from ddpm.commands.began import lost_by_all
 from ddpm.commands.events import Event, Halted, Logged, Noted, Stepped, Wrote
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import Condition, every_class
@@ -123,7 +124,7 @@ class Rounds:
                 yield from self._look(progress, batches)
             rhythm, last = experiment.rhythm, progress.step == experiment.training.steps
             if self._due(rhythm.save) or self._due(rhythm.keep) or stopping or last:
-                yield from told(self._save())
+                yield from told(self._save(batches))
             if stopping:
                 break
         yield from told(world.lead(self._finish))
@@ -204,14 +205,20 @@ class Rounds:
             yield from attempted(partial(self.ledger.show, "samples", pixels, self.state.step))
         yield Wrote(path)
 
-    def _save(self) -> Sequence[Outcome]:
-        """Begin to save; returns how the save before ended. Of what is in shards, a copy is made by all processes together."""
+    def _save(self, batches: Batches) -> Sequence[Outcome]:
+        """Begin to save; returns how the save before ended. Of what is in shards, a copy is made by all processes together.
+
+        What any process has lost all do without from here on, and so does a run that goes on from here.
+        """
+        lost = lost_by_all(self.world, batches.lost)
+        batches.lose(lost)
         step, saver, account = self.state.step, self._saver, self.account
         if self.ledger:
             with suppress(StorageError):  # said already, or will be
                 self.ledger.sync()
         made_by = conditions(self.experiment, self.device, self.world)
         numbers = {"made_by": made_by, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
+        numbers["lost"] = {str(row): reason for row, reason in lost.items()}
         content = checkpoint.pack(self.state)
         content = Checkpoint(content.tensors, {**content.numbers, **numbers})
         if not is_sharded(self.state.network):

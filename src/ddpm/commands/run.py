@@ -85,6 +85,11 @@ class RunFolder:
         return self.path / "bad_images.csv"
 
     @property
+    def index(self) -> Path:
+        """Which images the run began with."""
+        return self.path / "images.index"
+
+    @property
     def report(self) -> Path:
         """The page of the run."""
         return self.path / "report.html"
@@ -117,6 +122,7 @@ class RunFolder:
             self.exit,
             self.report,
             self.bad_images,
+            self.index,
         )
         ours = {path.name for path in files}
         names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
@@ -230,6 +236,14 @@ def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Expe
     return replace(experiment, process=found.process, data=found.data)
 
 
+def folder_of(path: Path) -> RunFolder:
+    """The run folder of a checkpoint, or the one that is named itself."""
+    whole = path.resolve()
+    if (whole / checkpoint.MANIFEST).exists() or whole.parent.name == "checkpoints":
+        return RunFolder(whole.parent.parent)
+    return RunFolder(path)
+
+
 def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]:
     """The run folder, the content of one of its checkpoints or of its newest whole one, and what was passed over.
 
@@ -240,13 +254,11 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
     if not path.is_dir():
         what = "not a run folder" if path.exists() else "no such run"
         raise NotFound(f"{what}: {str(path)!r}")
-    whole = path.resolve()
-    if (whole / checkpoint.MANIFEST).exists() or whole.parent.name == "checkpoints":
-        folder = RunFolder(whole.parent.parent)
+    folder = folder_of(path)
+    if folder.path != path:
         content = checkpoint.read(path, folder.accept())
         require_numbers(content, str(path))
         return folder, content, ()
-    folder = RunFolder(path)
     content, damaged = checkpoint.newest(folder.checkpoints, folder.accept())
     if content is None and damaged:
         raise DataError(f"no whole checkpoint in {str(path)!r}: {damaged[0][1]}")

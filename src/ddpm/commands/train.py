@@ -12,13 +12,15 @@ import torch
 
 from ddpm.commands import resume
 from ddpm.commands.bad_images import write_bad_images
+from ddpm.commands.began import estimated, fingerprint_of, keep, lost_before, lost_by_all, remembered, told
 from ddpm.commands.events import Event, Started
 from ddpm.commands.fit import require_room_for
 from ddpm.commands.ledger import Account, Ledger
 from ddpm.commands.rounds import Rounds, conditions, new_state
 from ddpm.commands.run import RunFolder
 from ddpm.data.imageset import ImageSet
-from ddpm.data.sources import open_both
+from ddpm.data.kept import Kept
+from ddpm.data.sources import Opened, open_again
 from ddpm.distributed import World, joined
 from ddpm.errors import Mismatch, PeerLost, UsageError
 from ddpm.experiment import Experiment
@@ -56,15 +58,19 @@ def train_run(
     """
     with joined(device) as world, attended(world, experiment.rhythm.patience, abandon), ExitStack() as held:
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
-        source = world.told(world.lead(lambda: resume.source(experiment, folder)))
+        source = world.told(world.lead(lambda: resume.source(experiment, folder, how)))
         experiment = replace(experiment, data=replace(experiment.data, source=source))
-        images, held_out, experiment = _opened(experiment, world)
-        held.callback(images.close)
-        content, notes = _claimed(experiment, folder, how, world, held)
-        fingerprint = world.together(lambda: _fingerprint(experiment, images, content))
+        opened, began, experiment, notes = _opened(experiment, folder, how, world)
+        held.callback(opened.train.close)
+        content, passed = _claimed(experiment, folder, how, world, held)
+        before = lost_before(content, opened.train)
+        images = replace(opened.train, lost=lost_by_all(world, {**opened.train.lost, **before}))
+        fingerprint = world.together(lambda: fingerprint_of(experiment, opened, images.lost, began, content))
         _agree(world, experiment, fingerprint, made_by)
+        held_out, some = estimated(opened.test, experiment.rhythm.images, world)
         if content is None or content.numbers["step"] < experiment.training.steps:
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
+            world.lead(lambda: keep(folder, how, opened, began, fingerprint))
         state = new_state(experiment, device, world)
         if content is not None:
             checkpoint.unpack(content, state)
@@ -72,23 +78,29 @@ def train_run(
         ledger = held.enter_context(closing(Ledger(folder, state.step - bool(account.owed)))) if world.first else None
         saver = held.enter_context(Saver(folder.checkpoints, experiment.rhythm.keep)) if world.first else None
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
-        said = tuple([*notes, *_missing(images), *resume.otherwise(content, made_by)])
+        lost = told(images, before, held_out)
+        said = tuple([*notes, *passed, *_missing(images), *lost, *resume.otherwise(content, made_by)])
         precision = str(made_by["precision"])
         yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
-        some = held_out.take(torch.arange(min(experiment.rhythm.images, len(held_out)))).in_memory()
         rounds = Rounds(experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint)
         yield from rounds.events(stop)
 
 
-def _opened(experiment: Experiment, world: World) -> tuple[ImageSet, ImageSet, Experiment]:
-    """The images to train on and those held out, and the experiment for them; looked through by the first process first."""
+def _opened(
+    experiment: Experiment, folder: RunFolder, how: str, world: World
+) -> tuple[Opened, Kept, Experiment, list[str]]:
+    """The images, what the run began with that goes on, the experiment for them, and what is to be said of them.
 
-    def opened() -> tuple[ImageSet, ImageSet, Experiment]:
-        images, held_out = open_both(experiment.data.source, experiment.data.options())
-        found = experiment.for_data(images)
-        if len(held_out) and found.rhythm.evaluate:
-            found.labels(held_out)  # fails now rather than at the first evaluation
-        return images, held_out, found
+    Looked through by the first process first.
+    """
+
+    def opened() -> tuple[Opened, Kept, Experiment, list[str]]:
+        began, notes = remembered(folder, how)
+        sets = open_again(experiment.data.source, experiment.data.options(), began.parts)
+        found = experiment.for_data(sets.train)
+        if len(sets.test) and found.rhythm.evaluate:
+            found.labels(sets.test)  # fails now rather than at the first evaluation
+        return sets, began, found, notes
 
     if experiment.training.batch_size < world.size:
         raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
@@ -113,14 +125,6 @@ def _claimed(
     if step < 0:
         return None, notes
     return world.together(lambda: found[0] if found else resume.followed(folder, how, step)), notes
-
-
-def _fingerprint(experiment: Experiment, images: ImageSet, content: Checkpoint | None) -> str:
-    """Of the images and labels, which must be those of the checkpoint."""
-    found = images.digest(experiment.labels(images))
-    if content is not None and content.numbers["images"] != found:
-        raise Mismatch(f"the images are no longer those that the run began with: {experiment.data.source}")
-    return found
 
 
 def _agree(world: World, experiment: Experiment, images: str, made_by: Mapping[str, Any]) -> None:

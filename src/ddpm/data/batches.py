@@ -26,6 +26,11 @@ MAX_LOST = 0.001
 """Of a run's images: what may turn out unreadable while it goes on; one may in any case."""
 
 
+def too_many(lost: int, number: int) -> bool:
+    """Whether a run of so many images cannot do without those that are lost."""
+    return lost > max(1, MAX_LOST * number)
+
+
 def as_is(x: Images, _uniform: Float[Tensor, " batch"]) -> Images:
     """No augmentation."""
     return x
@@ -99,14 +104,24 @@ class Batches:
         while True:
             try:
                 return self.images.scaled(self.rows(step))
-            except Lost as lost:
-                self.lost.update(lost.rows)
-                number = len(self.images)
-                if len(self.lost) > max(1, MAX_LOST * number) or len(self.lost) == number:
-                    raise DataError(
-                        f"{len(self.lost)} of {number} images could be read before and no longer can: {lost}",
-                        "the last checkpoint stands: the same command goes on once they are back",
-                    ) from lost
+            except Lost as error:
+                self.lose(error.rows)
+
+    def lose(self, rows: Mapping[int, str]) -> None:
+        """From now on these images are replaced; `rows` says why.
+
+        Raises:
+            DataError: more images than `MAX_LOST` can no longer be read.
+        """
+        self.lost.update({row: reason for row, reason in rows.items() if row not in self.lost})
+        number = len(self.images)
+        if too_many(len(self.lost), number) or len(self.lost) == number:
+            row = next(iter(rows))
+            name = self.images.names[row] if self.images.names else row
+            raise DataError(
+                f"{len(self.lost)} of {number} images could be read before and no longer can: {name}: {rows[row]}",
+                "the last checkpoint stands: the same command goes on once they are back",
+            )
 
     def _instead(self, row: int) -> int:
         """The image itself, or the first that can be read of those that (seed, image) puts in a row for it."""

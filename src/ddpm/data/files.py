@@ -4,7 +4,7 @@ Every read is checked against the hash of the index, so what is decoded is what 
 many processes: their number and how far they read ahead cannot change a pixel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -100,6 +100,10 @@ def _here(request: dict[str, Any]) -> Answer:
     return Answer({}, values.tobytes())
 
 
+def _without(rows: Tensor, lost: Mapping[int, str]) -> Tensor:
+    return rows[[row not in lost for row in rows.tolist()]] if lost else rows
+
+
 @dataclass(frozen=True, eq=False)
 class Files:
     """Images of an index as (N, C, H, W) uint8, read when they are indexed, as one would a tensor.
@@ -134,7 +138,7 @@ class Files:
 
     def expect(self, rows: Tensor) -> None:
         """Begin to read these, in other processes."""
-        if self.reader.workers:
+        if self.reader.workers and len(rows):
             self.reader.expect(self._requests(rows.tolist()), self._key(rows))
 
     def _key(self, rows: Tensor) -> bytes:
@@ -164,15 +168,30 @@ class Files:
         return torch.from_numpy(values)
 
     def in_memory(self) -> Tensor:
-        """All of them, read in parts."""
-        values = torch.empty(self.shape, dtype=torch.uint8)
-        parts = torch.arange(len(self)).split(max(1, 2**24 // int(np.prod(self.image))))
-        for part, later in zip(parts, [*parts[1:], None], strict=True):
-            self.expect(part)
-            if later is not None:
-                self.expect(later)
-            values[part] = self[part]
+        """All of them, read in parts.
+
+        Raises:
+            Lost: some of them cannot be read any more.
+        """
+        values, lost = self.left({})
+        if lost:
+            raise Lost(lost, self.index.names[int(self.rows[next(iter(lost))])])
         return values
+
+    def left(self, lost: Mapping[int, str]) -> tuple[Tensor, dict[int, str]]:
+        """All that can be read, zeros in the place of the others; and which these are, beside those `lost` before, and why."""
+        values, found = torch.zeros(self.shape, dtype=torch.uint8), dict(lost)
+        parts = torch.arange(len(self)).split(max(1, 2**24 // int(np.prod(self.image))))
+        for part, later in zip(parts, [*parts[1:], torch.arange(0)], strict=True):
+            while len(rows := _without(part, found)):
+                self.expect(rows)
+                self.expect(_without(later, found))
+                try:
+                    values[rows] = self[rows]
+                    break
+                except Lost as error:
+                    found.update(error.rows)
+        return values, found
 
     def hashes(self) -> np.ndarray:
         """The SHA-256 of each image's bytes, (N, 32) uint8."""

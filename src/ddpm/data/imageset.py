@@ -1,6 +1,7 @@
 """A set of images as integers, and the one map between integers and [-1, 1] (section 3.3)."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ class ImageSet:
     """Images: (N, C, H, W) uint8 (or int32 above 256 levels), values 0..levels-1, in memory or in their files.
 
     `labels` is (N,) int64, and `names` one for each image, empty where there are none; `classes` are what the labels
-    0, 1, ... are called, where they have names. `broken` lists what could not be read.
+    0, 1, ... are called, where they have names. `broken` lists what could not be read. `lost` says which rows could be
+    read when a run began and no longer can, and why: nobody may look at these.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ImageSet:
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
+    lost: Mapping[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,7 +60,8 @@ class ImageSet:
         labels = self.labels[rows] if len(self.labels) else self.labels
         names = tuple(self.names[row] for row in rows.tolist()) if self.names else ()
         images = self.images.take(rows) if isinstance(self.images, Files) else self.images[rows]
-        return replace(self, images=images, labels=labels, names=names)
+        lost = {new: self.lost[row] for new, row in enumerate(rows.tolist()) if row in self.lost} if self.lost else {}
+        return replace(self, images=images, labels=labels, names=names, lost=lost)
 
     def tensor(self) -> Tensor:
         """All pixels, in memory.
@@ -70,6 +74,13 @@ class ImageSet:
     def in_memory(self) -> "ImageSet":
         """The same, without files."""
         return replace(self, images=self.tensor())
+
+    def left_in_memory(self) -> "ImageSet":
+        """The same without files; what can no longer be read is `lost`, not an error."""
+        if not isinstance(self.images, Files):
+            return self
+        images, lost = self.images.left(self.lost)
+        return replace(self, images=images, lost=lost)
 
     def close(self) -> None:
         """End the processes that read files, where there are any."""

@@ -7,11 +7,9 @@ and time are the same. A cached index that is damaged, or by other rules, is bui
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import time
-import zipfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -22,6 +20,7 @@ import numpy as np
 
 from ddpm.data.crew import Answer, Crew, cores
 from ddpm.data.examine import RULES
+from ddpm.data.sealed import sealed, unsealed
 from ddpm.data.span import WHOLE, Span
 
 ENTRY = np.dtype(
@@ -32,7 +31,6 @@ ENTRY = np.dtype(
     ]
 )
 """118 bytes for an image; `time` in nanoseconds; `offset` and `length` as of a `Span`, in this `shard`; `values` are bits."""
-SEAL = hashlib.sha256().digest_size
 PATIENCE = 10.0
 """How many seconds the decoding of one image may take."""
 SAVE_SECONDS = 120.0
@@ -189,31 +187,48 @@ def cache_file(root: Path, part: str = "all") -> Path:
 def load(file: Path, root: Path) -> Index | None:
     """The cached index of a folder; None if there is none, or one that is not whole."""
     try:
-        content = file.read_bytes()
-        if hashlib.sha256(content[SEAL:]).digest() != content[:SEAL]:
-            return None
-        with np.load(io.BytesIO(content[SEAL:]), allow_pickle=False) as parts:
-            names = os.fsdecode(parts["names"].tobytes()).split("\0")[:-1]
-            entries, faults = parts["entries"], json.loads(parts["faults"].tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return from_arrays(unsealed(file.read_bytes()), root)
+    except (OSError, ValueError):
         return None
-    if entries.dtype != ENTRY or len(entries) != len(names):
-        return None
-    return Index(os.fspath(root), names, entries, {int(row): Fault(*fault) for row, fault in faults.items()})
+
+
+def to_arrays(index: Index) -> dict[str, np.ndarray]:
+    """Names, entries and faults, as a file holds them; where the shards are is not kept."""
+    names = os.fsencode("".join(f"{name}\0" for name in index.names))
+    faults = json.dumps({row: (fault.kind, fault.message) for row, fault in index.faults.items()}).encode()
+    return {
+        "entries": index.entries,
+        "names": np.frombuffer(names, np.uint8),
+        "faults": np.frombuffer(faults, np.uint8),
+    }
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], root: Path) -> Index:
+    """The index that `to_arrays` took apart, of this folder.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        names = os.fsdecode(arrays["names"].tobytes()).split("\0")[:-1]
+        faults = {int(row): Fault(*fault) for row, fault in json.loads(arrays["faults"].tobytes()).items()}
+        os.fsencode("".join(f"{fault.kind}{fault.message}" for fault in faults.values()))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"no index: {error}") from error
+    entries = arrays.get("entries", np.empty(0))
+    if entries.dtype != ENTRY or entries.shape != (len(names),) or set(faults) - set(range(len(names))):
+        raise ValueError("no index: its parts do not fit together")
+    return Index(os.fspath(root), names, entries, faults)
 
 
 def _save(file: Path, index: Index) -> None:
     """Sealed with its hash and put in its place at once. A cache that cannot be written costs time only."""
-    parts = io.BytesIO()
-    names = os.fsencode("".join(f"{name}\0" for name in index.names))
-    faults = json.dumps({row: (fault.kind, fault.message) for row, fault in index.faults.items()}).encode()
-    np.savez(parts, entries=index.entries, names=np.frombuffer(names, np.uint8), faults=np.frombuffer(faults, np.uint8))
-    content = parts.getvalue()
+    content = sealed(to_arrays(index))
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            draft.write_bytes(hashlib.sha256(content).digest() + content)
+            draft.write_bytes(content)
             draft.replace(file)
         finally:
             draft.unlink(missing_ok=True)

@@ -5,8 +5,8 @@ They are looked at once (`index`); those that can be decoded become a set, or ar
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,13 +111,33 @@ def broken(index: Index) -> tuple[Broken, ...]:
     return tuple(Broken(index.names[row], *vars(fault).values()) for row, fault in sorted(index.faults.items()))
 
 
-def image_set(listing: Listing, options: Options) -> ImageSet:
-    """Those of the images that are good, in memory or in their files.
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Images that were looked at: `labels` (n,) of the n good ones, or none; `lost` rows of the index were good once."""
+
+    name: str
+    index: Index
+    labels: Tensor
+    classes: tuple[str, ...]
+    lost: Mapping[int, str] = field(default_factory=dict)
+
+
+def looked_at(listing: Listing, index: Index) -> Pictures:
+    """The images of a listing, of which this is the index."""
+    return Pictures(listing.root.name, index, *listing.classes_of(index.good()))
+
+
+Decode = Callable[[ImageSet], ImageSet]
+"""Brings images from their files into memory."""
+
+
+def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in_memory) -> ImageSet:
+    """Those of the images that are good, in their files, or in memory by `decode`.
 
     Raises:
         DataError: too many cannot be read, or they differ in size and no size was asked for.
     """
-    name, index = listing.root.name, indexed(listing.root, listing.sources, listing.part)
+    index = pictures.index
     rows, bad = index.good(), broken(index)
     if len(bad) > options.max_broken * len(index) or not len(rows):
         raise DataError(
@@ -129,14 +149,14 @@ def image_set(listing: Listing, options: Options) -> ImageSet:
     height, width = options.resolution or _common_size(index, rows)
     workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers == AUTOMATIC else options.workers
     files = Files(index, rows, (channels, height, width), Reader(workers))
-    names = index.names_of(rows)
-    labels, classes = listing.classes_of(rows)
-    found = ImageSet(name, files, 256, labels, names, classes, bad)
+    labels, classes, lost = pictures.labels, pictures.classes, sorted(pictures.lost.items())
+    lost = {int(np.searchsorted(rows, row)): reason for row, reason in lost}
+    found = ImageSet(pictures.name, files, 256, labels, index.names_of(rows), classes, bad, lost)
     if files.nbytes > options.in_memory:
         return found
     reader = Reader(0 if len(files) <= FEW else min(cores(), MOST_WORKERS))
     try:
-        return ImageSet(name, Files(index, rows, files.image, reader).in_memory(), 256, labels, names, classes, bad)
+        return decode(replace(found, images=replace(files, reader=reader)))
     finally:
         reader.close()
 

@@ -13,7 +13,9 @@ from ddpm.data import archive, arrays, cifar, digits, folder, hub, idx, parquet
 from ddpm.data.convert import converted
 from ddpm.data.decode import SUFFIXES
 from ddpm.data.imageset import ImageSet
-from ddpm.data.listing import Listing, image_set
+from ddpm.data.index import indexed
+from ddpm.data.kept import Change, recalled
+from ddpm.data.listing import Listing, Pictures, image_set, looked_at
 from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
 
@@ -31,7 +33,11 @@ class Kind:
 
 
 def _read(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
-    return lambda path, part, options: image_set(listed(path, part), options)
+    def read(path: Path, part: str, options: Options) -> ImageSet:
+        listing = listed(path, part)
+        return image_set(looked_at(listing, indexed(listing.root, listing.sources, listing.part)), options)
+
+    return read
 
 
 KINDS: Mapping[str, Kind] = {
@@ -89,17 +95,52 @@ def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageS
         NotFound: nothing to train on.
         DataError: as `open_source`.
     """
+    found = open_again(source, options, {})
+    return found.train, found.test
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The images to train on and those held out; of pictures in files also the `parts` to keep, and what changed in them."""
+
+    train: ImageSet
+    test: ImageSet
+    parts: Mapping[str, Pictures]
+    change: Change
+
+
+def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> Opened:
+    """As `open_both`, for a run that began with these parts: with the same images, some of which may be `lost`.
+
+    Where the source no longer has these parts, or the run began with none, it is what is there now.
+
+    Raises:
+        NotFound: nothing to train on.
+        DataError: as `open_source`.
+    """
+    looked: dict[str, Pictures] = {}
+    change = Change()
     if source == "digits":
-        parts = {part: digits.read(part) for part in ("train", "test")}
+        sets = {part: digits.read(part) for part in ("train", "test")}
     else:
         path, kind = _find(source)
-        if kind.has_split(path):
-            parts = {part: kind.read(path, part, options) for part in ("train", "test")}
-        else:
-            parts = hold_out(kind.read(path, "all", options), options.held_out)
-    if not len(parts["train"]):
+        parts = ("train", "test") if kind.has_split(path) else ("all",)
+        listings = {part: LISTS[name](path, part) for name in LISTS if KINDS[name] is kind for part in parts}
+        same = began.keys() == listings.keys()
+        for part, listing in listings.items():
+            index = indexed(listing.root, listing.sources, listing.part)
+            if same:
+                looked[part], other = recalled(began[part], listing, index)
+                change = change.and_then(other)
+            else:
+                looked[part] = looked_at(listing, index)
+        decode = ImageSet.left_in_memory if same else ImageSet.in_memory
+        sets = {part: image_set(pictures, options, decode) for part, pictures in looked.items()}
+        sets = sets or {part: kind.read(path, part, options) for part in parts}
+        sets = hold_out(sets["all"], options.held_out) if "all" in sets else sets
+    if not len(sets["train"]):
         raise NotFound(f"the train split of {source!r} is empty")
-    return converted(parts["train"], options), converted(parts["test"], options)
+    return Opened(converted(sets["train"], options), converted(sets["test"], options), looked, change)
 
 
 def listed(source: str) -> list[Listing]:

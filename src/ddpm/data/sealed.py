@@ -1,0 +1,39 @@
+"""Arrays in one file that is sealed with its hash: what an index is on the disk, in the cache and in a run folder."""
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+SEAL = hashlib.sha256().digest_size
+DAMAGE = (OSError, LookupError, EOFError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError)
+"""What numpy and zipfile raise, beside ValueError, for what somebody made with a good seal."""
+
+
+def sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The content of a file."""
+    parts = io.BytesIO()
+    np.savez(parts, allow_pickle=False, **arrays)
+    content = parts.getvalue()
+    return hashlib.sha256(content).digest() + content
+
+
+def unsealed(content: bytes | bytearray) -> dict[str, np.ndarray]:
+    """What was sealed; nothing of a file that is not whole is parsed.
+
+    Raises:
+        ValueError: it is not whole, or holds something else.
+    """
+    if hashlib.sha256(content[SEAL:]).digest() != content[:SEAL]:
+        raise ValueError("its hash is not the one that it was sealed with")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content[SEAL:])) as file:
+            if sum(part.file_size for part in file.infolist()) > len(content):
+                raise ValueError("its parts are larger than the whole")
+        with np.load(io.BytesIO(content[SEAL:]), allow_pickle=False) as parts:
+            return {name: parts[name] for name in parts.files}
+    except (zipfile.BadZipFile, zlib.error, *DAMAGE) as error:
+        raise ValueError(f"it holds no arrays: {error}") from error
