@@ -69,12 +69,12 @@ def assignments(texts: Sequence[str], flag: str = "--set A.B=VALUE") -> dict[str
     """What a flag like --set A.B=VALUE says.
 
     Raises:
-        UsageError: there is no "=".
+        UsageError: there is no "=", or nothing before it.
     """
     settings = {}
     for text in texts:
         path, equals, value = text.partition("=")
-        if not equals:
+        if not equals or not path:
             raise UsageError(f"{flag.replace(' ', ' needs ')}: {text!r}")
         settings[path] = _value(value)
     return settings
@@ -82,14 +82,10 @@ def assignments(texts: Sequence[str], flag: str = "--set A.B=VALUE") -> dict[str
 
 def _value(text: str) -> Any:  # noqa: ANN401
     """A number, true or false, a list such as 1,2,2, or text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return json.loads(f"[{text}]")
-    except ValueError:
-        return text
+    for shape in ("{}", "[{}]"):
+        with suppress(ValueError, RecursionError):
+            return json.loads(shape.replace("{}", text))
+    return text
 
 
 def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resume: str) -> None:
