@@ -20,7 +20,7 @@ from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import train_run
-from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen
+from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen, in_json
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
 from ddpm.presets import PRESETS
@@ -141,7 +141,7 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
         failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
         first = not number() and folder.config.exists()
         with suppress(CannotCreate), folder.locked() if first else nullcontext():
-            _write_exit(folder, failure.code, type(failure).__name__, str(failure))
+            _write_exit(folder, failure.code, in_json(failure)["kind"], str(failure))
         raise
     _write_exit(folder, 0, "Done", "")
 

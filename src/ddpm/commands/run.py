@@ -244,7 +244,7 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
     if (whole / checkpoint.MANIFEST).exists() or whole.parent.name == "checkpoints":
         folder = RunFolder(whole.parent.parent)
         content = checkpoint.read(path, folder.accept())
-        require_numbers(content, str(path))
+        require_numbers(content, path)
         return folder, content, ()
     folder = RunFolder(path)
     content, damaged = checkpoint.newest(folder.checkpoints, folder.accept())
@@ -254,7 +254,7 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
         )
-    require_numbers(content, str(path))
+    require_numbers(content, path)
     return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)
 
 
