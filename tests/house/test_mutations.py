@@ -498,7 +498,7 @@ FILES = [
     Mutation(
         "saver: a lost last error",
         "training/saver.py",
-        "        if not any(isinstance(outcome, Saved) for outcome in outcomes):\n",
+        "        if not any(isinstance(outcome, Wrote) for outcome in outcomes):\n",
         "        if not outcomes:\n",
         "training/test_saver.py::test_a_failure_of_the_last_save_is_the_end",
     ),

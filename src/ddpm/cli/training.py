@@ -15,7 +15,7 @@ from ddpm.cli.console import Bar, note
 from ddpm.cli.failures import explained
 from ddpm.cli.processes import leave
 from ddpm.cli.signals import Stop, stop_in_order
-from ddpm.commands.events import Event, Halted, Logged, Noted, Started, Stepped
+from ddpm.commands.events import Event, Halted, Logged, Started, Stepped
 from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
@@ -25,6 +25,7 @@ from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
 from ddpm.presets import PRESETS
 from ddpm.settings import changed, from_dict
+from ddpm.training.saver import Noted
 
 FLAGS = {
     "steps": "training.steps",

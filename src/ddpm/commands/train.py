@@ -73,7 +73,9 @@ def train_run(
         precision = str(made_by["precision"])
         yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
         some = held_out.take(torch.arange(min(experiment.rhythm.images, len(held_out)))).in_memory()
-        rounds = Rounds(experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint)
+        rounds = Rounds(
+            experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint, made_by
+        )
         yield from rounds.events(stop)
 
 
