@@ -435,8 +435,8 @@ FILES = [
     Mutation(
         "integrity: no seal",
         "training/manifest.py",
-        "whole = sealed(rest) == data",
-        "whole = True",
+        "    if sealed(rest) != data:\n",
+        "    if False:\n",
         "training/test_durability.py::test_a_flipped_bit_is_noticed",
     ),
     Mutation(
@@ -449,8 +449,8 @@ FILES = [
     Mutation(
         "integrity: another network before damage",
         "training/reading.py",
-        "        if reason := damage(folder):",
-        '        if reason := "":',
+        "        _require_digests(folder, manifest)  # a damaged",
+        "        # a damaged",
         "training/test_durability.py::test_a_flipped_bit_is_noticed",
     ),
     Mutation(
@@ -578,6 +578,20 @@ FILES = [
         "return 10 + 2 * (a != b) + 10 * attends",
         "return 10 + 10 * attends",
         "cli/test_hostile.py::test_counting_is_building",
+    ),
+    Mutation(
+        "verify: promises what training does not",
+        "commands/verify.py",
+        "[v for v in verdicts if v.worth != DAMAGED]",
+        "[v for v in verdicts if v.worth == WHOLE]",
+        "cli/test_verdicts.py::test_what_training_stops_at",
+    ),
+    Mutation(
+        "hostile: what JSON cannot hold",
+        "settings.py",
+        "if isinstance(number, float) and not math.isfinite(number):",
+        "if False:",
+        "cli/test_words.py::test_a_value_that_cannot_be",
     ),
     Mutation(
         "files: a name before its bytes",
