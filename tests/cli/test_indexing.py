@@ -52,8 +52,11 @@ def test_an_end_on_the_way_leaves_no_bar(ddpm, folder, monkeypatch):
     monkeypatch.setattr(indexing, "QUICK", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
+    held = []  # or the bar would end with what holds it
+
     def interrupt(done, _total):
         if done == 10:
+            held.append(index.OBSERVERS[-1])
             raise KeyboardInterrupt
 
     monkeypatch.setattr(index, "OBSERVERS", [interrupt])
