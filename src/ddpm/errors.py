@@ -100,6 +100,8 @@ def failure_of(told: Mapping[str, Any]) -> Failure:
 
 
 Value = TypeVar("Value")
+SHOWN = 80
+"""Characters of a value that a message shows: anybody may have written it."""
 
 
 def chosen(choices: Mapping[str, Value], name: str, what: str, *others: str) -> Value:
@@ -112,4 +114,4 @@ def chosen(choices: Mapping[str, Value], name: str, what: str, *others: str) -> 
         return choices[name]
     near = difflib.get_close_matches(name, choices, n=1)
     hints = [f"did you mean {near[0]!r}?"] if near else []
-    raise UsageError(f"unknown {what}: {name!r}", *hints, f"choose from {', '.join([*choices, *others])}")
+    raise UsageError(f"unknown {what}: {name[:SHOWN]!r}", *hints, f"choose from {', '.join([*choices, *others])}")

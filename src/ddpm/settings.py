@@ -4,16 +4,28 @@ An unknown name is refused with the nearest that exists.
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ddpm.errors import UsageError, chosen
+from ddpm.errors import SHOWN, UsageError, chosen
 from ddpm.experiment import Experiment
 
 _ADAPTER = TypeAdapter(Experiment)
+_LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than": lambda context: f"more than {context['gt']:g}",
+    "greater_than_equal": lambda context: f"at least {context['ge']:g}",
+    "less_than": lambda context: f"less than {context['lt']:g}" if math.isfinite(context["lt"]) else "finite",
+    "less_than_equal": lambda context: f"at most {context['le']:g}",
+    "too_short": lambda context: f"a list of at least {context['min_length']}",
+    "too_long": lambda context: f"a list of at most {context['max_length']}",
+    "literal_error": lambda context: context["expected"],
+}
+"""What a value must be, by pydantic's name of what is wrong and its numbers; where these do not matter, `_KINDS`."""
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list"}
 
 
 def to_json(experiment: Experiment) -> str:
@@ -30,16 +42,48 @@ def from_dict(values: object) -> Experiment:
     if not isinstance(values, Mapping):
         raise UsageError(f"a configuration is an object with fields, not {type(values).__name__}")
     try:
-        return _ADAPTER.validate_python(_named(values, Experiment(), ""))
+        experiment = _ADAPTER.validate_python(_named(values, Experiment(), ""))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        hint = (
-            "several values are written with commas, such as 32,32"
-            if first["type"].startswith(("tuple", "too_long"))
-            else ""
-        )
-        raise UsageError(f"wrong value for {place}: {first['input']!r}: {first['msg']}", hint) from error
+        first, *more = error.errors()
+        place = _place(first["loc"])
+        same = [first, *(other for other in more if _place(other["loc"]) == place and other["input"] is first["input"])]
+        wanted = ", or ".join(dict.fromkeys(_wanted(each["type"], each.get("ctx", {})) for each in same))
+        lists = first["type"].startswith(("tuple", "too_"))
+        hint = "several values are written with commas, such as 32,32" if lists else ""
+        raise _wrong(place, first["input"], wanted, hint) from error
+    for name, value in _flat(asdict(experiment)).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):  # JSON has no way to write it
+                raise _wrong(name, number, "finite")
+    return experiment
+
+
+def _wrong(place: str, value: object, wanted: str, hint: str = "") -> UsageError:
+    shown = repr(value)
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+    return UsageError(f"wrong value for {place}: {shown}: it must be {wanted}", hint)
+
+
+def _wanted(kind: str, context: Mapping[str, Any]) -> str:
+    """In our words, which kind of value is asked for."""
+    if kind in _LIMITS:
+        return _LIMITS[kind](context)
+    return _KINDS.get(kind.split("_", maxsplit=1)[0], "an object with fields")
+
+
+def _place(parts: Sequence[str | int]) -> str:
+    """The setting that pydantic's path leads to, which goes on inside lists and alternatives."""
+    names: list[str] = []
+    here: object = Experiment()
+    for part in parts:
+        if is_dataclass(here):
+            here = getattr(here, str(part))
+        elif isinstance(here, dict):
+            here = None
+        else:
+            break
+        names.append(str(part))
+    return ".".join(names)
 
 
 def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any]:
@@ -47,12 +91,14 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
     known = {f.name: getattr(like, f.name) for f in fields(like)} if is_dataclass(like) else {}
     result = {}
     for name, value in values.items():
-        current = chosen(known, name, f"setting {place}" if place else "setting")
+        current = chosen(known, name, f"setting of {place[:-1]}" if place else "setting")
         if is_dataclass(current) and isinstance(value, Mapping):
             result[name] = _named(value, current, f"{place}{name}.")
         else:
             if isinstance(value, int) and abs(value) >= 2**63:
-                raise UsageError(f"wrong value for {place}{name}: {value}: whole numbers are less than 2^63")
+                raise _wrong(f"{place}{name}", value, "less than 2^63")
+            if isinstance(value, bool) and isinstance(current, int | float) and not isinstance(current, bool):
+                raise _wrong(f"{place}{name}", value, "a number")
             single = isinstance(current, tuple) and isinstance(value, int | float)
             result[name] = (value,) if single else value
     return result

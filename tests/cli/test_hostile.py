@@ -280,7 +280,7 @@ def test_verify_names_what_is_damaged(ddpm, run):
     before = sorted(path.name for path in run.rglob("*"))
     said = ddpm("verify", run, "--json", "-")
     assert said.code == 65
-    _one_line(said, 65, "1 of 2 is damaged", "ema.safetensors is not what was written: ", "go on from step 3")
+    _one_line(said, 65, "1 of 2 is damaged", "ema.safetensors: it is not what was written: ", "go on from step 3")
     found = json.loads(said.out)
     assert [each["whole"] for each in found["checkpoints"]] == [True, False]
     assert sorted(path.name for path in run.rglob("*")) == before

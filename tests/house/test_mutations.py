@@ -449,8 +449,8 @@ FILES = [
     Mutation(
         "integrity: no seal",
         "training/manifest.py",
-        "whole = sealed(rest) == data",
-        "whole = True",
+        "    if sealed(rest) != data:\n",
+        "    if False:\n",
         "training/test_durability.py::test_a_flipped_bit_is_noticed",
     ),
     Mutation(
@@ -463,8 +463,8 @@ FILES = [
     Mutation(
         "integrity: another network before damage",
         "training/reading.py",
-        "        if reason := damage(folder):",
-        '        if reason := "":',
+        "        _require_digests(folder, manifest)  # a damaged",
+        "        # a damaged",
         "training/test_durability.py::test_a_flipped_bit_is_noticed",
     ),
     Mutation(
@@ -512,7 +512,7 @@ FILES = [
     Mutation(
         "saver: a lost last error",
         "training/saver.py",
-        "        if not any(isinstance(outcome, Saved) for outcome in outcomes):\n",
+        "        if not any(isinstance(outcome, Wrote) for outcome in outcomes):\n",
         "        if not outcomes:\n",
         "training/test_saver.py::test_a_failure_of_the_last_save_is_the_end",
     ),
@@ -620,6 +620,20 @@ FILES = [
         "(self.first, local_number() == 0, True)",
         "(self.first, True, True)",
         "test_distributed.py::test_the_first_of_a_machine_does_what_the_rest_of_it_will_find",
+    ),
+    Mutation(
+        "verify: promises what training does not",
+        "commands/verify.py",
+        "[v for v in verdicts if v.worth != DAMAGED]",
+        "[v for v in verdicts if v.worth == WHOLE]",
+        "cli/test_verdicts.py::test_what_training_stops_at",
+    ),
+    Mutation(
+        "hostile: what JSON cannot hold",
+        "settings.py",
+        "if isinstance(number, float) and not math.isfinite(number):",
+        "if False:",
+        "cli/test_words.py::test_a_value_that_cannot_be",
     ),
     Mutation(
         "files: a name before its bytes",

@@ -10,7 +10,10 @@ from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.sampling import DDIM, Ancestral, DPMSolver
 from ddpm.sampling.chain import chain, run, start
+from ddpm.sampling.edm import Heun
 from ddpm.sampling.inpaint import Replacement, Resampled, plan, repaint
+from ddpm.sampling.langevin import Corrected, Langevin
+from ddpm.sampling.multistep import Multistep
 from ddpm.seeds import NoiseForEach, generator
 from tests.oracles import correlated, rough_network
 
@@ -98,6 +101,34 @@ def test_one_resampling_is_replacement():
         asked.clear()
         _last(chain(p, x_T, sampler))
         assert len(asked) == sampler.evaluations(12)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        DDIM(),
+        DPMSolver(),
+        Multistep(),
+        Heun(),
+        Heun(churn=3.0),
+        Corrected(),
+        Corrected(corrections=2, predictor=Heun()),
+        Langevin(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("T", [1, 2, 7])
+def test_the_network_is_asked_as_often_as_is_said(inner, T):
+    """Also where a sampler asks twice a step but for the last, which is gone over again too."""
+    asked = []
+
+    def network(x_t, timestep):
+        asked.append(1)
+        return rough_network(x_t, timestep)
+
+    sampler = repaint(KNOWN.float(), HOLE, 3, 4, inner)
+    _last(chain(ReverseProcess(network, linear(T, 1e-2, 0.5)), torch.randn(3, 2), sampler))
+    assert len(asked) == sampler.evaluations(T)
 
 
 def test_what_is_known_follows_q():

@@ -27,12 +27,12 @@ def _bytes(tensors):
 
 
 HOSTILE = {
-    "empty": (b"", "no header"),
-    "seven bytes": (b"\0" * 7, "no header"),
-    "length 2^63": (_file({"a": GOOD}, length=2**63), "a header of"),
-    "length beyond the file": (_file({"a": GOOD}, length=100), "a header of"),
-    "a header too large": (_file(b"{" + b" " * (2**24 + 1) + b"}"), "a header of"),
-    "no JSON": (_file(b"\x80\x04pickle."), "codec"),
+    "empty": (b"", "too few for a header"),
+    "seven bytes": (b"\0" * 7, "too few for a header"),
+    "length 2^63": (_file({"a": GOOD}, length=2**63), "its header is of"),
+    "length beyond the file": (_file({"a": GOOD}, length=100), "its header is of"),
+    "a header too large": (_file(b"{" + b" " * (2**24 + 1) + b"}"), "its header is of"),
+    "no JSON": (_file(b"\x80\x04pickle."), "its header: no text in UTF-8 from byte 0 on"),
     "a list": (_file([]), "no object"),
     "deep": (_file(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "levels"),
     "33 levels": (_file(b'{"a":' + b"[" * 33 + b"]" * 33 + b"}"), "levels"),
@@ -148,10 +148,10 @@ def test_tensors_need_not_be_aligned():
         ("[" * 33 + "]" * 33, "levels"),
         ("[" * 10**6, "levels"),
         ('{"a":' * 10**5, "levels"),
-        ("", "Expecting"),
-        ("{'a': 1}", "Expecting"),
-        ("1 2", "Extra"),
-        ('"\ud800"', "codec"),
+        ("", "no JSON from character 0 on"),
+        ("{'a': 1}", "no JSON from character 1 on"),
+        ("1 2", "no JSON from character 2 on"),
+        ('"\ud800"', "no text in UTF-8 from byte 1 on"),
     ],
     ids=lambda text: text[:20],
 )

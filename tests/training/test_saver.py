@@ -11,7 +11,7 @@ import torch
 from ddpm.errors import Diverged, StorageError
 from ddpm.training import checkpoint, saver
 from ddpm.training.checkpoint import Checkpoint
-from ddpm.training.saver import Saved, Saver, Trouble, require_room
+from ddpm.training.saver import Noted, Saver, Wrote, require_room
 from tests.training.faults import watched
 from tests.training.test_durability import content
 
@@ -54,7 +54,7 @@ def test_training_goes_on_while_it_is_written(tmp_path):
         assert steps(tmp_path) == []
         weights += 7
         gate.go.set()
-        assert it.finish() == [Saved(tmp_path / "step-000000001")]
+        assert it.finish() == [Wrote(tmp_path / "step-000000001")]
         assert it.finish() == []
     assert torch.equal(checkpoint.read(tmp_path / "step-000000001").tensors["model"]["a"], torch.zeros(4))
 
@@ -66,7 +66,7 @@ def test_one_save_at_a_time(tmp_path):
         it.save(1, content(1))
         assert gate.reached.wait(30)
         threading.Timer(0.2, gate.go.set).start()
-        assert it.save(2, content(2)) == [Saved(tmp_path / "step-000000001")]
+        assert it.save(2, content(2)) == [Wrote(tmp_path / "step-000000001")]
         assert steps(tmp_path)[0] == 1
         it.finish()
     assert steps(tmp_path) == [1, 2]
@@ -103,10 +103,10 @@ def test_a_failure_is_said_and_survived(tmp_path, number):
         assert it.save(1, content(1)) == []
         for step in (2, 3):
             (trouble,) = it.save(step, content(step))
-            assert isinstance(trouble, Trouble)
+            assert isinstance(trouble, Noted)
             for word in (os.strerror(number), f"{content(1).size:,} bytes", "are free", "training goes on"):
-                assert word in trouble.note
-        assert it.finish() == [Saved(tmp_path / "step-000000003")]
+                assert word in trouble.text
+        assert it.finish() == [Wrote(tmp_path / "step-000000003")]
     assert steps(tmp_path) == [3]
 
 
@@ -153,7 +153,7 @@ def test_the_last_save_is_tried_again_on_the_room_of_old_ones(tmp_path):
         checkpoint.write(tmp_path, step, content(step))
     with watched(failing(errno.ENOSPC, 1)), Saver(tmp_path) as it:
         it.save(4, content(4))
-        assert it.finish() == [Saved(tmp_path / "step-000000004")]
+        assert it.finish() == [Wrote(tmp_path / "step-000000004")]
     assert steps(tmp_path) == [3, 4]
     with watched(failing(errno.ENOSPC, 2)), Saver(tmp_path) as it:
         it.save(5, content(5))
@@ -171,9 +171,9 @@ def test_an_old_one_that_cannot_be_removed_stops_nothing(tmp_path):
         for step in (1, 2, 3, 4):
             it.save(step, content(step))
         saved, trouble = it.finish()
-    assert saved == Saved(tmp_path / "step-000000004")
-    assert isinstance(trouble, Trouble)
-    assert "cannot remove" in trouble.note
+    assert saved == Wrote(tmp_path / "step-000000004")
+    assert isinstance(trouble, Noted)
+    assert "cannot remove" in trouble.text
 
 
 def test_what_is_not_finite_is_refused_at_once(tmp_path):
@@ -232,9 +232,9 @@ def test_a_disk_that_is_really_full(small_disk):
             it.save(step, _large(step))
         it.save(4, _large(4))
         (trouble,) = it.save(5, _large(5))
-        assert isinstance(trouble, Trouble)
-        assert "No space left on device" in trouble.note
-        assert it.finish() == [Saved(small_disk / "step-000000005")]
+        assert isinstance(trouble, Noted)
+        assert "No space left on device" in trouble.text
+        assert it.finish() == [Wrote(small_disk / "step-000000005")]
     assert steps(small_disk) == [3, 5]
     assert not any(checkpoint.damage(path) for path in checkpoint.found(small_disk))
     assert not list(small_disk.glob(".*"))
@@ -250,7 +250,7 @@ def test_a_disk_that_becomes_read_only(small_disk):
         remount("ro")
         it.save(2, content(2))
         (trouble,) = it.wait()
-        assert "Read-only file system" in trouble.note
+        assert "Read-only file system" in trouble.text
         assert steps(small_disk) == [1]
         remount("rw")
         it.save(3, content(3))

@@ -219,8 +219,7 @@ def run_verify(options: Namespace) -> None:
     json_target, verdicts = JsonTarget(options.json), []
     for verdict in verify(Path(options.run).expanduser()):
         verdicts.append(verdict)
-        size = f"whole    {verdict.bytes:,} bytes of tensors"
-        say(f"{verdict.path.name}  {f'damaged  {verdict.damage}' if verdict.damage else size}")
+        say(f"{verdict.path.name}  {verdict.worth:<7}  {verdict.damage or f'{verdict.bytes:,} bytes of tensors'}")
     values: dict[str, Any] = {"checkpoints": [verdict.values() for verdict in verdicts], "resumed_from": None}
     for newest in resumable(verdicts):
         say(f"training would go on from step {newest.step:,}: {newest.path}")

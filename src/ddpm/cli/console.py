@@ -147,11 +147,13 @@ def file_for(name: str | None, *suffixes: str) -> Path | None:
     """A file to write, if one was asked for; nothing is made yet.
 
     Raises:
-        UsageError: the name has none of the suffixes.
+        UsageError: the name is empty, or has none of the suffixes.
         CannotCreate: it is a folder.
     """
     if name is None:
         return None
+    if not name:
+        raise UsageError(f"the name of a file to write is empty: {name!r}")
     path = Path(name).expanduser()
     if suffixes and path.suffix.lower() not in suffixes:
         raise UsageError(f"the file must end in {' or '.join(suffixes)}: {name!r}")

@@ -15,6 +15,22 @@ SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
 SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
 
 
+def number(text: str) -> float:
+    """Any number; whether it suits is for whoever it is meant for."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number: {text!r}") from None
+
+
+def whole(text: str) -> int:
+    """A whole number, negative ones too."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number: {text!r}") from None
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     try:
@@ -68,7 +84,7 @@ def sampler(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{SAMPLERS} (ancestral: Algorithm 2)",
     )
-    parser.add_argument("--eta", type=float, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
+    parser.add_argument("--eta", type=number, metavar="X", help="of ddim: 0 without noise ... 1 (0)")
     parser.add_argument(
         "--option",
         action="append",

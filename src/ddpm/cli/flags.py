@@ -2,7 +2,19 @@
 
 import argparse
 
-from ddpm.cli.flag_groups import PRESETS, SCHEDULES, SOURCE, chain, filled, positive, reading, seconds, tolerance
+from ddpm.cli.flag_groups import (
+    PRESETS,
+    SCHEDULES,
+    SOURCE,
+    chain,
+    filled,
+    number,
+    positive,
+    reading,
+    seconds,
+    tolerance,
+    whole,
+)
 
 
 def demo(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +27,8 @@ def train(parser: argparse.ArgumentParser) -> None:
     """Of `ddpm train`."""
     parser.add_argument("--data", type=filled, required=True, metavar="SOURCE", help=SOURCE)
     parser.add_argument("--output-dir", type=filled, required=True, metavar="RUN", help="run folder")
-    parser.add_argument("--preset", default="", metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
-    parser.add_argument("--config", default="", metavar="FILE", help="a config.json instead of a preset")
+    parser.add_argument("--preset", type=filled, metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
+    parser.add_argument("--config", type=filled, metavar="FILE", help="a config.json instead of a preset")
     parser.add_argument(
         "--conditional",
         action="store_true",
@@ -24,15 +36,19 @@ def train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=positive, metavar="N", help="steps of training in all")
     parser.add_argument("--batch-size", type=positive, metavar="B", help="images in a step")
-    parser.add_argument("--lr", type=float, metavar="X", help="learning rate")
-    parser.add_argument("--seed", type=int, metavar="S", help="of initialisation, batches, noise and dropout")
+    parser.add_argument("--lr", type=number, metavar="X", help="learning rate")
+    parser.add_argument("--seed", type=whole, metavar="S", help="of initialisation, batches, noise and dropout")
     parser.add_argument("--schedule", metavar="NAME", help=f"{SCHEDULES}, learned, or a .json of ddpm schedule")
     parser.add_argument("--prediction", metavar="NAME", help="eps, x0, mean, v")
     parser.add_argument("--variance", metavar="NAME", help="fixed-large, fixed-small, learned")
     parser.add_argument("--objective", metavar="NAME", help="simple, weighted, variational, hybrid")
     parser.add_argument("--precision", metavar="NAME", help="auto, fp32, bf16, fp16")
     parser.add_argument(
-        "--resume", default="auto", metavar="HOW", help="auto (go on if there is a run), never, or a checkpoint"
+        "--resume",
+        type=filled,
+        default="auto",
+        metavar="HOW",
+        help="auto (go on if there is a run), never, or a checkpoint",
     )
     parser.add_argument(
         "--set",
@@ -79,7 +95,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what a model with classes is told: own (each image's), none, or one class for all (own)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="of the noise (0)")
     parser.add_argument("--batch-size", type=positive, default=128, metavar="B", help="images at a time (128)")
     reading(parser)
     parser.add_argument("--json", metavar="FILE", help="all numbers; - for the terminal")
@@ -118,7 +134,7 @@ def lab(parser: argparse.ArgumentParser) -> None:
         help="Q1 ... Q35, another's name, or all (none: list them)",
     )
     parser.add_argument(
-        "--output-dir", default="runs/lab", metavar="DIR", help="where figures and lab.html go (runs/lab)"
+        "--output-dir", type=filled, default="runs/lab", metavar="DIR", help="where figures and lab.html go (runs/lab)"
     )
     parser.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
     parser.add_argument(
@@ -129,5 +145,5 @@ def lab(parser: argparse.ArgumentParser) -> None:
         help=f"{SCHEDULES} (linear); a run folder; or a file of ddpm schedule --json",
     )
     parser.add_argument("--steps", type=positive, metavar="T", help="of the schedule (1000)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of what is simulated (0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="of what is simulated (0)")
     parser.add_argument("--json", metavar="FILE", help="questions, answers and tables; - for the terminal")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ddpm.cli.flag_groups import chain, count, filled, positive, reading, sampler
+from ddpm.cli.flag_groups import chain, count, filled, number, positive, reading, sampler, whole
 
 
 def sample(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,7 @@ def sample(parser: argparse.ArgumentParser) -> None:
     sampler(parser)
     chain(parser)
     _conditions(parser, "all, if it has classes")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument(
         "--first",
         type=count,
@@ -56,7 +56,10 @@ def edit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=filled, metavar="IMAGE", help="an image of the model's size, or as said below")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--timestep", type=int, metavar="T", help="draw it anew from its own x_t: the larger T, the less is left of it"
+        "--timestep",
+        type=whole,
+        metavar="T",
+        help="draw it anew from its own x_t: the larger T, the less is left of it",
     )
     what.add_argument(
         "--super-resolve",
@@ -71,10 +74,10 @@ def edit(parser: argparse.ArgumentParser) -> None:
 def interpolate(parser: argparse.ArgumentParser) -> None:
     """Of `ddpm interpolate`."""
     parser.add_argument("run", type=filled, metavar="RUN", help="run folder or checkpoint")
-    parser.add_argument("first", metavar="A.png", help="one image")
-    parser.add_argument("second", metavar="B.png", help="another")
+    parser.add_argument("first", type=filled, metavar="A.png", help="one image")
+    parser.add_argument("second", type=filled, metavar="B.png", help="another")
     parser.add_argument(
-        "--timestep", type=int, required=True, metavar="T", help="how far into the noise: 0 mixes pixels"
+        "--timestep", type=whole, required=True, metavar="T", help="how far into the noise: 0 mixes pixels"
     )
     parser.add_argument("--num", type=positive, default=9, metavar="N", help="images, the ends included (9)")
     parser.add_argument(
@@ -88,7 +91,7 @@ def interpolate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=positive, metavar="K", help="of the T from the latents to the image (all)")
     _conditions(parser, "none")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise (0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="of the noise (0)")
     reading(parser)
 
 
@@ -99,7 +102,7 @@ def _editing(parser: argparse.ArgumentParser, steps: str) -> None:
     sampler(parser)
     chain(parser, steps)
     _conditions(parser, "none")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="image i depends on this and i alone (0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="image i depends on this and i alone (0)")
     parser.add_argument("--batch-size", type=positive, default=64, metavar="B", help="images at a time (64)")
     reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="what was given and all images in one")
@@ -115,7 +118,7 @@ def _conditions(parser: argparse.ArgumentParser, default: str) -> None:
     )
     parser.add_argument(
         "--guidance",
-        type=float,
+        type=number,
         metavar="W",
         help="classifier-free: 0 ignores the label, 1 heeds it, more is more typical and less varied (1)",
     )

@@ -23,8 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(typed)
         from ddpm.cli.actions import ACTIONS
+        from ddpm.cli.indexing import indexing_shown
 
-        ACTIONS[options.command](options)
+        with indexing_shown():
+            ACTIONS[options.command](options)
     except BrokenPipeError:
         # Whoever read our output has gone; say nothing more to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

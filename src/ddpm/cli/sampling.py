@@ -32,6 +32,8 @@ from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, 
 from ddpm.sampling.optimal import Curve
 
 WATCHED = 64
+TOO_LARGE = 2**63
+"""No option of a sampler is so large; infinity is, and NaN is not smaller."""
 
 
 def run_sample(options: Namespace) -> None:
@@ -120,11 +122,11 @@ def numbers(options: Namespace) -> dict[str, float]:
     """The sampler's options: --eta, and what --option NAME=NUMBER says.
 
     Raises:
-        UsageError: not a number.
+        UsageError: not a number, or not finite.
     """
     settings = {} if options.eta is None else {"eta": options.eta}
     for name, value in assignments(options.option, "--option NAME=NUMBER").items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < TOO_LARGE:
             raise UsageError(f"--option needs NAME=NUMBER: {name}={value}")
         settings[name] = value
     return settings

@@ -15,16 +15,17 @@ from ddpm.cli.console import Bar, note
 from ddpm.cli.failures import explained
 from ddpm.cli.processes import leave
 from ddpm.cli.signals import Stop, stop_in_order
-from ddpm.commands.events import Event, Halted, Logged, Noted, Started, Stepped
+from ddpm.commands.events import Event, Halted, Logged, Started, Stepped
 from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import train_run
-from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen
+from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen, in_json
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
 from ddpm.presets import PRESETS
 from ddpm.settings import changed, from_dict
+from ddpm.training.saver import Noted
 
 FLAGS = {
     "steps": "training.steps",
@@ -69,12 +70,12 @@ def assignments(texts: Sequence[str], flag: str = "--set A.B=VALUE") -> dict[str
     """What a flag like --set A.B=VALUE says.
 
     Raises:
-        UsageError: there is no "=".
+        UsageError: there is no "=", or nothing before it.
     """
     settings = {}
     for text in texts:
         path, equals, value = text.partition("=")
-        if not equals:
+        if not equals or not path:
             raise UsageError(f"{flag.replace(' ', ' needs ')}: {text!r}")
         settings[path] = _value(value)
     return settings
@@ -82,14 +83,10 @@ def assignments(texts: Sequence[str], flag: str = "--set A.B=VALUE") -> dict[str
 
 def _value(text: str) -> Any:  # noqa: ANN401
     """A number, true or false, a list such as 1,2,2, or text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return json.loads(f"[{text}]")
-    except ValueError:
-        return text
+    for shape in ("{}", "[{}]"):
+        with suppress(ValueError, RecursionError):
+            return json.loads(shape.replace("{}", text))
+    return text
 
 
 def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resume: str) -> None:
@@ -145,7 +142,7 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
         failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
         first = not number() and folder.config.exists()
         with suppress(CannotCreate), folder.locked() if first else nullcontext():
-            _write_exit(folder, failure.code, type(failure).__name__, str(failure))
+            _write_exit(folder, failure.code, in_json(failure)["kind"], str(failure))
         raise
     _write_exit(folder, 0, "Done", "")
 

@@ -1,10 +1,10 @@
 """What a training run tells as it goes: what the terminal shows, and a program may follow."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ddpm.experiment import Experiment
+from ddpm.training.saver import Outcome
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,10 @@ class Logged:
 
 
 @dataclass(frozen=True)
-class Wrote:
-    """A checkpoint, or a grid of samples."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class Noted:
-    """Something went wrong that does not stop training, in a line for the user."""
-
-    text: str
-
-
-@dataclass(frozen=True)
 class Halted:
     """Some process was asked to stop, and all have: the state of this step is saved."""
 
     step: int
 
 
-Event = Started | Stepped | Logged | Wrote | Noted | Halted
+Event = Started | Stepped | Logged | Outcome | Halted

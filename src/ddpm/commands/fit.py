@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ddpm.errors import DataError, Mismatch, UsageError
+from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
 from ddpm.experiment import Experiment
 from ddpm.storage.tensorfile import TENSORS, Layout
-from ddpm.training.checkpoint import Checkpoint, Layouts
+from ddpm.training.checkpoint import Checkpoint, Damaged, Layouts
 from ddpm.training.saver import require_room
 
 COPIES = 4
@@ -69,14 +69,14 @@ def _like(part: Layout, model: Layout, what: str) -> None:
     found = {name: (entry.shape, entry.dtype) for name, entry in part.items()}
     odd = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
     if odd:
-        raise Mismatch(f"the checkpoint's {what} does not fit its model: {odd[0]}")
+        raise Mismatch(f"the checkpoint's {what} does not fit its model: {odd[0][:SHOWN]!r}")
 
 
-def require_numbers(content: Checkpoint, where: str) -> None:
+def require_numbers(content: Checkpoint, where: Path) -> None:
     """What a run needs to go on.
 
     Raises:
-        DataError: a number is missing, or is of another kind.
+        Damaged: a number is missing, or is of another kind.
     """
     kinds: Mapping[str, type | tuple[type, ...]] = {
         "step": int,
@@ -88,13 +88,13 @@ def require_numbers(content: Checkpoint, where: str) -> None:
     for name, kind in kinds.items():
         value = content.numbers.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise DataError(f"damaged checkpoint: {where}: its state has no {name}")
+            raise Damaged(where, f"its state has no {name}")
     if not all(isinstance(value, int | float) for value in content.numbers["ledger"].values()):
-        raise DataError(f"damaged checkpoint: {where}: its ledger holds other things than numbers")
+        raise Damaged(where, "its ledger holds other things than numbers")
     if not _are_reasons(content.numbers.get("lost", {})):
-        raise DataError(f"damaged checkpoint: {where}: its lost images are no numbers with a reason each")
+        raise Damaged(where, "its lost images are no numbers with a reason each")
     if content.numbers["step"] < 0:
-        raise DataError(f"damaged checkpoint: {where}: step {content.numbers['step']}")
+        raise Damaged(where, f"its state is of step {content.numbers['step']}")
 
 
 def _are_reasons(lost: object) -> bool:

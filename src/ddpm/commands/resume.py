@@ -80,9 +80,9 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
     accept = folder.accept() if folder.config.exists() else checkpoint.anything
     content, damaged = checkpoint.newest(folder.checkpoints, accept)
     if content is None and damaged:
-        raise DataError(f"every checkpoint in {str(folder.path)!r} is damaged: {damaged[0][1]}")
+        raise DataError(f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}")
     if content is not None:
-        require_numbers(content, str(folder.path))
+        require_numbers(content, folder.path)
     checkpoint.tidy(folder.checkpoints, [path for path, _ in damaged])
     return content, [f"passed over: {reason}" for _, reason in damaged]
 

@@ -1,6 +1,6 @@
 """A running training: its steps, and what is done between them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,7 @@ from torch.func import functional_call
 from ddpm import __version__
 from ddpm.commands.bad_images import write_lost
 from ddpm.commands.began import lost_by_all
-from ddpm.commands.events import Event, Halted, Logged, Noted, Stepped, Wrote
+from ddpm.commands.events import Event, Halted, Logged, Stepped
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import Condition, every_class
 from ddpm.commands.ledger import Account, Ledger
@@ -37,7 +37,7 @@ from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.parallel import PARALLEL, is_sharded, team_of
 from ddpm.training.precision import choose, in_precision
-from ddpm.training.saver import Outcome, Saved, Saver, gathered
+from ddpm.training.saver import Noted, Outcome, Saver, Wrote, gathered
 from ddpm.training.trainer import Progress, State, train
 
 PREVIEW_STEPS = 50
@@ -100,6 +100,7 @@ class Rounds:
     images: ImageSet
     held_out: ImageSet
     fingerprint: str
+    made_by: Mapping[str, str | int]
 
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Step, and log, evaluate, sample and save when it is time."""
@@ -124,10 +125,10 @@ class Rounds:
                 yield from self._look(progress, batches)
             rhythm, last = experiment.rhythm, progress.step == experiment.training.steps
             if self._due(rhythm.save) or self._due(rhythm.keep) or stopping or last:
-                yield from told(self._save(batches))
+                yield from self._save(batches)
             if stopping:
                 break
-        yield from told(world.lead(self._finish))
+        yield from world.lead(self._finish) or ()
         if stopping:
             yield Halted(self.state.step)
 
@@ -216,8 +217,7 @@ class Rounds:
         if self.ledger:
             with suppress(StorageError):  # said already, or will be
                 self.ledger.sync()
-        made_by = conditions(self.experiment, self.device, self.world)
-        numbers = {"made_by": made_by, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
+        numbers = {"made_by": self.made_by, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
         numbers["lost"] = {str(row): reason for row, reason in lost.items()}
         content = checkpoint.pack(self.state)
         content = Checkpoint(content.tensors, {**content.numbers, **numbers})
@@ -253,9 +253,3 @@ def save_picture(picture: Image, path: Path) -> None:
     """
     with atomically(path) as temporary:
         picture.save(temporary)
-
-
-def told(outcomes: Sequence[Outcome] | None) -> Iterator[Event]:
-    """What became of saves, as events; where nothing is saved there are none."""
-    for outcome in outcomes or ():
-        yield Wrote(outcome.path) if isinstance(outcome, Saved) else Noted(outcome.note)

@@ -257,7 +257,7 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
     folder = folder_of(path)
     if folder.path != path:
         content = checkpoint.read(path, folder.accept())
-        require_numbers(content, str(path))
+        require_numbers(content, path)
         return folder, content, ()
     content, damaged = checkpoint.newest(folder.checkpoints, folder.accept())
     if content is None and damaged:
@@ -266,7 +266,7 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
         )
-    require_numbers(content, str(path))
+    require_numbers(content, path)
     return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)
 
 

@@ -82,7 +82,9 @@ def train_run(
         said = tuple([*notes, *passed, *_missing(images), *lost, *resume.otherwise(content, made_by)])
         precision = str(made_by["precision"])
         yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
-        rounds = Rounds(experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint)
+        rounds = Rounds(
+            experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint, made_by
+        )
         yield from rounds.events(stop)
 
 

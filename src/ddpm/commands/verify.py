@@ -1,14 +1,20 @@
 """`ddpm verify`: what each checkpoint of a run is worth, and from which one training would go on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ddpm.commands.fit import require_numbers
 from ddpm.commands.run import RunFolder
-from ddpm.errors import DataError, Mismatch, NotFound
+from ddpm.errors import DataError, Failure, Mismatch, NotFound
 from ddpm.training import checkpoint
+from ddpm.training.checkpoint import Damaged
+
+WHOLE, DAMAGED, UNSOUND, UNFIT = "whole", "damaged", "unsound", "unfit"
+"""What a checkpoint is worth. Its files are what was written also where its state is unsound, or it is unfit: not this run's, or
+a later version's. Training passes over what is damaged, and stops at these."""
+FAILURES: Mapping[str, type[Failure]] = {DAMAGED: DataError, UNSOUND: DataError, UNFIT: Mismatch}
 
 
 @dataclass(frozen=True)
@@ -19,10 +25,11 @@ class Verdict:
     step: int
     damage: str
     bytes: int
+    worth: str = WHOLE
 
     def values(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "path": str(self.path), "whole": not self.damage}
+        return {**asdict(self), "path": str(self.path), "whole": self.worth == WHOLE}
 
 
 def verify(path: Path) -> Iterator[Verdict]:
@@ -47,27 +54,52 @@ def verify(path: Path) -> Iterator[Verdict]:
         step = checkpoint.step_of(each) if checkpoint.NAMED.fullmatch(each.name) else -1
         try:
             content = checkpoint.read(each, accept)
-            require_numbers(content, str(each))
-            yield Verdict(each, content.numbers["step"], "", content.size)
-        except (DataError, Mismatch) as error:
-            if not each.exists():  # a run that goes on has retired it meanwhile
-                continue
-            yield Verdict(each, step, str(error), 0)
+        except Damaged as error:
+            if each.exists():  # a run that goes on may have retired it meanwhile
+                where = "" if error.place == each else f"{error.place.name}: "
+                yield Verdict(each, step, f"{where}{error.reason}", 0, DAMAGED)
+            continue
+        except Mismatch as error:
+            yield Verdict(each, step, str(error), 0, UNFIT)
+            continue
+        try:
+            require_numbers(content, each)
+        except Damaged as error:
+            yield Verdict(each, step, error.reason, 0, UNSOUND)
+            continue
+        yield Verdict(each, content.numbers["step"], "", content.size)
 
 
 def resumable(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The newest whole one, from which training would go on; empty where there is none."""
-    return [verdict for verdict in verdicts if not verdict.damage][-1:]
+    """The newest that is not damaged, if training would go on from it; empty where it would not, or there is none."""
+    return [verdict for verdict in [v for v in verdicts if v.worth != DAMAGED][-1:] if verdict.worth == WHOLE]
 
 
 def require_whole(verdicts: Sequence[Verdict]) -> None:
-    """All of them are.
+    """All of them are. The hint says what training would do.
 
     Raises:
-        DataError: one is damaged.
+        DataError: one is damaged, or unsound.
+        Mismatch: none is, but one is unfit.
     """
-    damaged = [verdict for verdict in verdicts if verdict.damage]
-    if damaged:
-        count = f"{len(damaged)} of {len(verdicts)} {'is' if len(damaged) == 1 else 'are'} damaged"
-        hint = "ddpm train passes over damaged ones and sets them aside" if len(damaged) < len(verdicts) else ""
-        raise DataError(f"{count}: {damaged[-1].path}", hint)
+    for worth, failure in FAILURES.items():
+        found = [verdict for verdict in verdicts if verdict.worth == worth]
+        if found:
+            verb = "is" if len(found) == 1 else "are"
+            raise failure(f"{len(found)} of {len(verdicts)} {verb} {worth}: {found[-1].path}", _outlook(verdicts))
+
+
+def _outlook(verdicts: Sequence[Verdict]) -> str:
+    """What ddpm train would make of these checkpoints, if they are all of a run."""
+    checkpoints = verdicts[-1].path.resolve().parent
+    if len(checkpoint.found(checkpoints)) > len(verdicts):
+        return f"ddpm verify {checkpoints.parent} looks at the other checkpoints of the run too"
+    whole = [verdict.path.name for verdict in verdicts if verdict.worth == WHOLE]
+    if not whole:
+        return "ddpm train has nothing to go on from: bring back a copy, or begin anew with another --output-dir"
+    if not resumable(verdicts):
+        stop = [verdict.path.name for verdict in verdicts if verdict.worth in (UNSOUND, UNFIT)][-1]
+        return f"ddpm train stops at {stop}; once it is moved elsewhere, an older one is tried"
+    if verdicts[-1].worth == WHOLE:
+        return f"ddpm train goes on from {whole[-1]}, the newest; what is older stays as it is"
+    return f"ddpm train renames what is newer than {whole[-1]} to .bad-..., and goes on from there"

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ TRIES = 2
 PER_TASK, TASKS_WAITING = 32, 4
 FLEETING = ("missing", "unreadable", "memory", "crashed", "hung")
 """What may be otherwise the next time, though the file is the same."""
+OBSERVERS: list[Callable[[int, int], None]] = []
+"""Told, after each image that is looked at, which one it was, counted from 1, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,10 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
     index = Index(os.fspath(root), names, entries, faults, tuple(shards))
     try:
         saved = time.monotonic()
-        for row, answer in _looked(sources, missing):
+        for done, (row, answer) in enumerate(_looked(sources, missing), 1):
             _enter(entries, faults, row, answer)
+            for observer in OBSERVERS:
+                observer(done, len(missing))
             if time.monotonic() - saved > SAVE_SECONDS:  # a machine may be taken away before the last one
                 _save(cache, index)
                 saved = time.monotonic()

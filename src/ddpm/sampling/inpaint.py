@@ -113,10 +113,15 @@ class Resampled(Sampler):
         return len(plan(T, self.jump, self.resamplings)) - 1
 
     def evaluations(self, T: int) -> int | None:
-        """One for each step down, if the sampler asks once a step."""
-        if self.sampler.evaluations(T) != T:
-            return None
-        return sum(after < before for before, after in pairwise(plan(T, self.jump, self.resamplings)))
+        """Those of the sampler for each step down: what a chain from x_t takes more than one from x_{t-1}."""
+        until = [0]
+        for t in range(1, T + 1):
+            made = self.sampler.evaluations(t)
+            if made is None:
+                return None
+            until.append(made)
+        places = plan(T, self.jump, self.resamplings)
+        return sum(until[before] - until[after] for before, after in pairwise(places) if after < before)
 
 
 def repaint(

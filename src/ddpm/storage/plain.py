@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PIECE = 2**22
+WORDS = {errno.ENOENT: "it is missing", errno.ELOOP: "it is a link, not a file", errno.EACCES: "it may not be read"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Plain:
         """
         data = os.pread(self.descriptor, count, begin)
         if len(data) < count:
-            raise OSError(errno.EIO, "the file has become shorter")
+            raise OSError(errno.EIO, "it has become shorter")
         return data
 
 
@@ -45,10 +46,15 @@ def opened(path: Path) -> Iterator[Plain]:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a plain file")
+            raise OSError(errno.EINVAL, "it is not a plain file")
         yield Plain(descriptor, found.st_size)
     finally:
         os.close(descriptor)
+
+
+def why(error: OSError) -> str:
+    """Why a file cannot be read, in a few words; the system's own where these do not come with every damaged folder."""
+    return WORDS.get(error.errno or 0) or error.strerror or "it cannot be read"
 
 
 def contents(path: Path, most: int) -> bytearray:
@@ -59,13 +65,13 @@ def contents(path: Path, most: int) -> bytearray:
     """
     with opened(path) as file:
         if file.size > most:
-            raise OSError(errno.EFBIG, f"{file.size:,} bytes, more than {most:,}")
+            raise OSError(errno.EFBIG, f"it has {file.size:,} bytes, more than {most:,}")
         data = bytearray(file.size)
         view, done = memoryview(data), 0
         while done < file.size:
             count = os.preadv(file.descriptor, [view[done : done + PIECE]], done)
             if not count:
-                raise OSError(errno.EIO, "the file has become shorter")
+                raise OSError(errno.EIO, "it has become shorter")
             done += count
         return data
 

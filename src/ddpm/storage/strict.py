@@ -35,6 +35,10 @@ def parse(data: bytes | bytearray, values: int = VALUES) -> Any:  # noqa: ANN401
         )
     except RecursionError:
         raise ValueError(f"more than {DEPTH} levels") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"no text in UTF-8 from byte {error.start:,} on") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON from character {error.pos:,} on") from error
     _check_depth(found)
     return found
 

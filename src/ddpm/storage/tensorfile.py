@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddpm.errors import SHOWN
 from ddpm.storage import plain, strict
 
 HEADER_BYTES = 2**24
@@ -92,7 +93,7 @@ def layout_of(path: Path) -> Layout:
     """
     with plain.opened(path) as file:
         if file.size < 8:
-            raise ValueError(f"a file of {file.size} bytes has no header")
+            raise ValueError(f"it has {file.size} bytes, too few for a header")
         length = _header_length(file.at(0, 8), file.size)
         return _entries(file.at(8, length), file.size)
 
@@ -104,7 +105,7 @@ def tensors_in(data: bytearray) -> tuple[Layout, Mapping[str, Tensor]]:
         ValueError: the header is not sound.
     """
     if len(data) < 8:
-        raise ValueError(f"a file of {len(data)} bytes has no header")
+        raise ValueError(f"it has {len(data)} bytes, too few for a header")
     length = _header_length(bytes(data[:8]), len(data))
     layout = _entries(bytes(data[8 : 8 + length]), len(data))
     return layout, {name: _tensor(data, entry) for name, entry in layout.items()}
@@ -122,14 +123,17 @@ def _tensor(data: bytearray, entry: Entry) -> Tensor:
 def _header_length(first: bytes, size: int) -> int:
     length = int.from_bytes(first, "little")
     if length > min(HEADER_BYTES, size - 8):
-        raise ValueError(f"a header of {length:,} bytes in a file of {size:,}")
+        raise ValueError(f"its header is of {length:,} bytes, the file of {size:,}")
     return length
 
 
 def _entries(header: bytes, size: int) -> Layout:
-    values = strict.parse(header, values=16 * TENSORS)
+    try:
+        values = strict.parse(header, values=16 * TENSORS)
+    except ValueError as error:
+        raise ValueError(f"its header: {error}") from error
     if not isinstance(values, dict):
-        raise ValueError("the header is no object")
+        raise ValueError("its header is no object")
     values.pop("__metadata__", None)
     if len(values) > TENSORS:
         raise ValueError(f"{len(values):,} tensors, more than {TENSORS:,}")
@@ -138,7 +142,7 @@ def _entries(header: bytes, size: int) -> Layout:
     end = start
     for name, entry in sorted(found.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != end:
-            raise ValueError(f"{name!r} begins at byte {entry.begin:,}, where {end:,} is the next")
+            raise ValueError(f"{name[:SHOWN]!r} begins at byte {entry.begin:,}, where {end:,} is the next")
         end = entry.end
     if end != size:
         raise ValueError(f"the tensors end at byte {end:,} of {size:,}")
@@ -147,19 +151,19 @@ def _entries(header: bytes, size: int) -> Layout:
 
 def _entry(name: str, value: Any, start: int) -> Entry:  # noqa: ANN401
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ValueError(f"{name!r} has not dtype, shape and data_offsets")
+        raise ValueError(f"{name[:SHOWN]!r} has not dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ValueError(f"{name!r} is of the unknown type {dtype!r}")
+        raise ValueError(f"{name[:SHOWN]!r} is of the unknown type {str(dtype)[:SHOWN]!r}")
     if not _counts(shape, LARGEST_SIDE) or len(shape) > MOST_SIDES:
-        raise ValueError(f"{name!r} has an impossible shape")
+        raise ValueError(f"{name[:SHOWN]!r} has an impossible shape")
     if math.prod(max(side, 1) for side in shape) > strict.LARGEST // 32:  # torch counts so even where a side is 0
-        raise ValueError(f"{name!r} has an impossible shape")
+        raise ValueError(f"{name[:SHOWN]!r} has an impossible shape")
     if not _counts(offsets, strict.LARGEST) or len(offsets) != 2:
-        raise ValueError(f"{name!r} has impossible data_offsets")
+        raise ValueError(f"{name[:SHOWN]!r} has impossible data_offsets")
     begin, end = offsets
     if end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
-        raise ValueError(f"{name!r} of shape {shape} and type {dtype} does not take {end - begin:,} bytes")
+        raise ValueError(f"{name[:SHOWN]!r} of shape {shape} and type {dtype} does not take {end - begin:,} bytes")
     return Entry(dtype, tuple(shape), start + begin, start + end)
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ddpm import __version__
 from ddpm.distributed import meant_for
-from ddpm.errors import DataError, Diverged, Mismatch, StorageError
+from ddpm.errors import Diverged, Mismatch, StorageError
 from ddpm.storage import durable
 from ddpm.training import manifest as manifests
 from ddpm.training.manifest import ENDING, STATE, Facts, Manifest, Watched
-from ddpm.training.reading import NAMED, Checkpoint, Layouts, anything, damage, not_finite, read, step_of
+from ddpm.training.reading import NAMED, Checkpoint, Damaged, Layouts, anything, damage, not_finite, read, step_of
 from ddpm.training.trainer import State
 
 MANIFEST = manifests.NAME
@@ -110,7 +110,7 @@ def newest(
     for folder in reversed(found(checkpoints)):
         try:
             return read(folder, accept), damaged
-        except DataError as error:
+        except Damaged as error:
             damaged.append((folder, str(error)))
     return None, damaged
 

@@ -13,21 +13,19 @@ from typing import Any
 
 from torch import Tensor
 
+from ddpm.errors import SHOWN
 from ddpm.storage import plain, strict
 from ddpm.storage.tensorfile import NAMES, tensor_digest, tensors_in, written
 
 NAME = "manifest.json"
 STATE = "state.json"
 ENDING = ".safetensors"
+OTHERWISE = "not what was written"
 VERSION = 2
 FILES = 64
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
 """Names of files: nothing that leads out of the folder, nothing hidden."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-class Unreadable(ValueError):
-    """There is no manifest, or it is not what was written."""
 
 
 class Newer(ValueError):
@@ -77,44 +75,43 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a checkpoint.
 
     Raises:
-        Unreadable: there is none, or its seal is broken: somebody was cut off while writing, or it is damaged.
-        ValueError: it is whole, but no manifest that this version can trust: of another version, with odd names.
+        OSError: there is none, or it cannot be read.
+        Newer: a later version wrote it.
+        ValueError: its seal is broken, or it is none that this version can trust: of an unknown version, with odd names.
     """
-    try:
-        data = plain.contents(folder / NAME, strict.BYTES)
-        values = strict.parse(data)
-        rest = {name: value for name, value in values.items() if name != "seal"}
-        whole = sealed(rest) == data
-    except (OSError, ValueError, AttributeError) as error:
-        raise Unreadable(f"no valid manifest: {error}") from error
-    if not whole:
-        raise Unreadable("no valid manifest: the seal is broken")
+    data = plain.contents(folder / NAME, strict.BYTES)
+    values = strict.parse(data)
+    if not isinstance(values, dict):
+        raise ValueError("it is no object")
+    rest = {name: value for name, value in values.items() if name != "seal"}
+    if sealed(rest) != data:
+        raise ValueError(f"it is {OTHERWISE}: its seal is broken")
     version = rest.get("version")
     if type(version) is int and version > VERSION:
         raise Newer(f"written by a later version of ddpm, as version {version} of a checkpoint")
     if version not in (1, VERSION):
-        raise ValueError(f"of an unknown version {version!r}")
+        raise ValueError(f"it is of an unknown version {str(version)[:SHOWN]!r}")
     return _manifest(rest)
 
 
 def _manifest(values: Mapping[str, Any]) -> Manifest:
     step, files, tensors = values.get("step"), values.get("files"), values.get("tensors", {})
     if type(step) is not int or not isinstance(files, dict) or not isinstance(tensors, dict) or len(files) > FILES:
-        raise Unreadable("no valid manifest: step, files or tensors are missing")
+        raise ValueError("it lacks step, files or tensors")
     for name in files:
         if not PLAIN.fullmatch(name) or name == NAME:
-            raise ValueError(f"it names a file outside itself: {name!r}")
+            raise ValueError(f"it names a file outside itself: {name[:SHOWN]!r}")
         if name != STATE and not name.endswith(ENDING):
-            raise ValueError(f"it names a file that no checkpoint has: {name!r}")
+            raise ValueError(f"it names a file that no checkpoint has: {name[:SHOWN]!r}")
     if any(not isinstance(f, dict) or f.keys() != {"bytes", "sha256"} or not _is_facts(f) for f in files.values()):
-        raise Unreadable("no valid manifest: a file without bytes and sha256")
+        raise ValueError("it names a file without its bytes and sha256")
     if STATE in files and files[STATE]["bytes"] > strict.BYTES:
-        raise ValueError(f"a {STATE} of {files[STATE]['bytes']:,} bytes")
+        raise ValueError(f"it names a {STATE} of {files[STATE]['bytes']:,} bytes")
     groups = {name.removesuffix(ENDING) for name in files if name.endswith(ENDING)}
     if values["version"] > 1 and (tensors.keys() != groups or STATE not in files):
-        raise Unreadable("no valid manifest: the groups of tensors are not the files")
+        raise ValueError("its groups of tensors are not its files")
     if any(not isinstance(named, dict) or not all(map(_is_digest, named.values())) for named in tensors.values()):
-        raise Unreadable("no valid manifest: a tensor without sha256")
+        raise ValueError("it names a tensor without its sha256")
     made_by = values.get("made_by", {})
     listed = {name: Facts(found["bytes"], found["sha256"]) for name, found in files.items()}
     return Manifest(step, listed, tensors, made_by if isinstance(made_by, dict) else {}, values["version"])

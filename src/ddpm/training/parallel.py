@@ -55,6 +55,7 @@ def team_of(network: nn.Module, world: World, device: torch.device) -> tuple[nn.
     devices = [device] if device.type == "cuda" else []
     # "Unused" parameters are not looked for because there are any: else DDP packs its buckets anew after the first step, a
     # start later adds three or more processes' gradients in another order, and going on is not exact to the bit.
+    # The warning about it comes out of a later step of training, not out of this call: so it is silenced for good, by its text.
     warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
     replica = DistributedDataParallel(
         network, device_ids=devices or None, gradient_as_bucket_view=True, find_unused_parameters=True

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm.errors import DataError, Mismatch
+from ddpm.errors import SHOWN, DataError, Mismatch
 from ddpm.storage import plain, strict, tensorfile
 from ddpm.storage.tensorfile import Layout
 from ddpm.training import manifest as manifests
-from ddpm.training.manifest import ENDING, STATE, Manifest
+from ddpm.training.manifest import ENDING, OTHERWISE, STATE, Manifest
 
 NAMED = re.compile(r"step-\d{9,15}")
 
@@ -35,6 +35,14 @@ class Checkpoint:
         )
 
 
+class Damaged(DataError):
+    """A checkpoint is not what was written. `place` is its file, or its folder, `reason` what is wrong with that."""
+
+    def __init__(self, place: Path, reason: str) -> None:
+        super().__init__(f"damaged checkpoint: {place}: {reason}")
+        self.place, self.reason = place, reason
+
+
 Layouts = Mapping[str, Layout]
 """Groups of tensors as the headers of their files describe them."""
 
@@ -52,7 +60,7 @@ def read(folder: Path, accept: Callable[[Layouts], None] = anything) -> Checkpoi
     """Read a checkpoint, checking every byte. `accept` is shown the headers before any tensor is read, and may raise.
 
     Raises:
-        DataError: it is incomplete, damaged or hostile; the message names the file, and the tensor where it can.
+        Damaged: it is incomplete, damaged or hostile; the reason names the tensor where it can.
         Mismatch: it was written by a later version.
     """
     manifest = _manifest(folder)
@@ -62,8 +70,7 @@ def read(folder: Path, accept: Callable[[Layouts], None] = anything) -> Checkpoi
     try:
         accept(layouts)
     except Mismatch:
-        if reason := damage(folder):  # a damaged header must not look like another network
-            raise DataError(reason) from None
+        _require_digests(folder, manifest)  # a damaged header must not look like another network
         raise
     tensors: dict[str, Mapping[str, Tensor]] = {}
     numbers: Mapping[str, Any] = {}
@@ -75,7 +82,7 @@ def read(folder: Path, accept: Callable[[Layouts], None] = anything) -> Checkpoi
             _, tensors[name.removesuffix(ENDING)] = tensorfile.tensors_in(data)
     for group, named in tensors.items():
         if odd := not_finite(named):
-            raise DataError(f"damaged checkpoint: {folder / group}{ENDING}: {odd[0]} is not finite")
+            raise Damaged(folder / f"{group}{ENDING}", f"{_first(odd)} is not finite")
     return Checkpoint(tensors, numbers)
 
 
@@ -83,13 +90,13 @@ def _manifest(folder: Path) -> Manifest:
     try:
         manifest = manifests.read_manifest(folder)
     except manifests.Newer as error:
-        raise Mismatch(f"{folder}: {error}") from error
-    except manifests.Unreadable as error:
-        raise DataError(f"incomplete checkpoint: {folder}: {error}") from error
+        raise Mismatch(f"{error}: {str(folder)!r}") from error
+    except OSError as error:
+        raise Damaged(folder / manifests.NAME, plain.why(error)) from error
     except ValueError as error:
-        raise DataError(f"damaged checkpoint: {folder}: {error}") from error
+        raise Damaged(folder / manifests.NAME, str(error)) from error
     if NAMED.fullmatch(folder.name) and step_of(folder) != manifest.step:
-        raise DataError(f"damaged checkpoint: {folder}: it is that of step {manifest.step}")
+        raise Damaged(folder / manifests.NAME, f"it is that of step {manifest.step}")
     return manifest
 
 
@@ -97,41 +104,51 @@ def _layout(path: Path, manifest: Manifest) -> Layout:
     """What the header of a file says, once its size is right."""
     try:
         with plain.opened(path) as file:
-            size = file.size
-        if size != manifest.files[path.name].bytes:
-            raise DataError(f"damaged checkpoint: {path} is not what was written: {size:,} bytes")
+            _require_size(path, file.size, manifest)
         return tensorfile.layout_of(path)
     except OSError as error:
-        raise DataError(f"incomplete checkpoint: {path} cannot be read: {error.strerror}") from error
+        raise Damaged(path, plain.why(error)) from error
     except ValueError as error:
-        raise DataError(f"damaged checkpoint: {path}: {error}") from error
+        raise Damaged(path, str(error)) from error
+
+
+def _require_size(path: Path, size: int, manifest: Manifest) -> None:
+    written = manifest.files[path.name].bytes
+    if size != written:
+        raise Damaged(path, f"it has {size:,} bytes; {written:,} were written")
 
 
 def _content(path: Path, manifest: Manifest) -> bytearray:
     """A file, if it is what was written."""
     facts, digests = manifest.files[path.name], manifest.tensors.get(path.name.removesuffix(ENDING))
     try:
+        with plain.opened(path) as file:
+            _require_size(path, file.size, manifest)
         data = plain.contents(path, facts.bytes)
     except OSError as error:
-        raise DataError(f"incomplete checkpoint: {path} cannot be read: {error.strerror}") from error
+        raise Damaged(path, plain.why(error)) from error
     whole = len(data) == facts.bytes and hashlib.sha256(data).hexdigest() == facts.sha256
     odd: list[str] = []
     if digests is not None:
         with suppress(ValueError):
             odd = manifests.odd_tensors(data, digests)
     if odd or not whole:
-        more = f" and {len(odd) - 1} more tensors" if len(odd) > 1 else ""
-        raise DataError(f"damaged checkpoint: {path} is not what was written{f': {odd[0]}{more}' if odd else ''}")
+        raise Damaged(path, f"it is {OTHERWISE}{f': {_first(odd)}' if odd else ''}")
     return data
+
+
+def _first(names: Sequence[str]) -> str:
+    """One of some tensors, whose names anybody may have written, and how many more there are."""
+    return f"{names[0][:SHOWN]!r}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
 
 
 def _numbers(path: Path, data: bytearray) -> Mapping[str, Any]:
     try:
         numbers = strict.parse(data)
     except ValueError as error:
-        raise DataError(f"damaged checkpoint: {path}: {error}") from error
+        raise Damaged(path, str(error)) from error
     if not isinstance(numbers, dict):
-        raise DataError(f"damaged checkpoint: {path} is no object")
+        raise Damaged(path, "it is no object")
     return numbers
 
 
@@ -142,15 +159,23 @@ def damage(folder: Path) -> str:
         Mismatch: it was written by a later version.
     """
     try:
-        manifest = _manifest(folder)
-        for name, facts in manifest.files.items():
-            if plain.digest(folder / name) != (facts.bytes, facts.sha256):
-                return f"damaged checkpoint: {folder / name} is not what was written"
-    except DataError as error:
+        _require_digests(folder, _manifest(folder))
+    except Damaged as error:
         return str(error)
-    except OSError as error:
-        return f"incomplete checkpoint: {error.filename or folder} cannot be read: {error.strerror}"
     return ""
+
+
+def _require_digests(folder: Path, manifest: Manifest) -> None:
+    """The files are what was written."""
+    for name, facts in manifest.files.items():
+        path = folder / name
+        try:
+            size, sha256 = plain.digest(path)
+        except OSError as error:
+            raise Damaged(path, plain.why(error)) from error
+        _require_size(path, size, manifest)
+        if sha256 != facts.sha256:
+            raise Damaged(path, f"it is {OTHERWISE}")
 
 
 def not_finite(named: Mapping[str, Tensor]) -> list[str]:

@@ -30,20 +30,20 @@ class Abandoned(BaseException):
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A checkpoint is whole and on the disk."""
+class Wrote:
+    """A checkpoint, or a grid of samples, is whole and on the disk."""
 
     path: Path
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """The disk failed, and training goes on; `note` is a line for the user."""
+class Noted:
+    """Something went wrong that does not stop training; `text` is a line for the user."""
 
-    note: str
+    text: str
 
 
-Outcome = Saved | Trouble
+Outcome = Wrote | Noted
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Saver:
         self._full = _errno(save.error) in FULL
         if self._failures >= PATIENCE:
             raise StorageError(f"{save.error}; {self._space(save)}", *_hints(self._full)) from save.error
-        return [Trouble(f"{save.error}; {self._space(save)}; training goes on, and the next save tries again")]
+        return [Noted(f"{save.error}; {self._space(save)}; training goes on, and the next save tries again")]
 
     def finish(self) -> list[Outcome]:
         """Wait for the last save of a run. One that failed for want of room is tried once more, on the room of older ones.
@@ -122,7 +122,7 @@ class Saver:
         if self._full:
             self._running = self._started(_Save(last.step, last.content))
             outcomes = self.wait()
-        if not any(isinstance(outcome, Saved) for outcome in outcomes):
+        if not any(isinstance(outcome, Wrote) for outcome in outcomes):
             raise StorageError(f"{last.error}; {self._space(last)}", *_hints(self._full)) from last.error
         return outcomes
 
@@ -153,7 +153,7 @@ class Saver:
                 self._retire(save, newest=1)
             path = checkpoint.write(self._checkpoints, save.step, save.content)
             self._keeper.trust(path)
-            save.outcomes.append(Saved(path))
+            save.outcomes.append(Wrote(path))
             save.content = Checkpoint({}, {})
             self._retire(save, newest=KEPT)
         except BaseException as error:
@@ -165,7 +165,7 @@ class Saver:
             self._keeper.retire(save.step, newest)
         except OSError as error:
             note = f"cannot remove old checkpoints: {self._checkpoints}: {error.strerror or error}; training goes on"
-            save.outcomes.append(Trouble(note))
+            save.outcomes.append(Noted(note))
 
     def _watch(self, _operation: durable.Operation) -> None:
         """Asked before each file operation; gives up the save once, so that what it left can still be removed."""
