@@ -1,8 +1,9 @@
 """What it costs that training can be repeated to the bit, and what a second process gains on this machine.
 
 `python -m benchmarks.exact_training`. First a step of a small network with randomness by name against the same step with
-two generators that are carried along, as everybody does: the same numbers of draws of the same sizes, torch's own dropout.
-Then the time of a step by one process and by two, as `ddpm train` measures it. All in turns; ratios of medians.
+two generators that are carried along, as everybody does: the same numbers of draws of the same sizes, torch's own dropout;
+seconds of the processor, of one thread, so that others on the machine do not count. Then the time of a step by one process
+and by two, as `ddpm train` measures it. All in turns; ratios of medians.
 """
 
 import itertools
@@ -32,7 +33,7 @@ from ddpm.models.unet import UNet, UNetShape
 from ddpm.training import trainer
 from ddpm.training.trainer import Part, Progress, Recipe, State, train
 
-SIDE, BATCH, STEPS, ROUNDS = 28, 64, 25, 3
+SIDE, BATCH, PAIRS, STEPS, ROUNDS = 28, 32, 60, 14, 3
 SHAPE = UNetShape(channels=32, multipliers=(1, 2, 2), blocks=1, groups=8, dropout=0.1)
 
 
@@ -64,17 +65,17 @@ def begun(pixels: Tensor, dropout: float) -> Iterator[Progress]:
 
 
 def randomness(dropout: float) -> dict[str, float]:
-    """Seconds of a step, in turns step by step, and the ratio."""
+    """Processor seconds of a step, in turns step by step, and the ratio."""
     pixels = torch.randint(0, 256, (4096, 1, SIDE, SIDE), dtype=torch.uint8)
     named, carried, usual = begun(pixels, dropout), begun(pixels, dropout), Carried(pixels)
     times: dict[str, list[float]] = {"by name": [], "carried along": []}
 
     def step(kind: str, steps: Iterator[Progress]) -> None:
-        begin = time.perf_counter()
+        begin = time.process_time()
         next(steps)
-        times[kind].append(time.perf_counter() - begin)
+        times[kind].append(time.process_time() - begin)
 
-    for _ in range(STEPS * ROUNDS):
+    for _ in range(PAIRS):
         step("by name", named)
         with patch.object(trainer, "draws", usual.draws), patch.object(trainer, "place", lambda *_: None):
             step("carried along", carried)
@@ -103,7 +104,7 @@ def stepped(data: Path, place: Path, processes: int, threads: int) -> list[float
 
 
 def scaling() -> dict[str, float]:
-    """Median seconds of a step of the preset `mnist`, batch 64, by processes and threads."""
+    """Median seconds of a step of the preset `mnist`, batch 32, by processes and threads."""
     kinds = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2), "2 processes, 1 thread each": (2, 1)}
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as folder:
