@@ -230,7 +230,7 @@ def test_an_image_that_breaks_later_is_replaced(root, in_files, workers, harm):
     for _ in range(2):
         batches = _batches(images, augment=as_is)
         for step in range(8):
-            x, told = batches[step], batches.told(step, 0.0)
+            x, told = batches[step], batches.labels_of(step, 0.0)
             rows = whole.rows(step)
             same = rows != 21
             assert torch.equal(x[same], whole[step][same])

@@ -81,7 +81,7 @@ def test_all_but_the_lost_image_are_as_they_were(root, mode, harm):
         assert torch.equal(x[same], before[step][same])
         assert 15 not in batches.rows(step)
         assert torch.equal(x, whole.scaled(batches.rows(step)))
-        assert torch.equal(batches.told(step, 0.0), whole.labels[batches.rows(step)])
+        assert torch.equal(batches.labels_of(step, 0.0), whole.labels[batches.rows(step)])
     assert list(batches.lost) == [15]
     if mode == "files":
         assert images.digest(images.labels) == began.train.digest(began.train.labels)

@@ -86,14 +86,14 @@ def test_each_image_keeps_its_label():
     batches = _batches()
     for step in (0, 1, 7):
         pixels = ((batches[step] + 1) * 127.5).round().long().flatten()
-        assert torch.equal(batches.told(step, 0.0), pixels)
+        assert torch.equal(batches.labels_of(step, 0.0), pixels)
 
 
 def test_labels_are_dropped_as_often_as_asked():
     """One in ten, independently (five standard deviations of 10,000 draws), and no other label is touched."""
     batches = _batches()
-    told = torch.stack([batches.told(step, 0.1) for step in range(200)])
-    whole = torch.stack([batches.told(step, 0.0) for step in range(200)])
+    told = torch.stack([batches.labels_of(step, 0.1) for step in range(200)])
+    whole = torch.stack([batches.labels_of(step, 0.0) for step in range(200)])
     dropped = told == -1
     assert abs(int(dropped.sum()) - 1000) < 5 * 30
     assert torch.equal(told[~dropped], whole[~dropped])
@@ -103,7 +103,7 @@ def test_labels_are_dropped_as_often_as_asked():
 def test_which_are_dropped_is_a_function_of_seed_and_step():
     batches, again = _batches(), _batches()
     torch.rand(5)
-    in_order = [batches.told(step, 0.5) for step in range(6)]
+    in_order = [batches.labels_of(step, 0.5) for step in range(6)]
     assert all(torch.equal(again.told(step, 0.5), in_order[step]) for step in (4, 0, 5))
     dropped = [(told == -1).tolist() for told in in_order]
     assert dropped[0] != dropped[1]

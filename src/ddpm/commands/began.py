@@ -59,7 +59,7 @@ def keep(folder: RunFolder, how: str, opened: Opened, began: Kept, fingerprint: 
 def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
     """What any of the processes has lost, the same in each of them; why, as the first of them says."""
     found: dict[int, str] = {}
-    for theirs in reversed(world.every({str(row): reason for row, reason in lost.items()})):
+    for theirs in reversed(world.gather({str(row): reason for row, reason in lost.items()})):
         found |= {int(row): reason for row, reason in theirs.items()}
     return dict(sorted(found.items()))
 
@@ -135,7 +135,7 @@ def estimated(held_out: ImageSet, most: int, world: World) -> tuple[ImageSet, Im
     return left, replace(left.take(torch.arange(len(rows))), images=first.take(rows).images)
 
 
-def told(images: ImageSet, before: Mapping[int, str], held_out: ImageSet) -> list[str]:
+def notes_of(images: ImageSet, before: Mapping[int, str], held_out: ImageSet) -> list[str]:
     """A line for what was lost since the checkpoint, and for what is missing from the held-out images."""
     lost = [Broken(images.names[row], LOST, reason) for row, reason in images.lost.items() if row not in before]
     missing = [bad for bad in held_out.broken if bad.fault == LOST]

@@ -12,7 +12,7 @@ import torch
 
 from ddpm.commands import resume
 from ddpm.commands.bad_images import write_bad_images
-from ddpm.commands.began import estimated, fingerprint_of, keep, lost_before, lost_by_all, remembered, told
+from ddpm.commands.began import estimated, fingerprint_of, keep, lost_before, lost_by_all, notes_of, remembered
 from ddpm.commands.events import Event, Started
 from ddpm.commands.fit import require_room_for
 from ddpm.commands.ledger import Account, Ledger
@@ -58,7 +58,7 @@ def train_run(
     """
     with joined(device) as world, attended(world, experiment.rhythm.patience, abandon), ExitStack() as held:
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
-        source = world.told(world.lead(lambda: resume.source(experiment, folder, how)))
+        source = world.broadcast(world.lead(lambda: resume.source(experiment, folder, how)))
         experiment = replace(experiment, data=replace(experiment.data, source=source))
         opened, began, experiment, notes = _opened(experiment, folder, how, world)
         held.callback(opened.train.close)
@@ -78,7 +78,7 @@ def train_run(
         ledger = held.enter_context(closing(Ledger(folder, state.step - bool(account.owed)))) if world.first else None
         saver = held.enter_context(Saver(folder.checkpoints, experiment.rhythm.keep)) if world.first else None
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
-        lost = told(images, before, held_out)
+        lost = notes_of(images, before, held_out)
         said = tuple([*notes, *passed, *_missing(images), *lost, *resume.otherwise(content, made_by)])
         precision = str(made_by["precision"])
         yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
@@ -123,7 +123,7 @@ def _claimed(
         return resume.latest(folder, how)
 
     found = world.lead(claim)
-    step, notes = world.told((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))
+    step, notes = world.broadcast((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))
     if step < 0:
         return None, notes
     return world.together(lambda: found[0] if found else resume.followed(folder, how, step)), notes
@@ -136,7 +136,7 @@ def _agree(world: World, experiment: Experiment, images: str, made_by: Mapping[s
         Mismatch: they are not.
     """
     own = {"configuration": to_json(experiment), "images": images, **made_by}
-    told = world.every({name: value for name, value in own.items() if name != "threads"})
+    told = world.gather({name: value for name, value in own.items() if name != "threads"})
     for rank, theirs in enumerate(told):
         for name, value in theirs.items():
             if value != told[0][name]:

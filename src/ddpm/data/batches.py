@@ -78,7 +78,7 @@ class Batches:
         uniform = torch.rand(self.batch_size, generator=generator(self.seed, "augmentation", step))
         return self.augment(x, uniform[self.places])
 
-    def told(self, step: int, dropout: float) -> Int[Tensor, " batch"] | None:
+    def labels_of(self, step: int, dropout: float) -> Int[Tensor, " batch"] | None:
         """The labels of step `step`, (batch_size,), each kept back (-1) with probability `dropout`; None without labels.
 
         Of the images that ``self[step]`` gave, if some of them had to be replaced.

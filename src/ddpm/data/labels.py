@@ -12,7 +12,7 @@ from ddpm.errors import Mismatch
 Labels = Int[Tensor, " images"] | None
 
 
-def told(labels: Labels, rows: Int[Tensor, " rows"], device: torch.device) -> Int[Tensor, " rows"] | None:
+def labels_at(labels: Labels, rows: Int[Tensor, " rows"], device: torch.device) -> Int[Tensor, " rows"] | None:
     """The labels of some rows, on the device where the network is."""
     return None if labels is None else labels[rows.to(labels.device)].to(device)
 

@@ -71,7 +71,7 @@ def velocity(p: ReverseProcess) -> Velocity:
 
     def flow(x: Tensor, log_snr: float) -> Tensor:
         a, s = (x.new_tensor(scale) for scale in scales(log_snr))
-        output, *_ = p.told(x, x.new_full((len(x),), timestep(log_snr)))
+        output, *_ = p.at_timestep(x, x.new_full((len(x),), timestep(log_snr)))
         return towards(x, p.project(prediction.origin(a, s, x, output)), log_snr)
 
     return flow

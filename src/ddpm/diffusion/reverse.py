@@ -88,9 +88,9 @@ class ReverseProcess:
     def outputs(self, x_t: Images, t: Times) -> tuple[Tensor, ...]:
         """One evaluation of the network: the prediction, then what the variance needs, each of x_t's shape."""
         self.schedule.check(t)
-        return self.told(x_t, self.timestep(t, x_t))
+        return self.at_timestep(x_t, self.timestep(t, x_t))
 
-    def told(self, x_t: Images, timestep: Tensor) -> tuple[Tensor, ...]:
+    def at_timestep(self, x_t: Images, timestep: Tensor) -> tuple[Tensor, ...]:
         """The same, by what the network is told, (batch,): a real number where x_t lies between two steps.
 
         Raises:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.labels import Labels, told
+from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.distributed import ALONE, World
@@ -47,7 +47,7 @@ def bound_of(p: ReverseProcess, labels: Labels = None) -> Target:
     wide = replace(p, network=in_float64(p.network))
 
     def nats(x_0: Images, t: Times, eps: Images, rows: Tensor) -> PerImage:
-        return term(wide.given(told(labels, rows, x_0.device)), x_0, wide.q.sample(x_0, t, eps), t)[0]
+        return term(wide.given(labels_at(labels, rows, x_0.device)), x_0, wide.q.sample(x_0, t, eps), t)[0]
 
     return Target(p.schedule.T, 1, lambda x_0: prior(p.q, x_0), nats)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.labels import Labels, told
+from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.rate import images_of, in_float64
@@ -32,7 +32,7 @@ def errors(
     for t in p.schedule.steps:
         estimates = []
         for part, x_0, draw in zip(rows, images, noise, strict=True):
-            given = wide.given(told(labels, part, device))
+            given = wide.given(labels_at(labels, part, device))
             with torch.no_grad():
                 estimates.append(given.estimate(wide.q.sample(x_0, t, draw(x_0)), t))
         pairs = list(zip(images, estimates, strict=True))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.labels import Labels, told
+from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.bound import bits_per_dim
 from ddpm.diffusion.estimators import estimates, importance_weighted
 from ddpm.diffusion.flow import basis, nats, rademacher
@@ -70,7 +70,7 @@ def log_ratios(
         x_0 = images_of(data, rows // draws, device)
         noise = NoiseForEach([generator(seed, "importance", *divmod(int(row), draws)) for row in rows])
         for t, found in estimates(
-            wide.given(told(labels, rows // draws, device)), x_0, "log-ratio", "trajectory", noise
+            wide.given(labels_at(labels, rows // draws, device)), x_0, "log-ratio", "trajectory", noise
         ):
             yield Scored(rows, found.cpu().double(), int(t <= p.schedule.T))
 
@@ -120,7 +120,7 @@ def flow_nats(
     for row in range(len(data)):
         x_0 = images_of(data, torch.tensor([row]), device)
         noise = NoiseForEach([generator(seed, "flow", row)])
-        given = wide.given(told(labels, torch.tensor([row]), device))
+        given = wide.given(labels_at(labels, torch.tensor([row]), device))
         found, evaluations = nats(given, x_0, vectors(x_0, row), noise, tolerance, batch_size)
         yield Scored(torch.tensor([row]), found.cpu().double(), evaluations)
 

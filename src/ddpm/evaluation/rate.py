@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet, to_model
-from ddpm.data.labels import Labels, told
+from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.bound import Term, terms
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
@@ -102,7 +102,7 @@ def measure(
     for rows in torch.arange(len(data)).split(batch_size)[world.rank :: world.size]:
         x_0 = images_of(data, rows, device)
         noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
-        for found in terms(wide.given(told(labels, rows, device)), x_0, noise):
+        for found in terms(wide.given(labels_at(labels, rows, device)), x_0, noise):
             yield Measured(rows, found.t, found.nats.cpu().double(), _mse(found, x_0))
 
 

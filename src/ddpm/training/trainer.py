@@ -196,7 +196,7 @@ def draws(batches: Batches, T: int, recipe: Recipe, step: int, device: torch.dev
     x_0, places = batches[step].to(device), range(recipe.batch_size)[batches.places]
     t = TIMESTEPS[recipe.timesteps](T, recipe.batch_size, generator(recipe.seed, "t", step, device=device))
     t, eps = t[batches.places], by_place(x_0, places.start, normal, recipe.seed, "eps", step)
-    label = batches.told(step, recipe.label_dropout)
+    label = batches.labels_of(step, recipe.label_dropout)
     labels = repeat(None) if label is None else label.to(device).tensor_split(recipe.accumulate)
     parts, first = [], places.start
     for one, time, noise, told in zip(
