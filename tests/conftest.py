@@ -51,3 +51,12 @@ def shared_data():
             pytest.fail(f"CI must have the real data in {folder}")
         pytest.skip(f"needs the real data in {folder}")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What proofs by many trials have found, to be quoted: their property "figures"."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "call" else ():
+            if name == "figures":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ddpm.cli import actions, main
+from tests.cli.untouched import Course
 from tests.cli.zygote import zygote
 
 TINY = [
@@ -59,6 +60,12 @@ def forked(tmp_path_factory):
     """Runs commands in processes of their own, several together if asked."""
     with zygote(tmp_path_factory.mktemp("forked") / "zygote") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def course(forked, tmp_path_factory):
+    """Runs to be struck, and what they are compared with."""
+    return Course(tmp_path_factory.mktemp("course"), forked, TINY)
 
 
 @pytest.fixture(scope="session")

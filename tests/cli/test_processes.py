@@ -11,10 +11,11 @@ import pytest
 import safetensors.torch
 
 from tests.cli.conftest import TINY
-from tests.cli.zygote import BREAK, Strike
+from tests.cli.untouched import PATIENCE, SHARDS, Mode, Tally, require_lost
+from tests.cli.zygote import BREAK, Strike, moment
 
 DROPPING = [*TINY, "--set", "model.dropout=0.3", "--set", "data.augmentation=horizontal-flip"]
-PATIENCE = 4
+TWO = [Mode(2), Mode(2, 0, SHARDS)]
 
 
 def _train(folder, steps, *more):
@@ -116,37 +117,22 @@ def test_torchrun(runs, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_process_that_is_lost_stops_the_others(forked, tmp_path, number, victim):
-    """They end with 69 and name it; nothing hangs; the run can go on."""
-    _lose(forked, tmp_path, Strike("network", 9, number, victim))
+def test_a_process_that_is_lost_stops_the_others(course, number, victim):
+    """They end with 69 and name it; nothing hangs; the run goes on to the bit."""
+    strike = Strike("network", 9, number, victim)
+    assert course.until_done(f"lost-{number}-{victim}", TWO[0], [strike], require_lost)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_process_that_is_lost_at_any_moment(forked, tmp_path):
-    """Twenty times: killed or frozen, the first or the second."""
-    draw = random.Random(0)
+def test_a_process_that_is_lost_at_any_moment(course, record_property):
+    """Twenty times: killed or frozen, the first or the second, with copies of the network or in shards."""
+    draw, tally = random.Random(0), Tally()
     for i in range(20):
-        strike = Strike("network", draw.randrange(4, 30), (signal.SIGKILL, signal.SIGSTOP)[i % 2], i // 2 % 2)
-        (tmp_path / str(i)).mkdir()
-        _lose(forked, tmp_path / str(i), strike)
-
-
-def _lose(forked, place, strike):
-    folder, victim = place / "run", strike.rank
-    more = ("--set", f"rhythm.patience={PATIENCE}", "--set", "rhythm.save=2", "--set", "rhythm.evaluate=0")
-    more = (*more, "--set", "rhythm.sample=0")
-    ended = forked.run(*_train(folder, 100_000, *more), ranks=2, strikes=[strike], frozen=PATIENCE + 20)
-    assert ended.codes[victim] == -signal.SIGKILL
-    assert ended.codes[1 - victim] == 69, ended.said
-    said = ended.said[1 - victim]
-    assert f"process {victim} of 2 is lost" in said
-    assert "Traceback" not in said
-    found = json.loads((folder / "exit.json").read_text())
-    assert (found["code"], found["kind"]) == (69, "PeerLost")
-    newest = max(int(path.name.removeprefix("step-")) for path in (folder / "checkpoints").glob("step-*"))
-    said = _run(forked, 1, *_train(folder, newest + 1, *more))
-    assert f"going on from step {newest:,}" in said[0]
+        number, victim, mode = (signal.SIGKILL, signal.SIGSTOP)[i % 2], i // 2 % 2, TWO[i // 4 % 2]
+        strike = moment(draw, course.whole(mode)[1], number, victim)
+        assert course.tallied(tally, f"lost-{i}", mode, [strike], require_lost) == 1
+    record_property("figures", str(tally))
 
 
 def test_a_gradient_that_is_not_finite_anywhere_is_skipped_everywhere(forked, tmp_path):

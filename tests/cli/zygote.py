@@ -19,6 +19,18 @@ import ddpm
 ROOT = Path(__file__).resolve().parents[2]
 BREAK = -1
 KINDS = ("file", "network", "optimizer")
+ENDING = "ending"
+DOING = {
+    ("trainer.py", "train"): "stepping",
+    ("rounds.py", "_evaluate"): "evaluating",
+    ("rounds.py", "_preview"): "sampling",
+    ("rounds.py", "_look"): "writing the log",
+    ("rounds.py", "_save"): "saving",
+    ("saver.py", "_write"): "saving",
+    ("saver.py", "_retire"): "removing old checkpoints",
+    ("training.py", "_write_exit"): ENDING,
+}
+"""What a process is doing, by the innermost of these functions that it is in; otherwise it begins."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +48,16 @@ class Strike:
 
 @dataclass(frozen=True)
 class Ended:
-    """How the processes of a command ended (negative: by that signal), what they said, and the moments that they saw."""
+    """How the processes of a command ended (negative: by that signal), what they said, and the moments that they had
+    of each kind: what they were doing, and of what sort it was.
+
+    Last what each was doing when it was struck; "" where it was not.
+    """
 
     codes: list[int]
     said: list[str]
-    moments: list[dict[str, int]]
+    moments: list[dict[str, list[tuple[str, str]]]]
+    struck: list[str]
 
 
 class Zygote:
@@ -73,9 +90,12 @@ class Zygote:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         codes = json.loads(self._process.stdout.readline())
-        said = [(place / f"{rank}.err").read_text() for rank in range(ranks)]
-        moments = [(place / f"{rank}.json") for rank in range(ranks)]
-        return Ended(codes, said, [json.loads(file.read_text()) if file.exists() else {} for file in moments])
+
+        def read(ending, default):
+            files = [place / f"{rank}.{ending}" for rank in range(ranks)]
+            return [file.read_text() if file.exists() else default for file in files]
+
+        return Ended(codes, read("err", ""), [json.loads(seen) for seen in read("json", "{}")], read("struck", ""))
 
     def close(self):
         """The end."""
@@ -102,18 +122,25 @@ def zygote(folder):
         made.close()
 
 
-def moment(draw, seen, number, ranks=1):
-    """A strike at random: any kind, any moment that the uninterrupted run had, any process."""
-    rank = draw.randrange(ranks)
-    kind = draw.choice([kind for kind in KINDS if seen[rank][kind]])
-    return Strike(kind, draw.randrange(seen[rank][kind]), number, rank)
+def moment(draw, seen, number, rank):
+    """A strike at random on one of the processes, at a moment that it had when nobody touched it.
+
+    Even in what it was doing then, and in the sorts of file operations: nearly all of these are pieces of one save.
+    """
+    found = {}
+    for kind, moments in seen[rank].items():
+        for at, (doing, sort) in enumerate(moments):
+            found.setdefault(doing, {}).setdefault(sort, []).append((kind, at))
+    sorts = found[draw.choice(sorted(found))]
+    return Strike(*draw.choice(sorts[draw.choice(sorted(sorts))]), number, rank)
 
 
 def _serve():
     """Answer requests until there are none."""
+    import torch.distributed.fsdp  # (all that takes time, once)
     import torch.utils.tensorboard
 
-    import ddpm.cli.actions  # (all that takes time, once)
+    import ddpm.cli.actions
     from ddpm.data.sources import open_source
 
     torch.set_num_threads(1)
@@ -170,7 +197,7 @@ def _be(rank, request):
     if request["ranks"] > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(request["ranks"])}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(request["port"])}
-    seen = _watch([strike for strike in request["strikes"] if strike["rank"] == rank])
+    seen = _watch([strike for strike in request["strikes"] if strike["rank"] == rank], place / f"{rank}.struck")
     from ddpm.cli import main
 
     code = main([*request["arguments"], *request["also"][rank]])
@@ -178,8 +205,19 @@ def _be(rank, request):
     return code
 
 
-def _watch(strikes):
-    """Count moments of each kind, and strike."""
+def _doing():
+    """What this process is doing, by its stack."""
+    frame = sys._getframe()
+    while frame:
+        found = Path(frame.f_code.co_filename).name, frame.f_code.co_name
+        if found in DOING:
+            return DOING[found]
+        frame = frame.f_back
+    return "beginning"
+
+
+def _watch(strikes, note):
+    """Keep the moments of each kind, and strike, noting what was struck."""
     from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
     from torch.optim.optimizer import (
         register_optimizer_step_post_hook,
@@ -190,25 +228,29 @@ def _watch(strikes):
     from ddpm.models.unet import UNet
     from ddpm.storage import durable
 
-    seen = dict.fromkeys(KINDS, 0)
+    seen = {kind: [] for kind in KINDS}
 
-    def tick(kind):
+    def tick(kind, sort):
+        at, doing = len(seen[kind]), _doing()
         for strike in strikes:
-            if (strike["kind"], strike["at"]) == (kind, seen[kind]) and strike["number"] > 0:
+            if (strike["kind"], strike["at"]) == (kind, at) and strike["number"] > 0:
+                note.write_text(doing)
                 os.kill(os.getpid(), strike["number"])
-        seen[kind] += 1
+        seen[kind].append((doing, sort))
 
     def poison(module, _inputs, output):
-        if isinstance(module, UNet) and any(s["number"] == BREAK and s["at"] == seen["network"] - 1 for s in strikes):
+        if isinstance(module, UNet) and any(
+            s["number"] == BREAK and s["at"] == len(seen["network"]) - 1 for s in strikes
+        ):
             raise DataError("broken on purpose")
-        bad = isinstance(module, UNet) and any(not s["number"] and s["at"] == seen["network"] - 1 for s in strikes)
+        bad = isinstance(module, UNet) and any(not s["number"] and s["at"] == len(seen["network"]) - 1 for s in strikes)
         return output * float("nan") if bad else output
 
-    durable.OBSERVERS.append(lambda _operation: tick("file"))
-    register_module_forward_pre_hook(lambda module, _inputs: tick("network") if isinstance(module, UNet) else None)
+    durable.OBSERVERS.append(lambda operation: tick("file", operation.kind))
+    register_module_forward_pre_hook(lambda module, _: tick("network", "call") if isinstance(module, UNet) else None)
     register_module_forward_hook(poison)
-    register_optimizer_step_pre_hook(lambda *_: tick("optimizer"))
-    register_optimizer_step_post_hook(lambda *_: tick("optimizer"))
+    register_optimizer_step_pre_hook(lambda *_: tick("optimizer", "begin"))
+    register_optimizer_step_post_hook(lambda *_: tick("optimizer", "end"))
     return seen
 
 

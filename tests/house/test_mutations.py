@@ -311,6 +311,13 @@ MUTATIONS = [
         "cli/test_kills.py::test_twenty_kills",
     ),
     Mutation(
+        "kills: what lies beside a file stays there",
+        "commands/train.py",
+        "        folder.tidy()\n",
+        "",
+        "cli/test_kills.py::test_what_a_kill_left_beside_a_file_is_removed",
+    ),
+    Mutation(
         "stops: what is owed is forgotten",
         "commands/rounds.py",
         "self.account.owe(progress)",
@@ -358,6 +365,20 @@ MUTATIONS = [
         "self._watching.start()",
         "pass",
         "cli/test_processes.py::test_a_process_that_is_lost_stops_the_others",
+    ),
+    Mutation(
+        "lost: a run that goes on draws anew",
+        "training/trainer.py",
+        "    for step in range(state.step, recipe.steps):\n",
+        "    recipe = replace(recipe, seed=recipe.seed + state.step)\n    for step in range(state.step, recipe.steps):\n",
+        "cli/test_processes.py::test_a_process_that_is_lost_stops_the_others",
+    ),
+    Mutation(
+        "kills: in shards, a moment of Adam is forgotten",
+        "training/checkpoint.py",
+        'moments[f"{moment}.{name}"])',
+        'moments[f"{moment}.{name}"] * (not (hasattr(parameter, "full_tensor") and moment == "exp_avg_sq")))',
+        "cli/test_kills.py::test_twenty_kills",
     ),
     Mutation(
         "the sum over processes",

@@ -110,6 +110,15 @@ class RunFolder:
         if not os.access(self.path, os.W_OK):
             raise CannotCreate(f"{str(self.path)!r} is read-only")
 
+    def tidy(self) -> None:
+        """Remove what a killed run was about to give its name; only for who holds the folder."""
+        names = [f".tmp-*-{path.name}" for path in (self.config, self.exit, self.bad_images)]
+        for rest in (
+            *self.samples.glob(".tmp-*-step-*.png"),
+            *(rest for name in names for rest in self.path.glob(name)),
+        ):
+            durable.discard(rest)
+
     def strangers(self) -> list[str]:
         """Names in the folder that no run puts there; hidden ones aside."""
         files = (

@@ -119,6 +119,7 @@ def _claimed(
         require_room_for(experiment, folder.checkpoints)
         folder.create()
         held.enter_context(folder.locked())
+        folder.tidy()
         folder.exit.unlink(missing_ok=True)
         return resume.latest(folder, how)
 
