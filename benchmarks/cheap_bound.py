@@ -21,7 +21,8 @@ from torch import Tensor
 from benchmarks.digits import QUIET, trained
 from benchmarks.machine import save
 from ddpm.commands.evaluate import images_to_evaluate
-from ddpm.commands.run import RunFolder, Trained, open_run
+from ddpm.commands.run import RunFolder
+from ddpm.commands.trained import Trained, open_run
 from ddpm.data.imageset import ImageSet
 from ddpm.evaluation.cheap import Estimate, Target, bound_of, difference_of, estimate
 from ddpm.evaluation.rate import measure

@@ -13,8 +13,9 @@ import torch
 
 from benchmarks.machine import save
 from ddpm.commands.demo import fitted_to
-from ddpm.commands.run import RunFolder, Trained, open_run
+from ddpm.commands.run import RunFolder
 from ddpm.commands.train import train_run
+from ddpm.commands.trained import Trained, open_run
 from ddpm.data.sources import open_source
 from ddpm.evaluation.rate import measure, summarise
 from ddpm.experiment import Experiment

@@ -16,7 +16,7 @@ from benchmarks.digits import QUIET, trained
 from benchmarks.machine import save
 from ddpm.commands.evaluate import images_to_evaluate
 from ddpm.commands.likelihoods import Ways, of_bound
-from ddpm.commands.run import Trained, open_run
+from ddpm.commands.trained import Trained, open_run
 from ddpm.evaluation.likelihood import Likelihood
 from ddpm.evaluation.rate import measure, summarise
 from ddpm.presets import digits

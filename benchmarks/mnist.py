@@ -23,8 +23,9 @@ from diffusers.training_utils import EMAModel
 from benchmarks.machine import save
 from benchmarks.peer import Peer
 from ddpm.commands.demo import fitted_to
-from ddpm.commands.run import RunFolder, open_run
+from ddpm.commands.run import RunFolder
 from ddpm.commands.train import train_run
+from ddpm.commands.trained import open_run
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source

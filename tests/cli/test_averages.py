@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from ddpm.cli import parser
-from ddpm.commands.run import open_run
+from ddpm.commands.trained import open_run
 from ddpm.errors import UsageError
 from ddpm.training import checkpoint
 from ddpm.training.optimizer import ema_decay

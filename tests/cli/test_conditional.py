@@ -10,7 +10,7 @@ from PIL import Image
 
 from ddpm.commands.interpolate import ENCODINGS, interpolate
 from ddpm.commands.labels import asked
-from ddpm.commands.run import open_run
+from ddpm.commands.trained import open_run
 from tests.cli.conftest import TINY
 
 CONDITIONAL = [*TINY, "--conditional"]

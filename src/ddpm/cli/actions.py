@@ -17,6 +17,7 @@ from ddpm.cli.opening import opened, scored
 from ddpm.cli.processes import processes
 from ddpm.cli.sampling import run_sample
 from ddpm.cli.training import follow, requested
+from ddpm.commands.device import pick_device
 from ddpm.commands.evaluate import (
     METRICS,
     about,
@@ -32,9 +33,10 @@ from ddpm.commands.interpolate import interpolate
 from ddpm.commands.labels import in_words, told_when_scored
 from ddpm.commands.likelihoods import of_bound, results
 from ddpm.commands.report import report_training
-from ddpm.commands.run import RunFolder, Trained, pick_device
+from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import evenly
 from ddpm.commands.schedule import find, tables
+from ddpm.commands.trained import Trained
 from ddpm.commands.verify import require_whole, resumable, verify
 from ddpm.data.imageset import ImageSet
 from ddpm.data.inputs import read_image, read_unscaled

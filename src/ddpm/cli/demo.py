@@ -9,8 +9,9 @@ from ddpm.commands.demo import fitted_to
 from ddpm.commands.evaluate import METRICS, about, images_to_evaluate, result
 from ddpm.commands.files import write_json
 from ddpm.commands.report import report_demo
-from ddpm.commands.run import RunFolder, open_run
+from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, Watch, finished, sample
+from ddpm.commands.trained import open_run
 from ddpm.errors import Mismatch
 from ddpm.presets import digits
 from ddpm.report.pictures import save_animation, square, to_pictures

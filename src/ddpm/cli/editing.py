@@ -16,8 +16,8 @@ from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, 
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
 from ddpm.commands.record import recorded
-from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished
+from ddpm.commands.trained import Trained
 from ddpm.data.inputs import read_mask, read_unscaled
 from ddpm.errors import Mismatch
 from ddpm.experiment import Experiment

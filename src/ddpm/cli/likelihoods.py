@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ddpm.cli.console import say, track
 from ddpm.commands.likelihoods import LIKELIHOODS, Ways, check_flow
-from ddpm.commands.run import Trained
+from ddpm.commands.trained import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import UsageError

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from ddpm.cli.console import note, track
 from ddpm.cli.training import assignments
+from ddpm.commands.device import pick_device
 from ddpm.commands.labels import NONE, OWN
-from ddpm.commands.run import Trained, open_run, pick_device
 from ddpm.commands.shorter import OPTIMAL, UNKNOWN, Shorter, kept_curve, measured_curve
+from ddpm.commands.trained import Trained, open_run
 from ddpm.diffusion.variance import VARIANCES
 from ddpm.errors import chosen
 from ddpm.sampling.optimal import Curve

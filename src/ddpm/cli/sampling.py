@@ -21,9 +21,9 @@ from ddpm.commands.compare import COMPARED, budgets, compare
 from ddpm.commands.files import atomically, write_bytes
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
 from ddpm.commands.record import recorded
-from ddpm.commands.run import Trained
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
+from ddpm.commands.trained import Trained
 from ddpm.distributed import World
 from ddpm.errors import Interrupted, UsageError
 from ddpm.launch import launched, number

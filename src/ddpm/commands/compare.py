@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from ddpm.commands.labels import Condition
-from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, finished, sample
 from ddpm.commands.shorter import Shorter
+from ddpm.commands.trained import Trained
 from ddpm.sampling import SAMPLERS, Sampler
 from ddpm.sampling.optimal import Curve
 from ddpm.tensors import Images

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ddpm.commands.labels import ANYTHING, Condition
-from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, Sampled, chains
+from ddpm.commands.trained import Trained
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import Mismatch, UsageError, chosen
 from ddpm.sampling import Sampler

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ddpm.commands.likelihoods import LIKELIHOODS
-from ddpm.commands.run import Trained
 from ddpm.commands.shorter import OPTIMAL
+from ddpm.commands.trained import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.data.sources import open_source

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 
 from ddpm.commands.labels import ANYTHING, Condition
-from ddpm.commands.run import Trained
 from ddpm.commands.shorter import Shorter
+from ddpm.commands.trained import Trained
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import UsageError, chosen
 from ddpm.sampling.ancestral import Ancestral

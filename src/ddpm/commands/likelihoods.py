@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ddpm.commands.run import Trained
+from ddpm.commands.trained import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.diffusion.flow import velocity

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ddpm.commands.evaluate import variance_of
-from ddpm.commands.run import Trained
 from ddpm.commands.sample import Plan, numbers_of
+from ddpm.commands.trained import Trained
 from ddpm.sampling import SAMPLERS
 
 

@@ -3,39 +3,19 @@
 import fcntl
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from ddpm.commands.files import write_text
 from ddpm.commands.fit import fitting, require_numbers, require_sound
-from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.schedule import Schedule
-from ddpm.errors import CannotCreate, DataError, NotFound, UsageError, chosen
+from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment import Experiment
-from ddpm.launch import local_number
-from ddpm.settings import changed, from_dict, to_json
+from ddpm.settings import from_dict, to_json
 from ddpm.storage import durable, strict
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint, Layouts
-
-NOTHING: Mapping[str, Any] = {}
-READINGS = (
-    "process.limit",
-    "process.variance",
-    "process.sigma_1",
-    "data.source",
-    "data.resolution",
-    "data.channels",
-    "data.max_broken",
-    "data.in_memory",
-    "data.workers",
-)
-"""What may be set for a trained model: how it is read, and how images are read for it."""
 
 
 @dataclass(frozen=True)
@@ -185,66 +165,6 @@ class RunFolder:
         write_text(self.config, to_json(experiment))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model: its run, its experiment, the process on its weights, and which weights they are.
-
-    `notes` say which newer checkpoints were passed over, and why.
-    """
-
-    folder: RunFolder
-    experiment: Experiment
-    process: ReverseProcess
-    step: int
-    weights: str
-    device: torch.device
-    notes: tuple[str, ...] = ()
-
-
-def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> Trained:
-    """The model of a run folder (its newest whole checkpoint) or of one checkpoint.
-
-    Args:
-        run: the folder.
-        weights: "ema", "raw", or another average of the run, such as "ema-0.999".
-        device: where to put the network.
-        settings: those of `READINGS`, where they are to be other than in the experiment.
-
-    Raises:
-        UsageError: a setting that is no way to read this network, or weights that the run does not have.
-        NotFound: no such folder, no run in it, or no checkpoint yet.
-        DataError: the checkpoint is damaged (all of them, if a run folder was named).
-    """
-    folder, content, notes = find_checkpoint(Path(run).expanduser())
-    experiment = folder.read_experiment()
-    group = chosen({"ema": "ema", "raw": "model", **{n: n for n in experiment.training.averages}}, weights, "weights")
-    experiment = _read_otherwise(experiment, settings)
-    with torch.device("meta"):
-        network = experiment.network()
-    network.to_empty(device=device).eval()
-    checkpoint.load_weights(network, content.tensors[group])
-    with torch.no_grad():
-        schedule = experiment.schedule_of(network)
-        schedule = Schedule(
-            schedule.beta.cpu(), schedule.timestep_map.cpu()
-        )  # a learned one lives where the network is
-    process = experiment.reverse_process(network, experiment.process.limit, schedule)
-    return Trained(folder, experiment, process, int(content.numbers["step"]), weights, device, notes)
-
-
-def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
-    for name in settings:
-        if name not in READINGS:
-            raise UsageError(f"cannot be set for a trained model: {name!r}", f"choose from {', '.join(READINGS)}")
-    found = changed(replace(experiment, objective="variational"), settings)
-    if (found.process.variance == "learned") != (experiment.process.variance == "learned"):
-        raise UsageError(
-            f"the network was not trained for the variance {found.process.variance!r}",
-            "a network of a learned variance has an output for it; one of a fixed variance has none",
-        )
-    return replace(experiment, process=found.process, data=found.data)
-
-
 def folder_of(path: Path) -> RunFolder:
     """The run folder of a checkpoint, or the one that is named itself."""
     whole = path.resolve()
@@ -277,25 +197,3 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         )
     require_numbers(content, path)
     return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)
-
-
-def pick_device(name: str) -> torch.device:
-    """A device by name; "auto" takes a CUDA GPU where there is one (Apple's must be asked for: they are not tested).
-
-    On a GPU, convolutions of float32 are computed in float32, not in TF32: what is measured is what is said.
-
-    Raises:
-        UsageError: this machine has no such device.
-    """
-    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        name = "cuda" if found["cuda"] else "cpu"
-    if not found[name]:
-        raise UsageError(
-            f"this machine has no device {name!r}", f"--device {' or '.join(n for n in found if found[n])}"
-        )
-    torch.backends.cudnn.allow_tf32 = False
-    if name == "cuda":
-        torch.cuda.set_device(local_number() % torch.cuda.device_count())
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device(name)

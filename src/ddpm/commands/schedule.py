@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ddpm.commands.files import read_json
-from ddpm.commands.run import RunFolder, open_run
+from ddpm.commands.run import RunFolder
+from ddpm.commands.trained import open_run
 from ddpm.diffusion.bound import constants, prior_table
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule

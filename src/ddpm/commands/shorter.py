@@ -12,7 +12,7 @@ import torch
 
 from ddpm.commands.files import write_json
 from ddpm.commands.labels import NONE, OWN
-from ddpm.commands.run import Trained
+from ddpm.commands.trained import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source
 from ddpm.diffusion.reverse import ReverseProcess
