@@ -37,12 +37,13 @@ def test_five_requests_to_stop(course, record_property):
     record_property("figures", str(loop(course, signal.SIGTERM, 5, seed=0)))
 
 
-@pytest.mark.parametrize("doing", ["sampling", ENDING])
-def test_what_a_kill_left_beside_a_file_is_removed(course, doing):
-    """Before the first picture, or exit.json, got its name."""
-    at = course.whole(ALONE)[1][0]["file"].index([doing, "rename"])
+@pytest.mark.parametrize(("doing", "which"), [("beginning", 0), ("beginning", 1), ("sampling", 0), (ENDING, 0)])
+def test_what_a_kill_left_beside_a_file_is_removed(course, doing, which):
+    """Before config.json, images.index, the first picture, or exit.json got its name."""
+    moments = course.whole(ALONE)[1][0]["file"]
+    at = [place for place, moment in enumerate(moments) if moment == [doing, "rename"]][which]
     strike = Strike("file", at, signal.SIGKILL)
-    assert course.until_done(f"beside-{doing}", ALONE, [strike], require_lost) == [doing]
+    assert course.until_done(f"beside-{doing}-{which}", ALONE, [strike], require_lost) == [doing]
 
 
 def test_only_ctrl_c_insists(course):

@@ -92,7 +92,7 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what a killed run was about to give its name; only for who holds the folder."""
-        names = [f".tmp-*-{path.name}" for path in (self.config, self.exit, self.bad_images)]
+        names = [f".tmp-*-{path.name}" for path in (self.config, self.exit, self.bad_images, self.index)]
         for rest in (
             *self.samples.glob(".tmp-*-step-*.png"),
             *(rest for name in names for rest in self.path.glob(name)),
