@@ -51,6 +51,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.likelihoods
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.checkpoint_cost
+	$(BIN)/python -m benchmarks.exact_training
 	$(BIN)/python -m benchmarks.learned_schedule
 	$(BIN)/python -m benchmarks.digits
 	$(if $(MNIST),$(BIN)/python -m benchmarks.mnist $(MNIST),@echo "MNIST=FOLDER makes the comparison on MNIST too")
