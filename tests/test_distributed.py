@@ -13,7 +13,7 @@ class Imagined(World):
 
     exchanges: list[int] = field(default_factory=list)
 
-    def gather(self, value):
+    def all_gather(self, value):
         self.exchanges.append(len(self.exchanges))
         return [value] * self.size
 

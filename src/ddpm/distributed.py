@@ -54,7 +54,7 @@ class World:
         """Whether it is so anywhere."""
         return bool(self.sum(torch.tensor(int(flag))) > 0)
 
-    def gather_rows(self, values: Tensor) -> Tensor:
+    def all_gather_rows(self, values: Tensor) -> Tensor:
         """The rows of all processes, in the order of the processes; on the CPU. They may have differently many."""
         if self.size == 1:
             return values.cpu()
@@ -78,11 +78,11 @@ class World:
         dist.broadcast(content, 0)
         return json.loads(bytes(content.tolist()))
 
-    def gather(self, value: Any) -> list[Any]:  # noqa: ANN401
+    def all_gather(self, value: Any) -> list[Any]:  # noqa: ANN401
         """What each process has, in order: anything that JSON holds."""
         rows = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
-        lengths = self.gather_rows(torch.tensor([len(rows)])).tolist()
-        return [json.loads(bytes(part.tolist())) for part in self.gather_rows(rows).split(lengths)]
+        lengths = self.all_gather_rows(torch.tensor([len(rows)])).tolist()
+        return [json.loads(bytes(part.tolist())) for part in self.all_gather_rows(rows).split(lengths)]
 
     def lead(self, work: Callable[[], Value]) -> Value | None:
         """Done by the first process while the others wait; its result there, None elsewhere.
@@ -123,7 +123,7 @@ class World:
             if failure:
                 raise failure
             return
-        found = self.gather(in_json(failure) if failure else None)
+        found = self.all_gather(in_json(failure) if failure else None)
         for rank, what in enumerate(found):
             if what:
                 raise failure if rank == self.rank and failure else failure_of(what)

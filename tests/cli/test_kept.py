@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -208,9 +209,9 @@ def _content(lost):
     [[], "a", 3, None, {"x": "y"}, {"01": "y"}, {"-1": "y"}, {"٣": "y"}, {"9" * 30: "y"}, {"1": 2}, {"1": "\ud800"}],
 )
 def test_hostile_lists_of_lost_images(lost):
-    require_numbers(_content({"0": "gone", "12": ""}), "here")
+    require_numbers(_content({"0": "gone", "12": ""}), Path("here"))
     with pytest.raises(DataError, match="damaged checkpoint: here: its lost images"):
-        require_numbers(_content(lost), "here")
+        require_numbers(_content(lost), Path("here"))
 
 
 @pytest.mark.long
@@ -234,5 +235,5 @@ def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
 
 def test_what_any_process_has_lost(monkeypatch):
     """The first one's word counts."""
-    monkeypatch.setattr(World, "every", lambda self, own: [own, {"1": "b", "7": "c"}, {}])
+    monkeypatch.setattr(World, "all_gather", lambda self, own: [own, {"1": "b", "7": "c"}, {}])
     assert lost_by_all(World(), {7: "a"}) == {1: "b", 7: "a"}

@@ -66,7 +66,7 @@ def test_a_batch_is_the_same_from_files_and_from_memory(root, in_files, workers)
     there, here = _batches(memory), _batches(found)
     for step in (0, 1, 2, 3, 4, 5, 9, 10, 2):  # on, over the ends of epochs, and as after a resume
         assert torch.equal(there[step], here[step])
-        assert torch.equal(there.told(step, 0.3), here.told(step, 0.3))
+        assert torch.equal(there.labels_of(step, 0.3), here.labels_of(step, 0.3))
     assert torch.equal(found.tensor(), memory.images)
 
 
@@ -108,7 +108,7 @@ def test_parts_of_a_batch_make_the_whole(root, parts):
         for part in parts:
             mine = _batches(images, part)
             assert torch.equal(mine[step], whole[step][part])
-            assert torch.equal(mine.told(step, 0.4), whole.told(step, 0.4)[part])
+            assert torch.equal(mine.labels_of(step, 0.4), whole.labels_of(step, 0.4)[part])
             assert torch.equal(mine.rows(step), whole.rows(step)[part])
 
 

@@ -104,14 +104,14 @@ def test_which_are_dropped_is_a_function_of_seed_and_step():
     batches, again = _batches(), _batches()
     torch.rand(5)
     in_order = [batches.labels_of(step, 0.5) for step in range(6)]
-    assert all(torch.equal(again.told(step, 0.5), in_order[step]) for step in (4, 0, 5))
+    assert all(torch.equal(again.labels_of(step, 0.5), in_order[step]) for step in (4, 0, 5))
     dropped = [(told == -1).tolist() for told in in_order]
     assert dropped[0] != dropped[1]
-    assert (_batches(seed=4).told(0, 0.5) == -1).tolist() != dropped[0]
+    assert (_batches(seed=4).labels_of(0, 0.5) == -1).tolist() != dropped[0]
 
 
 def test_without_labels_nothing_is_told():
-    assert Batches(_set([1, 2]), 2, 0).told(0, 0.1) is None
+    assert Batches(_set([1, 2]), 2, 0).labels_of(0, 0.1) is None
 
 
 def test_the_fingerprint_counts_labels_where_they_are_used():

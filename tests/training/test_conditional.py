@@ -128,7 +128,7 @@ def test_parts_of_a_batch_have_the_same_labels():
     for accumulate in (1, 3, 4):
         recipe = Recipe(steps=3, batch_size=6, accumulate=accumulate, lr=1e-3, warmup=1, seed=5, label_dropout=0.4)
         parts = draws(_batches(recipe), 20, recipe, 2, CPU)
-        assert torch.equal(torch.cat([part.label for part in parts]), _batches(recipe).told(2, 0.4))
+        assert torch.equal(torch.cat([part.label for part in parts]), _batches(recipe).labels_of(2, 0.4))
         state = _state()
         p = _process(state.network)
         losses.append([float(step.loss) for step in train(state, lambda p=p: p, simple, _batches(recipe), recipe)])

@@ -103,8 +103,8 @@ def _saved(
         drawn.append(to_pictures(images, levels))
         places += rows
         save_each(drawn[-1], folder, rows.start)
-    order = world.gather_rows(torch.tensor(places, dtype=torch.int64)).argsort()
-    return world.gather_rows(torch.cat(drawn))[order]
+    order = world.all_gather_rows(torch.tensor(places, dtype=torch.int64)).argsort()
+    return world.all_gather_rows(torch.cat(drawn))[order]
 
 
 def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, condition: Condition) -> Figure:

@@ -59,7 +59,7 @@ def keep(folder: RunFolder, how: str, opened: Opened, began: Kept, fingerprint: 
 def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
     """What any of the processes has lost, the same in each of them; why, as the first of them says."""
     found: dict[int, str] = {}
-    for theirs in reversed(world.gather({str(row): reason for row, reason in lost.items()})):
+    for theirs in reversed(world.all_gather({str(row): reason for row, reason in lost.items()})):
         found |= {int(row): reason for row, reason in theirs.items()}
     return dict(sorted(found.items()))
 

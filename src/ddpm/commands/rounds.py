@@ -197,7 +197,7 @@ class Rounds:
         p = Shorter(min(PREVIEW_STEPS, p.schedule.T)).of(p)
         condition = Condition(every_class(self.experiment))
         drawn = [x for _, x in finished(sample(p, data.shape, plan, self.device, condition))]
-        images = self.world.gather_rows(torch.cat([torch.zeros(0, *data.shape), *drawn]))
+        images = self.world.all_gather_rows(torch.cat([torch.zeros(0, *data.shape), *drawn]))
         picture = square(to_pictures(images, data.levels), len(condition.labels))
         path = self.folder.samples / f"{checkpoint.folder_name(self.state.step)}.png"
         if self.ledger:

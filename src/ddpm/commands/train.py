@@ -137,7 +137,7 @@ def _agree(world: World, experiment: Experiment, images: str, made_by: Mapping[s
         Mismatch: they are not.
     """
     own = {"configuration": to_json(experiment), "images": images, **made_by}
-    told = world.gather({name: value for name, value in own.items() if name != "threads"})
+    told = world.all_gather({name: value for name, value in own.items() if name != "threads"})
     for rank, theirs in enumerate(told):
         for name, value in theirs.items():
             if value != told[0][name]:
