@@ -95,8 +95,9 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
         if is_dataclass(current) and isinstance(value, Mapping):
             result[name] = _named(value, current, f"{place}{name}.")
         else:
-            if isinstance(value, int) and abs(value) >= 2**63:
-                raise _wrong(f"{place}{name}", value, "less than 2^63")
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(number, int) and abs(number) >= 2**63:
+                    raise _wrong(f"{place}{name}", number, "less than 2^63")
             if isinstance(value, bool) and isinstance(current, int | float) and not isinstance(current, bool):
                 raise _wrong(f"{place}{name}", value, "a number")
             single = isinstance(current, tuple) and isinstance(value, int | float)

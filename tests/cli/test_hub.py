@@ -3,7 +3,7 @@
 import json
 
 from tests.cli.conftest import TINY
-from tests.data.test_hub import NEW, OLD, served, tables
+from tests.data.small_hub import NEW, OLD, served, tables
 
 __all__ = ["served", "tables"]
 

@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 
+from ddpm.cli.console import note
 from ddpm.commands.resume import latest
 from ddpm.commands.run import RunFolder
 from ddpm.errors import DataError, Failure
@@ -125,6 +126,21 @@ def test_damage_is_said_once_and_in_our_words(ddpm, last):
             assert not any(strange in text for strange in LIBRARIES), text
         shutil.rmtree(last)
         kept.rename(last)
+
+
+def test_of_one_checkpoint_nothing_is_promised(ddpm, last):
+    """Training looks at the others of the run too, and the newest may be another."""
+    older = min(last.parent.iterdir())
+    assert older != last
+    said = ddpm("verify", older, "--json", "-")
+    assert json.loads(said.out)["resumed_from"] is None
+    assert "would go on" not in said.err
+    assert json.loads(ddpm("verify", last.parent.parent, "--json", "-").out)["resumed_from"] == str(last)
+
+
+def test_a_name_does_not_reach_the_terminal_as_it_is(capfd):
+    note("left out: \x1b[2J.png\nsecond line")
+    assert capfd.readouterr().err == "left out: \\x1b[2J.png\nsecond line\n"
 
 
 def test_what_verify_says_of_training_is_what_training_does(ddpm, last):

@@ -44,6 +44,10 @@ LIBRARIES = (
         ("--set training.steps=true", "training.steps: True: it must be a number"),
         ("--set training.steps=1.5", "training.steps: 1.5: it must be a whole number"),
         ("--set training.seed=99999999999999999999", "training.seed: 99999999999999999999: it must be less than 2^63"),
+        (
+            "--set data.resolution=8,99999999999999999999",
+            "data.resolution: 99999999999999999999: it must be less than 2^63",
+        ),
         ("--set model.channels=" + "9" * 5000, "9...: it must be a whole number"),
         ("--set training.lr=" + "[" * 50_000, "[...: it must be a number"),
         ("--set data.levels=1", "data.levels: 1: it must be 0, or at least 2"),

@@ -1,11 +1,6 @@
 """Data sets of the Hugging Face hub: from a small hub of our own, on this machine."""
 
-import hashlib
-import json
-import threading
-from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+import tarfile
 
 import pytest
 import torch
@@ -15,102 +10,16 @@ from ddpm.data import hub
 from ddpm.data.sources import open_both, open_source
 from ddpm.errors import NotFound, StorageError, Unavailable, UsageError
 from tests.data.pictures import fill
-from tests.data.test_shards import packed
+from tests.data.small_hub import NEW, OLD, served, tables
 
-OLD, NEW = "0" * 39 + "1", "0" * 39 + "2"
-
-
-class Hub:
-    """Data sets by name, commit and file; `commits` says which is the newest. Counts what is asked."""
-
-    def __init__(self):
-        self.sets, self.newest, self.asked = {}, {}, Counter()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def add(self, name, commit, files):
-        self.sets[name, commit] = files
-        self.newest[name] = commit
-
-    def _handler(self):
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self._answer()
-
-            def do_HEAD(self):
-                self._answer()
-
-            def log_message(self, *_):
-                pass
-
-            def _answer(self):
-                status, headers, body = hub.answer(unquote(urlsplit(self.path).path))
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(body)
-
-        return Handler
-
-    def answer(self, path):
-        """Status, headers and body, as the hub has them."""
-        api, _, rest = path.removeprefix("/").partition("datasets/")
-        words = rest.split("/")
-        name = "/".join(words[:2])
-        action, revision = (*words[2:4], "revision", "main")[:2] if len(words) > 3 else ("revision", "main")
-        commit = self.newest.get(name) if revision == "main" else revision
-        files = self.sets.get((name, commit))
-        self.asked[action] += 1
-        if files is None:
-            code = "RevisionNotFound" if name in self.newest else "RepoNotFound"
-            return 404, {"X-Error-Code": code}, b""
-        if api == "" and action == "resolve":
-            content = files["/".join(words[4:])]
-            return 200, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": commit}, content
-        if action == "tree":
-            found = [
-                {"type": "file", "path": file, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-                for file, content in files.items()
-            ]
-        else:
-            found = {"id": name, "sha": commit, "siblings": [{"rfilename": file} for file in files]}
-        return 200, {"Content-Type": "application/json"}, json.dumps(found).encode()
+__all__ = ["served", "tables"]
 
 
-@pytest.fixture
-def served(monkeypatch, tmp_path):
-    one = Hub()
-    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, one.address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "ENDPOINT", one.address)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
-
-
-@pytest.fixture
-def tables(tmp_path):
-    """A folder with two classes, and its training and test tables as the hub would have them."""
-    found = {}
-    for split, count, first in (("train", 12, 0), ("test", 4, 50)):
-        for number, name in enumerate(("cats", "dogs")):
-            fill(tmp_path / split / name, count // 2, first=first + 100 * number)
-        path = packed(tmp_path / split, tmp_path / f"{split}-00000-of-00001.parquet")
-        found[path.name] = path.read_bytes()
-    return found
-
-
-@pytest.mark.parametrize("place", ["", "data/", "plain_text/"])
+@pytest.mark.parametrize("place", ["", "data/", "plain_text/", "default/SPLIT/"])
 def test_a_data_set_of_the_hub_is_its_files(served, tables, tmp_path, place):
     """Tables at the top, in data/, or in the one folder that has some; pixels, labels and split as those of the files."""
-    served.add("a/b", OLD, {"README.md": b"#", **{place + name: content for name, content in tables.items()}})
+    placed = {place.replace("SPLIT", name.split("-")[0]) + name: content for name, content in tables.items()}
+    served.add("a/b", OLD, {"README.md": b"#", **placed})
     images, held_out = open_both("hf:a/b")
     for found, split in ((images, "train"), (held_out, "test")):
         local = open_source(str(tmp_path / split), "all")
@@ -142,6 +51,14 @@ def test_a_name_is_the_newest_and_a_commit_stays(served, tables):
     assert hub.pinned("hf:a/b") == f"hf:a/b@{NEW}"
     assert hub.pinned(began) == began
     assert (len(open_source(began)), len(open_source("hf:a/b", "all"))) == (12, 4)
+    served.add("a/b", OLD, {"x/" + name: content for name, content in tables.items()})
+    of_main = hub.pinned("hf:a/b@main")
+    assert of_main == f"hf:a/b@main={OLD}/x"
+    assert hub.pinned(of_main) == of_main
+    assert len(open_source(of_main)) == 12
+    assert hub.same(of_main, "hf:a/b@main")
+    assert not hub.same(of_main, "hf:a/b@v1")
+    assert not hub.same(of_main, "hf:a/b")
     assert hub.same(began, "hf:a/b")
     assert hub.same(began, "hf:a/b/x")
     assert not hub.same(began, "hf:a/b/y")
@@ -194,4 +111,35 @@ def test_names_are_written_as_they_are_read():
         "hf:a/b@refs%2Fconvert%2Fparquet/c",
     ):
         assert str(hub.parse(source)) == source
-    assert hub.parse("hf:a/b@refs/convert/parquet/c") == hub.Name("a/b", "refs/convert/parquet", "c")
+        assert hub.parse(source).commit == ""
+    for source in (f"hf:a/b@{OLD}", f"hf:a/b@v1={OLD}/c", f"hf:mnist@{OLD}"):
+        assert str(hub.parse(source)) == source
+        assert hub.parse(source).commit == OLD
+    assert hub.parse("hf:a/b@refs/convert/parquet/c") == hub.Name("a/b", "refs/convert/parquet", "", "c")
+    assert hub.parse(f"hf:a/b@refs/pr/3={OLD}/c") == hub.Name("a/b", "refs/pr/3", OLD, "c")
+    assert hub.parse(f"hf:a/b@v=1={OLD}") == hub.Name("a/b", "v=1", OLD)
+
+
+def test_every_image_is_fetched(served, tmp_path):
+    """Whatever the case of its ending, and in a folder of any name; and archives."""
+    pictures = tmp_path / "pictures"
+    fill(pictures, 4)
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        file.add(pictures, ".")
+    endings = (".png", ".PNG", ".Png", ".pNG")
+    images = {f"x[1]/{n}{endings[n]}": file.read_bytes() for n, file in enumerate(sorted(pictures.iterdir()))}
+    served.add("a/b", OLD, {**images, "notes.txt": b"", "y/0.png": b""})
+    served.add("a/c", OLD, {"data/a.tar": (tmp_path / "a.tar").read_bytes()})
+    assert len(open_source("hf:a/b/x[1]", "all")) == 4
+    assert len(open_source("hf:a/c", "all")) == 4
+    assert served.asked["resolve"] == 10
+
+
+def test_what_is_wrong_with_us_is_not_blamed_on_the_hub(served, tables, monkeypatch):
+    served.add("a/b", "main", tables)
+    with pytest.raises(Unavailable, match="which commit it has"):
+        hub.pinned("hf:a/b")
+    served.add("a/b", OLD, tables)
+    monkeypatch.setattr(hub, "_in_any_case", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        hub.fetched("hf:a/b")

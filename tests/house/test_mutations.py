@@ -643,6 +643,20 @@ FILES = [
         "test_distributed.py::test_the_first_of_a_machine_does_what_the_rest_of_it_will_find",
     ),
     Mutation(
+        "hub: what is uploaded later",
+        "data/hub.py",
+        "revision=name.commit,",
+        "revision=name.revision or None,",
+        "data/test_hub.py::test_a_name_is_the_newest_and_a_commit_stays",
+    ),
+    Mutation(
+        "hub: some of the images",
+        "data/hub.py",
+        "*{_in_any_case(suffix)}",
+        "*{suffix}",
+        "data/test_hub.py::test_every_image_is_fetched",
+    ),
+    Mutation(
         "verify: promises what training does not",
         "commands/verify.py",
         "[v for v in verdicts if v.worth != DAMAGED]",

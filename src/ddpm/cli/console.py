@@ -23,10 +23,10 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """A line beside the result; of several processes only the first one speaks."""
+    """A line beside the result, as `complain` shows it; of several processes only the first one speaks."""
     if number():
         return
-    print(text, file=sys.stderr, flush=True)
+    print("\n".join(map(_plain, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def complain(error: Failure) -> None:

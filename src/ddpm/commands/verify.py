@@ -71,7 +71,12 @@ def verify(path: Path) -> Iterator[Verdict]:
 
 
 def resumable(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The newest that is not damaged, if training would go on from it; empty where it would not, or there is none."""
+    """The newest that is not damaged, if training would go on from it; empty where it would not, or there is none.
+
+    Of a single checkpoint of several nothing is known: training would look at the others too.
+    """
+    if _are_some(verdicts):
+        return []
     return [verdict for verdict in [v for v in verdicts if v.worth != DAMAGED][-1:] if verdict.worth == WHOLE]
 
 
@@ -89,11 +94,15 @@ def require_whole(verdicts: Sequence[Verdict]) -> None:
             raise failure(f"{len(found)} of {len(verdicts)} {verb} {worth}: {found[-1].path}", _outlook(verdicts))
 
 
+def _are_some(verdicts: Sequence[Verdict]) -> bool:
+    """Whether the run has more checkpoints than these."""
+    return bool(verdicts) and len(checkpoint.found(verdicts[-1].path.resolve().parent)) > len(verdicts)
+
+
 def _outlook(verdicts: Sequence[Verdict]) -> str:
     """What ddpm train would make of these checkpoints, if they are all of a run."""
-    checkpoints = verdicts[-1].path.resolve().parent
-    if len(checkpoint.found(checkpoints)) > len(verdicts):
-        return f"ddpm verify {checkpoints.parent} looks at the other checkpoints of the run too"
+    if _are_some(verdicts):
+        return f"ddpm verify {verdicts[-1].path.resolve().parents[1]} looks at the other checkpoints of the run too"
     whole = [verdict.path.name for verdict in verdicts if verdict.worth == WHOLE]
     if not whole:
         return "ddpm train has nothing to go on from: bring back a copy, or begin anew with another --output-dir"
