@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ddpm.errors import Failure, failure_of, in_json
+from ddpm.errors import Failure, PeerLost, failure_of, in_json
 from ddpm.launch import launched, local_number
 
 MEETING = timedelta(minutes=30)
@@ -24,16 +24,22 @@ MEETING = timedelta(minutes=30)
 PATIENCE = timedelta(days=7)
 """For one exchange, where every process is alive: one may look through a million images while the others wait."""
 
+AGAIN = "run the same command again to go on"
+
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class World:
-    """This process, number `rank` of `size`. What it is asked, all of them must be asked in the same order."""
+    """This process, number `rank` of `size`. What it is asked, all of them must be asked in the same order.
+
+    `store` and `meeting` are torch's own, by which the processes hear of each other and find their way to an exchange.
+    """
 
     rank: int = 0
     size: int = 1
     store: dist.Store | None = None
+    meeting: dist.Store | None = None
 
     @property
     def first(self) -> bool:
@@ -154,18 +160,42 @@ def is_shard(tensor: Tensor) -> bool:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
-    """Inside, the processes that were launched together are connected: by gloo, and by nccl for what lies on GPUs."""
+def joined() -> Iterator[World]:
+    """Inside, the processes that were launched together can hear of each other (`heartbeat`); nothing is exchanged yet.
+
+    Raises:
+        PeerLost: they did not find each other.
+    """
     if not launched():
         yield ALONE
         return
-    store, rank, size = next(dist.rendezvous("env://", timeout=MEETING))
+    try:
+        store, rank, size = next(dist.rendezvous("env://", timeout=MEETING))
+        own = store.clone()  # pyright: ignore[reportAttributeAccessIssue] (a connection of its own; missing in the stubs)
+    except RuntimeError as error:
+        raise PeerLost(f"the processes of the launch did not find each other: {_line(error)}", AGAIN) from error
+    yield World(rank, size, dist.PrefixStore("heartbeat", own), dist.PrefixStore("ddpm", store))
+
+
+@contextmanager
+def connected(world: World, device: torch.device) -> Iterator[None]:
+    """Inside, the processes of `world` exchange tensors: by gloo, and by nccl for what lies on GPUs.
+
+    Raises:
+        PeerLost: one of them left before all were there.
+    """
+    if world.meeting is None:
+        yield
+        return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(
-        backend, timeout=PATIENCE, store=dist.PrefixStore("ddpm", store), rank=rank, world_size=size
-    )
-    own = store.clone()  # pyright: ignore[reportAttributeAccessIssue] (a connection of its own; missing in the stubs)
-    world = World(rank, size, dist.PrefixStore("heartbeat", own))
-    world.any(False)  # noqa: FBT003 (nobody leaves, and takes the store along, before all have found each other)
-    yield world
+    try:
+        dist.init_process_group(backend, timeout=PATIENCE, store=world.meeting, rank=world.rank, world_size=world.size)
+        world.any(False)  # noqa: FBT003 (nobody leaves, and takes the store along, before all have found each other)
+    except RuntimeError as error:
+        raise dist.DistNetworkError(f"the processes lost each other as they met: {_line(error)}") from error
+    yield
     dist.destroy_process_group()  # not after a failure: it would wait for those that are gone
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 import torch.distributed as dist
 
-from ddpm.distributed import World
+from ddpm.distributed import AGAIN, MEETING, World
 from ddpm.errors import Failure, PeerLost, failure_of, in_json
 
 BEATS = 30
@@ -47,6 +47,8 @@ def attended(world: World, patience: float, abandon: Callable[[PeerLost], None])
         heart.stop()
         if reason:
             raise reason from error
+        if isinstance(error, dist.DistError):
+            raise PeerLost(f"the connection to the other processes broke: {error}", AGAIN) from error
         raise
     except Failure as failure:
         heart.confess(failure)
@@ -60,9 +62,7 @@ def attended(world: World, patience: float, abandon: Callable[[PeerLost], None])
 
 def _lost(rank: int, world: World) -> PeerLost:
     if rank == world.rank:  # its own store is the launcher's
-        return PeerLost(
-            "the launcher is lost, by which the processes hear of each other", "run the same command again to go on"
-        )
+        return PeerLost("the launcher is lost, by which the processes hear of each other", AGAIN)
     return PeerLost(
         f"process {rank} of {world.size} is lost: process {world.rank} has heard nothing of it for a while",
         "the last checkpoint stands: run the same command again to go on",
@@ -81,7 +81,8 @@ class Heartbeat:
 
     def __init__(self, store: dist.Store, world: World, patience: float, lost: Callable[[int], None]) -> None:
         self._store, self._world, self._patience, self._lost = store, world, patience, lost
-        self._seen = {rank: (b"", time.monotonic()) for rank in range(world.size) if rank != world.rank}
+        later = time.monotonic() + MEETING.total_seconds()  # who was never heard of may still be starting
+        self._seen = {rank: (b"", later) for rank in range(world.size) if rank != world.rank}
         self._resting, self._done = threading.Event(), False
         self._beating = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
         self._watching = threading.Thread(target=self._watch, daemon=True, name="heartbeat-watch")
@@ -130,6 +131,7 @@ class Heartbeat:
         """Say that this process lives, and hear of the others. May wait for ever, if the store's process is frozen."""
         count = 0
         try:
+            self._store.set(str(self._world.rank), str(count))
             while not self._resting.wait(self._patience / BEATS):
                 count += 1
                 self._store.set(str(self._world.rank), str(count))

@@ -106,12 +106,12 @@ from ddpm.cli.parser import parse
 from ddpm.cli.training import requested
 from ddpm.commands.rounds import new_state
 from ddpm.data.sources import open_source
-from ddpm.distributed import full, is_shard, joined
+from ddpm.distributed import connected, full, is_shard, joined
 from ddpm.training import checkpoint
 
 asked = requested(parse(sys.argv[1:]))
 experiment = asked.for_data(open_source("digits", "train", asked.data.options()))
-with joined(torch.device("cpu")) as world:
+with joined() as world, connected(world, torch.device("cpu")):
     state = new_state(experiment, torch.device("cpu"), world)
     for parameter in state.network.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     warn_in_one_line()
     typed = sys.argv[1:] if arguments is None else list(arguments)
+    if launched():  # torch would print its own stack where a process is lost, and advice where there is nothing to do
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     options = Namespace(command="", debug="--debug" in typed)
     try:
         options = parse(typed)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from ddpm.cli.console import complain
-from ddpm.distributed import World, joined
+from ddpm.distributed import World, connected, joined
 from ddpm.errors import PeerLost
 from ddpm.heartbeat import attended
 
@@ -24,5 +24,5 @@ def leave(failure: PeerLost) -> None:
 @contextmanager
 def processes(device: torch.device) -> Iterator[World]:
     """Inside, those that were launched together work as one, and end with 69 if one of them is lost."""
-    with joined(device) as world, attended(world, PATIENCE, leave):
+    with joined() as world, attended(world, PATIENCE, leave), connected(world, device):
         yield world

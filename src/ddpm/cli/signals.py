@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
+from ddpm.cli.console import complain
 from ddpm.errors import Failure, Interrupted, Stopped
 
 
@@ -19,6 +22,7 @@ class Stop:
 
     by: int = 0
     begun: bool = False
+    heard: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self) -> bool:
         """Whether a signal came."""
@@ -33,28 +37,67 @@ class Stop:
         return Stopped(f"stopped by {what}: the state of step {step:,} is saved", hint)
 
 
+KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE = 3.0
+"""Seconds that the main thread has to hear a signal before training has begun."""
+
+
+def _too_soon(number: int) -> Failure:
+    kind = Interrupted if number == signal.SIGINT else Stopped
+    return kind(f"stopped by {signal.Signals(number).name} before training began")
+
+
+@contextmanager
+def _insisting(stop: Stop) -> Iterator[None]:
+    """While inside, a thread ends the process where the main one hears no signal: it may wait for others inside a library.
+
+    Of a training that has begun it is the heartbeat that notices if others are lost.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(0)
+
+    def listen() -> None:
+        while said := ours.recv(1):
+            if stop.begun or said[0] not in KINDS or stop.heard.wait(PATIENCE):
+                continue
+            failure = _too_soon(said[0])
+            complain(failure)
+            os._exit(failure.code)
+
+    thread = threading.Thread(target=listen, daemon=True, name="signals")
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        theirs.close()
+        thread.join()
+        ours.close()
+
+
 @contextmanager
 def stop_in_order() -> Iterator[Stop]:
     """While inside, signals set the `Stop` instead of ending the process."""
     stop = Stop()
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        stop.heard.set()
         if stop.by == number == signal.SIGINT:
             raise KeyboardInterrupt
         if stop.by:  # a terminal that closes may say so twice: only Ctrl-C insists
             return
         stop.by = number
         if not stop.begun:
-            kind = Interrupted if number == signal.SIGINT else Stopped
-            raise kind(f"stopped by {signal.Signals(number).name} before training began")
+            raise _too_soon(number)
         insist = "; once more leaves at once" if number == signal.SIGINT else ""
         text = f"\nddpm: {signal.Signals(number).name}: finishing the step and saving{insist}\n"
         os.write(2, text.encode())  # print() must not be entered again from a handler
 
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {kind: signal.signal(kind, ask) for kind in kinds}
+    before = {kind: signal.signal(kind, ask) for kind in KINDS}
     try:
-        yield stop
+        with _insisting(stop):
+            yield stop
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)

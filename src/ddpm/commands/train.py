@@ -21,7 +21,7 @@ from ddpm.commands.run import RunFolder
 from ddpm.data.imageset import ImageSet
 from ddpm.data.kept import Kept
 from ddpm.data.sources import Opened, open_again
-from ddpm.distributed import World, joined
+from ddpm.distributed import World, connected, joined
 from ddpm.errors import Mismatch, PeerLost, UsageError
 from ddpm.experiment import Experiment
 from ddpm.heartbeat import attended
@@ -56,7 +56,12 @@ def train_run(
     Raises:
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
     """
-    with joined(device) as world, attended(world, experiment.rhythm.patience, abandon), ExitStack() as held:
+    with (
+        joined() as world,
+        attended(world, experiment.rhythm.patience, abandon),
+        connected(world, device),
+        ExitStack() as held,
+    ):
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
         source = world.broadcast(world.lead(lambda: resume.source(experiment, folder, how)))
         experiment = replace(experiment, data=replace(experiment.data, source=source))
