@@ -126,7 +126,8 @@ def left(run):
     still says so.
     """
     last = run / "checkpoints" / f"step-{STEPS:09d}"
-    assert [str(rest.relative_to(run)) for rest in run.rglob(".*")] == [".lock"]
+    hidden = [str(rest.relative_to(run)) for rest in run.rglob(".*")]
+    assert hidden == [".lock"], hidden
     numbers = json.loads((last / "state.json").read_text())
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for timed in (numbers["ledger"], *rows):

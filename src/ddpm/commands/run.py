@@ -91,29 +91,24 @@ class RunFolder:
             raise CannotCreate(f"{str(self.path)!r} is read-only")
 
     def tidy(self) -> None:
-        """Remove what a killed run was about to give its name; only for who holds the folder."""
-        names = [f".tmp-*-{path.name}" for path in (self.config, self.exit, self.bad_images, self.index)]
-        for rest in (
-            *self.samples.glob(".tmp-*-step-*.png"),
-            *(rest for name in names for rest in self.path.glob(name)),
-        ):
+        """Remove what a killed run was about to give its name; only for who holds the folder.
+
+        Not of the report, which may be drawn by somebody who does not hold it.
+        """
+        names = [f".tmp-*-{path.name}" for path in self._own if path != self.report]
+        rests = [rest for name in names for rest in self.path.glob(name)]
+        for rest in (*rests, *self.samples.glob(".tmp-*-step-*.png")):
             durable.discard(rest)
+
+    @property
+    def _own(self) -> tuple[Path, ...]:
+        """All that a run puts into its folder."""
+        files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.report)
+        return (*files, self.checkpoints, self.samples, self.logs, self.curves)
 
     def strangers(self) -> list[str]:
         """Names in the folder that no run puts there; hidden ones aside."""
-        files = (
-            self.config,
-            self.checkpoints,
-            self.metrics,
-            self.samples,
-            self.logs,
-            self.curves,
-            self.exit,
-            self.report,
-            self.bad_images,
-            self.index,
-        )
-        ours = {path.name for path in files}
+        ours = {path.name for path in self._own}
         names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
         return [name for name in names if name not in ours and not name.startswith((".", "crash-"))]
 
