@@ -11,6 +11,7 @@ from pathlib import Path
 from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
 from ddpm.experiment import Experiment
 from ddpm.storage.tensorfile import TENSORS, Layout
+from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint, Damaged, Layouts
 from ddpm.training.saver import require_room
 
@@ -22,11 +23,14 @@ NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 def require_room_for(experiment: Experiment, checkpoints: Path) -> None:
-    """Room on the disk for what a run of this experiment keeps.
+    """Room on the disk for what a run of this experiment keeps; none is needed where all steps are done.
 
     Raises:
         StorageError: there is less.
     """
+    done = [checkpoint.step_of(folder) for folder in checkpoint.found(checkpoints)]
+    if done and done[-1] >= experiment.training.steps:
+        return
     _, parameters = experiment.size()
     require_room(checkpoints, (COPIES + len(experiment.training.more_ema_decays)) * BYTES * parameters)
 

@@ -6,12 +6,14 @@ Every process keeps the account, the first one writes it down.
 import json
 import math
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -21,6 +23,9 @@ from ddpm.errors import StorageError
 from ddpm.storage import durable
 from ddpm.training.retention import MEASURE
 from ddpm.training.trainer import Progress
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 MEASURES = (MEASURE,)
 STEP = tuple(field.name for field in fields(Progress))
@@ -97,7 +102,11 @@ class Ledger:
         _forget_after(folder.metrics, step)
         self._path, self._waiting = folder.metrics, b""
         self._file = folder.metrics.open("ab", buffering=0)
-        self._board = SummaryWriter(folder.logs, purge_step=step + 1)
+        self._new_board, self._logs = partial(SummaryWriter, folder.logs, purge_step=step + 1), folder.logs
+        self._board: SummaryWriter | None = self._new_board()
+        self._said = False
+        self._hook = threading.excepthook
+        threading.excepthook = self._without_board
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a line, and the same to TensorBoard. What cannot be written now is, with the next line.
@@ -107,8 +116,7 @@ class Ledger:
         """
         self._waiting += (to_strict_json(row) + "\n").encode()
         self._append()
-        for name, value in row.items():
-            self._board.add_scalar(name, value, row["step"])
+        self._drawn(lambda board: [board.add_scalar(name, value, row["step"]) for name, value in row.items()])
 
     def sync(self) -> None:
         """Lines to the disk, before the checkpoint of their step.
@@ -131,8 +139,32 @@ class Ledger:
         self._waiting = b""
 
     def show(self, name: str, picture: Tensor, step: int) -> None:
-        """A picture, (C, H, W) uint8, for TensorBoard."""
-        self._board.add_image(name, picture, step)
+        """A picture, (C, H, W) uint8, for TensorBoard.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        self._drawn(lambda board: board.add_image(name, picture, step))
+
+    def _drawn(self, draw: Callable[["SummaryWriter"], object]) -> None:
+        """On TensorBoard; once its disk has failed its writer is of no use, and another is tried. That is said once.
+
+        Raises:
+            StorageError: the disk fails, and did not before.
+        """
+        try:
+            self._board = self._board or self._new_board()
+            draw(self._board)
+            self._said = False
+        except OSError as error:
+            self._board, said, self._said = None, self._said, True
+            if not said:
+                raise StorageError(f"cannot write {str(self._logs)!r}: {error.strerror}") from error
+
+    def _without_board(self, failed: threading.ExceptHookArgs) -> None:
+        """What fails in a thread of TensorBoard's own is told by the next call of it."""
+        if not (isinstance(failed.exc_value, OSError) and "tensorboard" in type(failed.thread).__module__):
+            self._hook(failed)
 
     def close(self) -> None:
         """Everything to the disk.
@@ -145,7 +177,9 @@ class Ledger:
         finally:
             self._file.close()
             with suppress(OSError):
-                self._board.close()
+                if self._board:
+                    self._board.close()
+            threading.excepthook = self._hook
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,74 @@
+"""The log of a run beside TensorBoard, whose disk may fail."""
+
+import threading
+
+import pytest
+from torch.utils import tensorboard
+
+from ddpm.commands.ledger import Ledger, read_metrics
+from ddpm.commands.run import RunFolder
+from ddpm.errors import StorageError
+
+
+class Board:
+    """TensorBoard's writer, as it is once its disk is full: of no use for good."""
+
+    full, made = False, 0
+
+    def __init__(self, *_, **__):
+        type(self).made += 1
+        self.broken = False
+
+    def add_scalar(self, *_):
+        self.broken |= self.full
+        if self.broken:
+            raise OSError(28, "No space left on device")
+
+    def close(self):
+        self.add_scalar()
+
+
+def test_a_full_disk_is_said_once_and_tensorboard_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorboard, "SummaryWriter", Board)
+    folder = RunFolder(tmp_path)
+    folder.create()
+    ledger = Ledger(folder, 0)
+    Board.full = True
+    with pytest.raises(StorageError, match=r"cannot write '.*logs': No space left"):
+        ledger.write({"step": 1, "loss": 1.0})
+    for step in (2, 3):
+        ledger.write({"step": step, "loss": 1.0})
+    Board.full, before = False, Board.made
+    ledger.write({"step": 4, "loss": 1.0})
+    ledger.write({"step": 5, "loss": 1.0})
+    assert Board.made == before + 1
+    Board.full = True
+    with pytest.raises(StorageError):
+        ledger.write({"step": 6, "loss": 1.0})
+    ledger.close()
+    assert [row["step"] for row in read_metrics(folder.metrics)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_fails_in_a_thread_of_tensorboard_is_no_traceback(tmp_path, capfd):
+    class Writer(threading.Thread):
+        __module__ = "tensorboard.summary.writer.event_file_writer"
+
+        def run(self):
+            raise OSError(28, "No space left on device")
+
+    def fail():
+        raise OSError(28, "ours")
+
+    before = threading.excepthook
+    folder = RunFolder(tmp_path)
+    folder.create()
+    ledger, seen = Ledger(folder, 0), []
+    ledger._hook = seen.append
+    for thread in (Writer(), threading.Thread(target=fail)):
+        thread.start()
+        thread.join()
+    assert [str(failed.exc_value) for failed in seen] == ["[Errno 28] ours"]
+    assert capfd.readouterr().err == ""
+    ledger._hook = before
+    ledger.close()
+    assert threading.excepthook is before
