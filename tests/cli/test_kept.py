@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from ddpm.commands import rounds
 from ddpm.commands.began import lost_by_all
 from ddpm.commands.fit import require_numbers
+from ddpm.data.sources import open_both
+from ddpm.data.splits import Options
 from ddpm.distributed import World
 from ddpm.errors import DataError
 from ddpm.training.checkpoint import Checkpoint
@@ -118,10 +121,23 @@ def test_a_held_out_image_is_left_out_of_the_bound(train, folder, tmp_path, mode
     assert rows[0]["bits_per_dim"] != rows[1]["bits_per_dim"]
 
 
-def _held_out(folder):
-    from ddpm.data.sources import open_both
-    from ddpm.data.splits import Options
+@pytest.mark.parametrize(("images", "harmed", "what"), [(9, 2, "2 of "), (1, 1, "1 of ")])
+def test_held_out_images_that_are_found_damaged_on_reading(train, folder, tmp_path, images, harmed, what):
+    """Size and time say nothing of it. Two are too many; one is, where the bound is estimated on no other."""
+    flags = ("--set", "data.held_out=0.3", "--set", f"rhythm.images={images}", *MODES["files"])
+    assert train(tmp_path / "run", 1, *flags).code == 0
+    for name in open_both(str(folder), Options(held_out=0.3))[1].names[:harmed]:
+        file, about = folder / name, (folder / name).stat()
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    said = train(tmp_path / "run", 2, *flags)
+    assert said.code == 78, said.err
+    assert f"can no longer be read: {what}" in said.err
+    assert "that are held out, the first: a/" in said.err
+    assert not (tmp_path / "run" / "checkpoints" / "step-000000002").exists()
 
+
+def _held_out(folder):
     return folder / open_both(str(folder), Options(held_out=0.2))[1].names[0]
 
 

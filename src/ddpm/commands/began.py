@@ -125,13 +125,21 @@ def left_of(images: ImageSet) -> ImageSet:
 def estimated(held_out: ImageSet, most: int, world: World) -> tuple[ImageSet, ImageSet]:
     """The held-out images that are left, and in memory those of the first `most` that are; the same in all processes.
 
-    A lost one makes no room for another: the estimates before and after have all others in common.
+    A lost one makes no room for another: the estimates before and after have all other images in common. Not their t and
+    noise: t goes by how many there are, and noise by the place, which is another for all after the lost one.
+
+    Raises:
+        Mismatch: more are lost than a run can do without, or all that the estimates are of.
     """
     number = min(most, len(held_out))
     first = world.together(lambda: held_out.take(torch.arange(number)).left_in_memory())
     lost = lost_by_all(world, {**held_out.lost, **first.lost})
-    left = left_of(replace(held_out, lost=lost))
     rows = torch.tensor([row for row in range(number) if row not in lost], dtype=torch.int64)
+    if too_many(len(lost), len(held_out)) or (number and not len(rows)):
+        row, reason = next(iter(lost.items()))
+        what = f"{len(lost)} of {len(held_out)} that are held out, the first: {held_out.names[row]}: {reason}"
+        raise Mismatch(f"too many of the images that the run began with can no longer be read: {what}", BACK, NEW)
+    left = left_of(replace(held_out, lost=lost))
     return left, replace(left.take(torch.arange(len(rows))), images=first.take(rows).images)
 
 
