@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import ddpm.commands.train
 from ddpm.commands import rounds
 from ddpm.commands.began import lost_by_all
 from ddpm.commands.fit import require_numbers
@@ -216,6 +217,46 @@ def test_several_processes_go_on_without_the_same_image(forked, train, folder, t
         assert _lost(run, 5) == {"2": "it is gone"}
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_last_image_is_lost_and_the_index_too(train, folder, tmp_path, mode):
+    """The checkpoint's number of it is beyond what there is: other images, not a damaged checkpoint."""
+    run, flags = tmp_path / "run", (*NONE_HELD, *MODES[mode])
+    assert train(run, 1, *flags).code == 0
+    victim = folder / "b" / "00039.png"
+    content = victim.read_bytes()
+    victim.unlink()
+    assert train(run, 3, *flags).code == 0
+    assert _lost(run, 3) == {"39": "it is gone"}
+    index = (run / "images.index").read_bytes()
+    (run / "images.index").unlink()
+    said = train(run, 4, *flags)
+    assert said.code == 78, said.err
+    assert "no longer those that the run began with" in said.err
+    assert "damaged" not in said.err
+    victim.write_bytes(content)
+    (run / "images.index").write_bytes(index)
+    assert train(run, 4, *flags).code == 0
+
+
+def test_processes_go_on_with_the_same_index(train, tmp_path, monkeypatch):
+    """One cannot read it: all say so, before any opens images that are others than the first one's."""
+    assert train(tmp_path / "run", 1, *NONE_HELD).code == 0
+    told, opened = [], []
+
+    def both(_self, own):
+        unread = isinstance(own, dict) and own.get("images.index", "")
+        told.append(own)
+        return [own, {**own, "images.index": ""}] if unread else [own]
+
+    monkeypatch.setattr(World, "all_gather", both)
+    monkeypatch.setattr(ddpm.commands.train, "open_again", lambda *_: opened.append(1))
+    said = train(tmp_path / "run", 2, *NONE_HELD)
+    assert said.code == 78, said.err
+    assert "they have other images.index" in said.err
+    assert len(told[0]["images.index"]) == 64
+    assert not opened
+
+
 def _content(lost):
     return Checkpoint({}, {"step": 1, "adam_step": 1.0, "scaler": {}, "ledger": {}, "images": "x", "lost": lost})
 
@@ -232,15 +273,16 @@ def test_hostile_lists_of_lost_images(lost):
 
 @pytest.mark.long
 def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
-    """And more of them than a run can do without."""
+    """Then the images are others. And more of them than a run can do without."""
     run = tmp_path / "run"
     real = rounds.lost_by_all
     monkeypatch.setattr(rounds, "lost_by_all", lambda world, lost: {**real(world, lost), 40: "x"})
     monkeypatch.setattr(rounds.Batches, "lose", lambda self, lost: None)
+    monkeypatch.setattr(rounds, "write_lost", lambda *_: None)
     assert train(run, 2, *NONE_HELD).code == 0
     said = train(run, 3, *NONE_HELD)
-    assert (said.code, said.err.count("\n")) == (65, 1)
-    assert "it has lost image 40 of 40" in said.err
+    assert said.code == 78
+    assert "no longer those that the run began with" in said.err
     shutil.rmtree(run)
     monkeypatch.setattr(rounds, "lost_by_all", lambda world, lost: {1: "x", 2: "x"})
     assert train(run, 2, *NONE_HELD).code == 0

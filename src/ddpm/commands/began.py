@@ -19,7 +19,7 @@ from ddpm.data.imageset import Broken, ImageSet
 from ddpm.data.kept import NOTHING, Kept, line, packed, unpacked
 from ddpm.data.sources import Opened
 from ddpm.distributed import World
-from ddpm.errors import DataError, Mismatch
+from ddpm.errors import Mismatch
 from ddpm.experiment import Experiment
 from ddpm.storage import plain
 from ddpm.training import checkpoint
@@ -64,17 +64,10 @@ def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def lost_before(content: Checkpoint | None, images: ImageSet) -> dict[int, str]:
-    """What was lost when the checkpoint was written.
-
-    Raises:
-        DataError: images that there are not.
-    """
+def lost_before(content: Checkpoint | None) -> dict[int, str]:
+    """What was lost when the checkpoint was written; whether there are such images is not known yet."""
     lost = content.numbers.get("lost", {}) if content is not None else {}
-    found = {int(row): reason for row, reason in lost.items()}
-    if found and max(found) >= len(images.names):
-        raise DataError(f"damaged checkpoint: it has lost image {max(found)} of {len(images.names)} in files")
-    return found
+    return {int(row): reason for row, reason in lost.items()}
 
 
 def fingerprint_of(
@@ -86,7 +79,7 @@ def fingerprint_of(
     one's. (Else what was decoded is compared, too, of which another version of a decoder may make something else.)
 
     Raises:
-        Mismatch: they are not, and what is other.
+        Mismatch: they are not, and what is other. So it is where one was lost that there is not now.
     """
     images, source = opened.train, experiment.data.source
     labels = experiment.labels(images)
@@ -95,13 +88,14 @@ def fingerprint_of(
         return stands_for
     kinds = replace(opened.change, relabelled=opened.change.relabelled if labels is not None else ())
     many = too_many(len(lost), len(images)) or len(lost) == len(images)
-    many |= too_many(len(opened.test.lost), len(opened.test))
+    many |= too_many(len(opened.test.lost), len(opened.test)) or any(row >= len(images.names) for row in lost)
     if not (many or kinds.added or kinds.relabelled) and stands_for == content.numbers["images"]:
         return stands_for
     known = {name for names in vars(kinds).values() for name in names}
     sets = ((images, lost), (opened.test, opened.test.lost))
-    further = tuple(name for part, rows in sets for row in rows if (name := part.names[row]) not in known)
-    what = line(kinds, {"lost before": further}) or _of_other_kind(opened, began)
+    further = [part.names[row] for part, rows in sets for row in rows if row < len(part.names)]
+    what = line(kinds, {"lost before": tuple(name for name in further if name not in known)})
+    what = what or _of_other_kind(opened, began)
     raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", BACK, NEW)
 
 

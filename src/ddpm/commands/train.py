@@ -63,10 +63,13 @@ def train_run(
         opened, began, experiment, notes = _opened(experiment, folder, how, world)
         held.callback(opened.train.close)
         content, passed = _claimed(experiment, folder, how, world, held)
-        before = lost_before(content, opened.train)
+        before = lost_before(content)
         images = replace(opened.train, lost=lost_by_all(world, {**opened.train.lost, **before}))
         fingerprint = world.together(lambda: fingerprint_of(experiment, opened, images.lost, began, content))
-        _agree(world, experiment, fingerprint, made_by)
+        made = {name: value for name, value in made_by.items() if name != "threads"}
+        _agree(
+            world, {"configuration": to_json(experiment), "images": fingerprint, "held out": len(opened.test), **made}
+        )
         held_out, some = estimated(opened.test, experiment.rhythm.images, world)
         if content is None or content.numbers["step"] < experiment.training.steps:
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
@@ -96,17 +99,19 @@ def _opened(
     Looked through by the first process first.
     """
 
-    def opened() -> tuple[Opened, Kept, Experiment, list[str]]:
-        began, notes = remembered(folder, how)
+    def opened() -> tuple[Opened, Experiment]:
         sets = open_again(experiment.data.source, experiment.data.options(), began.parts)
         found = experiment.for_data(sets.train)
         if len(sets.test) and found.rhythm.evaluate:
             found.labels(sets.test)  # fails now rather than at the first evaluation
-        return sets, began, found, notes
+        return sets, found
 
     if experiment.training.batch_size < world.size:
         raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
-    return world.after_first(opened)
+    began, notes = world.together(lambda: remembered(folder, how))
+    _agree(world, {"images.index": began.seal})  # else they would count and name other images
+    sets, found = world.after_first(opened)
+    return sets, began, found, notes
 
 
 def _claimed(
@@ -130,14 +135,13 @@ def _claimed(
     return world.together(lambda: found[0] if found else resume.followed(folder, how, step)), notes
 
 
-def _agree(world: World, experiment: Experiment, images: str, made_by: Mapping[str, Any]) -> None:
-    """All processes must be about to do the same.
+def _agree(world: World, own: Mapping[str, Any]) -> None:
+    """All processes must be about to do the same, with the same.
 
     Raises:
         Mismatch: they are not.
     """
-    own = {"configuration": to_json(experiment), "images": images, **made_by}
-    told = world.all_gather({name: value for name, value in own.items() if name != "threads"})
+    told = world.all_gather(own)
     for rank, theirs in enumerate(told):
         for name, value in theirs.items():
             if value != told[0][name]:

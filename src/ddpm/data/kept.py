@@ -15,7 +15,7 @@ import torch
 
 from ddpm.data.index import Index, from_arrays, to_arrays
 from ddpm.data.listing import Classes, Listing, Pictures
-from ddpm.data.sealed import sealed, unsealed
+from ddpm.data.sealed import SEAL, sealed, unsealed
 from ddpm.data.span import WHOLE
 from ddpm.data.splits import SPLITS
 
@@ -24,10 +24,14 @@ ABOUT, LABELS = "about", "labels"
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """The parts of a source ("all", or "train" and "test") as they were, and the fingerprint of the images to train on."""
+    """The parts of a source ("all", or "train" and "test") as they were, and the fingerprint of the images to train on.
+
+    `seal` is the hash of the file that this was read from, if it was: what processes agree on.
+    """
 
     parts: Mapping[str, Pictures] = field(default_factory=dict)
     fingerprint: str = ""
+    seal: str = ""
 
 
 NOTHING = Kept()
@@ -71,7 +75,8 @@ def unpacked(content: bytes | bytearray) -> Kept:
         fingerprint, parts = about["fingerprint"], about["parts"]
         if not isinstance(fingerprint, str) or set(parts) - set(SPLITS):
             raise ValueError("it is of another kind")
-        return Kept({part: _pictures(arrays, part, classes) for part, classes in parts.items()}, fingerprint)
+        pictures = {part: _pictures(arrays, part, classes) for part, classes in parts.items()}
+        return Kept(pictures, fingerprint, content[:SEAL].hex())
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it lacks something: {error}") from error
 
