@@ -61,7 +61,7 @@ def train_run(
         source = world.broadcast(world.lead(lambda: resume.source(experiment, folder, how)))
         experiment = replace(experiment, data=replace(experiment.data, source=source))
         opened, began, experiment, notes = _opened(experiment, folder, how, world)
-        held.callback(opened.train.close)
+        held.callback(opened.close)
         content, passed = _claimed(experiment, folder, how, world, held)
         before = lost_before(content)
         images = replace(opened.train, lost=lost_by_all(world, {**opened.train.lost, **before}))
@@ -71,6 +71,7 @@ def train_run(
             world, {"configuration": to_json(experiment), "images": fingerprint, "held out": len(opened.test), **made}
         )
         held_out, some = estimated(opened.test, experiment.rhythm.images, world)
+        opened.close_test()
         if content is None or content.numbers["step"] < experiment.training.steps:
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: keep(folder, how, opened, began, fingerprint))
