@@ -173,6 +173,18 @@ def folder_of(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
+def existing(path: Path) -> RunFolder:
+    """The same, of what is there.
+
+    Raises:
+        NotFound: no such folder.
+    """
+    if not path.is_dir():
+        what = "not a run folder" if path.exists() else "no such run"
+        raise NotFound(f"{what}: {str(path)!r}")
+    return folder_of(path)
+
+
 def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]:
     """The run folder, the content of one of its checkpoints or of its newest whole one, and what was passed over.
 
@@ -180,10 +192,7 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    if not path.is_dir():
-        what = "not a run folder" if path.exists() else "no such run"
-        raise NotFound(f"{what}: {str(path)!r}")
-    folder = folder_of(path)
+    folder = existing(path)
     if folder.path != path:
         content = checkpoint.read(path, folder.accept())
         require_numbers(content, path)

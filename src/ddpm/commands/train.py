@@ -58,6 +58,7 @@ def train_run(
     """
     with joined(device) as world, attended(world, experiment.rhythm.patience, abandon), ExitStack() as held:
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
+        world.lead(lambda: resume.admit(folder, how))
         source = world.broadcast(world.lead(lambda: resume.source(experiment, folder, how)))
         experiment = replace(experiment, data=replace(experiment.data, source=source))
         opened, began, experiment, notes = _opened(experiment, folder, how, world)
