@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ddpm.commands.fit import require_numbers
+from ddpm.commands.fit import require_newest
 from ddpm.commands.run import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.data import hub
 from ddpm.errors import CannotCreate, DataError, Mismatch
@@ -95,7 +95,7 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
     if content is None and damaged:
         raise DataError(f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}")
     if content is not None:
-        require_numbers(content, folder.path)
+        require_newest(content, folder.checkpoints, damaged)
     checkpoint.tidy(folder.checkpoints, [path for path, _ in damaged])
     return content, [f"passed over: {reason}" for _, reason in damaged]
 

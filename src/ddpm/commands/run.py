@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.commands.files import write_text
-from ddpm.commands.fit import fitting, require_numbers, require_sound
+from ddpm.commands.fit import fitting, require_newest, require_numbers, require_sound
 from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment import Experiment
 from ddpm.settings import from_dict, to_json
@@ -204,5 +204,5 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
         )
-    require_numbers(content, path)
+    require_newest(content, folder.checkpoints, damaged)
     return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)
