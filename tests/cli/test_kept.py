@@ -291,6 +291,22 @@ def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
     assert "2 lost before: the first: a/00002.png" in said.err
 
 
+def test_the_log_tells_what_other_processes_have_lost(train, folder, tmp_path, monkeypatch):
+    """At once; all do without it from the next save on, and not sooner: how often is logged changes no step."""
+    real = rounds.lost_by_all
+    runs = {"alone": real, "told": lambda world, lost: {**real(world, lost), 7: "the other's"}}
+    rows, batches = {}, []
+    for name, told in runs.items():
+        monkeypatch.setattr(rounds, "lost_by_all", told)
+        monkeypatch.setattr(rounds.Batches, "lose", lambda self, lost: batches.append(dict(self.lost)))
+        assert train(tmp_path / name, 2, *NONE_HELD).code == 0
+        rows[name] = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+    assert [row.pop("lost_images", 0) for row in rows["told"]] == [1, 1]
+    assert [row["loss"] for row in rows["told"]] == [row["loss"] for row in rows["alone"]]
+    assert _listed(tmp_path / "told") == [("a/00014.png", "lost")]
+    assert batches == [{}, {}]
+
+
 def test_what_any_process_has_lost(monkeypatch):
     """The first one's word counts."""
     monkeypatch.setattr(World, "all_gather", lambda self, own: [own, {"1": "b", "7": "c"}, {}])

@@ -139,10 +139,10 @@ class Rounds:
             row = account.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
             row |= self._evaluate() if self._evaluating else {}
             account.keep(row)
-            if batches.lost:
-                row["lost_images"] = len(batches.lost)
-            if self.ledger and batches.lost:
-                yield from attempted(lambda: write_lost(self.folder, batches, self.held_out))
+            if lost := lost_by_all(self.world, batches.lost):  # told only: a log line changes no step
+                row["lost_images"] = len(lost)
+            if self.ledger and lost:
+                yield from attempted(lambda: write_lost(self.folder, replace(batches, lost=lost), self.held_out))
             if self.ledger:
                 yield from attempted(partial(self.ledger.write, row))
             yield Logged(row)
