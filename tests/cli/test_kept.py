@@ -10,8 +10,8 @@ import pytest
 
 import ddpm.commands.train
 from ddpm.commands import rounds
-from ddpm.commands.began import lost_by_all
 from ddpm.commands.fit import require_numbers
+from ddpm.commands.lost import lost_by_all
 from ddpm.data.sources import open_both
 from ddpm.data.splits import Options
 from ddpm.distributed import World

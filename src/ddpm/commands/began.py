@@ -1,24 +1,18 @@
-"""RUN/images.index: the images that a run began with. It goes on with these, and says what became of them.
+"""RUN/images.index: the images that a run began with. It goes on with these.
 
-A few may have broken or be gone since: they are replaced while training (`Batches`) and left out of the held-out estimates.
-Anything else is other data, which is refused in words that say what is other.
+A few may have broken or be gone since (`lost`). Anything else is other data, which is refused in words that say what is other.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
-
 from ddpm.commands import resume
-from ddpm.commands.bad_images import LOST
 from ddpm.commands.files import write_bytes
 from ddpm.commands.run import RunFolder
 from ddpm.data.batches import too_many
 from ddpm.data.files import Files
-from ddpm.data.imageset import Broken, ImageSet
 from ddpm.data.kept import NOTHING, Kept, line, packed, unpacked
 from ddpm.data.sources import Opened
-from ddpm.distributed import World
 from ddpm.errors import Mismatch
 from ddpm.experiment import Experiment
 from ddpm.storage import plain
@@ -54,20 +48,6 @@ def keep(folder: RunFolder, how: str, opened: Opened, began: Kept, fingerprint: 
     there = began is not NOTHING and resume.origin(folder, how).index == folder.index
     if opened.parts and not there:
         write_bytes(folder.index, packed(Kept(opened.parts, fingerprint)))
-
-
-def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
-    """What any of the processes has lost, the same in each of them; why, as the first of them says."""
-    found: dict[int, str] = {}
-    for theirs in reversed(world.all_gather({str(row): reason for row, reason in lost.items()})):
-        found |= {int(row): reason for row, reason in theirs.items()}
-    return dict(sorted(found.items()))
-
-
-def lost_before(content: Checkpoint | None) -> dict[int, str]:
-    """What was lost when the checkpoint was written; whether there are such images is not known yet."""
-    lost = content.numbers.get("lost", {}) if content is not None else {}
-    return {int(row): reason for row, reason in lost.items()}
 
 
 def fingerprint_of(
@@ -107,43 +87,3 @@ def _of_other_kind(opened: Opened, began: Kept) -> str:
         parts = [" and ".join(each) or "none of pictures in files" for each in (began.parts, opened.parts)]
         return f"its parts were {parts[0]}, and are {parts[1]}"
     return "the files are the same, but not what is read from them"
-
-
-def left_of(images: ImageSet) -> ImageSet:
-    """What is not lost; the others are among what is broken."""
-    left = images.take(torch.tensor([row for row in range(len(images)) if row not in images.lost], dtype=torch.int64))
-    lost = tuple(Broken(images.names[row], LOST, reason) for row, reason in images.lost.items())
-    return replace(left, broken=(*images.broken, *lost))
-
-
-def estimated(held_out: ImageSet, most: int, world: World) -> tuple[ImageSet, ImageSet]:
-    """The held-out images that are left, and in memory those of the first `most` that are; the same in all processes.
-
-    A lost one makes no room for another: the estimates before and after have all other images in common. Not their t and
-    noise: t goes by how many there are, and noise by the place, which is another for all after the lost one.
-
-    Raises:
-        Mismatch: more are lost than a run can do without, or all that the estimates are of.
-    """
-    number = min(most, len(held_out))
-    first = world.together(lambda: held_out.take(torch.arange(number)).left_in_memory())
-    lost = lost_by_all(world, {**held_out.lost, **first.lost})
-    rows = torch.tensor([row for row in range(number) if row not in lost], dtype=torch.int64)
-    if too_many(len(lost), len(held_out)) or (number and not len(rows)):
-        row, reason = next(iter(lost.items()))
-        what = f"{len(lost)} of {len(held_out)} that are held out, the first: {held_out.names[row]}: {reason}"
-        raise Mismatch(f"too many of the images that the run began with can no longer be read: {what}", BACK, NEW)
-    left = left_of(replace(held_out, lost=lost))
-    return left, replace(left.take(torch.arange(len(rows))), images=first.take(rows).images)
-
-
-def notes_of(images: ImageSet, before: Mapping[int, str], held_out: ImageSet) -> list[str]:
-    """A line for what was lost since the checkpoint, and for what is missing from the held-out images."""
-    lost = [Broken(images.names[row], LOST, reason) for row, reason in images.lost.items() if row not in before]
-    missing = [bad for bad in held_out.broken if bad.fault == LOST]
-    kinds = (("replaced by others", lost), ("left out of the held-out bound", missing))
-    return [
-        f"{what}: {len(bad)} of the images that the run began with (bad_images.csv), the first: {bad[0].file}: {bad[0].reason}"
-        for what, bad in kinds
-        if bad
-    ]

@@ -14,11 +14,11 @@ from torch.func import functional_call
 
 from ddpm import __version__
 from ddpm.commands.bad_images import write_lost
-from ddpm.commands.began import lost_by_all
 from ddpm.commands.events import Event, Halted, Logged, Stepped
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import Condition, every_class
 from ddpm.commands.ledger import Account, Ledger
+from ddpm.commands.lost import lost_by_all
 from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, finished, sample
 from ddpm.commands.shorter import Shorter

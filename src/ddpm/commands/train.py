@@ -12,10 +12,11 @@ import torch
 
 from ddpm.commands import resume
 from ddpm.commands.bad_images import write_bad_images
-from ddpm.commands.began import estimated, fingerprint_of, keep, lost_before, lost_by_all, notes_of, remembered
+from ddpm.commands.began import fingerprint_of, keep, remembered
 from ddpm.commands.events import Event, Started
 from ddpm.commands.fit import require_room_for
 from ddpm.commands.ledger import Account, Ledger
+from ddpm.commands.lost import held_out_left, lost_before, lost_by_all, notes_of
 from ddpm.commands.rounds import Rounds, conditions, new_state
 from ddpm.commands.run import RunFolder
 from ddpm.data.imageset import ImageSet
@@ -71,7 +72,7 @@ def train_run(
         _agree(
             world, {"configuration": to_json(experiment), "images": fingerprint, "held out": len(opened.test), **made}
         )
-        held_out, some = estimated(opened.test, experiment.rhythm.images, world)
+        held_out, some = held_out_left(opened.test, experiment.rhythm.images, world)
         opened.close_test()
         if content is None or content.numbers["step"] < experiment.training.steps:
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
