@@ -67,15 +67,18 @@ def fingerprint_of(
     if content is None:
         return stands_for
     kinds = replace(opened.change, relabelled=opened.change.relabelled if labels is not None else ())
-    many = too_many(len(lost), len(images)) or len(lost) == len(images)
-    many |= too_many(len(opened.test.lost), len(opened.test)) or any(row >= len(images.names) for row in lost)
+    beyond = [
+        f"image {row} was lost before, of {len(images.names)} in files" for row in lost if row >= len(images.names)
+    ]
+    many = bool(beyond) or too_many(len(lost), len(images)) or len(lost) == len(images)
+    many |= too_many(len(opened.test.lost), len(opened.test))
     if not (many or kinds.added or kinds.relabelled) and stands_for == content.numbers["images"]:
         return stands_for
     known = {name for names in vars(kinds).values() for name in names}
     sets = ((images, lost), (opened.test, opened.test.lost))
     further = [part.names[row] for part, rows in sets for row in rows if row < len(part.names)]
     what = line(kinds, {"lost before": tuple(name for name in further if name not in known)})
-    what = what or _of_other_kind(opened, began)
+    what = what or "".join(beyond[-1:]) or _of_other_kind(opened, began)
     raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", BACK, NEW)
 
 
