@@ -11,6 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ddpm.commands import rounds
+from ddpm.data import listing
+from ddpm.data.files import Reader
 from tests.cli.conftest import TINY
 
 QUICK = ("--steps", "4", "--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0", "--set", "schedule.T=4")
@@ -61,6 +63,33 @@ def _same(one, other):
     for row in rows[0] + rows[1]:
         del row["seconds"]
     assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("split", ["its own", "by name"])
+def test_who_has_read_what_is_held_out_goes_home(ddpm, tmp_path, monkeypatch, split):
+    """Before training begins: the processes that read the held-out part of a source with a split of its own."""
+    readers, real, working = [], rounds.train, []
+
+    class Noted(Reader):
+        def __init__(self, *given):
+            super().__init__(*given)
+            readers.append(self)
+
+    def begun(*given):
+        working.extend(reader for reader in readers if reader._crew is not None)
+        return real(*given)
+
+    monkeypatch.setattr(listing, "Reader", Noted)
+    monkeypatch.setattr(rounds, "train", begun)
+    clean, _ = _folders(tmp_path, 12, 0)
+    if split == "its own":
+        (clean / "a").rename(clean / "train")
+        (clean / "b").rename(clean / "test")
+    flags = ("--set", "data.in_memory=0", "--set", "data.workers=1", "--set", "data.held_out=0.3", "--steps", 1)
+    said = _train(ddpm, clean, tmp_path / "run", *flags)
+    assert said.code == 0, said.err
+    assert len(working) == (split == "by name")
+    assert all(reader._crew is None for reader in readers)
 
 
 def _check(ddpm, tmp_path, count, broken, *flags):

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ddpm.commands.train as ddpm_train
 from ddpm.cli.failures import explained
+from ddpm.data import hub
 from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError
 from tests.cli.conftest import TINY
 
@@ -122,6 +124,24 @@ def test_a_checkpoint_of_another_preset(ddpm, trained, tmp_path):
     )
     _one_line(said, 78, "another experiment")
     assert not (tmp_path / "new").exists()
+
+
+def test_what_needs_no_data_is_refused_without(ddpm, trained, tmp_path, monkeypatch):
+    """Before any is downloaded or looked through."""
+    looked = []
+    monkeypatch.setattr(ddpm_train, "open_again", lambda *_: looked.append(1))
+    monkeypatch.setattr(hub, "pinned", looked.append)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    (tmp_path / "half" / "checkpoints" / "step-000000003").mkdir(parents=True)
+    _one_line(_train(ddpm, trained, "--resume", "never"), 73, "already")
+    _one_line(_train(ddpm, tmp_path / "full"), 73, "thesis.tex")
+    _one_line(_train(ddpm, tmp_path / "half"), 65, "config.json is missing")
+    _one_line(_train(ddpm, tmp_path / "other", "--resume", tmp_path / "gone"), 66, "gone")
+    _one_line(_train(ddpm, tmp_path / "other", "--resume", tmp_path / "new"), 66, "no run in")
+    assert not looked
+    assert not (tmp_path / "other").exists()
 
 
 def test_resuming_from_a_named_checkpoint(ddpm, trained, tmp_path):

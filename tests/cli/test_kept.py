@@ -2,14 +2,18 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+import ddpm.commands.train
 from ddpm.commands import rounds
-from ddpm.commands.began import lost_by_all
 from ddpm.commands.fit import require_numbers
+from ddpm.commands.lost import lost_by_all
+from ddpm.data.sources import open_both
+from ddpm.data.splits import Options
 from ddpm.distributed import World
 from ddpm.errors import DataError
 from ddpm.training.checkpoint import Checkpoint
@@ -118,10 +122,23 @@ def test_a_held_out_image_is_left_out_of_the_bound(train, folder, tmp_path, mode
     assert rows[0]["bits_per_dim"] != rows[1]["bits_per_dim"]
 
 
-def _held_out(folder):
-    from ddpm.data.sources import open_both
-    from ddpm.data.splits import Options
+@pytest.mark.parametrize(("images", "harmed", "what"), [(9, 2, "2 of "), (1, 1, "1 of ")])
+def test_held_out_images_that_are_found_damaged_on_reading(train, folder, tmp_path, images, harmed, what):
+    """Size and time say nothing of it. Two are too many; one is, where the bound is estimated on no other."""
+    flags = ("--set", "data.held_out=0.3", "--set", f"rhythm.images={images}", *MODES["files"])
+    assert train(tmp_path / "run", 1, *flags).code == 0
+    for name in open_both(str(folder), Options(held_out=0.3))[1].names[:harmed]:
+        file, about = folder / name, (folder / name).stat()
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    said = train(tmp_path / "run", 2, *flags)
+    assert said.code == 78, said.err
+    assert f"can no longer be read: {what}" in said.err
+    assert "that are held out, the first: a/" in said.err
+    assert not (tmp_path / "run" / "checkpoints" / "step-000000002").exists()
 
+
+def _held_out(folder):
     return folder / open_both(str(folder), Options(held_out=0.2))[1].names[0]
 
 
@@ -200,6 +217,45 @@ def test_several_processes_go_on_without_the_same_image(forked, train, folder, t
         assert _lost(run, 5) == {"2": "it is gone"}
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_last_image_is_lost_and_the_index_too(train, folder, tmp_path, mode):
+    """The checkpoint's number of it is beyond what there is: other images, not a damaged checkpoint."""
+    run, flags = tmp_path / "run", (*NONE_HELD, *MODES[mode])
+    assert train(run, 1, *flags).code == 0
+    victim = folder / "b" / "00039.png"
+    content = victim.read_bytes()
+    victim.unlink()
+    assert train(run, 3, *flags).code == 0
+    assert _lost(run, 3) == {"39": "it is gone"}
+    index = (run / "images.index").read_bytes()
+    (run / "images.index").unlink()
+    said = train(run, 4, *flags)
+    assert said.code == 78, said.err
+    assert f"no longer those that the run began with: {folder}: image 39 was lost before, of 39 in files" in said.err
+    victim.write_bytes(content)
+    (run / "images.index").write_bytes(index)
+    assert train(run, 4, *flags).code == 0
+
+
+def test_processes_go_on_with_the_same_index(train, tmp_path, monkeypatch):
+    """One cannot read it: all say so, before any opens images that are others than the first one's."""
+    assert train(tmp_path / "run", 1, *NONE_HELD).code == 0
+    told, opened = [], []
+
+    def both(_self, own):
+        unread = isinstance(own, dict) and own.get("images.index", "")
+        told.append(own)
+        return [own, {**own, "images.index": ""}] if unread else [own]
+
+    monkeypatch.setattr(World, "all_gather", both)
+    monkeypatch.setattr(ddpm.commands.train, "open_again", lambda *_: opened.append(1))
+    said = train(tmp_path / "run", 2, *NONE_HELD)
+    assert said.code == 78, said.err
+    assert "they have other images.index" in said.err
+    assert len(told[0]["images.index"]) == 64
+    assert not opened
+
+
 def _content(lost):
     return Checkpoint({}, {"step": 1, "adam_step": 1.0, "scaler": {}, "ledger": {}, "images": "x", "lost": lost})
 
@@ -216,21 +272,38 @@ def test_hostile_lists_of_lost_images(lost):
 
 @pytest.mark.long
 def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
-    """And more of them than a run can do without."""
+    """Then the images are others. And more of them than a run can do without."""
     run = tmp_path / "run"
     real = rounds.lost_by_all
     monkeypatch.setattr(rounds, "lost_by_all", lambda world, lost: {**real(world, lost), 40: "x"})
     monkeypatch.setattr(rounds.Batches, "lose", lambda self, lost: None)
+    monkeypatch.setattr(rounds, "write_lost", lambda *_: None)
     assert train(run, 2, *NONE_HELD).code == 0
     said = train(run, 3, *NONE_HELD)
-    assert (said.code, said.err.count("\n")) == (65, 1)
-    assert "it has lost image 40 of 40" in said.err
+    assert said.code == 78
+    assert f"no longer those that the run began with: {folder}: image 40 was lost before, of 40 in files" in said.err
     shutil.rmtree(run)
     monkeypatch.setattr(rounds, "lost_by_all", lambda world, lost: {1: "x", 2: "x"})
     assert train(run, 2, *NONE_HELD).code == 0
     said = train(run, 3, *NONE_HELD)
     assert said.code == 78
     assert "2 lost before: the first: a/00002.png" in said.err
+
+
+def test_the_log_tells_what_other_processes_have_lost(train, folder, tmp_path, monkeypatch):
+    """At once; all do without it from the next save on, and not sooner: how often is logged changes no step."""
+    real = rounds.lost_by_all
+    runs = {"alone": real, "told": lambda world, lost: {**real(world, lost), 7: "the other's"}}
+    rows, batches = {}, []
+    for name, told in runs.items():
+        monkeypatch.setattr(rounds, "lost_by_all", told)
+        monkeypatch.setattr(rounds.Batches, "lose", lambda self, lost: batches.append(dict(self.lost)))
+        assert train(tmp_path / name, 2, *NONE_HELD).code == 0
+        rows[name] = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+    assert [row.pop("lost_images", 0) for row in rows["told"]] == [1, 1]
+    assert [row["loss"] for row in rows["told"]] == [row["loss"] for row in rows["alone"]]
+    assert _listed(tmp_path / "told") == [("a/00014.png", "lost")]
+    assert batches == [{}, {}]
 
 
 def test_what_any_process_has_lost(monkeypatch):

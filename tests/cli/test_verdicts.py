@@ -187,6 +187,8 @@ def test_what_training_stops_at(ddpm, last, name, harm, worth, code):
     with pytest.raises(Failure) as found:
         latest(RunFolder(run), "auto")
     assert found.value.code == code
+    assert str(last) in str(found.value)
+    _one_line(ddpm("sample", run, "--num-images", 1, "--output-dir", run.with_name("no")), code, str(last))
     last.rename(run / "elsewhere")
     assert ddpm("verify", run).code == 0
     assert latest(RunFolder(run), "auto")[0].numbers["step"] == 3

@@ -112,6 +112,30 @@ def test_what_could_not_be_read_at_first_stays_left_out(root, tmp_path, mode):
     assert not found.train.lost
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_bytes_in_the_same_order_are_the_same_images(root, tmp_path, mode):
+    """Whatever the files are called now: a class' folder has another name, one archive was cut into two, a folder was packed."""
+    names = sorted(os.path.relpath(file, root) for file in root.rglob("*.png"))
+    (tmp_path / "tars").mkdir()
+    whole = _tar(root, tmp_path / "tars" / "a.tar", names)
+    folder, archive = (open_again(str(source), MODES[mode], {}) for source in (root, whole.parent))
+    pixels = folder.train.tensor()
+    whole.unlink()
+    for name, part in (("a.tar", names[:10]), ("b.tar", names[10:])):
+        _tar(root, tmp_path / "tars" / name, part)
+    (root / "dogs").rename(root / "elks")
+    for began, source in ((folder, root), (archive, tmp_path / "tars"), (folder, tmp_path / "tars")):
+        found = _again(source, began, mode)
+        assert (found.change.gone, found.change.added, dict(found.train.lost)) == ((), (), {})
+        assert (found.train.names, found.train.classes) == (began.train.names, began.train.classes)
+        assert torch.equal(found.train.labels, began.train.labels)
+        assert torch.equal(found.train.tensor(), pixels)
+        assert found.train.digest(found.train.labels) == began.train.digest(began.train.labels)
+    assert _again(root, folder, mode).change.relabelled == tuple(names[COUNT // 2 :])
+    (root / "cats" / "00000.png").unlink()
+    assert len(_again(root, folder, mode).change.gone) == 1 + COUNT // 2
+
+
 def test_what_changed_is_told(root):
     began = open_again(str(root), MODES["memory"], {})
     for row in (0, 3, 5):

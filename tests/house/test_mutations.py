@@ -234,6 +234,20 @@ MUTATIONS = [
         "data/test_kept.py::test_all_but_the_lost_image_are_as_they_were",
     ),
     Mutation(
+        "the same bytes in the same order",
+        "data/kept.py",
+        "        at[before] = after\n",
+        "        at[before] = -1\n",
+        "data/test_kept.py::test_the_same_bytes_in_the_same_order_are_the_same_images",
+    ),
+    Mutation(
+        "held out: what is lost on reading",
+        "commands/lost.py",
+        "if too_many(len(lost), len(held_out)) or (number and not len(rows)):",
+        "if False:",
+        "cli/test_kept.py::test_held_out_images_that_are_found_damaged_on_reading",
+    ),
+    Mutation(
         "what was lost stays lost",
         "commands/rounds.py",
         'numbers["lost"] = {str(row): reason for row, reason in lost.items()}',

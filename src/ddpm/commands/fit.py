@@ -5,7 +5,7 @@ A hostile configuration asks for a network of any size; counting its parameters 
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
@@ -99,6 +99,16 @@ def require_numbers(content: Checkpoint, where: Path) -> None:
         raise Damaged(where, "its lost images are no numbers with a reason each")
     if content.numbers["step"] < 0:
         raise Damaged(where, f"its state is of step {content.numbers['step']}")
+
+
+def require_newest(content: Checkpoint, checkpoints: Path, damaged: Sequence[tuple[Path, str]]) -> None:
+    """The same of the newest that is not `damaged`, which is called by its name.
+
+    Raises:
+        Damaged: as `require_numbers`.
+    """
+    passed = [path for path, _ in damaged]
+    require_numbers(content, next(path for path in reversed(checkpoint.found(checkpoints)) if path not in passed))
 
 
 def _are_reasons(lost: object) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ddpm.commands.fit import require_numbers
-from ddpm.commands.run import RunFolder, find_checkpoint, folder_of
+from ddpm.commands.fit import require_newest
+from ddpm.commands.run import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.data import hub
 from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment import Experiment
@@ -21,26 +21,39 @@ MAY_CHANGE = (
 run, another end changes the steps that are left.)"""
 
 
-def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
-    """Refuse, before anything is touched, to go on with what is another experiment.
+def admit(folder: RunFolder, resume: str) -> None:
+    """Refuse what can be refused before a data set is downloaded or looked through.
 
     Raises:
-        CannotCreate: there is a run already ("never"), or it has gone further than the checkpoint that is named, or the folder
-            holds something else.
-        Mismatch: the run, or the checkpoint's, is of another experiment.
-        NotFound: no such checkpoint.
-        DataError: the named checkpoint is damaged.
+        CannotCreate: there is a run already ("never"), or the folder holds something else.
+        NotFound: what is to be gone on from is not there, or is no run.
+        DataError: there are checkpoints, and no experiment that they are of, or a damaged one.
     """
     if folder.config.exists():
         if resume == "never":
             raise CannotCreate(f"there is a run in {str(folder.path)!r} already", "--resume auto goes on with it")
-        _same(folder.read_experiment(), experiment, folder)
     elif checkpoint.found(folder.checkpoints):
         raise DataError(f"{str(folder.path)!r} has checkpoints, but its config.json is missing: bring it back")
     elif strangers := folder.strangers():
         raise CannotCreate(
             f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new --output-dir"
         )
+    if resume not in ("auto", "never"):
+        existing(Path(resume).expanduser()).read_experiment()
+
+
+def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
+    """Refuse, before anything is touched, to go on with what is another experiment.
+
+    Raises:
+        CannotCreate: as `admit`; or the run has gone further than the checkpoint that is named.
+        Mismatch: the run, or the checkpoint's, is of another experiment.
+        NotFound: no such checkpoint.
+        DataError: as `admit`; or the named checkpoint is damaged.
+    """
+    admit(folder, resume)
+    if folder.config.exists():
+        _same(folder.read_experiment(), experiment, folder)
     if resume not in ("auto", "never"):
         origin, content, _ = find_checkpoint(Path(resume).expanduser())
         _same(origin.read_experiment(), experiment, origin)
@@ -82,7 +95,7 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
     if content is None and damaged:
         raise DataError(f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}")
     if content is not None:
-        require_numbers(content, folder.path)
+        require_newest(content, folder.checkpoints, damaged)
     checkpoint.tidy(folder.checkpoints, [path for path, _ in damaged])
     return content, [f"passed over: {reason}" for _, reason in damaged]
 

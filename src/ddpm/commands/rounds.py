@@ -14,11 +14,11 @@ from torch.func import functional_call
 
 from ddpm import __version__
 from ddpm.commands.bad_images import write_lost
-from ddpm.commands.began import lost_by_all
 from ddpm.commands.events import Event, Halted, Logged, Stepped
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import Condition, every_class
 from ddpm.commands.ledger import Account, Ledger
+from ddpm.commands.lost import lost_by_all
 from ddpm.commands.run import RunFolder
 from ddpm.commands.sample import Plan, finished, sample
 from ddpm.commands.shorter import Shorter
@@ -139,10 +139,10 @@ class Rounds:
             row = account.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
             row |= self._evaluate() if self._evaluating else {}
             account.keep(row)
-            if batches.lost:
-                row["lost_images"] = len(batches.lost)
-            if self.ledger and batches.lost:
-                yield from attempted(lambda: write_lost(self.folder, batches, self.held_out))
+            if lost := lost_by_all(self.world, batches.lost):  # told only: a log line changes no step
+                row["lost_images"] = len(lost)
+            if self.ledger and lost:
+                yield from attempted(lambda: write_lost(self.folder, replace(batches, lost=lost), self.held_out))
             if self.ledger:
                 yield from attempted(partial(self.ledger.write, row))
             yield Logged(row)

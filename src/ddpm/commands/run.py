@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.commands.files import write_text
-from ddpm.commands.fit import fitting, require_numbers, require_sound
+from ddpm.commands.fit import fitting, require_newest, require_numbers, require_sound
 from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment import Experiment
 from ddpm.settings import from_dict, to_json
@@ -168,6 +168,18 @@ def folder_of(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
+def existing(path: Path) -> RunFolder:
+    """The same, of what is there.
+
+    Raises:
+        NotFound: no such folder.
+    """
+    if not path.is_dir():
+        what = "not a run folder" if path.exists() else "no such run"
+        raise NotFound(f"{what}: {str(path)!r}")
+    return folder_of(path)
+
+
 def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]:
     """The run folder, the content of one of its checkpoints or of its newest whole one, and what was passed over.
 
@@ -175,10 +187,7 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    if not path.is_dir():
-        what = "not a run folder" if path.exists() else "no such run"
-        raise NotFound(f"{what}: {str(path)!r}")
-    folder = folder_of(path)
+    folder = existing(path)
     if folder.path != path:
         content = checkpoint.read(path, folder.accept())
         require_numbers(content, path)
@@ -190,5 +199,5 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
         )
-    require_numbers(content, path)
+    require_newest(content, folder.checkpoints, damaged)
     return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)

@@ -12,10 +12,11 @@ import torch
 
 from ddpm.commands import resume
 from ddpm.commands.bad_images import write_bad_images
-from ddpm.commands.began import estimated, fingerprint_of, keep, lost_before, lost_by_all, notes_of, remembered
+from ddpm.commands.began import fingerprint_of, keep, remembered
 from ddpm.commands.events import Event, Started
 from ddpm.commands.fit import require_room_for
 from ddpm.commands.ledger import Account, Ledger
+from ddpm.commands.lost import held_out_left, lost_before, lost_by_all, notes_of
 from ddpm.commands.rounds import Rounds, conditions, new_state
 from ddpm.commands.run import RunFolder
 from ddpm.data.imageset import ImageSet
@@ -63,16 +64,21 @@ def train_run(
         ExitStack() as held,
     ):
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
+        world.lead(lambda: resume.admit(folder, how))
         source = world.broadcast(world.lead(lambda: resume.source(experiment, folder, how)))
         experiment = replace(experiment, data=replace(experiment.data, source=source))
         opened, began, experiment, notes = _opened(experiment, folder, how, world)
-        held.callback(opened.train.close)
+        held.callback(opened.close)
         content, passed = _claimed(experiment, folder, how, world, held)
-        before = lost_before(content, opened.train)
+        before = lost_before(content)
         images = replace(opened.train, lost=lost_by_all(world, {**opened.train.lost, **before}))
         fingerprint = world.together(lambda: fingerprint_of(experiment, opened, images.lost, began, content))
-        _agree(world, experiment, fingerprint, made_by)
-        held_out, some = estimated(opened.test, experiment.rhythm.images, world)
+        made = {name: value for name, value in made_by.items() if name != "threads"}
+        _agree(
+            world, {"configuration": to_json(experiment), "images": fingerprint, "held out": len(opened.test), **made}
+        )
+        held_out, some = held_out_left(opened.test, experiment.rhythm.images, world)
+        opened.close_test()
         if content is None or content.numbers["step"] < experiment.training.steps:
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: keep(folder, how, opened, began, fingerprint))
@@ -101,17 +107,19 @@ def _opened(
     Looked through by the first process first.
     """
 
-    def opened() -> tuple[Opened, Kept, Experiment, list[str]]:
-        began, notes = remembered(folder, how)
+    def opened() -> tuple[Opened, Experiment]:
         sets = open_again(experiment.data.source, experiment.data.options(), began.parts)
         found = experiment.for_data(sets.train)
         if len(sets.test) and found.rhythm.evaluate:
             found.labels(sets.test)  # fails now rather than at the first evaluation
-        return sets, began, found, notes
+        return sets, found
 
     if experiment.training.batch_size < world.size:
         raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
-    return world.after_first(opened)
+    began, notes = world.together(lambda: remembered(folder, how))
+    _agree(world, {"images.index": began.seal})  # else they would count and name other images
+    sets, found = world.after_first(opened)
+    return sets, began, found, notes
 
 
 def _claimed(
@@ -135,14 +143,13 @@ def _claimed(
     return world.together(lambda: found[0] if found else resume.followed(folder, how, step)), notes
 
 
-def _agree(world: World, experiment: Experiment, images: str, made_by: Mapping[str, Any]) -> None:
-    """All processes must be about to do the same.
+def _agree(world: World, own: Mapping[str, Any]) -> None:
+    """All processes must be about to do the same, with the same.
 
     Raises:
         Mismatch: they are not.
     """
-    own = {"configuration": to_json(experiment), "images": images, **made_by}
-    told = world.all_gather({name: value for name, value in own.items() if name != "threads"})
+    told = world.all_gather(own)
     for rank, theirs in enumerate(told):
         for name, value in theirs.items():
             if value != told[0][name]:

@@ -15,7 +15,7 @@ import torch
 
 from ddpm.data.index import Index, from_arrays, to_arrays
 from ddpm.data.listing import Classes, Listing, Pictures
-from ddpm.data.sealed import sealed, unsealed
+from ddpm.data.sealed import SEAL, sealed, unsealed
 from ddpm.data.span import WHOLE
 from ddpm.data.splits import SPLITS
 
@@ -24,10 +24,14 @@ ABOUT, LABELS = "about", "labels"
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """The parts of a source ("all", or "train" and "test") as they were, and the fingerprint of the images to train on."""
+    """The parts of a source ("all", or "train" and "test") as they were, and the fingerprint of the images to train on.
+
+    `seal` is the hash of the file that this was read from, if it was: what processes agree on.
+    """
 
     parts: Mapping[str, Pictures] = field(default_factory=dict)
     fingerprint: str = ""
+    seal: str = ""
 
 
 NOTHING = Kept()
@@ -71,7 +75,8 @@ def unpacked(content: bytes | bytearray) -> Kept:
         fingerprint, parts = about["fingerprint"], about["parts"]
         if not isinstance(fingerprint, str) or set(parts) - set(SPLITS):
             raise ValueError("it is of another kind")
-        return Kept({part: _pictures(arrays, part, classes) for part, classes in parts.items()}, fingerprint)
+        pictures = {part: _pictures(arrays, part, classes) for part, classes in parts.items()}
+        return Kept(pictures, fingerprint, content[:SEAL].hex())
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it lacks something: {error}") from error
 
@@ -92,29 +97,48 @@ def recalled(began: Pictures, listing: Listing, now: Index) -> tuple[Pictures, C
     """The images that a run began with, where they lie now, and what became of them.
 
     The rows, the order and the classes are those of then: what could not be read stays left out, though it now can be. Where
-    the bytes are the same an image is the same, wherever they lie; any other is lost.
+    the bytes are the same an image is the same, wherever they lie; any other is lost. Images are known by their names; by their
+    order, where all bytes in order are those of then, whatever the files are called now.
     """
-    place = {name: row for row, name in enumerate(now.names)}
-    at = np.array([place.get(name, -1) for name in began.index.names], np.int64)
-    there, good = at >= 0, began.index.entries["good"]
+    at, good = _places(began.index, now), began.index.entries["good"]
+    there = at >= 0
     readable = there & (now.entries["good"][at] if len(now) else False)
     same = readable & (now.entries["sha256"][at] == began.index.entries["sha256"]).all(-1)
     entries = began.index.entries.copy()
     entries["length"], entries["shard"] = WHOLE, -1
     for name in ("size", "time", "offset", "length", "shard"):
         entries[name][same] = now.entries[name][at[same]]
-    index = replace(began.index, root=now.root, entries=entries, shards=now.shards)
+    shards = _renamed(began.index, now, at, entries)
+    index = replace(began.index, root=now.root, entries=entries, shards=shards)
     kinds = [good & ~there, good & there & ~readable, good & readable & ~same]
     lost = dict.fromkeys(np.flatnonzero(kinds[0]).tolist(), "it is gone")
     lost |= {row: now.faults[int(at[row])].message for row in np.flatnonzero(kinds[1]).tolist()}
     lost |= dict.fromkeys(np.flatnonzero(kinds[2]).tolist(), "its bytes are no longer those that the run began with")
-    old = set(began.index.names)
-    added = tuple(name for name in now.names_of(now.good()) if name not in old)
+    added = now.names_of(np.setdiff1d(now.good(), at))
     rows = np.flatnonzero(good & same)
     others = rows[_relabelled(began, rows, listing.classes_of(at[rows]))]
     gone, unreadable, changed = (index.names_of(np.flatnonzero(kind)) for kind in kinds)
     change = Change(gone, unreadable, changed, added, index.names_of(others))
     return replace(began, name=listing.root.name, index=index, lost=lost), change
+
+
+def _places(began: Index, now: Index) -> np.ndarray:
+    """The row of each image of then in what there is now, (N,) int64; -1 where it is not."""
+    place = {name: row for row, name in enumerate(now.names)}
+    at = np.array([place.get(name, -1) for name in began.names], np.int64)
+    before, after = began.good(), now.good()
+    if np.array_equal(began.entries["sha256"][before], now.entries["sha256"][after]):
+        at[:] = -1
+        at[before] = after
+    return at
+
+
+def _renamed(began: Index, now: Index, at: np.ndarray, entries: np.ndarray) -> tuple[str, ...]:
+    """The files that are read by another path than by their image's name, which is that of then; `entries` learns of them."""
+    rows = np.flatnonzero((at >= 0) & (entries["shard"] < 0)).tolist()
+    renamed = [row for row in rows if began.names[row] != now.names[at[row]]]
+    entries["shard"][renamed] = len(now.shards) + np.arange(len(renamed))
+    return (*now.shards, *(now.span(int(at[row])).path for row in renamed))
 
 
 def _relabelled(began: Pictures, rows: np.ndarray, now: Classes) -> np.ndarray:

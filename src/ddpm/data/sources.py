@@ -12,6 +12,7 @@ from pathlib import Path
 from ddpm.data import archive, arrays, cifar, digits, folder, hub, idx, parquet
 from ddpm.data.convert import converted
 from ddpm.data.decode import SUFFIXES
+from ddpm.data.files import Files
 from ddpm.data.imageset import ImageSet
 from ddpm.data.index import indexed
 from ddpm.data.kept import Change, recalled
@@ -107,6 +108,17 @@ class Opened:
     test: ImageSet
     parts: Mapping[str, Pictures]
     change: Change
+
+    def close(self) -> None:
+        """End the processes that read files, where there are any."""
+        self.train.close()
+        self.test.close()
+
+    def close_test(self) -> None:
+        """End those that read what is held out alone: in a source with a split of its own."""
+        readers = [part.images.reader for part in (self.train, self.test) if isinstance(part.images, Files)]
+        if len({id(reader) for reader in readers}) > 1:
+            self.test.close()
 
 
 def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> Opened:
