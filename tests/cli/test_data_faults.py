@@ -101,7 +101,7 @@ def _check(ddpm, tmp_path, count, broken, *flags):
     assert _train(ddpm, clean, tmp_path / "one", *flags).code == 0
     said = _train(ddpm, dirty, tmp_path / "two", "--set", "data.max_broken=0.5", *flags)
     assert said.code == 0, said.err
-    assert f"left out {broken} files" in said.err
+    assert f"files that cannot be read are left out: {broken} " in said.err
     _same(tmp_path / "one", tmp_path / "two")
     assert not (tmp_path / "one" / "bad_images.csv").exists()
     with (tmp_path / "two" / "bad_images.csv").open(newline="") as file:

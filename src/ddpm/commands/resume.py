@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.commands.fit import require_newest
+from ddpm.commands.ledger import read_metrics
 from ddpm.commands.run import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.data import hub
 from ddpm.errors import CannotCreate, DataError, Mismatch
@@ -86,7 +87,7 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
     """The checkpoint to go on from, if any, and why newer ones are not it; these are set aside.
 
     Raises:
-        DataError: there are checkpoints, and all of them are damaged.
+        DataError: there are checkpoints, and all of them are damaged; or all of them are gone.
     """
     if resume not in ("auto", "never"):
         return find_checkpoint(Path(resume).expanduser())[1], []
@@ -96,8 +97,27 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
         raise DataError(f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}")
     if content is not None:
         require_newest(content, folder.checkpoints, damaged)
+    begun_anew = _begun_anew(folder) if content is None else []
     checkpoint.tidy(folder.checkpoints, [path for path, _ in damaged])
-    return content, [f"passed over: {reason}" for _, reason in damaged]
+    return content, [*begun_anew, *(f"passed over: {reason}" for _, reason in damaged)]
+
+
+def _begun_anew(folder: RunFolder) -> list[str]:
+    """A line for the user where a run that left a log has no checkpoint, and must do its steps again.
+
+    Raises:
+        DataError: it must have had one: with the second save under way, the first is on the disk.
+    """
+    rows = read_metrics(folder.metrics)
+    if not rows:
+        return []
+    step, every = rows[-1]["step"], folder.read_experiment().rhythm.save
+    if every and step > 2 * every:
+        raise DataError(
+            f"{str(folder.path)!r} has a log up to step {step:,}, but no checkpoint: bring one back",
+            "to begin anew, give a new --output-dir",
+        )
+    return [f"beginning anew: there was no checkpoint yet, though the log went to step {step:,}"]
 
 
 def followed(folder: RunFolder, resume: str, step: int) -> Checkpoint:

@@ -167,4 +167,6 @@ def _missing(images: ImageSet) -> list[str]:
     if not images.broken:
         return []
     name, *_, reason = images.broken[0]
-    return [f"left out {len(images.broken)} files that cannot be read (bad_images.csv), the first: {name}: {reason}"]
+    return [
+        f"files that cannot be read are left out: {len(images.broken)} (bad_images.csv), the first: {name}: {reason}"
+    ]
