@@ -64,9 +64,6 @@ def train_run(
         ExitStack() as held,
     ):
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
-        world.lead(lambda: resume.admit(folder, how))
-        source = world.broadcast(world.lead(lambda: resume.source(experiment, folder, how)))
-        experiment = replace(experiment, data=replace(experiment.data, source=source))
         opened, began, experiment, notes = _opened(experiment, folder, how, world)
         held.callback(opened.close)
         content, passed = _claimed(experiment, folder, how, world, held)
@@ -116,6 +113,9 @@ def _opened(
 
     if experiment.training.batch_size < world.size:
         raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
+    world.lead(lambda: resume.admit(folder, how))
+    source = world.broadcast(world.lead(lambda: resume.source(experiment, folder, how)))
+    experiment = replace(experiment, data=replace(experiment.data, source=source))
     began, notes = world.together(lambda: remembered(folder, how))
     _agree(world, {"images.index": began.seal})  # else they would count and name other images
     sets, found = world.after_first(opened)
