@@ -118,9 +118,18 @@ class Heartbeat:
         return None
 
     def rest(self) -> None:
-        """Stop, in order: the others shall not miss this process."""
+        """Stop, in order: the others shall not miss this process. The first one may keep the store, and leaves last."""
         self._done = True
         self.stop()
+        until = time.monotonic() + self._patience
+        with suppress(RuntimeError):
+            while self._world.first and not self._alone() and time.monotonic() < until:
+                time.sleep(0.01)
+
+    def _alone(self) -> bool:
+        """Whether all others have said their last word."""
+        names = [str(rank) for rank in self._seen]
+        return all(self._store.check([name]) and self._store.get(name) == DONE for name in names)
 
     def stop(self) -> None:
         """Fall silent: something has gone wrong, and the others shall know."""

@@ -240,7 +240,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
             with pytest.raises(DataError, match="step-000000002"):
                 checkpoint.read(folder)
         file.unlink()
-        with pytest.raises(DataError, match="incomplete"):
+        with pytest.raises(DataError, match="it is missing"):
             checkpoint.read(folder)
         file.write_bytes(whole)
     checkpoint.read(folder)

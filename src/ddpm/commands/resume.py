@@ -109,7 +109,7 @@ def _begun_anew(folder: RunFolder) -> list[str]:
         DataError: it must have had one: with the second save under way, the first is on the disk.
     """
     rows = read_metrics(folder.metrics)
-    if not rows:
+    if not (rows and folder.config.exists()):
         return []
     step, every = rows[-1]["step"], folder.read_experiment().rhythm.save
     if every and step > 2 * every:
