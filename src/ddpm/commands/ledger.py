@@ -104,7 +104,6 @@ class Ledger:
         self._file = folder.metrics.open("ab", buffering=0)
         self._new_board, self._logs = partial(SummaryWriter, folder.logs, purge_step=step + 1), folder.logs
         self._board: SummaryWriter | None = self._new_board()
-        self._said = False
         self._hook = threading.excepthook
         threading.excepthook = self._without_board
 
@@ -152,13 +151,13 @@ class Ledger:
         Raises:
             StorageError: the disk fails, and did not before.
         """
+        failed_before = self._board is None
         try:
             self._board = self._board or self._new_board()
             draw(self._board)
-            self._said = False
         except OSError as error:
-            self._board, said, self._said = None, self._said, True
-            if not said:
+            self._board = None
+            if not failed_before:
                 raise StorageError(f"cannot write {str(self._logs)!r}: {error.strerror}") from error
 
     def _without_board(self, failed: threading.ExceptHookArgs) -> None:
