@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ddpm.errors import Failure, PeerLost, failure_of, in_json
+from ddpm.errors import Failure, PeerLost, failure_of, in_a_line, in_json
 from ddpm.launch import launched, local_number
 
 MEETING = timedelta(minutes=30)
@@ -173,7 +173,7 @@ def joined() -> Iterator[World]:
         store, rank, size = next(dist.rendezvous("env://", timeout=MEETING))
         own = store.clone()  # pyright: ignore[reportAttributeAccessIssue] (a connection of its own; missing in the stubs)
     except RuntimeError as error:
-        raise PeerLost(f"the processes of the launch did not find each other: {_line(error)}", AGAIN) from error
+        raise PeerLost(f"the processes of the launch did not find each other: {in_a_line(error)}", AGAIN) from error
     yield World(rank, size, dist.PrefixStore("heartbeat", own), dist.PrefixStore("ddpm", store))
 
 
@@ -192,10 +192,6 @@ def connected(world: World, device: torch.device) -> Iterator[None]:
         dist.init_process_group(backend, timeout=PATIENCE, store=world.meeting, rank=world.rank, world_size=world.size)
         world.any(False)  # noqa: FBT003 (nobody leaves, and takes the store along, before all have found each other)
     except RuntimeError as error:
-        raise dist.DistNetworkError(f"the processes lost each other as they met: {_line(error)}") from error
+        raise dist.DistNetworkError(f"the processes lost each other as they met: {in_a_line(error)}") from error
     yield
     dist.destroy_process_group()  # not after a failure: it would wait for those that are gone
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

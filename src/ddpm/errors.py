@@ -87,6 +87,11 @@ class Interrupted(Failure):
     code = 130
 
 
+def in_a_line(error: BaseException) -> str:
+    """The first line of what another library says; its kind, where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def in_json(failure: Failure) -> dict[str, Any]:
     """A failure as it is told to another process, which knows the kinds of this file."""
     kind = next(kind for kind in type(failure).__mro__ if kind in (Failure, *Failure.__subclasses__()))

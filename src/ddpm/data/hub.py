@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from ddpm.data import archive, decode, parquet, splits
-from ddpm.errors import Failure, NotFound, StorageError, Unavailable, UsageError
+from ddpm.errors import NotFound, StorageError, Unavailable, UsageError, in_a_line
 
 PREFIX = "hf:"
 FORM = re.compile(
@@ -158,9 +158,10 @@ def _asking(name: Name) -> Iterator[None]:
         raise NotFound(f"no such data set on the hub, or none for you: {str(name)!r}", "hf auth login") from error
     except errors.HFValidationError as error:
         raise UsageError(f"no name of a data set on the hub: {str(name)!r}") from error
-    except (errors.HTTPError, errors.LocalEntryNotFoundError, errors.RevisionResolutionError) as error:
-        raise _unreachable(name, error) from error
-    except (errors.FileMetadataError, errors.XetDownloadError) as error:
+    except (
+        *(errors.HTTPError, errors.FileMetadataError, errors.XetDownloadError),
+        *(errors.LocalEntryNotFoundError, errors.RevisionResolutionError),
+    ) as error:
         raise _unreachable(name, error) from error
     except OSError as error:
         if error.errno in DISK or error.filename is not None:
@@ -168,8 +169,8 @@ def _asking(name: Name) -> Iterator[None]:
         raise _unreachable(name, error) from error
 
 
-def _unreachable(name: Name, error: Exception) -> Failure:
-    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+def _unreachable(name: Name, error: Exception) -> Unavailable:
     return Unavailable(
-        f"cannot reach the hub: {str(name)!r}: {said}", "what was downloaded once is read without it, by its commit"
+        f"cannot reach the hub: {str(name)!r}: {in_a_line(error)}",
+        "what was downloaded once is read without it, by its commit",
     )
