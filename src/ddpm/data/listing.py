@@ -41,6 +41,14 @@ class Listing:
     classes_of: Callable[[np.ndarray], Classes]
     split: np.ndarray
 
+    def looked_through(self) -> Index:
+        """The index of these images, from the cache where it has them.
+
+        Raises:
+            Unavailable: no process can be started that decodes.
+        """
+        return indexed(self.root, self.sources, self.part)
+
 
 def unknown(_rows: np.ndarray) -> Classes:
     """No classes."""
@@ -83,7 +91,7 @@ class Survey:
 
 def survey(listing: Listing, options: Options) -> Survey:
     """What the index says of the images; nothing is kept."""
-    index = indexed(listing.root, listing.sources, listing.part)
+    index = listing.looked_through()
     good = index.good()
     entries, names = index.entries[good], index.names_of(good)
     sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))

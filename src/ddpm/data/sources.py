@@ -14,7 +14,6 @@ from ddpm.data.convert import converted
 from ddpm.data.decode import SUFFIXES
 from ddpm.data.files import Files
 from ddpm.data.imageset import ImageSet
-from ddpm.data.index import indexed
 from ddpm.data.kept import Change, recalled
 from ddpm.data.listing import Listing, Pictures, image_set, looked_at
 from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
@@ -36,7 +35,7 @@ class Kind:
 def _read(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
     def read(path: Path, part: str, options: Options) -> ImageSet:
         listing = listed(path, part)
-        return image_set(looked_at(listing, indexed(listing.root, listing.sources, listing.part)), options)
+        return image_set(looked_at(listing, listing.looked_through()), options)
 
     return read
 
@@ -140,7 +139,7 @@ def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> 
         listings = {part: LISTS[name](path, part) for name in LISTS if KINDS[name] is kind for part in parts}
         same = began.keys() == listings.keys()
         for part, listing in listings.items():
-            index = indexed(listing.root, listing.sources, listing.part)
+            index = listing.looked_through()
             if same:
                 looked[part], other = recalled(began[part], listing, index)
                 change = change.and_then(other)
