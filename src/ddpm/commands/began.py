@@ -21,7 +21,7 @@ from ddpm.training.checkpoint import Checkpoint
 
 MOST = 2**32
 """Bytes of an index: some 25 million images."""
-BACK = "bring them back (and take away what was added), and the same command goes on"
+BACK = "with the images as they were, the same command goes on"
 NEW = "a new --output-dir trains on what there is now"
 
 

@@ -175,7 +175,7 @@ class Saver:
             raise Abandoned
 
     def _space(self, save: _Save) -> str:
-        free = shutil.disk_usage(existing(self._checkpoints)).free
+        free = shutil.disk_usage(nearest(self._checkpoints)).free
         return f"a checkpoint takes {save.content.size:,} bytes, {free:,} are free"
 
 
@@ -209,7 +209,7 @@ def require_room(checkpoints: Path, size: int, kept: int = KEPT) -> None:
         StorageError: the disk has less.
     """
     there = min(len(checkpoint.found(checkpoints)), kept)
-    needed, place = size * (kept + 1 - there), existing(checkpoints)
+    needed, place = size * (kept + 1 - there), nearest(checkpoints)
     free = shutil.disk_usage(place).free
     if needed > free:
         raise StorageError(
@@ -218,8 +218,8 @@ def require_room(checkpoints: Path, size: int, kept: int = KEPT) -> None:
         )
 
 
-def existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
+def nearest(path: Path) -> Path:
+    """The path if it is there, else the nearest folder above it that is."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.exists())
 
