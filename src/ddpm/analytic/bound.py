@@ -73,21 +73,17 @@ class LinearChain:
 
 def linear_chain(p: ReverseProcess, v: float) -> LinearChain:
     """Read off a `p` whose means are k_t x_t in every coordinate, such as that of Gaussian data, what it does with N(0, v)."""
-    schedule, one = p.schedule, torch.ones(1, 1, dtype=torch.float64)
-    terms = torch.zeros(schedule.T + 1, dtype=torch.float64)
-    terms[0] = _prior(schedule, v)
-    model_var = displayed = torch.ones((), dtype=torch.float64)
-    for t in schedule.steps:
-        gaussian, _ = p(one, t)
-        k, var = gaussian.mean.squeeze(), gaussian.var.squeeze()
-        c_0, c_t = schedule.posterior_x_0[t], schedule.posterior_x_t[t] - k
-        v_t, shared = 1 + schedule.alpha_bar[t] * (v - 1), schedule.alpha_bar[t].sqrt() * v
-        off = c_0**2 * v + c_t**2 * v_t + 2 * c_0 * c_t * shared  # E[(mu-tilde - k x_t)^2]
-        tilde = schedule.beta_tilde[t]
-        if t > 1:
-            terms[t] = 0.5 * ((tilde + off) / var - 1 + torch.log(var / tilde))
-        else:
-            terms[1] = 0.5 * (off / var + torch.log(2 * torch.pi * var))
-        displayed = k**2 * model_var
-        model_var = displayed + var
-    return LinearChain(v, terms, float(model_var), float(displayed))
+    schedule = p.schedule
+    gaussian, _ = p(torch.ones(schedule.T, 1, dtype=torch.float64), torch.arange(1, schedule.T + 1))  # every t at once
+    k, var = gaussian.mean[:, 0], gaussian.var.expand_as(gaussian.mean)[:, 0]
+    alpha_bar, tilde = schedule.alpha_bar[1:], schedule.beta_tilde[1:]
+    c_0, c_t = schedule.posterior_x_0[1:], schedule.posterior_x_t[1:] - k
+    v_t, shared = 1 + alpha_bar * (v - 1), alpha_bar.sqrt() * v
+    off = c_0**2 * v + c_t**2 * v_t + 2 * c_0 * c_t * shared  # E[(mu-tilde - k x_t)^2]
+    later = 0.5 * ((tilde + off) / var - 1 + (var / tilde).log())[1:]
+    first = 0.5 * (off / var + (2 * torch.pi * var).log())[:1]
+    model_var = displayed = 1.0
+    for slope, added in zip(k.flip(0).tolist(), var.flip(0).tolist(), strict=True):
+        displayed = slope**2 * model_var
+        model_var = displayed + added
+    return LinearChain(v, torch.cat([_prior(schedule, v), first, later]), model_var, displayed)
