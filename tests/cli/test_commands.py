@@ -256,11 +256,11 @@ def test_readme_commands_are_understood(name):
 
 @pytest.mark.slow
 def test_demo(ddpm, tmp_path, monkeypatch):
-    """A demo of two seconds, on a chain of 40 steps to save time: every file of it, and the same command again."""
+    """A demo of two seconds, on a chain of 12 steps to save time: every file of it, and the same command again."""
     from ddpm.cli import demo
     from ddpm.experiment import ScheduleConfig
 
-    short = replace(demo.digits(), schedule=ScheduleConfig("log-snr", T=40))
+    short = replace(demo.digits(), schedule=ScheduleConfig("log-snr", T=12))
     monkeypatch.setattr(demo, "digits", lambda: short)
     folder = tmp_path / "demo"
     said = ddpm("demo", "--output-dir", folder, "--budget", 2)
