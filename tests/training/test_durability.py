@@ -19,7 +19,7 @@ from ddpm.errors import DataError, Diverged, Mismatch, StorageError
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.reading import damage
-from ddpm.training.retention import KEPT, Keeper, extra
+from ddpm.training.retention import NEWEST, Keeper, extra
 from ddpm.training.saver import Saver
 from tests.training.faults import Crash, Disk, crash_at, error_at, recorded, watched
 
@@ -61,7 +61,7 @@ def require_old_or_new(folder):
     assert found is not None
     assert found.numbers["step"] in (3, 4)
     _same(found, content(found.numbers["step"]))
-    assert len(checkpoint.found(folder)) >= KEPT
+    assert len(checkpoint.found(folder)) >= NEWEST
     assert not any(checkpoint.damage(each) for each in checkpoint.found(folder))
 
 
@@ -146,7 +146,7 @@ def _after_power_losses(tmp_path, draws):
             assert newest is not None
             assert newest.numbers["step"] == 4 if k >= done else newest.numbers["step"] in (3, 4)
             _same(newest, content(newest.numbers["step"]))
-            assert sum(not checkpoint.damage(each) for each in checkpoint.found(left)) >= KEPT
+            assert sum(not checkpoint.damage(each) for each in checkpoint.found(left)) >= NEWEST
             assert not checkpoint.damage(checkpoint.found(left)[0])
         if k % 12 == 0:
             go_on(left)

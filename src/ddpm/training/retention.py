@@ -11,11 +11,12 @@ from ddpm.storage import durable, plain, strict
 from ddpm.training import checkpoint
 from ddpm.training.manifest import STATE
 
-KEPT = 3
+NEWEST = 3
+"""So many checkpoints always stay."""
 MEASURE = "bits_per_dim"
 
 
-def extra(measured: Mapping[int, float], every: int, newest: int = KEPT) -> list[int]:
+def extra(measured: Mapping[int, float], every: int, newest: int = NEWEST) -> list[int]:
     """The steps that may go, oldest first.
 
     Args:
@@ -41,7 +42,7 @@ class Keeper:
     every: int = 0
     _seen: dict[Path, tuple[tuple[int, ...], str]] = field(default_factory=dict)
 
-    def retire(self, step: int, newest: int = KEPT) -> None:
+    def retire(self, step: int, newest: int = NEWEST) -> None:
         """Remove what the rule lets go, up to `step`: each is renamed first, so a half-removed one is never taken for one.
 
         Raises:

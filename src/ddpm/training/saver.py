@@ -18,7 +18,7 @@ from ddpm.errors import StorageError
 from ddpm.storage import durable
 from ddpm.training import checkpoint
 from ddpm.training.checkpoint import Checkpoint
-from ddpm.training.retention import KEPT, Keeper
+from ddpm.training.retention import NEWEST, Keeper
 
 PATIENCE = 3
 """Failures in a row that end a run."""
@@ -155,7 +155,7 @@ class Saver:
             self._keeper.trust(path)
             save.outcomes.append(Wrote(path))
             save.content = Checkpoint({}, {})
-            self._retire(save, newest=KEPT)
+            self._retire(save, newest=NEWEST)
         except BaseException as error:
             save.error = error
 
@@ -202,7 +202,7 @@ def gathered(content: Checkpoint, world: World) -> Checkpoint:
     return Checkpoint(tensors, dict(content.numbers))
 
 
-def require_room(checkpoints: Path, size: int, kept: int = KEPT) -> None:
+def require_room(checkpoints: Path, size: int, kept: int = NEWEST) -> None:
     """Before a run begins: room for `kept` checkpoints of `size` bytes and the one being written, less those that are there.
 
     Raises:
