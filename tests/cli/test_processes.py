@@ -35,8 +35,14 @@ def _tensors(folder, step, groups=3):
 
 
 def require_near(found, wanted, name):
-    """Equal but for the rounding of sums in another order, which Adam enlarges where gradients are nearly zero."""
-    assert (found - wanted).norm() <= 1e-3 * wanted.norm() + 1e-9, name
+    """Equal but for the rounding of sums in another order, which Adam enlarges where gradients are nearly zero.
+
+    Attention does not see the bias of its keys: all its gradient is rounding, and it stays near zero.
+    """
+    if name.endswith("attention.key.bias"):
+        assert max(found.norm(), wanted.norm()) < 1e-7, name
+    else:
+        assert (found - wanted).norm() <= 1e-3 * wanted.norm() + 1e-9, name
 
 
 def _run(forked, processes, *arguments):
