@@ -9,8 +9,8 @@ import pytest
 from tests.cli.untouched import ALONE, SHARDS, Mode, Tally, require_lost, require_stopped
 from tests.cli.zygote import ENDING, Strike, moment
 
+MODES = [ALONE, Mode(2, 2), Mode(2, 0, SHARDS), Mode(1, 2), Mode(2, 0), Mode(3, 0)]
 FEW = [ALONE, Mode(2, 2), Mode(1, 2), Mode(2, 0)]
-MODES = [*FEW, Mode(2, 0, SHARDS), Mode(3, 0)]
 WHILE = {"beginning", "stepping", "evaluating", "sampling", "saving"}
 REMOVING = {"removing old checkpoints"}
 """Mostly after the last step: who is asked to stop then is done."""
@@ -37,7 +37,7 @@ def test_twenty_kills(course, record_property):
 
 @pytest.mark.slow
 def test_five_requests_to_stop(course, record_property):
-    record_property("figures", str(loop(course, signal.SIGTERM, 5, seed=0)))
+    record_property("figures", str(loop(course, signal.SIGTERM, 5, 0, MODES)))
 
 
 @pytest.mark.parametrize(("doing", "which"), [("beginning", 0), ("beginning", 1), ("sampling", 0), (ENDING, 0)])
