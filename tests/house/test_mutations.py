@@ -719,6 +719,7 @@ def _run(package, *nodes):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_an_unbroken_copy_passes(tmp_path):
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     said = _run(tmp_path / "src", *sorted({mutation.test for mutation in MUTATIONS}))
