@@ -180,8 +180,8 @@ MUTATIONS = [
     Mutation(
         "T21",
         "analytic/bound.py",
-        "spread = tilde + schedule.posterior_x_0[2:] ** 2 * mse_x_0[2:]",
-        "spread = tilde + schedule.posterior_x_0[2:] * mse_x_0[2:]",
+        "off = schedule.posterior_x_0[1:] ** 2 * mse_x_0[1:]",
+        "off = schedule.posterior_x_0[1:] * mse_x_0[1:]",
         "analytic/test_exact.py::test_rate_and_distortion_of_gaussian_data",
     ),
     Mutation(

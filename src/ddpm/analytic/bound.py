@@ -24,17 +24,20 @@ def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: Table, second_m
     m_t = `mse_x_0[t]` is the squared error of the estimate of x_0, c_t is the weight of x_0 in Eq. 7, and
     `second_moment` is E[x_0^2].
     """
-    sigma_2, tilde = variance.table(schedule), schedule.beta_tilde[2:]
-    first = 0.5 * (mse_x_0[1] / sigma_2[1] + (2 * torch.pi * sigma_2[1]).log())
-    spread = tilde + schedule.posterior_x_0[2:] ** 2 * mse_x_0[2:]
-    later = 0.5 * (spread / sigma_2[2:] - 1 + (sigma_2[2:] / tilde).log())
-    return torch.cat([_prior(schedule, second_moment), first[None], later])
+    off = schedule.posterior_x_0[1:] ** 2 * mse_x_0[1:]
+    return _terms(schedule, variance.table(schedule)[1:], off, second_moment)
 
 
-def _prior(schedule: Schedule, second_moment: float) -> Tensor:
-    """L_T depends on x_0 only through its square, so on data only through E[x_0^2] (E42); (1,)."""
+def _terms(schedule: Schedule, sigma_2: Tensor, off: Tensor, second_moment: float) -> Table:
+    """The same of variances and of squared errors of the mean, `off` = E[(mu-tilde - mu)^2], each (T,) for t = 1..T.
+
+    L_T depends on x_0 only through its square, so on data only through E[x_0^2] (E42).
+    """
     value = torch.full((1, 1), math.sqrt(second_moment), dtype=torch.float64)
-    return prior(ForwardProcess(schedule), value)
+    tilde = schedule.beta_tilde[2:]
+    first = 0.5 * (off[:1] / sigma_2[:1] + (2 * torch.pi * sigma_2[:1]).log())
+    later = 0.5 * ((tilde + off[1:]) / sigma_2[1:] - 1 + (sigma_2[1:] / tilde).log())
+    return torch.cat([prior(ForwardProcess(schedule), value), first, later])
 
 
 def with_pixels(terms: Table, nats: float) -> float:
@@ -76,14 +79,12 @@ def linear_chain(p: ReverseProcess, v: float) -> LinearChain:
     schedule = p.schedule
     gaussian, _ = p(torch.ones(schedule.T, 1, dtype=torch.float64), torch.arange(1, schedule.T + 1))  # every t at once
     k, var = gaussian.mean[:, 0], gaussian.var.expand_as(gaussian.mean)[:, 0]
-    alpha_bar, tilde = schedule.alpha_bar[1:], schedule.beta_tilde[1:]
+    alpha_bar = schedule.alpha_bar[1:]
     c_0, c_t = schedule.posterior_x_0[1:], schedule.posterior_x_t[1:] - k
     v_t, shared = 1 + alpha_bar * (v - 1), alpha_bar.sqrt() * v
     off = c_0**2 * v + c_t**2 * v_t + 2 * c_0 * c_t * shared  # E[(mu-tilde - k x_t)^2]
-    later = 0.5 * ((tilde + off) / var - 1 + (var / tilde).log())[1:]
-    first = 0.5 * (off / var + (2 * torch.pi * var).log())[:1]
     model_var = displayed = 1.0
     for slope, added in zip(k.flip(0).tolist(), var.flip(0).tolist(), strict=True):
         displayed = slope**2 * model_var
         model_var = displayed + added
-    return LinearChain(v, torch.cat([_prior(schedule, v), first, later]), model_var, displayed)
+    return LinearChain(v, _terms(schedule, var, off, v), model_var, displayed)
