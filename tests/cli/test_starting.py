@@ -26,6 +26,29 @@ with joined() as world, attended(world, 60, print):
 """A process that is heard of, and is gone before tensors are exchanged."""
 
 
+WAITS = """
+import os, time
+from ddpm.distributed import joined
+from ddpm.heartbeat import attended
+with joined() as world, attended(world, 6, lambda failure: (print(failure, flush=True), os._exit(failure.code))):
+    print("here", flush=True)
+    time.sleep(100)
+"""
+"""A process whose main thread hears nothing."""
+FAILS = """
+import os
+from ddpm.distributed import joined
+from ddpm.errors import Stopped
+from ddpm.heartbeat import attended
+try:
+    with joined() as world, attended(world, 6, print):
+        raise Stopped("asked to stop")
+except Stopped as stopped:
+    os._exit(stopped.code)
+"""
+"""A process that leaves as soon as it can."""
+
+
 @pytest.fixture
 def launch(tmp_path):
     """Start process `rank` of two, to train or to run some lines; all are ended with the test."""
@@ -37,7 +60,12 @@ def launch(tmp_path):
         flags = [*TINY, "--output-dir", tmp_path / "run", "--set", "rhythm.patience=6"]
         command = command or ("-m", "ddpm", "train", *map(str, flags))
         process = subprocess.Popen(
-            [sys.executable, *command], env=os.environ | own, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+            [sys.executable, *command],
+            env=os.environ | own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
         )
         started.append(process)
         return process
@@ -68,6 +96,24 @@ def test_who_waits_for_the_others_hears_a_signal(launch, number, code):
     _, said = first.communicate(timeout=30)
     assert (first.returncode, said.count("\n")) == (code, 1), said
     assert f"stopped by {signal.Signals(number).name} before training began" in said
+
+
+def test_who_keeps_the_store_leaves_when_the_others_know_why(launch):
+    first, second = launch(0, "-c", FAILS), launch(1, "-c", WAITS)
+    assert first.wait(timeout=60) == 75
+    said, _ = second.communicate(timeout=60)
+    assert (second.returncode, said) == (75, "here\nasked to stop\n")
+
+
+def test_so_it_does_where_only_a_thread_hears_the_signal(launch):
+    """While torch waits for the second, which does not come to exchange anything."""
+    first, second = launch(0), launch(1, "-c", WAITS)
+    assert second.stdout.readline() == "here\n"
+    time.sleep(1)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=60) == 75, first.communicate()[1]
+    said, _ = second.communicate(timeout=60)
+    assert (second.returncode, said) == (75, "stopped by SIGTERM before training began\n")
 
 
 def test_who_leaves_as_they_meet_is_missed(launch, tmp_path):

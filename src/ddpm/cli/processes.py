@@ -8,14 +8,14 @@ import torch
 
 from ddpm.cli.console import complain
 from ddpm.distributed import World, connected, joined
-from ddpm.errors import PeerLost
+from ddpm.errors import Failure
 from ddpm.heartbeat import attended
 
 PATIENCE = 60.0
 """Seconds of silence after which a process is lost."""
 
 
-def leave(failure: PeerLost) -> None:
+def leave(failure: Failure) -> None:
     """At once, from any thread: the main one may wait for a process that is gone."""
     complain(failure)
     os._exit(failure.code)

@@ -11,6 +11,7 @@ from types import FrameType
 
 from ddpm.cli.console import complain
 from ddpm.errors import Failure, Interrupted, Stopped
+from ddpm.heartbeat import farewell
 
 
 @dataclass
@@ -61,6 +62,7 @@ def _insisting(stop: Stop) -> Iterator[None]:
             if stop.begun or said[0] not in KINDS or stop.heard.wait(PATIENCE):
                 continue
             failure = _too_soon(said[0])
+            farewell(failure)
             complain(failure)
             os._exit(failure.code)
 

@@ -20,7 +20,7 @@ from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import train_run
-from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen, in_json
+from ddpm.errors import CannotCreate, Failure, UsageError, chosen, in_json
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
 from ddpm.presets import PRESETS
@@ -147,7 +147,7 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
     _write_exit(folder, 0, "Done", "")
 
 
-def _abandon(folder: RunFolder, failure: PeerLost) -> None:
+def _abandon(folder: RunFolder, failure: Failure) -> None:
     """Leave at once, saying so in the folder."""
     _write_exit(folder, failure.code, type(failure).__name__, str(failure))
     leave(failure)

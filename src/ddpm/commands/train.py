@@ -23,7 +23,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.kept import Kept
 from ddpm.data.sources import Opened, open_again
 from ddpm.distributed import World, connected, joined
-from ddpm.errors import Mismatch, PeerLost, UsageError
+from ddpm.errors import Failure, Mismatch, UsageError
 from ddpm.experiment import Experiment
 from ddpm.heartbeat import attended
 from ddpm.settings import to_json
@@ -32,7 +32,7 @@ from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.saver import Saver
 
 
-def ignored(_failure: PeerLost) -> None:
+def ignored(_failure: Failure) -> None:
     """Where there is one process only, nobody is lost."""
 
 
@@ -42,7 +42,7 @@ def train_run(
     device: torch.device,
     how: str,
     stop: Callable[[], bool],
-    abandon: Callable[[PeerLost], None] = ignored,
+    abandon: Callable[[Failure], None] = ignored,
 ) -> Generator[Event]:
     """Train to `experiment.training.steps`, together with the other processes of the launch.
 
