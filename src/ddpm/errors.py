@@ -4,6 +4,9 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
+LINE = 160
+"""Characters of what another library says."""
+
 
 class Failure(Exception):
     """A failure with an explanation. `str` is the line, `hints` what to do; `code` is the command's exit code."""
@@ -88,8 +91,8 @@ class Interrupted(Failure):
 
 
 def in_a_line(error: BaseException) -> str:
-    """The first line of what another library says; its kind, where it says nothing."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """The first line of what another library says, cut where it is long; its kind, where it says nothing."""
+    return next(iter(str(error).splitlines()), "")[:LINE] or type(error).__name__
 
 
 def in_json(failure: Failure) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from ddpm.data.decode import FORMATS, MAX_PIXELS, READ_ERRORS, decode, fit
 from ddpm.data.rows import row_bytes
 from ddpm.data.span import ROW, WHOLE, Fault, Span
+from ddpm.errors import in_a_line
 
 PAUSES = (0.1, 0.3, 1.0)
 """How long to wait, in seconds, before a file is tried again that a network disk failed to give."""
@@ -88,13 +89,9 @@ def picture_of(data: bytes) -> Image.Image:
     except MemoryError as error:
         raise Fault("memory", "decoding it needs too much memory") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Fault("too large", _line(error)) from error
+        raise Fault("too large", in_a_line(error)) from error
     except READ_ERRORS as error:
-        raise Fault("too large" if f"{MAX_PIXELS:,}" in str(error) else "damaged", _line(error)) from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:160]
+        raise Fault("too large" if f"{MAX_PIXELS:,}" in str(error) else "damaged", in_a_line(error)) from error
 
 
 def look(span: Span) -> Facts:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ddpm.data.span import Fault
+from ddpm.errors import in_a_line
 from ddpm.storage.strict import parse
 
 Arrow = Any
@@ -92,7 +93,7 @@ def _fault(error: BaseException) -> Fault:
     if isinstance(error, MemoryError):
         return Fault("memory", "reading it needs too much memory")
     missing = isinstance(error, FileNotFoundError)
-    return Fault("missing" if missing else "damaged", (str(error) or type(error).__name__).splitlines()[0][:160])
+    return Fault("missing" if missing else "damaged", in_a_line(error))
 
 
 def _version(path: str) -> tuple[int, int]:
