@@ -60,6 +60,12 @@ def test_any_schedule_will_do(name):
     assert "seed" in uses or _rows(one) == _rows(_asked(name, "cosine", 2, 2))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_long_chain_will_do(name):
+    _require_whole(_asked(name, "linear", 250, 1))
+
+
 def _rows(answer):
     return [table.rows for table in answer.tables]
 
