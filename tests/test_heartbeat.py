@@ -7,10 +7,11 @@ import pytest
 import torch.distributed as dist
 
 from ddpm.distributed import World
-from ddpm.errors import PeerLost, Stopped
-from ddpm.heartbeat import DONE, Heartbeat
+from ddpm.errors import DataError, PeerLost, Stopped
+from ddpm.heartbeat import DONE, FIRST_FAILURE, Heartbeat
 
 PATIENCE = 3.0
+BROKEN = RuntimeError("connection closed by peer")
 ASKED = Stopped("asked to stop", "begin again")
 
 
@@ -30,13 +31,13 @@ def heart():
         one.stop()
 
 
-def _heard_of(one, rank):
-    """Once `rank` has said something."""
+def _until(there):
+    """Wait for it."""
     for _ in range(1000):
-        if one.store.check([str(rank)]):
+        if there():
             return
         time.sleep(0.01)
-    raise AssertionError(f"nothing was heard of {rank}")
+    raise AssertionError("in vain")
 
 
 @pytest.mark.parametrize(("rank", "waits"), [(0, True), (1, False)])
@@ -66,12 +67,23 @@ def test_the_first_process_stays_until_all_know_why_it_leaves(heart):
     other, abandoned = heart(1, 3, patience=20.0)
     leaving.join(6)
     assert not leaving.is_alive()
-    found = other.search()
+    found = other.search(BROKEN)
     assert (type(found), str(found), found.hints, abandoned) == (Stopped, "asked to stop", ("begin again",), [])
 
 
-def test_nobody_is_waited_for_in_vain(heart):
-    """Half the patience at most: for one that beats, but is deaf."""
+def test_all_end_as_the_first_that_failed(heart):
+    """Of several that fail the first is right; the others may fail for that."""
+    first, second = heart(0, patience=20.0)[0], heart(1, patience=20.0)[0]
+    telling = threading.Thread(target=first.tell, args=[ASKED])
+    telling.start()
+    _until(lambda: heart.store.check([FIRST_FAILURE]))
+    assert str(second.tell(DataError("no image"))) == "asked to stop"
+    telling.join()
+    assert first.tell(DataError("no image")).code == 75
+
+
+def test_one_that_is_deaf_is_waited_for_half_the_patience(heart):
+    """Though it beats. (How much longer than that is the machine's business: it ends.)"""
     first, _ = heart(0)
     deaf = threading.Event()
 
@@ -86,33 +98,27 @@ def test_nobody_is_waited_for_in_vain(heart):
     waited = time.monotonic() - began
     deaf.set()
     beating.join()
-    assert waited >= PATIENCE / 2  # how much longer is the machine's business: here it returned
+    assert waited >= PATIENCE / 2
 
 
 def test_who_waits_for_one_that_left_ends_as_it_did(heart):
     """A process whose main thread hears nothing is abandoned for the same reason, not for the silence."""
     own, abandoned = heart(1)
-    _heard_of(heart, 1)
+    _until(lambda: heart.store.check(["1"]))
     heart(0)[0].leave(ASKED)
-    for _ in range(1000):
-        if abandoned:
-            break
-        time.sleep(0.01)
+    _until(lambda: abandoned)
     assert [str(failure) for failure in abandoned] == ["asked to stop"]
-    assert own.search() is abandoned[0]
+    assert own.search(BROKEN) is abandoned[0]
 
 
 def test_who_misses_a_process_tells_the_others(heart):
     """Two are left: they end with the same words, and none calls the other lost."""
     heart.store.set("1", "5")
     own, abandoned = heart(0, 3)
-    other, _ = heart(2, 3, patience=20.0)
-    for _ in range(1000):
-        if abandoned:
-            break
-        time.sleep(0.01)
+    other, _ = heart(2, 3, patience=9.0)  # it beats often enough, and would not notice so soon
+    _until(lambda: abandoned)
     own.stop()
-    found = other.search()
+    found = other.search(BROKEN)
     assert isinstance(found, PeerLost)
     assert str(found) == str(abandoned[0])
     assert "process 1 of 3 is lost" in str(found)

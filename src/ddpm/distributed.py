@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar, cast
 
 import torch
@@ -17,12 +18,15 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ddpm.errors import Failure, PeerLost, failure_of, in_a_line, in_json
-from ddpm.launch import launched, local_number
+from ddpm.launch import attempt, launched, local_number
 
 MEETING = timedelta(minutes=30)
 """Until all processes of a launch have found each other."""
 PATIENCE = timedelta(days=7)
 """For one exchange, where every process is alive: one may look through a million images while the others wait."""
+
+_VISITS = count()
+"""How often this process has joined the others, which join as often as it does."""
 
 AGAIN = "run the same command again to go on"
 
@@ -174,7 +178,8 @@ def joined() -> Iterator[World]:
         own = store.clone()  # pyright: ignore[reportAttributeAccessIssue] (a connection of its own; missing in the stubs)
     except RuntimeError as error:
         raise PeerLost(f"the processes of the launch did not find each other: {in_a_line(error)}", AGAIN) from error
-    yield World(rank, size, dist.PrefixStore("heartbeat", own), dist.PrefixStore("ddpm", store))
+    visit = f"{attempt()}-{next(_VISITS)}"  # what was said at another one is no news
+    yield World(rank, size, dist.PrefixStore(f"heartbeat-{visit}", own), dist.PrefixStore(f"ddpm-{visit}", store))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What can go wrong, in words for a user: one line, at most three hints, and the exit code of the command line."""
 
 import difflib
+import errno
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -88,6 +89,30 @@ class Interrupted(Failure):
     """Ctrl-C."""
 
     code = 130
+
+
+BY_ERRNO: Mapping[int, type[Failure]] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG), StorageError),
+    **dict.fromkeys((errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN), OutOfResources),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG), CannotCreate
+    ),
+    errno.ENOENT: NotFound,
+}
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+
+
+def explained(error: BaseException, output: str = "output") -> Failure | None:
+    """The failure that an exception stands for (writing to `output`, if it names no file), or None if it is our bug."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted")
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        return OutOfResources(f"out of memory: {error}", "a smaller --batch-size, or --set training.accumulate=2")
+    if isinstance(error, OSError) and (kind := BY_ERRNO.get(error.errno or 0)):
+        return kind(f"{error.strerror}: {error.filename or output}")
+    return None
 
 
 def in_a_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
-"""Who is still alive: a thread in each process tells the others so, and notices when one of them has fallen silent.
+"""Who is still alive: threads of each process tell the others so, and notice when one of them has fallen silent.
 
 A process that is busy still beats; one that was killed, was frozen, or holds the interpreter for ever does not. What it says
-goes through torch's own store, the one by which the processes found each other. Who fails says why before it leaves, and all
+goes through torch's own store, the one by which the processes found each other. Who fails says why before it ends, and all
 others end as it did.
 """
 
@@ -15,23 +15,30 @@ from contextlib import contextmanager, suppress
 import torch.distributed as dist
 
 from ddpm.distributed import AGAIN, MEETING, World
-from ddpm.errors import Failure, PeerLost, failure_of, in_a_line, in_json
+from ddpm.errors import Failure, PeerLost, explained, failure_of, in_a_line, in_json
+from ddpm.launch import launcher_keeps_store
 
 BEATS = 30
 """In the time after which a silent process is lost."""
 DONE = b"done"
 """The last word of a process that is not missed."""
-FAILED = "failed"
-"""Under this name lies why the first of those that failed did."""
+FIRST_FAILURE = "failed"
+"""The key of the first failure, with which all processes end."""
 
 _attending: list["Heartbeat"] = []
 """That of this process, if it is one of several."""
 
 
-def farewell(failure: Failure) -> None:
-    """Before this process is left from a thread: tell the others why, if there are any."""
+def farewell(failure: Failure) -> Failure:
+    """Before a thread ends this process: tell the others why, if there are any. Returns the first failure of all."""
     for heart in _attending:
-        heart.leave(failure)
+        failure = heart.tell(failure)
+    return failure
+
+
+def leaving() -> bool:
+    """Whether this process is about to end for a reason that it tells the others."""
+    return any(heart.leaving for heart in _attending)
 
 
 @contextmanager
@@ -42,28 +49,24 @@ def attended(world: World, patience: float, abandon: Callable[[Failure], None]) 
 
     Raises:
         PeerLost: an exchange between the processes failed, and one of them is silent.
-        Failure: an exchange failed since another process did: its failure.
+        Failure: that of another process, which was the first to fail.
     """
     if world.store is None:
         yield
         return
-
     heart = Heartbeat(world.store, world, patience, abandon)
     _attending.append(heart)
     try:
         yield
-    except RuntimeError as error:
-        reason = heart.search()
-        if reason is None and isinstance(error, dist.DistError):
-            reason = PeerLost(f"the connection to the other processes broke: {in_a_line(error)}", AGAIN)
-        if reason is None:
-            heart.stop()
+    except Exception as error:
+        heart.leaving = True
+        own = explained(error)
+        reason = own or (heart.search(error) if isinstance(error, RuntimeError) else None)
+        bug = Failure(f"internal error in process {world.rank}: {type(error).__name__}: {in_a_line(error)}")
+        first = heart.leave(reason or bug)
+        if reason is None or first is own:
             raise
-        heart.leave(reason)
-        raise reason from error
-    except Failure as failure:
-        heart.leave(failure)
-        raise
+        raise first from error
     except BaseException:
         heart.stop()
         raise
@@ -74,22 +77,38 @@ def attended(world: World, patience: float, abandon: Callable[[Failure], None]) 
 
 
 def _lost(rank: int, world: World) -> PeerLost:
-    if rank == world.rank:  # its own store is the launcher's
-        return PeerLost("the launcher is lost, by which the processes hear of each other", AGAIN)
     return PeerLost(
-        f"process {rank} of {world.size} is lost: process {world.rank} has heard nothing of it for a while",
-        "the last checkpoint stands: run the same command again to go on",
+        f"process {rank} of {world.size} is lost: process {world.rank} has heard nothing of it for a while", AGAIN
     )
 
 
+def _store_lost(world: World) -> PeerLost:
+    """The first process keeps the store, unless a launcher does."""
+    if world.first or launcher_keeps_store():
+        return PeerLost("the launcher is lost, by which the processes hear of each other", AGAIN)
+    return _lost(0, world)
+
+
+def _within(seconds: float, work: Callable[[], None]) -> None:
+    """Do what waits for ever if the store is frozen, and fails if it is gone; go on after `seconds`."""
+
+    def tried() -> None:
+        with suppress(RuntimeError):
+            work()
+
+    thread = threading.Thread(target=tried, daemon=True, name="heartbeat-last-words")
+    thread.start()
+    thread.join(seconds)
+
+
 class Heartbeat:
-    """Beats for this process and listens to the others, until it is told to `rest`.
+    """Beats for this process and listens to the others, until it is told to `rest` or to `leave`.
 
     Args:
         store: a connection of its own.
         world: of which process this is.
         patience: seconds of silence after which a process is lost.
-        abandon: called then, from a thread, with what to say; it should not return.
+        abandon: called then, from a thread, with the reason; it should not return.
     """
 
     def __init__(self, store: dist.Store, world: World, patience: float, abandon: Callable[[Failure], None]) -> None:
@@ -97,94 +116,103 @@ class Heartbeat:
         later = time.monotonic() + MEETING.total_seconds()  # who was never heard of may still be starting
         self._seen = {rank: (b"", later) for rank in range(world.size) if rank != world.rank}
         self._told: Failure | None = None
-        self._resting, self._leaving, self._done = threading.Event(), threading.Event(), False
+        self.leaving = False
+        self._silent, self._done = threading.Event(), False
         self._beating = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
         self._watching = threading.Thread(target=self._watch, daemon=True, name="heartbeat-watch")
         self._beating.start()
         self._watching.start()
 
-    def silent(self, since: float = math.inf) -> list[int]:
-        """The processes that have missed a few beats; those never heard of, if it is a few `since` then."""
-        now, few = time.monotonic(), max(1.0, 3 * self._patience / BEATS)
-        return [rank for rank, (said, moment) in self._seen.items() if now - (moment if said else since) > few]
-
-    def leave(self, failure: Failure) -> None:
-        """Fall silent, and tell the others why. Takes half the patience at most, or all of it if the store is frozen."""
-        self._farewell(failure)
+    def rest(self) -> None:
+        """All is done: the others shall not miss this process. The first one may keep the store, and leaves last."""
+        self._done = True
         self.stop()
+        until = time.monotonic() + self._patience
+        _within(self._patience, lambda: self._wait_for_all(until))
 
-    def _farewell(self, failure: Failure) -> None:
-        self._leaving.set()
-        telling = threading.Thread(target=self._tell, args=(failure,), daemon=True, name="heartbeat-farewell")
-        telling.start()
-        telling.join(self._patience / 2)
+    def leave(self, failure: Failure) -> Failure:
+        """`tell`, and fall silent. Takes half the patience at most, or all of it if the store is frozen."""
+        first = self.tell(failure)
+        self.stop()
+        return first
 
-    def _tell(self, failure: Failure) -> None:
-        """Say why this process leaves. The first one may keep the store: it waits until all who are there know."""
-        since = time.monotonic()
-        with suppress(RuntimeError):
-            if not self._store.check([FAILED]):
-                self._store.set(FAILED, json.dumps(in_json(failure)))
-            self._settle()
-            while self._world.first and self._unsettled() - set(self.silent(since)):
-                time.sleep(0.01)
+    def tell(self, failure: Failure) -> Failure:
+        """Tell the others why this process ends; the first one, which may keep the store, waits until all who are there know.
 
-    def _settle(self) -> None:
-        """This process needs no more of what the others say."""
-        self._store.set(f"settled-{self._world.rank}", "")
+        Returns the first failure of all, which may be that of another process. Takes half the patience at most.
+        """
+        self.leaving = True
+        first, since = [failure], time.monotonic()
+        own = json.dumps(in_json(failure))
 
-    def _unsettled(self) -> set[int]:
-        return {rank for rank in self._seen if not self._store.check([f"settled-{rank}"])}
+        def tell() -> None:
+            stands = self._store.compare_set(FIRST_FAILURE, "", own).decode()
+            if stands != own:
+                first[0] = failure_of(json.loads(stands))
+            self._acknowledge()
+            self._wait_for_all(since + self._patience / 2, since)
 
-    def search(self) -> Failure | None:
-        """After an exchange has failed: why another process left, or that it fell silent, found within half the patience."""
+        _within(self._patience / 2, tell)
+        return first[0]
+
+    def search(self, error: RuntimeError) -> Failure | None:
+        """After what may be a failed exchange: why another process left, or that it is silent. Takes half the patience at most."""
         until = time.monotonic() + self._patience / 2
         while time.monotonic() < until:
             if self._told:
                 return self._told
-            if silent := self.silent():
+            if silent := self._quiet():
                 return _lost(silent[0], self._world)
             time.sleep(self._patience / BEATS / 4)
+        if isinstance(error, dist.DistError):
+            return PeerLost(f"the connection to the other processes broke: {in_a_line(error)}", AGAIN)
         return None
 
-    def rest(self) -> None:
-        """Stop, in order: the others shall not miss this process. The first one may keep the store, and leaves last."""
-        self._done = True
-        self.stop()
-        until = time.monotonic() + self._patience
-        with suppress(RuntimeError):
-            while self._world.first and self._unsettled() and time.monotonic() < until:
-                time.sleep(0.01)
-
     def stop(self) -> None:
-        """Fall silent: something has gone wrong, and the others shall know."""
-        self._resting.set()
+        """Fall silent."""
+        self._silent.set()
         self._beating.join(self._patience / 2)  # no longer: it may wait for a store that is frozen
+
+    def _quiet(self, since: float = math.inf) -> list[int]:
+        """The processes that have missed a few beats; for one that was never heard of they count from `since`."""
+        now, few = time.monotonic(), max(1.0, 3 * self._patience / BEATS)
+        return [rank for rank, (said, moment) in self._seen.items() if now - (moment if said else since) > few]
+
+    def _acknowledge(self) -> None:
+        """This process needs nothing more of the store."""
+        self._store.set(f"acknowledged-{self._world.rank}", "")
+
+    def _wait_for_all(self, until: float, since: float = math.inf) -> None:
+        """The first process, until the others have acknowledged, but for those that are silent."""
+        while self._world.first and time.monotonic() < until:
+            waiting = {rank for rank in self._seen if not self._store.check([f"acknowledged-{rank}"])}
+            if not waiting - set(self._quiet(since)):
+                return
+            time.sleep(0.01)
 
     def _beat(self) -> None:
         """Say that this process lives, and hear of the others. May wait for ever, if the store's process is frozen."""
         count = 0
         try:
             self._store.set(str(self._world.rank), str(count))
-            while not self._resting.wait(self._patience / BEATS):
+            while not self._silent.wait(self._patience / BEATS):
                 count += 1
                 self._store.set(str(self._world.rank), str(count))
                 self._listen()
             if self._done:
                 self._store.set(str(self._world.rank), DONE.decode())
-                self._settle()
+                self._acknowledge()
         except RuntimeError:  # the store is gone, and with it the process that keeps it
-            if not self._going() and self._seen.get(0, (b"",))[0] != DONE:
-                self._abandon(self._told or _lost(0, self._world))
+            if not self._ending() and self._seen.get(0, (b"",))[0] != DONE:
+                self._abandon(self._told or _store_lost(self._world))
 
-    def _going(self) -> bool:
-        """Whether this process leaves of itself."""
-        return self._resting.is_set() or self._leaving.is_set()
+    def _ending(self) -> bool:
+        return self.leaving or self._silent.is_set()
 
     def _listen(self) -> None:
-        if self._told is None and self._store.check([FAILED]):
-            self._told = failure_of(json.loads(self._store.get(FAILED)))
-            self._settle()
+        if self._told is None and self._store.check([FIRST_FAILURE]):
+            self._told = failure_of(json.loads(self._store.get(FIRST_FAILURE)))
+            self._acknowledge()
         for rank, (last, _) in list(self._seen.items()):
             said = self._store.get(str(rank)) if self._store.check([str(rank)]) else b""
             if said != last:
@@ -193,15 +221,15 @@ class Heartbeat:
     def _watch(self) -> None:
         """Who has not been heard of, by a thread that waits for nobody; the lowest, if it is several at a time."""
         last = time.monotonic()
-        while not self._resting.wait(self._patience / BEATS):
+        while not self._silent.wait(self._patience / BEATS):
             now = time.monotonic()
             if now - last > self._patience / 2:  # this process was frozen itself, and perhaps all of them with it
                 self._seen = {rank: (said, max(moment, now)) for rank, (said, moment) in self._seen.items()}
             last = now
             for rank, (_, moment) in list(self._seen.items()):
-                if now - moment > self._patience and not self._going():
+                if now - moment > self._patience and not self._ending():
                     failure = self._told or _lost(rank, self._world)
                     if rank:  # else it may keep the store, which nobody can say anything to then
-                        self._farewell(failure)
+                        failure = self.tell(failure)
                     self._abandon(failure)
                     return

@@ -10,6 +10,16 @@ def launched() -> bool:
     return all(name in os.environ for name in VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
 
 
+def launcher_keeps_store() -> bool:
+    """Whether it is the launcher by which the processes hear of each other, as with `torchrun`; else the first of them."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def attempt() -> str:
+    """How often the launcher has started the processes anew: a store of its keeps what they said before."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+
+
 def number() -> int:
     """The rank that this process was started with; 0 if it is alone."""
     return int(os.environ["RANK"]) if launched() else 0

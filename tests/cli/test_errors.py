@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 import ddpm.commands.train as ddpm_train
-from ddpm.cli.failures import explained
 from ddpm.data import hub
-from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError
+from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError, explained
 from tests.cli.conftest import TINY
 
 

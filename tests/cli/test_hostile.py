@@ -130,9 +130,11 @@ def _resealed(folder, change):
     (folder / "manifest.json").write_bytes(checkpoint.manifests.sealed(values))
 
 
+LEADING_OUT = ["../../config.json", "/etc/passwd", ".hidden", "a/b", "", "x" * 300, "a\0b", "..", "é"]
+
+
 @pytest.mark.parametrize(
-    "name",
-    ["junk", "../../config.json", "/etc/passwd", ".hidden", "a/b", "", "manifest.json", "x" * 300, "a\0b", "..", "é"],
+    "name", ["junk", "manifest.json", *LEADING_OUT, *(f"{name}.safetensors" for name in LEADING_OUT)]
 )
 def test_a_manifest_names_plain_files_in_its_folder_only(ddpm, run, name):
     last = run / "checkpoints" / "step-000000006"

@@ -1,17 +1,25 @@
 """Processes that are launched together and do not all arrive: nobody waits for ever, and nobody is deaf to signals."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+import torch
 import torch.distributed as dist
 
-from ddpm.distributed import joined
-from ddpm.errors import PeerLost
+from ddpm.cli import signals, training
+from ddpm.commands.events import Halted, Started
+from ddpm.commands.run import RunFolder
+from ddpm.distributed import World, joined
+from ddpm.errors import Mismatch, PeerLost, Stopped
+from ddpm.heartbeat import attended
+from ddpm.presets import PRESETS
 from tests.cli.conftest import TINY
 from tests.cli.zygote import free_port
 
@@ -36,17 +44,17 @@ with joined() as world, attended(world, 6, lambda failure: (print(failure, flush
 """
 """A process whose main thread hears nothing."""
 FAILS = """
-import os
+import os, sys
 from ddpm.distributed import joined
-from ddpm.errors import Stopped
+from ddpm.errors import *
 from ddpm.heartbeat import attended
 try:
-    with joined() as world, attended(world, 6, print):
-        raise Stopped("asked to stop")
-except Stopped as stopped:
-    os._exit(stopped.code)
+    with joined() as world, attended(world, 20, print):
+        raise {}
+except Exception:
+    os._exit(9)
 """
-"""A process that leaves as soon as it can."""
+"""A process that ends as soon as it can."""
 
 
 @pytest.fixture
@@ -98,22 +106,120 @@ def test_who_waits_for_the_others_hears_a_signal(launch, number, code):
     assert f"stopped by {signal.Signals(number).name} before training began" in said
 
 
-def test_who_keeps_the_store_leaves_when_the_others_know_why(launch):
-    first, second = launch(0, "-c", FAILS), launch(1, "-c", WAITS)
-    assert first.wait(timeout=60) == 75
-    said, _ = second.communicate(timeout=60)
-    assert (second.returncode, said) == (75, "here\nasked to stop\n")
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        ("Stopped('asked to stop')", 75, "asked to stop"),
+        ("MemoryError('gone')", 71, "out of memory: gone"),
+        ("TypeError('a bug')", 70, "internal error in process 0: TypeError: a bug"),
+    ],
+)
+def test_who_keeps_the_store_leaves_when_the_others_know_why(launch, error, code, said):
+    """Whatever it is: a bug, or too little memory, is not the loss of a process, which starting again would mend."""
+    first, second = launch(0, "-c", FAILS.format(error)), launch(1, "-c", WAITS)
+    assert first.wait(timeout=60) == 9
+    assert second.communicate(timeout=60)[0] == f"here\n{said}\n"
+    assert second.returncode == code
 
 
-def test_so_it_does_where_only_a_thread_hears_the_signal(launch):
-    """While torch waits for the second, which does not come to exchange anything."""
+def test_so_it_does_where_only_a_thread_hears_the_signal(launch, tmp_path):
+    """While torch waits for the second, which does not come to exchange anything. The folder says so, too."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").touch()
     first, second = launch(0), launch(1, "-c", WAITS)
     assert second.stdout.readline() == "here\n"
     time.sleep(1)
     first.send_signal(signal.SIGTERM)
+    asked = time.monotonic()
     assert first.wait(timeout=60) == 75, first.communicate()[1]
+    assert time.monotonic() - asked >= signals.PATIENCE
     said, _ = second.communicate(timeout=60)
     assert (second.returncode, said) == (75, "stopped by SIGTERM before training began\n")
+    assert json.loads((tmp_path / "run" / "exit.json").read_text())["code"] == 75
+
+
+def test_a_signal_is_no_other_reason():
+    """While a process waits until the others know why it ends: torchrun sends one then."""
+    store, ended = dist.HashStore(), threading.Event()
+
+    def beat():  # a process that hears nothing
+        while not ended.wait(0.05):
+            store.set("1", str(time.monotonic()))
+
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    asking = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM])
+    with pytest.raises(Mismatch, match="other data"), signals.stop_in_order(print) as stop:  # noqa: SIM117
+        with attended(World(0, 2, store), 4, print):
+            asking.start()
+            raise Mismatch("other data")
+    ended.set()
+    beating.join()
+    assert stop.by == signal.SIGTERM
+
+
+def test_a_run_that_stops_is_read_to_its_end(monkeypatch, tmp_path):
+    """The processes take leave of each other there."""
+    done, experiment = [], PRESETS["small"]()
+
+    def run(*_):
+        yield Started(experiment, 8, 0, 1, 0, "fp32", 2, ())
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield Halted(3)
+        done.append(True)
+
+    monkeypatch.setattr(training, "train_run", run)
+    with pytest.raises(Stopped, match="the state of step 3 is saved"):
+        training.follow(experiment, RunFolder(tmp_path / "run"), torch.device("cpu"), "auto")
+    assert done
+
+
+def test_whose_folder_it_is(tmp_path):
+    """The exit.json of a run that another process is at is not ours to write."""
+    folder = RunFolder(tmp_path)
+    assert not folder.in_use_by_another()
+    folder.config.touch()
+    assert not folder.in_use_by_another()
+    with folder.locked():
+        assert not folder.in_use_by_another()
+        code = (
+            f"from ddpm.commands.run import RunFolder as F, Path; print(F(Path({str(tmp_path)!r})).in_use_by_another())"
+        )
+        asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert asked.stdout == "True\n"
+
+
+VISITS = """
+import os, torch
+from ddpm.distributed import connected, joined
+from ddpm.errors import DataError
+from ddpm.heartbeat import attended
+for visit in range(2):
+    with joined() as world, attended(world, 6, print), connected(world, torch.device("cpu")):
+        world.any(False)
+        if visit == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            raise DataError("in the first attempt")
+"""
+"""Together with others, twice; the second time it fails, unless it was started again."""
+
+
+@pytest.mark.slow
+def test_started_again_by_torchrun(tmp_path):
+    """Its store keeps what was said before, which is no news."""
+    (tmp_path / "visits.py").write_text(VISITS)
+    run = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--max-restarts",
+        "1",
+    ]
+    done = subprocess.run([*run, tmp_path / "visits.py"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "in the first attempt" in done.stderr
 
 
 def test_who_leaves_as_they_meet_is_missed(launch, tmp_path):

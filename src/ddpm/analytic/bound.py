@@ -29,7 +29,7 @@ def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: Table, second_m
 
 
 def _terms(schedule: Schedule, sigma_2: Tensor, off: Tensor, second_moment: float) -> Table:
-    """The same of variances and of squared errors of the mean, `off` = E[(mu-tilde - mu)^2], each (T,) for t = 1..T.
+    """L_T, L_0, L_1 .. in nats/dim (T + 1,), of variances and errors of the mean, `off` = E[(mu-tilde - mu)^2], each (T,) for t = 1..T.
 
     L_T depends on x_0 only through its square, so on data only through E[x_0^2] (E42).
     """

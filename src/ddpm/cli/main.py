@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddpm.cli.console import complain, note, warn_in_one_line
-from ddpm.cli.failures import explained
 from ddpm.cli.parser import parse
-from ddpm.errors import Failure
+from ddpm.errors import Failure, explained
 from ddpm.launch import launched
 
 

@@ -1,6 +1,7 @@
 """Commands that several processes carry out together: what happens where one of them is lost."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,7 @@ PATIENCE = 60.0
 def leave(failure: Failure) -> None:
     """At once, from any thread: the main one may wait for a process that is gone."""
     complain(failure)
+    sys.stdout.flush()
     os._exit(failure.code)
 
 

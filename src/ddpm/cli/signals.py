@@ -4,14 +4,14 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
-from ddpm.cli.console import complain
 from ddpm.errors import Failure, Interrupted, Stopped
-from ddpm.heartbeat import farewell
+from ddpm.heartbeat import farewell, leaving
 
 
 @dataclass
@@ -23,7 +23,6 @@ class Stop:
 
     by: int = 0
     begun: bool = False
-    heard: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self) -> bool:
         """Whether a signal came."""
@@ -48,9 +47,17 @@ def _too_soon(number: int) -> Failure:
     return kind(f"stopped by {signal.Signals(number).name} before training began")
 
 
+def _deaf(stop: Stop) -> bool:
+    """Whether the main thread hears no signal in time."""
+    until = time.monotonic() + PATIENCE
+    while not stop.by and time.monotonic() < until:
+        time.sleep(0.01)
+    return not stop.by
+
+
 @contextmanager
-def _insisting(stop: Stop) -> Iterator[None]:
-    """While inside, a thread ends the process where the main one hears no signal: it may wait for others inside a library.
+def _insisting(stop: Stop, leave: Callable[[Failure], None]) -> Iterator[None]:
+    """While inside, a thread calls `leave` where the main one hears no signal: it may wait for others inside a library.
 
     Of a training that has begun it is the heartbeat that notices if others are lost.
     """
@@ -59,12 +66,8 @@ def _insisting(stop: Stop) -> Iterator[None]:
 
     def listen() -> None:
         while said := ours.recv(1):
-            if stop.begun or said[0] not in KINDS or stop.heard.wait(PATIENCE):
-                continue
-            failure = _too_soon(said[0])
-            farewell(failure)
-            complain(failure)
-            os._exit(failure.code)
+            if said[0] in KINDS and not stop.begun and _deaf(stop):
+                leave(farewell(_too_soon(said[0])))
 
     thread = threading.Thread(target=listen, daemon=True, name="signals")
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
@@ -79,17 +82,18 @@ def _insisting(stop: Stop) -> Iterator[None]:
 
 
 @contextmanager
-def stop_in_order() -> Iterator[Stop]:
-    """While inside, signals set the `Stop` instead of ending the process."""
+def stop_in_order(leave: Callable[[Failure], None]) -> Iterator[Stop]:
+    """While inside, signals set the `Stop` instead of ending the process; `leave` ends it from another thread."""
     stop = Stop()
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        stop.heard.set()
         if stop.by == number == signal.SIGINT:
             raise KeyboardInterrupt
         if stop.by:  # a terminal that closes may say so twice: only Ctrl-C insists
             return
         stop.by = number
+        if leaving():  # for another reason, which stands
+            return
         if not stop.begun:
             raise _too_soon(number)
         insist = "; once more leaves at once" if number == signal.SIGINT else ""
@@ -98,7 +102,7 @@ def stop_in_order() -> Iterator[Stop]:
 
     before = {kind: signal.signal(kind, ask) for kind in KINDS}
     try:
-        with _insisting(stop):
+        with _insisting(stop, leave):
             yield stop
     finally:
         for kind, handler in before.items():

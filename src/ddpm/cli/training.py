@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from ddpm.cli.console import Bar, note
-from ddpm.cli.failures import explained
 from ddpm.cli.processes import leave
 from ddpm.cli.signals import Stop, stop_in_order
 from ddpm.commands.events import Event, Halted, Logged, Started, Stepped
@@ -20,7 +19,7 @@ from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import train_run
-from ddpm.errors import CannotCreate, Failure, UsageError, chosen, in_json
+from ddpm.errors import CannotCreate, Failure, UsageError, chosen, explained, in_json
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
 from ddpm.presets import PRESETS
@@ -95,10 +94,11 @@ def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resu
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
+    abandon = partial(_abandon, folder)
     with (
-        stop_in_order() as stop,
+        stop_in_order(abandon) as stop,
         _recorded(folder),
-        closing(train_run(experiment, folder, device, resume, stop, partial(_abandon, folder))) as events,
+        closing(train_run(experiment, folder, device, resume, stop, abandon)) as events,
     ):
         started = next(events)
         stop.begun = True
@@ -113,6 +113,7 @@ def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
     Raises:
         Interrupted, Stopped: it was asked for.
     """
+    halted = None
     try:
         for event in events:
             match event:
@@ -123,11 +124,13 @@ def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
                 case Noted():
                     bar.say(f"ddpm: {event.text}")
                 case Halted():
-                    raise stop.failure(event.step)
+                    halted = event  # the last one; the processes take leave of each other before any ends
                 case _:
                     pass
     finally:
         bar.close()
+    if halted:
+        raise stop.failure(halted.step)
 
 
 @contextmanager
@@ -148,8 +151,10 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
 
 
 def _abandon(folder: RunFolder, failure: Failure) -> None:
-    """Leave at once, saying so in the folder."""
-    _write_exit(folder, failure.code, type(failure).__name__, str(failure))
+    """Leave at once, saying so in the folder, unless another run is at it."""
+    with suppress(OSError):
+        if number() or not folder.in_use_by_another():
+            _write_exit(folder, failure.code, type(failure).__name__, str(failure))
     leave(failure)
 
 

@@ -126,9 +126,23 @@ class RunFolder:
                 file.seek(0)
                 raise CannotCreate(f"{str(self.path)!r} is in use by another run: {file.read().strip()}") from None
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.write(self._holder())
             file.flush()
             yield
+
+    def in_use_by_another(self) -> bool:
+        """Whether there is a run that another process is at."""
+        if not self.config.exists():
+            return False
+        try:
+            with self.locked():
+                return False
+        except CannotCreate:
+            return (self.path / ".lock").read_text() != self._holder()
+
+    @staticmethod
+    def _holder() -> str:
+        return f"process {os.getpid()} on {socket.gethostname()}\n"
 
     def read_experiment(self) -> Experiment:
         """The experiment of an existing run.

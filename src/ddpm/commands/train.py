@@ -33,7 +33,7 @@ from ddpm.training.saver import Saver
 
 
 def ignored(_failure: Failure) -> None:
-    """Where there is one process only, nobody is lost."""
+    """Enough where there is one process only: of several, the main thread may wait for the lost one for days."""
 
 
 def train_run(
@@ -52,7 +52,7 @@ def train_run(
         device: where to compute.
         how: to resume: "auto" goes on if there is a run in `folder`, "never" refuses then, else a checkpoint to go on from.
         stop: asked after every step; once true in any process, a checkpoint is written and the generator ends in all.
-        abandon: called from another thread if a process falls silent (`heartbeat.attended`).
+        abandon: called from another thread if a process falls silent (`heartbeat.attended`); it should end this one.
 
     Raises:
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
