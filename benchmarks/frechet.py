@@ -1,9 +1,9 @@
 """Frechet distance of 2,000 digits at a few evaluations of one network: every sampler of ours beside diffusers' best.
 
-`python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--only "WORD;..."]`. DATA holds `features/` (a
+`python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--seed 0] [--only "WORD;..."]`. DATA holds `features/` (a
 LeNet, and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is
 the one that others trained. Same weights, same x_T for image i, and as many evaluations of the network; what is there is
-kept. Another number of images has a results file of its own.
+kept. Another number of images, or another seed, has a results file of its own.
 """
 
 import argparse
@@ -62,8 +62,8 @@ OURS = [
 class Contest:
     """One network, and the digits that each sampler draws from it."""
 
-    def __init__(self, p: ReverseProcess, data: Path, images: int, kept_curve: Path) -> None:
-        self.p, self.images, self.kept_curve = p, images, kept_curve
+    def __init__(self, p: ReverseProcess, data: Path, images: int, seed: int, kept_curve: Path) -> None:
+        self.p, self.images, self.seed, self.kept_curve = p, images, seed, kept_curve
         self.features = Features(data / "features" / "mnist_lenet_csinva.pth")
         real = np.load(data / "features" / "real_stats.npz")
         self.real = [torch.from_numpy(real[f"mnist_lenet84/train60k/{name}"]) for name in ("mu", "sigma")]
@@ -115,9 +115,10 @@ class Contest:
 
     def distance(self, draw: Drawn) -> tuple[float, float]:
         """The Frechet distance of `images` digits to the training set, and the seconds that it took."""
+        torch.manual_seed(self.seed)  # diffusers' noise
         began, found = time.monotonic(), []
         for rows in torch.arange(self.images).split(BATCH):
-            noise = NoiseForEach([generator(0, "sample", int(row)) for row in rows])
+            noise = NoiseForEach([generator(self.seed, "sample", int(row)) for row in rows])
             x = draw(noise(torch.empty(len(rows), 1, 28, 28)), noise)
             with torch.no_grad():
                 found.append(self.features(to_bytes(x).float() / 255))
@@ -169,11 +170,13 @@ def main() -> None:
     parser.add_argument("run", nargs="?")
     parser.add_argument("--budgets", default="5,10,20,50,100")
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     suffix, p = subject(options.data, options.run)
     name = f"frechet{suffix}" if options.images == 2000 else f"frechet{suffix}_{options.images}"
-    contest = Contest(p, options.data, options.images, RESULTS.parent / f".frechet{suffix}-curve.json")
+    name += f"_seed{options.seed}" if options.seed else ""
+    contest = Contest(p, options.data, options.images, options.seed, RESULTS.parent / f".frechet{suffix}-curve.json")
     path = RESULTS / f"{name}.json"
     found = json.loads(path.read_text())["frechet"] if path.exists() else {}
     for budget in map(int, options.budgets.split(",")):
@@ -184,7 +187,7 @@ def main() -> None:
             distance, seconds = contest.distance(draw())
             row[text] = round(distance, 3)
             print(f"{budget:>4} {text:50} {distance:8.3f}   {seconds:.0f} s", flush=True)
-            save(name, {"images": options.images, "T": p.schedule.T, "frechet": found})
+            save(name, {"images": options.images, "seed": options.seed, "T": p.schedule.T, "frechet": found})
 
 
 if __name__ == "__main__":
