@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 from ddpm.distributed import World
 from ddpm.errors import DataError, PeerLost, Stopped
-from ddpm.heartbeat import DONE, FIRST_FAILURE, Heartbeat
+from ddpm.heartbeat import DONE, FIRST_FAILURE, Heartbeat, attended
 
 PATIENCE = 3.0
 BROKEN = RuntimeError("connection closed by peer")
@@ -109,6 +109,26 @@ def test_who_waits_for_one_that_left_ends_as_it_did(heart):
     _until(lambda: abandoned)
     assert [str(failure) for failure in abandoned] == ["asked to stop"]
     assert own.search(BROKEN) is abandoned[0]
+
+
+@pytest.mark.parametrize(("patience", "gone"), [(1.5, True), (4.0, False)])
+def test_an_exchange_fails_with_one_that_was_never_heard_of(patience, gone):
+    """It was killed as they met. If the store is gone with it, that is known before silence is."""
+    world = World(1, 2, _Breaking())
+    with pytest.raises(PeerLost, match="process 0 of 2 is lost"), attended(world, patience, print):
+        world.store.gone = gone
+        raise BROKEN
+
+
+class _Breaking(dist.HashStore):
+    """A store that may be gone."""
+
+    gone = False
+
+    def set(self, key, value):
+        if self.gone:
+            raise RuntimeError("broken pipe")
+        return super().set(key, value)
 
 
 def test_who_misses_a_process_tells_the_others(heart):

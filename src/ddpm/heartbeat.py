@@ -157,11 +157,11 @@ class Heartbeat:
 
     def search(self, error: RuntimeError) -> Failure | None:
         """After what may be a failed exchange: why another process left, or that it is silent. Takes half the patience at most."""
-        until = time.monotonic() + self._patience / 2
-        while time.monotonic() < until:
+        since = time.monotonic()
+        while time.monotonic() < since + self._patience / 2:
             if self._told:
                 return self._told
-            if silent := self._quiet():
+            if silent := self._quiet(since):
                 return _lost(silent[0], self._world)
             time.sleep(self._patience / BEATS / 4)
         if isinstance(error, dist.DistError):
@@ -203,11 +203,10 @@ class Heartbeat:
                 self._store.set(str(self._world.rank), DONE.decode())
                 self._acknowledge()
         except RuntimeError:  # the store is gone, and with it the process that keeps it
-            if not self._ending() and self._seen.get(0, (b"",))[0] != DONE:
-                self._abandon(self._told or _store_lost(self._world))
-
-    def _ending(self) -> bool:
-        return self.leaving or self._silent.is_set()
+            if not self._silent.is_set() and self._seen.get(0, (b"",))[0] != DONE:
+                self._told = self._told or _store_lost(self._world)
+                if not self.leaving:
+                    self._abandon(self._told)
 
     def _listen(self) -> None:
         if self._told is None and self._store.check([FIRST_FAILURE]):
@@ -227,7 +226,7 @@ class Heartbeat:
                 self._seen = {rank: (said, max(moment, now)) for rank, (said, moment) in self._seen.items()}
             last = now
             for rank, (_, moment) in list(self._seen.items()):
-                if now - moment > self._patience and not self._ending():
+                if now - moment > self._patience and not (self.leaving or self._silent.is_set()):
                     failure = self._told or _lost(rank, self._world)
                     if rank:  # else it may keep the store, which nobody can say anything to then
                         failure = self.tell(failure)
