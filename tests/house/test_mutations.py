@@ -437,6 +437,20 @@ MUTATIONS = [
         "cli/test_starting.py::test_a_run_that_stops_is_read_to_its_end",
     ),
     Mutation(
+        "leaving: who was never heard of",
+        "heartbeat.py",
+        "self._quiet(since):",
+        "self._quiet():",
+        "test_heartbeat.py::test_an_exchange_fails_with_one_that_was_never_heard_of",
+    ),
+    Mutation(
+        "leaving: the store is gone",
+        "heartbeat.py",
+        "self._told = self._told or _store_lost(self._world)",
+        "self._told = _store_lost(self._world) if not self.leaving else None",
+        "test_heartbeat.py::test_an_exchange_fails_with_one_that_was_never_heard_of",
+    ),
+    Mutation(
         "leaving: old news",
         "distributed.py",
         'visit = f"{attempt()}-{next(_VISITS)}"',
