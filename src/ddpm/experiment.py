@@ -197,7 +197,9 @@ class Experiment:
             )
         levels = len(self.model.multipliers)
         if any(not 0 <= level < levels for level in self.model.attention):
-            raise UsageError(f"attention at levels {self.model.attention}, but the network has 0..{levels - 1}")
+            raise UsageError(
+                f"model.attention = {list(self.model.attention)}, but the network has levels 0..{levels - 1}"
+            )
 
     def for_data(self, images: ImageSet) -> "Experiment":
         """With the shape, the levels and the classes of the data filled in.

@@ -77,9 +77,7 @@ def attended(world: World, patience: float, abandon: Callable[[Failure], None]) 
 
 
 def _lost(rank: int, world: World) -> PeerLost:
-    return PeerLost(
-        f"process {rank} of {world.size} is lost: process {world.rank} has heard nothing of it for a while", AGAIN
-    )
+    return PeerLost(f"process {rank} of {world.size} is lost: process {world.rank} hears nothing of it any more", AGAIN)
 
 
 def _store_lost(world: World) -> PeerLost:

@@ -218,7 +218,9 @@ def test_a_run_of_samples_goes_on_in_its_folder(ddpm, trained, tmp_path, monkeyp
     assert "4 of 7 images are in" in said.err
     assert "--first 4 --num 3" in said.err
     assert ddpm(*base, "--first", "3", "--num", "3").code == 73
-    assert ddpm(*base, "--first", "4", "--num", "3").code == 0
+    said = ddpm(*base, "--first", "4", "--num", "3")
+    assert said.code == 0
+    assert "holds 4 images already" in said.err
     assert ddpm("sample", trained, "--num", "7", "--output-dir", tmp_path / "whole").code == 0
     for file in (tmp_path / "whole").iterdir():
         assert file.read_bytes() == (tmp_path / "cut" / file.name).read_bytes()

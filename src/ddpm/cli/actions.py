@@ -78,6 +78,7 @@ def run_evaluate(options: Namespace) -> None:
         say_bound(trained, bound, metrics, what)
         if plot:
             write_bytes(plot, drawing.png(figures.bound_by_t(bound)))
+            say(f"plot: {plot}")
         rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
         values = result(bound, metrics) | values
     if likelihoods:
@@ -164,6 +165,7 @@ def run_schedule(options: Namespace) -> None:
     say(f"L_T in bits/dim: {prior}")
     if plot:
         write_bytes(plot, drawing.png(figures.schedule(schedule, name)))
+        say(f"plot: {plot}")
     json_target.write({"name": name, **values})
 
 

@@ -88,7 +88,10 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--num-images", type=positive, metavar="N", help="the first N (all)")
     parser.add_argument(
-        "--evaluations", type=positive, metavar="N", help="estimate bpd from N >= 2 t for each image (all T, exactly)"
+        "--evaluations",
+        type=positive,
+        metavar="N",
+        help="estimate bpd from N >= 2 t for each image, after a pilot (all T, exactly)",
     )
     parser.add_argument(
         "--label",

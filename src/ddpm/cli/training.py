@@ -184,7 +184,7 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
         f"images; {started.precision} on {device}, {torch.get_num_threads()} threads{_shared(started)}; in {folder.path}"
     )
     if started.step >= recipe.steps:
-        note(f"all {started.step:,} steps are done; --steps N goes further")
+        note(f"all {started.step:,} steps are done; more --steps go further")
     elif started.step:
         note(f"going on from step {started.step:,}")
 

@@ -94,7 +94,10 @@ def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]
     accept = folder.accept() if folder.config.exists() else checkpoint.anything
     content, damaged = checkpoint.newest(folder.checkpoints, accept)
     if content is None and damaged:
-        raise DataError(f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}")
+        raise DataError(
+            f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}",
+            "bring back a copy of one, or begin anew with another --output-dir",
+        )
     if content is not None:
         require_newest(content, folder.checkpoints, damaged)
     begun_anew = _begun_anew(folder) if content is None else []
