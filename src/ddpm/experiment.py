@@ -197,9 +197,7 @@ class Experiment:
             )
         levels = len(self.model.multipliers)
         if any(not 0 <= level < levels for level in self.model.attention):
-            raise UsageError(
-                f"model.attention = {list(self.model.attention)}, but the network has levels 0..{levels - 1}"
-            )
+            raise UsageError(f"model.attention = {list(self.model.attention)}: the levels are 0..{levels - 1}")
 
     def for_data(self, images: ImageSet) -> "Experiment":
         """With the shape, the levels and the classes of the data filled in.
