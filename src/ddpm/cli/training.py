@@ -19,7 +19,7 @@ from ddpm.commands.files import read_json, replacing, to_strict_json
 from ddpm.commands.run import RunFolder
 from ddpm.commands.schedule import read_table
 from ddpm.commands.train import train_run
-from ddpm.errors import CannotCreate, Failure, UsageError, chosen, explained, in_json
+from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen, explained, in_json
 from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
 from ddpm.launch import number
 from ddpm.presets import PRESETS
@@ -145,28 +145,29 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
         failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
         first = not number() and folder.config.exists()
         with suppress(CannotCreate), folder.locked() if first else nullcontext():
-            _write_exit(folder, failure.code, in_json(failure)["kind"], str(failure))
+            _write_exit(folder, failure)
         raise
-    _write_exit(folder, 0, "Done", "")
+    _write_exit(folder)
 
 
 def _abandon(folder: RunFolder, failure: Failure) -> None:
     """Leave at once, saying so in the folder, unless another run is at it."""
     with suppress(OSError):
         if number() or not folder.in_use_by_another():
-            _write_exit(folder, failure.code, type(failure).__name__, str(failure))
+            _write_exit(folder, failure)
     leave(failure)
 
 
-def _write_exit(folder: RunFolder, code: int, kind: str, message: str) -> None:
-    """By the first process, or by another one that lost it; not where there is no run."""
-    if not folder.config.exists() or (number() and (kind != "PeerLost" or folder.exit.exists())):
+def _write_exit(folder: RunFolder, failure: Failure | None = None) -> None:
+    """Of a run that failed, or is done: by the first process, or by another one that lost it; not where there is no run."""
+    lost = isinstance(failure, PeerLost)
+    if not folder.config.exists() or (number() and (not lost or folder.exit.exists())):
         return
+    code, told = (failure.code, in_json(failure)) if failure else (0, {"kind": "Done", "message": ""})
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    with suppress(Failure):
-        said = {"code": code, "kind": kind, "message": message, "time": moment}
-        with replacing(folder.exit) as temporary:
-            temporary.write_text(to_strict_json(said) + "\n")
+    said = {"code": code, "kind": told["kind"], "message": told["message"], "time": moment}
+    with suppress(Failure), replacing(folder.exit) as temporary:
+        temporary.write_text(to_strict_json(said) + "\n")
 
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:
