@@ -58,6 +58,20 @@ def test_mean_is_the_posterior_mean():
     torch.testing.assert_close(Mean().target(schedule, x_0, eps, t), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_fewer_steps_are_the_same_estimates(name):
+    """E13: what a network says of x_0 at x_t is the same on every chain that visits t, also one shortened twice."""
+    schedule, prediction = linear(30, 1e-3, 0.4), PREDICTIONS[name]
+    p = ReverseProcess(_same_function(prediction, schedule), schedule, prediction, limit=unlimited)
+    x, kept = torch.randn(4, 3, dtype=F64), [1, 7, 19, 30]
+    for short in (p.respace(kept), p.respace([1, 5, 7, 19, 20, 30]).respace([1, 3, 4, 6])):
+        for i, t in enumerate(kept, start=1):
+            torch.testing.assert_close(short.estimate(x, i), p.estimate(x, t), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            short.estimate(x, torch.arange(1, 5)), p.estimate(x, torch.tensor(kept)), rtol=1e-12, atol=1e-12
+        )
+
+
 @pytest.mark.parametrize("limit", [unlimited, unit_clamp])
 @pytest.mark.parametrize("name", PREDICTIONS)
 def test_every_prediction_gives_the_same_bound_and_samples(name, limit):

@@ -19,7 +19,7 @@ def recorded(trained: Trained, plan: Plan, spacing: str) -> dict[str, Any]:
         "options": {name: getattr(sampler, name) for name in numbers_of(SAMPLERS[plan.sampler])},
         "steps": schedule.T,
         "spacing": spacing,
-        "kept_steps": schedule.whole.step_of(schedule.timestep_map[1:]).tolist(),
+        "kept_steps": schedule.kept[1:].tolist(),
         "variance": variance_of(trained) if sampler.uses_variance else None,
         "seed": plan.seed,
         "first": plan.first,

@@ -89,17 +89,28 @@ class X0(OfOneMoment):
 
 @dataclass(frozen=True)
 class Mean(Prediction):
-    r"""The posterior mean :math:`\tilde\mu_t` of Eq. 7, the paper's baseline (Eq. 8)."""
+    r"""The posterior mean :math:`\tilde\mu_t` of Eq. 7, the paper's baseline (Eq. 8).
+
+    It speaks of two steps, t and t - 1 of the chain on which the network was trained: on a shorter chain it is read by the
+    tables of the whole one.
+    """
 
     def target(self, schedule: Schedule, x_0: Images, eps: Images, t: Times) -> Images:
         r""":math:`\tilde\mu_t(x_t, x_0) = \sqrt{\bar\alpha_{t-1}}\,x_0 + c_t\sqrt{1-\bar\alpha_t}\,\epsilon`, c_t of x_t in Eq. 7."""
-        signal_before = at(schedule.alpha_bar, t - 1, x_0).sqrt()
-        noise = at(schedule.one_minus_alpha_bar, t, x_0).sqrt()
-        return signal_before * x_0 + at(schedule.posterior_x_t, t, x_0) * noise * eps
+        whole, t = schedule.whole, _kept(schedule, t)
+        signal_before = at(whole.alpha_bar, t - 1, x_0).sqrt()
+        noise = at(whole.one_minus_alpha_bar, t, x_0).sqrt()
+        return signal_before * x_0 + at(whole.posterior_x_t, t, x_0) * noise * eps
 
     def x_0(self, schedule: Schedule, x_t: Images, output: Images, t: Times) -> Images:
         """Eq. 7 solved for x_0."""
-        return (output - at(schedule.posterior_x_t, t, x_t) * x_t) / at(schedule.posterior_x_0, t, x_t)
+        whole, t = schedule.whole, _kept(schedule, t)
+        return (output - at(whole.posterior_x_t, t, x_t) * x_t) / at(whole.posterior_x_0, t, x_t)
+
+
+def _kept(schedule: Schedule, t: Times) -> Times:
+    """The step of the whole chain that is step t of this one."""
+    return int(schedule.kept[t]) if isinstance(t, int) else schedule.kept.to(t.device)[t]
 
 
 @dataclass(frozen=True)

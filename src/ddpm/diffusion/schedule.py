@@ -31,7 +31,7 @@ class Schedule:
 
     `beta` holds :math:`\beta_t` at index t, with ``beta[0] = 0``. `timestep_map[t]` is what the network is told at
     step t: t - 1 unless given, as for the published weights (which count from 0). `origin` is the schedule from which
-    `respace` took these steps.
+    `respace` took these steps, and `kept[t]` the step there, unless it is t.
 
     Raises:
         ValueError: unless ``0 < beta[t] < 1``; only ``beta[T] = 1`` is allowed, and then alpha_bar[T] = 0 (see
@@ -44,10 +44,13 @@ class Schedule:
     beta: Float64[Tensor, " T_plus_1"]
     timestep_map: Int64[Tensor, " T_plus_1"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     origin: "Schedule | None" = field(default=None, repr=False)
+    kept: Int64[Tensor, " T_plus_1"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.timestep_map):
             object.__setattr__(self, "timestep_map", _step_index(self.beta))
+        if not len(self.kept):
+            object.__setattr__(self, "kept", torch.arange(len(self.beta)))
         _validate(self.beta, self.timestep_map)
         alpha_bar_T = float(self.alpha_bar[-1].detach())
         if -0.5 * math.log1p(-alpha_bar_T) > 0.01 * math.log(2):
@@ -168,7 +171,7 @@ class Schedule:
         self.check(tau[1:])
         log_alpha_bar = self.log_alpha_bar[tau]
         beta = _clean(0.0, -torch.expm1(log_alpha_bar[1:] - log_alpha_bar[:-1]))
-        return Schedule(beta, self.timestep_map[tau], self.whole)
+        return Schedule(beta, self.timestep_map[tau], self.whole, self.kept[tau])
 
 
 def _clean(entry_0: float, rest: Tensor) -> Tensor:

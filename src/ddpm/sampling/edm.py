@@ -60,7 +60,7 @@ class Heun(Sampler):
     def _up(self, p: ReverseProcess, here: Step, noise: Noise) -> tuple[int, Images]:
         """The step of the whole chain from which to go down, and x there."""
         whole = p.schedule.whole
-        place = int(whole.step_of(p.schedule.timestep_map[here.t]))
+        place = int(p.schedule.kept[here.t])
         sigma = _sigma(p, here.t)
         gamma = min(self.churn / p.schedule.T, math.sqrt(2) - 1)
         if gamma == 0 or not self.low <= sigma <= self.high:
