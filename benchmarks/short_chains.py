@@ -17,7 +17,7 @@ from benchmarks.machine import RESULTS, save
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, Variance
+from ddpm.diffusion.variance import FixedLarge, FixedSmall, Variance
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.evaluation.curve import curve, errors
 from ddpm.evaluation.rate import measure, summarise
@@ -55,7 +55,7 @@ def main() -> None:
     train, test = (open_source(str(options.data / "mnist"), split) for split in ("train", "test"))
     found = curve(errors(p, train.take(torch.arange(64)), 0, 64, CPU), p.schedule.T)
     test = test.take(torch.arange(options.images))
-    best = with_fixed(p, Optimal(found.mse_x_0))
+    best = with_fixed(p, found.variance())
     readings = {
         "even steps, fixed large": (with_fixed(p, FixedLarge()), False),
         "even steps, fixed small": (with_fixed(p, FixedSmall()), False),

@@ -29,7 +29,7 @@ def test_the_best_steps_and_variances_are_measured_once(ddpm, run, tmp_path):
     assert (result["spacing"], result["kept_steps"][-1], len(result["kept_steps"])) == ("optimal", 12, 4)
     (kept,) = (run / "curves").iterdir()
     values = json.loads(kept.read_text())
-    assert len(values["mse_x_0"]) == len(values["first"]) == 12
+    assert len(values["mse_x_0"]) == len(values["sigma2_1"]) == len(values["L_0"]) == 12
     before = kept.stat().st_mtime_ns
     assert ddpm("sample", run, *flags, "--output-dir", tmp_path / "b").code == 0
     assert kept.stat().st_mtime_ns == before

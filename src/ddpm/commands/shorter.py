@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from ddpm.commands.trained import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.sources import open_source
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.variance import Optimal
 from ddpm.errors import DataError, Failure, NotFound, UsageError, chosen
 from ddpm.evaluation.curve import At, curve, errors
 from ddpm.sampling.optimal import Curve, best_steps
 from ddpm.sampling.timesteps import SPACINGS, up_to
+from ddpm.seeds import generator
 
 OPTIMAL = "optimal"
-UNKNOWN = Curve(torch.empty(0), torch.empty(0))
+UNKNOWN = Curve(torch.empty(0), torch.empty(0), torch.empty(0))
+TABLES = [field.name for field in fields(Curve)]
 IMAGES = 128
 """On how many images of the training data the curve is measured; each counts at every t."""
 
@@ -52,7 +53,7 @@ class Shorter:
         if not 1 <= top <= schedule.T:
             raise UsageError(f"--timestep must be in 1..{schedule.T}: {t}")
         if self.variance == OPTIMAL:
-            p = replace(p, variance=Optimal(measured.mse_x_0, p.variance.outputs))
+            p = replace(p, variance=measured.variance(p.variance.outputs))
         spacings = {**SPACINGS, OPTIMAL: lambda part, count: best_steps(part, measured.below(part.T), count)[0]}
         spaced = chosen(spacings, self.spacing, "spacing")
         if self.steps in (0, top):
@@ -69,8 +70,8 @@ class Shorter:
         Raises:
             UsageError: as `of`.
         """
-        size = p.schedule.T + 1
-        self.of(p, Curve(torch.ones(size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)), t)
+        some = torch.ones(p.schedule.T + 1, dtype=torch.float64)
+        self.of(p, Curve(some, some, some), t)
 
     def place(self, t: int) -> int:
         """Where t of the whole chain is on the shorter one that `of` makes up to t."""
@@ -104,15 +105,16 @@ def kept_curve(trained: Trained, label: str = OWN) -> Curve | None:
         values = json.loads(curve_file(trained, label).read_text())
         if any(values[name] != value for name, value in _about(trained).items()):
             return None
-        tables = [torch.tensor([0.0, *values[name]], dtype=torch.float64) for name in ("mse_x_0", "first")]
+        tables = [torch.tensor([0.0, *values[name]], dtype=torch.float64) for name in TABLES]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     whole = all(len(table) == trained.process.schedule.T + 1 and bool(table.isfinite().all()) for table in tables)
-    return Curve(*tables) if whole and bool((tables[0][1:] > 0).all()) else None
+    found = Curve(*tables)
+    return found if whole and bool(((found.mse_x_0 > 0) & (found.sigma2_1 > 0))[1:].all()) else None
 
 
 def images_for_curve(trained: Trained) -> ImageSet:
-    """The first images that the model was trained on.
+    """Some of the images that the model was trained on, from anywhere among them: a folder is in the order of its classes.
 
     Raises:
         NotFound: the training data are no longer where they were.
@@ -128,7 +130,9 @@ def images_for_curve(trained: Trained) -> ImageSet:
         ) from error
     if images.shape != data.shape or images.levels != data.levels:
         raise DataError(f"not the training data: {images.shape} of {images.levels} levels in {data.source!r}")
-    return images.take(torch.arange(min(IMAGES, len(images))))
+    return images.take(
+        torch.randperm(len(images), generator=generator(0, "images of the curve"))[:IMAGES].sort().values
+    )
 
 
 def measured_curve(trained: Trained, watched: Callable[[Iterator[At]], Iterator[At]], label: str = OWN) -> Curve:
@@ -140,7 +144,7 @@ def measured_curve(trained: Trained, watched: Callable[[Iterator[At]], Iterator[
     labels = None if label == NONE else trained.experiment.labels(images)
     measured = errors(trained.process, images, 0, 64, trained.device, labels)
     found = curve(watched(measured), trained.process.schedule.T)
-    tables = {"mse_x_0": found.mse_x_0[1:].tolist(), "first": found.first[1:].tolist()}
+    tables = {name: getattr(found, name)[1:].tolist() for name in TABLES}
     with suppress(Failure):  # where nothing can be written it is measured again the next time
         write_json(curve_file(trained, label), _about(trained) | tables)
     return found

@@ -28,6 +28,7 @@ def beta_1(schedule: Schedule) -> Tensor:
     return schedule.beta[1]
 
 
+NOT_MEASURED = torch.empty(0, dtype=torch.float64)
 FIRST_VARIANCES: Mapping[str, FirstVariance] = {"beta-tilde-2": beta_tilde_2, "beta-1": beta_1}
 
 
@@ -96,23 +97,27 @@ class FixedSmall(Fixed):
 class Optimal(Fixed):
     r""":math:`\sigma_t^{*2} = \tilde\beta_t + c_t^2\,\tfrac1D E\|x_0 - \hat x_0\|^2`, c_t of x_0 in Eq. 7 (E45).
 
-    The minimiser of the bound for a given mean; `mse_x_0[t]` is the mean squared error of the estimate of x_0 at t. It is
-    fenced by that of :math:`x_t/\sqrt{\bar\alpha_t}`, an estimate that anyone has: so
-    :math:`\tilde\beta_t \le \sigma_t^2 \le \beta_t/\alpha_t` (Bao et al. 2022, theorem 2). `outputs` is what the network
-    gives for a variance that it learned, and is not looked at.
+    The minimiser of every term of the bound for a given mean, where x_0 has a density; `mse_x_0[t]` is the mean squared
+    error of the estimate of x_0 at t. It is fenced by that of :math:`x_t/\sqrt{\bar\alpha_t}`, an estimate that anyone has:
+    so :math:`\tilde\beta_t \le \sigma_t^2 \le \beta_t/\alpha_t` (Bao et al. 2022, theorem 2). L_0 of pixels is the mass of a
+    bin, which has a width of its own, and wants less: `first[t]` is the best variance of the decoder were t the first
+    step, unless it is empty. `outputs` is what the network gives for a variance that it learned, and is not looked at.
     """
 
-    mse_x_0: Tensor
+    mse_x_0: Table
+    first: Tensor = NOT_MEASURED
     outputs: int = 0
 
     def table(self, schedule: Schedule) -> Table:
-        """E45, at t = 1 too."""
+        """E45; at t = 1 `first`."""
         error = torch.minimum(self.mse_x_0, 1 / schedule.snr)
-        return schedule.beta_tilde + schedule.posterior_x_0**2 * error
+        table = schedule.beta_tilde + schedule.posterior_x_0**2 * error
+        return _with_first(table, self.first[1]) if len(self.first) else table
 
     def respace(self, kept: Sequence[int]) -> "Optimal":
-        """The same errors of the estimate, at the kept steps."""
-        return Optimal(self.mse_x_0[[0, *kept]], self.outputs)
+        """The same errors of the estimate, and decoders, at the kept steps."""
+        there = [0, *kept]
+        return Optimal(self.mse_x_0[there], self.first[there] if len(self.first) else self.first, self.outputs)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,15 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# (scipy carries no types)
 """A network's error at every t, measured once on a few images: what the best steps and variances follow from."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 
 import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, labels_at
@@ -14,13 +20,26 @@ from ddpm.sampling.optimal import Curve
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import mean_flat
 
-At = tuple[int, float, float]
+LEAST = float(torch.finfo(torch.float32).eps) ** 2
+"""Smaller errors of a network in float32 are not told from 0, of which there is no logarithm."""
+BELOW, ABOVE, PRECISION = 8.0, 2.0, 0.05
+"""How far from the error the decoder's variance is sought, and how exactly: nats of its logarithm."""
+
+
+@dataclass(frozen=True)
+class At:
+    """What `Curve` says of one t."""
+
+    t: int
+    mse_x_0: float
+    sigma2_1: float
+    L_0: float
 
 
 def errors(
     p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device: torch.device, labels: Labels = None
 ) -> Iterator[At]:
-    """(t, mean squared error of the estimate of x_0, L_0 in nats per coordinate were t the first step), for t = T..1.
+    """For t = T..1, on `data`.
 
     All images at every t, each with noise of its own and given its label (N,), if there are any. The error is cut at 1,
     which images in [-1, 1] do not exceed when nothing is known of them, and at the fence of `Optimal`.
@@ -37,15 +56,30 @@ def errors(
                 estimates.append(given.estimate(wide.q.sample(x_0, t, draw(x_0)), t))
         pairs = list(zip(images, estimates, strict=True))
         squares = torch.cat([mean_flat((x_0 - estimate) ** 2) for x_0, estimate in pairs])
-        error = min(float(squares.mean()), 1.0, 1 / float(p.schedule.snr[t]))
-        log_var = torch.tensor(error, dtype=images[0].dtype, device=device).log()
-        first = torch.cat([mean_flat(-p.decoder(x_0, Gaussian(estimate, log_var))) for x_0, estimate in pairs])
-        yield t, error, float(first.mean())
+        error = max(min(float(squares.mean()), 1.0, float(1 / p.schedule.snr[t])), LEAST)
+        yield At(t, error, *_best_variance(partial(_L_0, p, pairs), error))
+
+
+def _L_0(p: ReverseProcess, pairs: list[tuple[Tensor, Tensor]], log_var: float) -> float:
+    """Nats per coordinate of images x_0 by their estimates, in pairs of batches."""
+    shared = pairs[0][0].new_tensor(log_var)
+    return float(torch.cat([mean_flat(-p.decoder(x_0, Gaussian(mean, shared))) for x_0, mean in pairs]).mean())
+
+
+def _best_variance(L_0: Callable[[float], float], error: float) -> tuple[float, float]:
+    """The variance with the smallest L_0, and this; not worse than with the error itself. `L_0` is told its logarithm."""
+    centre = math.log(error)
+    found = minimize_scalar(
+        L_0, bounds=(centre - BELOW, centre + ABOVE), method="bounded", options={"xatol": PRECISION}
+    )
+    least, log_var = min((L_0(centre), centre), (float(found.fun), float(found.x)))
+    return math.exp(log_var), least
 
 
 def curve(measured: Iterator[At], T: int) -> Curve:
     """Gathered from `errors`."""
-    table = torch.zeros(2, T + 1, dtype=torch.float64)
-    for t, error, first in measured:
-        table[0, t], table[1, t] = error, first
-    return Curve(table[0], table[1])
+    table = torch.zeros(T + 1, 3, dtype=torch.float64)
+    for found in measured:
+        t, *values = astuple(found)
+        table[t] = torch.tensor(values, dtype=torch.float64)
+    return Curve(*table.unbind(1))

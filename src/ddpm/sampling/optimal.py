@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from ddpm.diffusion.schedule import Schedule
+from ddpm.diffusion.variance import Optimal
 from ddpm.tensors import Table
 
 
@@ -20,16 +21,21 @@ from ddpm.tensors import Table
 class Curve:
     """What a network is worth at each t = 1..T, measured on some images; entry 0 has no meaning. float64.
 
-    `mse_x_0[t]` is the mean squared error of its estimate of x_0; `first[t]` is L_0 in nats per coordinate for a chain
-    whose first step is t, with that error as the decoder's variance.
+    `mse_x_0[t]` is the mean squared error of its estimate of x_0. For a chain whose first step is t, `sigma2_1[t]` is the
+    best variance of its decoder, and `L_0[t]` what remains with it, nats per coordinate.
     """
 
     mse_x_0: Table
-    first: Table
+    sigma2_1: Table
+    L_0: Table
 
     def below(self, t: int) -> "Curve":
         """That of the steps 1..t."""
-        return Curve(self.mse_x_0[: t + 1], self.first[: t + 1])
+        return Curve(self.mse_x_0[: t + 1], self.sigma2_1[: t + 1], self.L_0[: t + 1])
+
+    def variance(self, outputs: int = 0) -> Optimal:
+        """The best variance for a network of so many `Variance.outputs`."""
+        return Optimal(self.mse_x_0, self.sigma2_1, outputs)
 
 
 def jumps(schedule: Schedule, mse_x_0: Table) -> Float64[Tensor, "T_plus_1 T_plus_1"]:
@@ -52,7 +58,7 @@ def best_steps(schedule: Schedule, curve: Curve, count: int) -> tuple[list[int],
     if not 1 <= count <= T:
         raise ValueError(f"a chain of {T} steps can keep 1..{T} of them, not {count}")
     costs = jumps(schedule, curve.mse_x_0)
-    cheapest = curve.first.clone()  # from x_t to the image, by one step, by two, ...
+    cheapest = curve.L_0.clone()  # from x_t to the image, by one step, by two, ...
     cheapest[0] = math.inf
     ways: list[Tensor] = []
     for _ in range(count - 1):
