@@ -10,10 +10,11 @@ from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.sampling import DDIM, Ancestral, DPMSolver
 from ddpm.sampling.chain import chain, run, start
+from ddpm.sampling.dpm_solver import DPMSolverSinglestep
 from ddpm.sampling.edm import Heun
 from ddpm.sampling.inpaint import Replacement, Resampled, plan, repaint
 from ddpm.sampling.langevin import Corrected, Langevin
-from ddpm.sampling.multistep import Multistep
+from ddpm.sampling.multistep import Multistep, PredictorCorrector
 from ddpm.seeds import NoiseForEach, generator
 from tests.oracles import correlated, rough_network
 
@@ -170,14 +171,21 @@ def test_it_can_be_split_anywhere_and_each_image_has_its_seed(inner):
         assert torch.equal(again[-1].x, steps[-1].x)
 
 
-def test_a_jump_up_is_a_new_beginning():
-    """DPM-Solver's line through two estimates never joins estimates from before and after a jump."""
-    p, x_T = ReverseProcess(rough_network, linear(9, 1e-2, 0.6)), torch.randn(2, 2, dtype=F64)
-    steps = list(chain(p, x_T, Resampled(DPMSolver(), 3, 2)))
-    up = next(i for i, (a, b) in enumerate(pairwise(steps)) if b.t > a.t) + 1
-    fresh = list(run(p, start(p, steps[up].x, steps[up].t), DPMSolver()))
-    for ours, theirs in zip(steps[up + 1 : up + 4], fresh, strict=False):
-        assert torch.equal(ours.x, theirs.x)
+@pytest.mark.parametrize("T", [8, 9])
+@pytest.mark.parametrize("jump", [2, 3])
+@pytest.mark.parametrize(
+    "inner", [DPMSolver(), DPMSolverSinglestep(), Multistep(3), PredictorCorrector(2)], ids=lambda s: type(s).__name__
+)
+def test_a_jump_up_is_a_new_beginning(inner, jump, T):
+    """No line or parabola joins estimates from before and after a jump, and pairs of steps begin with it."""
+    p, x_T = ReverseProcess(rough_network, linear(T, 1e-2, 0.6)), torch.randn(2, 2, dtype=F64)
+    steps = list(chain(p, x_T, Resampled(inner, jump, 3)))
+    ups = [i + 1 for i, (a, b) in enumerate(pairwise(steps)) if b.t > a.t]
+    assert {up % 2 for up in ups} == {0, 1}
+    for up in ups:
+        fresh = run(p, start(p, steps[up].x, steps[up].t), inner)
+        for ours, theirs in zip(steps[up + 1 : up + 1 + jump], fresh, strict=False):
+            assert torch.equal(ours.x, theirs.x)
 
 
 def test_where_it_cannot_begin():

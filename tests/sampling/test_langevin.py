@@ -146,14 +146,26 @@ def test_impossible_corrections(make):
 
 def test_one_langevin_step_of_the_paper_a_level_is_too_few():
     """E58: half the drift of Algorithm 2 does not keep up with the falling noise; four steps a level nearly do."""
-    p = Diffused(gaussian(0.25), linear()).process()
+    schedule = linear()
+    p = Diffused(gaussian(0.25), schedule).process()
     x_T = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0), dtype=F64)
-    spread = []
-    for corrections in (1, 4):
+    for corrections, spread in ((1, 3.2), (4, 0.33)):
+        exact = _spread_after(schedule, 0.25, corrections)
+        assert exact == pytest.approx(spread, rel=0.02)
         *_, last = chain(p, x_T, Langevin(corrections), _noise(1))
-        spread.append(float(last.x.var()))
-    assert spread[0] > 2
-    assert 0.25 < spread[1] < 0.45
+        assert float(last.x.var()) == pytest.approx(exact, rel=4.5 * (2 / 1000) ** 0.5)
+
+
+def _spread_after(schedule, v, corrections):
+    """The variance of what comes out, from N(0, 1): all is linear, x + eta/2 score = (1 - eta / (2 var x_t)) x."""
+    spread = 1.0
+    for t in schedule.steps:
+        law = float(schedule.alpha_bar[t] * v + schedule.one_minus_alpha_bar[t])
+        eta = min(float(schedule.beta[t]), float(schedule.one_minus_alpha_bar[t]))
+        for _ in range(corrections):
+            spread = (1 - eta / (2 * law)) ** 2 * spread + eta
+        spread /= float(schedule.alpha[t]) if t > 1 else 1.0
+    return float(schedule.alpha_bar[1]) * v**2 / law**2 * spread
 
 
 @pytest.mark.parametrize("predictor", [DDIM(), DPMSolver(), Multistep(3), Heun()], ids=str)

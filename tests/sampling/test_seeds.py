@@ -3,17 +3,23 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from ddpm.commands.labels import Condition
-from ddpm.commands.sample import Plan, finished, sample
+from ddpm.commands.sample import Plan, chains, finished, sample
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.models.unet import UNet, UNetShape
 from ddpm.sampling import SAMPLERS
+from ddpm.sampling.chain import start
 from ddpm.sampling.guidance import Guidance
+from ddpm.sampling.inpaint import Replacement, Resampled
+from ddpm.sampling.langevin import Corrected
+from ddpm.sampling.probability_flow import ProbabilityFlow
 
 CPU = torch.device("cpu")
 
@@ -35,12 +41,31 @@ def _draw(p, plan, side=7):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_an_image_is_the_same_to_the_bit_in_batches_of_1_7_and_64(process, sampler):
     """Sides of 7 and 3 after the first level: no number of pixels fills the registers by itself."""
-    num = 9
-    together = _draw(process, Plan(num, sampler, batch_size=64))
+    many = 9 if SAMPLERS[sampler]().image_by_image else 71  # batches of 64 and 7
+    together = _draw(process, Plan(many, sampler, batch_size=64))
     assert together.std(0).max() > 0.1
-    for size in (1, 7):
-        few = _draw(process, Plan(num if size > 1 else 2, sampler, batch_size=size))
-        assert torch.equal(few, together[: len(few)])
+    for size, first in ((1, 0), (1, many - 1), (7, 0), (7, max(many - 14, 2))):
+        few = _draw(process, Plan(size, sampler, batch_size=size, first=first))
+        assert torch.equal(few, together[first : first + size])
+
+
+def test_the_flow_is_asked_image_by_image_also_inside_another_sampler(process):
+    """Nothing is filled up for it: the network sees no more rows than the flow asks for."""
+    rows = []
+
+    def counting(x_t, timestep):
+        rows.append(len(x_t))
+        return process.network(x_t, timestep)
+
+    flow, p = ProbabilityFlow(0.1), replace(process, network=counting)
+    hole = torch.ones(1, 1, 4, 4, dtype=torch.bool)
+    for sampler in (flow, Replacement(torch.zeros(1, 1, 4, 4), hole, flow), Resampled(flow, 2, 2)):
+        drawn = chains(p, partial(start, p, t=4), sampler, (1, 4, 4), Plan(2, batch_size=2), CPU, Condition(), "edit")
+        assert len(list(drawn)) == sampler.moves(4)
+        assert set(rows) <= {1, 2}
+    assert not Replacement(torch.zeros(1), hole, flow).uses_variance
+    assert Replacement(torch.zeros(1), hole).uses_variance
+    assert not Corrected(predictor=flow).uses_variance
 
 
 def test_a_run_is_cut_in_two_processes(process, tmp_path):

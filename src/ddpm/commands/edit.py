@@ -70,7 +70,7 @@ def inpaint(
         resamplings: how often they are made; 0 is the method's own number.
 
     Raises:
-        UsageError: no such method or sampler; nothing to fill; or a sampler that cannot be resampled.
+        UsageError: no such method or sampler, or nothing to fill.
     """
     own = chosen(METHODS, method, "method")
     times = resamplings or own
@@ -79,9 +79,7 @@ def inpaint(
     if not bool(hole.any()):
         raise UsageError("the mask is black everywhere: there is nothing to fill", "white is what will be drawn")
     p, x_0, hole = trained.process, x_0.to(trained.device), hole.to(trained.device)
-    sampler, T = plan.build(), p.schedule.T
-    if times > 1 and sampler.moves(T) != T:
-        raise UsageError(f"the sampler {plan.sampler!r} does not go step by step: it cannot be resampled")
+    sampler = plan.build()
     if method == "ddnm":
         p = consistent(p, Outside(hole), x_0.masked_fill(hole, 0))
     else:

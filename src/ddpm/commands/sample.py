@@ -76,7 +76,7 @@ def numbers_of(sampler: Callable[..., Sampler]) -> dict[str, Callable[[float], f
 
 
 def _whole(value: float) -> int:
-    if value != int(value):
+    if not float(value).is_integer():
         raise ValueError(f"a whole number is needed, not {value}")
     return int(value)
 

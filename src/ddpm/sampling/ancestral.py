@@ -1,7 +1,6 @@
 """The paper's sampler: draw from p_theta(x_{t-1}|x_t), step by step (Algorithm 2)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
@@ -12,7 +11,10 @@ from ddpm.tensors import Noise
 class Ancestral(Sampler):
     r""":math:`x_{t-1} = \mu_\theta(x_t, t) + \sigma_t z`, z = 0 at t = 1: the pixels shown are the mean (E50, E66)."""
 
-    uses_variance: ClassVar[bool] = True
+    @property
+    def uses_variance(self) -> bool:
+        """It does."""
+        return True
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """Lines 3-4 of Algorithm 2."""

@@ -6,7 +6,6 @@ A progress bar is `tqdm(chain(...), total=T)`, a preview is `islice`, an animati
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -43,8 +42,15 @@ class Sampler(ABC):
     variance of p_theta or has one of its own, or none, is `uses_variance`.
     """
 
-    image_by_image: ClassVar[bool] = False
-    uses_variance: ClassVar[bool] = False
+    @property
+    def image_by_image(self) -> bool:
+        """Whether the network is asked of one image at a time."""
+        return False
+
+    @property
+    def uses_variance(self) -> bool:
+        """Whether p_theta's own variance is drawn with."""
+        return False
 
     @abstractmethod
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:

@@ -11,7 +11,6 @@ import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.sampling.ddim import DDIM
 from ddpm.tensors import Images, Noise
 
 
@@ -33,7 +32,7 @@ class Heun(Sampler):
     inflate: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.churn < 0 or self.inflate <= 0:
+        if not self.churn >= 0 or not self.inflate > 0:
             raise ValueError(f"churn must be at least 0 and inflate above it, got {self.churn} and {self.inflate}")
 
     def evaluations(self, T: int) -> int:
@@ -49,7 +48,7 @@ class Heun(Sampler):
             return here.down(x_0, x_0)
         begin, end = _sigma(whole, there), _sigma(p, here.t - 1)
         if begin == math.inf:
-            return DDIM().step(p, here, noise)
+            return here.down(p.q.sample(x_0, here.t - 1, p.q.noise(x, x_0, here.t)), x_0)
         scaled, signal = x / _signal(whole, there), _signal(p, here.t - 1)
         slope = (scaled - x_0) / begin
         x_prev = scaled + (end - begin) * slope

@@ -33,6 +33,16 @@ class Replacement(Sampler):
     hole: Bool[Tensor, "..."]
     sampler: Sampler = ANCESTRAL
 
+    @property
+    def image_by_image(self) -> bool:
+        """As the sampler."""
+        return self.sampler.image_by_image
+
+    @property
+    def uses_variance(self) -> bool:
+        """As the sampler."""
+        return self.sampler.uses_variance
+
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """`noise` is called by the sampler, then for the known part."""
         moved = self.sampler.step(p, here, noise)
@@ -90,8 +100,18 @@ class Resampled(Sampler):
                 f"jump and resamplings must be at least 1, got jump = {self.jump}, resamplings = {self.resamplings}"
             )
 
+    @property
+    def image_by_image(self) -> bool:
+        """As the sampler."""
+        return self.sampler.image_by_image
+
+    @property
+    def uses_variance(self) -> bool:
+        """As the sampler."""
+        return self.sampler.uses_variance
+
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
-        """Up in one jump of q(x_{t+j}|x_t), or a step of the sampler; for that, a jump up is a new beginning.
+        """Up in one jump of q(x_{t+j}|x_t), or a step of the sampler, for which a jump up is a new beginning.
 
         Raises:
             ValueError: the chain is not where the plan is: it began elsewhere than at x_T, or the sampler skips steps.
@@ -104,8 +124,7 @@ class Resampled(Sampler):
         t = places[here.made + 1]
         if t > here.t:
             return here.to(t, p.q.between(here.x, here.t, t).sample(noise(here.x)), here.x_0)
-        rose = here.before is not None and here.before.t < here.t
-        moved = self.sampler.step(p, replace(here, made=0, before=None) if rose else here, noise)
+        moved = self.sampler.step(p, _since_the_last_jump(here, places), noise)
         return replace(moved, made=here.made + 1)
 
     def moves(self, T: int) -> int:
@@ -122,6 +141,15 @@ class Resampled(Sampler):
             until.append(made)
         places = plan(T, self.jump, self.resamplings)
         return sum(until[before] - until[after] for before, after in pairwise(places) if after < before)
+
+
+def _since_the_last_jump(here: Step, places: tuple[int, ...]) -> Step:
+    """The same step of a chain that began where the last jump up ended."""
+    made = 0
+    while made < here.made and places[here.made - made - 1] > places[here.made - made]:
+        made += 1
+    before = replace(here.before, made=made - 1) if here.before and made else None
+    return replace(here, made=made, before=before)
 
 
 def repaint(

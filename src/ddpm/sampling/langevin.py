@@ -7,7 +7,6 @@ error of first order in eta; going down a level, :math:`x_t/\sqrt{\bar\alpha_t}`
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.ancestral import Ancestral
@@ -29,7 +28,7 @@ class Annealed(Sampler):
     size: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.corrections < 1 or self.size <= 0:
+        if self.corrections < 1 or not self.size > 0:
             raise ValueError(f"corrections must be at least 1 and size above 0, got {self.corrections} and {self.size}")
 
     def evaluations(self, T: int) -> int:
@@ -58,7 +57,7 @@ class Langevin(Annealed):
     r"""With the paper's step, :math:`\eta_t = \beta_t` times `size`: the noise of Algorithm 2 and half of its drift (E58).
 
     One step a level is too few: half the drift cannot keep up with the falling noise, and N(0, 1/4) comes out with a
-    variance of 3.3 (linear, T = 1000; with 4 steps 0.33). `size` beyond 1 is cut at the variance
+    variance of 3.2 (linear, T = 1000; with 4 steps 0.33). `size` beyond 1 is cut at the variance
     :math:`1-\bar\alpha_t` of the noise, where a step no longer contracts.
     """
 
@@ -97,16 +96,20 @@ class Corrected(Sampler):
         ValueError: fewer than 1 correction, an snr that is not positive, or such a predictor.
     """
 
-    uses_variance: ClassVar[bool] = True
     snr: float = 0.16
     corrections: int = 1
     predictor: Sampler = field(default_factory=Ancestral)
 
     def __post_init__(self) -> None:
-        if self.corrections < 1 or self.snr <= 0:
+        if self.corrections < 1 or not self.snr > 0:
             raise ValueError(f"corrections must be at least 1 and snr above 0, got {self.corrections} and {self.snr}")
         if isinstance(self.predictor, PredictorCorrector | DPMSolverSinglestep):
             raise ValueError(f"{type(self.predictor).__name__} goes on from an x before the corrections")
+
+    @property
+    def uses_variance(self) -> bool:
+        """As the predictor."""
+        return self.predictor.uses_variance
 
     def evaluations(self, T: int) -> int | None:
         """The predictor's, and those of the corrections at T - 1, ..., 1."""

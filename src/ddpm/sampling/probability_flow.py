@@ -1,7 +1,6 @@
 """The probability flow between kept steps, to a tolerance (Song et al. 2021, section 4.3): what other solvers approach."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -22,12 +21,16 @@ class ProbabilityFlow(Sampler):
         ValueError: the tolerance is not positive.
     """
 
-    image_by_image: ClassVar[bool] = True
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.tolerance <= 0:
+        if not self.tolerance > 0:
             raise ValueError(f"tolerance must be above 0, got {self.tolerance}")
+
+    @property
+    def image_by_image(self) -> bool:
+        """It does."""
+        return True
 
     def evaluations(self, T: int) -> None:
         """As many as it takes, other for each image."""
