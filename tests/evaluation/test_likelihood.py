@@ -39,7 +39,7 @@ def p():
 
 
 def _weighted(p, images, draws, batch_size=64, seed=0):
-    return weighted(log_ratios(p, images, draws, seed, batch_size, CPU), images, draws)
+    return weighted(log_ratios(p, images, draws, seed, batch_size, CPU), images, draws, p.schedule.T)
 
 
 def _flow(p, images, vectors, batch_size=64, seed=0, tolerance=1e-4):
@@ -89,13 +89,14 @@ def test_evaluations_and_errors_are_counted(p):
 def test_every_image_counts_once(p):
     images = _images()
     parts = list(log_ratios(p, images, 2, 0, 5, CPU))
-    weighted(parts, images, 2)
+    weighted(parts, images, 2, 30)
+    whole = list(log_ratios(p, images, 2, 0, 64, CPU))  # one batch: what is left out, all lack
     scored = list(flow_nats(p, images, hutchinson(1, 0), 1e-2, 0, 4, CPU))
     by_flow(scored, images)
-    for wrong in (parts[:-1], [*parts, parts[0]], []):
+    for wrong in (parts[:-1], [*parts, parts[0]], [*parts, *parts], whole[:-1], []):
         with pytest.raises(ValueError, match="left out"):
-            weighted(wrong, images, 2)
-    for wrong in (scored[1:], [*scored, scored[0]], []):
+            weighted(wrong, images, 2, 30)
+    for wrong in (scored[1:], [*scored, scored[0]], [*scored, *scored], []):
         with pytest.raises(ValueError, match="left out"):
             by_flow(wrong, images)
 

@@ -41,7 +41,7 @@ def measure_likelihoods(
     found = {}
     for name in (name for name in LIKELIHOODS if name in metrics):
         parts = track(ways.parts(name, trained, images, labels), ways.count(name, trained, images), name)
-        found[name] = ways.added(name, parts, images)
+        found[name] = ways.added(name, parts, trained, images)
     return found
 
 

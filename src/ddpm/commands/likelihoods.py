@@ -61,9 +61,11 @@ class Ways:
         batches = -(-len(images) * self.draws // self.batch_size)
         return len(images) if name == "flow" else batches * (trained.process.schedule.T + 1)
 
-    def added(self, name: str, parts: Iterator[Scored], images: ImageSet) -> Likelihood:
+    def added(self, name: str, parts: Iterator[Scored], trained: Trained, images: ImageSet) -> Likelihood:
         """The likelihood from its parts."""
-        return by_flow(parts, images) if name == "flow" else weighted(parts, images, self.draws)
+        if name == "flow":
+            return by_flow(parts, images)
+        return weighted(parts, images, self.draws, trained.process.schedule.T)
 
     def words(self, name: str) -> str:
         """The method, with the choices that it depends on."""

@@ -75,13 +75,13 @@ def log_ratios(
             yield Scored(rows, found.cpu().double(), int(t <= p.schedule.T))
 
 
-def weighted(parts: Iterable[Scored], data: ImageSet, draws: int) -> Likelihood:
-    """The importance-weighted bound from what `log_ratios` yields: -log of the mean weight, for each image.
+def weighted(parts: Iterable[Scored], data: ImageSet, draws: int, T: int) -> Likelihood:
+    """The importance-weighted bound from what `log_ratios` of T steps yields: -log of the mean weight, for each image.
 
     Raises:
-        ValueError: a draw was left out, or has more parts than another.
+        ValueError: a part of a draw was left out, or is there twice.
     """
-    total, evaluations = _added(parts, len(data) * draws)
+    total, evaluations = _added(parts, len(data) * draws, T + 1)
     found = importance_weighted(-total.reshape(-1, draws))
     return Likelihood(bits_per_dim(found, math.prod(data.shape)), evaluations * draws)
 
@@ -131,18 +131,18 @@ def by_flow(parts: Iterable[Scored], data: ImageSet) -> Likelihood:
     Raises:
         ValueError: an image was left out, or scored twice.
     """
-    total, evaluations = _added(parts, len(data))
+    total, evaluations = _added(parts, len(data), 1)
     return Likelihood(bits_per_dim(total, math.prod(data.shape)), evaluations)
 
 
-def _added(parts: Iterable[Scored], rows: int) -> tuple[Tensor, float]:
-    """The sum of the parts of each row, all of as many, and the mean number of evaluations."""
+def _added(parts: Iterable[Scored], rows: int, each: int) -> tuple[Tensor, float]:
+    """The sum of the parts of each row, of which there must be so many, and the mean number of evaluations."""
     total, count = torch.zeros(rows, dtype=torch.float64), torch.zeros(rows, dtype=torch.int64)
     evaluations = 0
     for part in parts:
         total[part.rows] += part.nats
         count[part.rows] += 1
         evaluations += part.evaluations * len(part.rows)
-    if not bool((count == count.max()).all()) or not bool(count.any()):
+    if not rows or not bool((count == each).all()):
         raise ValueError("an image was left out, or scored twice")
     return total, evaluations / rows
