@@ -28,8 +28,8 @@ from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import Diverged
 from ddpm.tensors import Images, Noise, PerImage, sum_flat
 
-Velocity = Callable[[Tensor, float], Tensor]
-"""(x, log SNR) -> dx/d(log SNR), of x's shape; each row on its own."""
+Field = Callable[[Tensor, float], Tensor]
+"""The velocity of a flow: (x, log SNR) -> dx/d(log SNR), of x's shape; each row on its own."""
 
 METHOD = "RK45"
 """Of `scipy.integrate.solve_ivp`. At the tolerances of images it needs half the evaluations of DOP853."""
@@ -56,7 +56,7 @@ def towards(x: Images, x_0: Images, log_snr: float) -> Images:
     return a / 2 * (x_0 - a * x)
 
 
-def velocity(p: ReverseProcess) -> Velocity:
+def velocity(p: ReverseProcess) -> Field:
     """The flow of p_theta, between log SNR at the first and at the last of the steps at which the network was trained.
 
     Raises:
@@ -81,17 +81,18 @@ def velocity(p: ReverseProcess) -> Velocity:
 def _timestep(schedule: Schedule) -> Callable[[float], float]:
     r"""What the network is told at a log SNR: `timestep_map` at the steps, monotone and without kinks between them.
 
-    Interpolated over :math:`\arctan(s/a)`, which is finite where nothing is left of the image.
+    Interpolated over :math:`\arctan(a/s)`, which is finite where nothing is left of the image, and tells steps apart where
+    next to nothing is.
     """
-    angles = torch.atan2(schedule.one_minus_alpha_bar.sqrt(), schedule.alpha_bar.sqrt()).detach()[1:].numpy()
-    values = schedule.timestep_map[1:].double().numpy()
+    angles = schedule.log_snr.detach()[1:].div(2).exp().atan().flip(0).numpy()
+    values = schedule.timestep_map[1:].double().flip(0).numpy()
     if schedule.T == 1:
         return lambda log_snr: float(values[0])
     between = PchipInterpolator(angles, values)
-    return lambda log_snr: float(between(math.atan(math.exp(-log_snr / 2))))
+    return lambda log_snr: float(between(math.atan(math.exp(log_snr / 2))))
 
 
-def integrate(flow: Velocity, x: Images, start: float, end: float, tolerance: float = TOLERANCE) -> Images:
+def integrate(flow: Field, x: Images, start: float, end: float, tolerance: float = TOLERANCE) -> Images:
     """Carry images from one noise level to another, forwards or backwards.
 
     Every image is a problem of its own: the size of its steps, hence the result, does not depend on the others.
@@ -109,7 +110,7 @@ def integrate(flow: Velocity, x: Images, start: float, end: float, tolerance: fl
     return torch.cat([_carried(flow, row, start, end, tolerance) for row in x.split(1)])
 
 
-def _carried(flow: Velocity, x: Images, start: float, end: float, tolerance: float) -> Images:
+def _carried(flow: Field, x: Images, start: float, end: float, tolerance: float) -> Images:
     def change(log_snr: float, y: Tensor) -> Tensor:
         with torch.no_grad():
             return flow(y.reshape(x.shape), log_snr).flatten()
@@ -131,7 +132,7 @@ def rademacher(x: Images, probes: int, random: torch.Generator) -> Tensor:
     return (signs / math.sqrt(probes)).to(x)
 
 
-def divergence(flow: Velocity, x: Images, log_snr: float, vectors: Tensor, rows: int) -> tuple[Images, Tensor]:
+def divergence(flow: Field, x: Images, log_snr: float, vectors: Tensor, rows: int) -> tuple[Images, Tensor]:
     r"""dx/d(log SNR) at one image, (1, ...), and :math:`\sum_i v_i^\top\frac{\partial\dot x}{\partial x}v_i`: the trace.
 
     One product with the Jacobian for each vector (n, ...), on copies of the image, at most `rows` at a time.
@@ -156,7 +157,7 @@ class Density:
 
 
 def density(
-    flow: Velocity, x: Images, start: float, end: float, vectors: Tensor, tolerance: float = TOLERANCE, rows: int = 64
+    flow: Field, x: Images, start: float, end: float, vectors: Tensor, tolerance: float = TOLERANCE, rows: int = 64
 ) -> Density:
     r""":math:`\log p(x) = \log\mathcal N(x_{end}; 0, I) + \int\nabla\cdot\dot x\,d\lambda` (Song et al. 2021b, appendix D.2).
 
