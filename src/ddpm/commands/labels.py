@@ -101,6 +101,8 @@ def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None
         if label is not None:
             raise UsageError(f"the model has no classes: --label {label}", "ddpm train --conditional makes one")
         return None, None
+    if label in experiment.classes:  # a class may be called "own" or "none"
+        return label, torch.full((len(images),), _label(experiment, label, OWN))
     if label in (None, OWN):
         try:
             return OWN, experiment.labels(images)
