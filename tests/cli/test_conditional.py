@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ddpm.commands import shorter
 from ddpm.commands.interpolate import ENCODINGS, interpolate
 from ddpm.commands.labels import asked
 from ddpm.commands.trained import open_run
@@ -234,7 +235,7 @@ def test_a_way_is_not_told_two_classes(ddpm, conditional, tmp_path):
     assert ddpm(*base, "--label", "1", "--guidance", "2").code == 0
 
 
-def test_classes_by_name(ddpm, tmp_path):
+def test_classes_by_name(ddpm, tmp_path, monkeypatch):
     """Folders of images: their names are kept with the run, and asked for."""
     random = np.random.default_rng(0)
     for name in ("cat", "ape, great"):
@@ -257,3 +258,8 @@ def test_classes_by_name(ddpm, tmp_path):
     assert drawn["labels"] == [0, 0, 0, 0, 0]
     _refused(ddpm("sample", run, "--num", 1, "--output-dir", tmp_path / "o", "--label", "bat"), 2, "did you mean 'cat'")
     assert ddpm("train", "--output-dir", run, *arguments, "--steps", 2).code == 0
+    monkeypatch.setattr(shorter, "IMAGES", 8)  # half of them, which are in the order of their classes
+    assert set(shorter.images_for_curve(open_run(str(run), "ema", torch.device("cpu"))).labels.tolist()) == {0, 1}
+    scores = ("evaluate", run, "--data", tmp_path / "set", "--split", "train", "--evaluations", 2, "--num-images")
+    assert "the first 3 are of 1 of 2 classes" in ddpm(*scores, 3).err
+    assert "classes" not in ddpm(*scores, 16).err

@@ -13,7 +13,7 @@ from ddpm.cli.cheap import run_cheaply
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.editing import asked_of_edits, run_edit, run_inpaint
 from ddpm.cli.likelihoods import measure_likelihoods, table, ways_of
-from ddpm.cli.opening import opened, scored
+from ddpm.cli.opening import images_asked, opened, scored
 from ddpm.cli.processes import processes
 from ddpm.cli.sampling import run_sample
 from ddpm.cli.training import follow, requested
@@ -24,7 +24,6 @@ from ddpm.commands.evaluate import (
     chosen_metrics,
     decoder_variance,
     evaluate,
-    images_to_evaluate,
     result,
 )
 from ddpm.commands.files import write_bytes
@@ -67,7 +66,7 @@ def run_evaluate(options: Namespace) -> None:
         return
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     trained = scored(options)
-    images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
+    images = images_asked(options, trained)
     label, labels = told_when_scored(trained.experiment, images, options.label)
     what = f"{options.split} images of {options.data}{in_words(label)}"
     likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)

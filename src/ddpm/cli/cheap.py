@@ -4,9 +4,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from ddpm.cli.console import JsonTarget, say
-from ddpm.cli.opening import scored
+from ddpm.cli.opening import images_asked, scored
 from ddpm.cli.processes import processes
-from ddpm.commands.evaluate import about, cheap_result, decoder_variance, images_to_evaluate
+from ddpm.commands.evaluate import about, cheap_result, decoder_variance
 from ddpm.commands.labels import in_words, told_when_scored
 from ddpm.errors import UsageError
 from ddpm.evaluation.cheap import bound_of, estimate
@@ -23,7 +23,7 @@ def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
     if list(metrics) != ["bpd"] or options.plot:
         raise UsageError("an estimate gives bpd alone", "without --evaluations every t is measured")
     json_target, trained = JsonTarget(options.json), scored(options)
-    images = images_to_evaluate(trained, options.data, options.split, options.num_images or 0)
+    images = images_asked(options, trained)
     label, labels = told_when_scored(trained.experiment, images, options.label)
     target = bound_of(trained.process, labels)
     with processes(trained.device) as world:

@@ -3,12 +3,16 @@
 from argparse import Namespace
 from dataclasses import replace
 
+import torch
+
 from ddpm.cli.console import note, track
 from ddpm.cli.training import assignments
 from ddpm.commands.device import pick_device
+from ddpm.commands.evaluate import images_to_evaluate
 from ddpm.commands.labels import NONE, OWN
 from ddpm.commands.shorter import OPTIMAL, UNKNOWN, Shorter, kept_curve, measured_curve
 from ddpm.commands.trained import Trained, open_run
+from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.variance import VARIANCES
 from ddpm.errors import chosen
 from ddpm.sampling.optimal import Curve
@@ -29,6 +33,23 @@ def opened(options: Namespace) -> Trained:
 def scored(options: Namespace) -> Trained:
     """The model that is to score images, told their labels unless --label none."""
     return shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
+
+
+def images_asked(options: Namespace, trained: Trained) -> ImageSet:
+    """Those of --data, --split and --num-images; says where the first ones cannot stand for all.
+
+    Raises:
+        Mismatch: the model is for other images.
+    """
+    everything = images_to_evaluate(trained, options.data, options.split, 0)
+    images = everything.take(torch.arange(min(options.num_images or len(everything), len(everything))))
+    classes, of = (len(part.labels.unique()) for part in (images, everything))
+    if classes < of and bool((everything.labels.diff() >= 0).all()):
+        note(
+            f"ddpm: the images are in the order of their classes: the first {len(images):,} are of {classes} of {of} classes, "
+            "and stand for these alone"
+        )
+    return images
 
 
 def shorter(options: Namespace) -> Shorter:
