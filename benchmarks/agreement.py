@@ -8,8 +8,7 @@ we are, or given steps on which it does not matter:
   where K divides T (else the variance is of another chain). Here they get all steps.
 - Their DDIM limits x_0 but keeps the epsilon that belongs to the unlimited one, unless use_clipped_model_output: then
   x_{t-1} lies on no line to the x_0 it shows.
-- Their DPM-Solver++ does not limit x_0; ours does by default. It ends at T's last kept t, not at 0, unless
-  final_sigmas_type="zero".
+- Their DPM-Solver++ does not limit x_0; ours does by default.
 """
 
 import math

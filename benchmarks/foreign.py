@@ -1,5 +1,6 @@
 """Networks that others trained: a DDPM of MNIST digits, and the classifier whose features compare two sets of digits."""
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -68,6 +69,16 @@ def subject(data: Path, run: str | None) -> tuple[str, ReverseProcess]:
         return f"_{Path(run).name}", open_run(run, "ema", torch.device("cpu")).process
     network = Digits(data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
     return "", ReverseProcess(network, linear(), variance=FixedLarge())
+
+
+def digest(p: ReverseProcess) -> str:
+    """Of the weights of `subject`'s network."""
+    network = p.network
+    weights = network.w.values() if isinstance(network, Digits) else network.state_dict().values()
+    found = hashlib.blake2b(digest_size=16)
+    for tensor in weights:
+        found.update(tensor.detach().numpy().tobytes())
+    return found.hexdigest()
 
 
 class Features(nn.Module):

@@ -3,14 +3,14 @@
 `python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--seed 0] [--only "WORD;..."]`. DATA holds `features/` (a
 LeNet, and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is
 the one that others trained. Same weights, same x_T for image i, and as many evaluations of the network; what is there is
-kept. Another number of images, or another seed, has a results file of its own.
+kept, with the commit that measured it. Another number of images, or another seed, has a results file of its own.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,12 +19,11 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from benchmarks.foreign import Features, frechet, subject
-from benchmarks.machine import RESULTS, save
+from benchmarks.foreign import Features, digest, frechet, subject
+from benchmarks.machine import RESULTS, commit, save
 from ddpm.data.imageset import to_bytes
 from ddpm.data.sources import open_source
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.variance import Optimal
 from ddpm.evaluation.curve import curve, errors
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.chain import chain
@@ -75,7 +74,7 @@ class Contest:
         if not self.kept_curve.exists():
             train = open_source(str(self.mnist), "train").take(torch.arange(64))
             found = curve(errors(self.p, train, 0, 64, CPU), self.p.schedule.T)
-            self.kept_curve.write_text(json.dumps([found.mse_x_0.tolist(), found.first.tolist()]))
+            self.kept_curve.write_text(json.dumps([table.tolist() for table in astuple(found)]))
         return Curve(*(torch.tensor(table, dtype=torch.float64) for table in json.loads(self.kept_curve.read_text())))
 
     def ours(self, name: str, spacing: str, options: dict[str, float], budget: int) -> Drawn:
@@ -83,7 +82,7 @@ class Contest:
         sampler, p = SAMPLERS[name.split(",", maxsplit=1)[0]](**options), self.p
         steps = [K for K in range(1, budget + 1) if sampler.evaluations(K) <= budget][-1]
         if "variance" in name:
-            p = replace(p, variance=Optimal(self.curve().mse_x_0, p.variance.outputs))
+            p = replace(p, variance=self.curve().variance(p.variance.outputs))
         kept = (
             best_steps(p.schedule, self.curve(), steps)[0]
             if spacing == "optimal"
@@ -144,6 +143,12 @@ def theirs(betas: np.ndarray) -> dict[str, Callable[[], object]]:
         "diffusers DPM-Solver++ 2M of the SDE, clamped, trailing": lambda: DPMSolverMultistepScheduler(
             **common, **clamp, timestep_spacing="trailing", algorithm_type="sde-dpmsolver++"
         ),
+        "diffusers DPM-Solver++ 2M of the SDE, clamped": lambda: DPMSolverMultistepScheduler(
+            **common, **clamp, algorithm_type="sde-dpmsolver++"
+        ),
+        "diffusers DPM-Solver++ 2M of the SDE, clamped, lu lambdas": lambda: DPMSolverMultistepScheduler(
+            **common, **clamp, use_lu_lambdas=True, algorithm_type="sde-dpmsolver++"
+        ),
         "diffusers UniPC, clamped": lambda: UniPCMultistepScheduler(**common, **clamp),
         "diffusers UniPC, clamped, trailing": lambda: UniPCMultistepScheduler(
             **common, **clamp, timestep_spacing="trailing"
@@ -176,9 +181,14 @@ def main() -> None:
     suffix, p = subject(options.data, options.run)
     name = f"frechet{suffix}" if options.images == 2000 else f"frechet{suffix}_{options.images}"
     name += f"_seed{options.seed}" if options.seed else ""
-    contest = Contest(p, options.data, options.images, options.seed, RESULTS.parent / f".frechet{suffix}-curve.json")
+    weights = digest(p)
+    kept_curve = RESULTS.parent / f".frechet{suffix}-{weights[:8]}-curve.json"
+    contest = Contest(p, options.data, options.images, options.seed, kept_curve)
     path = RESULTS / f"{name}.json"
-    found = json.loads(path.read_text())["frechet"] if path.exists() else {}
+    before = json.loads(path.read_text()) if path.exists() else {"weights": weights, "frechet": {}, "commits": {}}
+    if before["weights"] != weights:
+        parser.error(f"{path} is of other weights, {before['weights']}, not {weights}: move it away")
+    found, commits = before["frechet"], before["commits"]
     for budget in map(int, options.budgets.split(",")):
         row = found.setdefault(str(budget), {})
         for text, draw in contestants(contest, budget):
@@ -186,8 +196,10 @@ def main() -> None:
                 continue
             distance, seconds = contest.distance(draw())
             row[text] = round(distance, 3)
+            commits.setdefault(str(budget), {})[text] = commit()
             print(f"{budget:>4} {text:50} {distance:8.3f}   {seconds:.0f} s", flush=True)
-            save(name, {"images": options.images, "seed": options.seed, "T": p.schedule.T, "frechet": found})
+            of = {"images": options.images, "seed": options.seed, "T": p.schedule.T, "weights": weights}
+            save(name, of | {"frechet": found, "commits": commits})
 
 
 if __name__ == "__main__":
