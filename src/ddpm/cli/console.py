@@ -1,5 +1,6 @@
 """How the command line speaks: results on standard output, progress and warnings on standard error."""
 
+import os
 import sys
 import time
 import warnings
@@ -150,7 +151,7 @@ def file_for(name: str | None, *suffixes: str) -> Path | None:
 
     Raises:
         UsageError: the name is empty, or has none of the suffixes.
-        CannotCreate: it is a folder.
+        CannotCreate: it is a folder, or would lie in a file or in a folder that cannot be written to.
     """
     if name is None:
         return None
@@ -161,6 +162,10 @@ def file_for(name: str | None, *suffixes: str) -> Path | None:
         raise UsageError(f"the file must end in {' or '.join(suffixes)}: {name!r}")
     if path.is_dir():
         raise CannotCreate(f"{name!r} is a folder, not a file to write")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        why = "is read-only" if above.is_dir() else "is a file"
+        raise CannotCreate(f"cannot write {name!r}: {str(above)!r} {why}")
     return path
 
 

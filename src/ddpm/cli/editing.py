@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.opening import opened, shortened, shorter
-from ddpm.cli.sampling import numbers
+from ddpm.cli.sampling import numbers, told_how_to_go_on
 from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
@@ -101,6 +101,7 @@ def _plan(options: Namespace) -> Plan:
         options=numbers(options),
         seed=options.seed,
         batch_size=options.batch_size,
+        first=options.first,
     )
     plan.build()
     return plan
@@ -120,12 +121,13 @@ class Targets:
 
     def draw(self, trained: Trained, plan: Plan, edit: Edit, given: list[Tensor], what: dict[str, object]) -> None:
         """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures."""
-        folder = fresh_folder(self._folder)
+        folder = fresh_folder(self._folder, plan.rows)
         drawn: list[Tensor] = []
-        for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):
-            pictures = to_pictures(images, trained.experiment.data.levels)
-            save_each(pictures, folder, rows.start)
-            drawn.append(pictures)
+        with told_how_to_go_on(plan, folder, ["grid"] if self._grid else []):
+            for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):
+                pictures = to_pictures(images, trained.experiment.data.levels)
+                save_each(pictures, folder, rows.start)
+                drawn.append(pictures)
         asked = "" if edit.evaluations is None else f", {edit.evaluations:,} evaluations of the network for each"
         say(f"{plan.num} images in {folder}{asked}")
         if self._grid:
@@ -136,6 +138,6 @@ class Targets:
         self._json.write(
             {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {}), **what}
             | {"evaluations": edit.evaluations}
-            | recorded(trained, plan, str(what["spacing"]))
+            | recorded(trained, plan, str(what["spacing"]), edit.begin)
             | described(trained.experiment, edit.condition, plan.rows)
         )

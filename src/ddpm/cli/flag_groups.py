@@ -14,6 +14,9 @@ SAMPLERS = (
 SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
 SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
 
+TOO_MANY = 2**53
+"""No table and no folder has so many; the sum of two such numbers still fits an integer of 64 bits."""
+
 
 def number(text: str) -> float:
     """Any number; whether it suits is for whoever it is meant for."""
@@ -39,14 +42,20 @@ def positive(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1: {text!r}")
-    return value
+    return _bounded(value, text)
 
 
 def count(text: str) -> int:
     """A whole number of at least 0."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 0: {text!r}")
-    return int(text)
+    return _bounded(int(text), text)
+
+
+def _bounded(value: int, text: str) -> int:
+    if value >= TOO_MANY:
+        raise argparse.ArgumentTypeError(f"must be below 2**53: {text!r}")
+    return value
 
 
 def filled(text: str) -> str:

@@ -14,13 +14,7 @@ def sample(parser: argparse.ArgumentParser) -> None:
     chain(parser)
     _conditions(parser, "all, if it has classes")
     parser.add_argument("--seed", type=whole, default=0, metavar="S", help="image i depends on this and i alone (0)")
-    parser.add_argument(
-        "--first",
-        type=count,
-        default=0,
-        metavar="I",
-        help="number of the first image (0): a run can be cut, and go on there",
-    )
+    _first(parser)
     parser.add_argument("--batch-size", type=positive, default=64, metavar="B", help="images at a time (64)")
     reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="all images in one")
@@ -31,7 +25,9 @@ def sample(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
     parser.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0; labels under arr_1")
-    parser.add_argument("--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each image")
+    parser.add_argument(
+        "--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each of the first 8"
+    )
     parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
 
 
@@ -103,10 +99,21 @@ def _editing(parser: argparse.ArgumentParser, steps: str) -> None:
     chain(parser, steps)
     _conditions(parser, "none")
     parser.add_argument("--seed", type=whole, default=0, metavar="S", help="image i depends on this and i alone (0)")
+    _first(parser)
     parser.add_argument("--batch-size", type=positive, default=64, metavar="B", help="images at a time (64)")
     reading(parser)
     parser.add_argument("--grid", metavar="FILE.png", help="what was given and all images in one")
     parser.add_argument("--json", metavar="FILE", help="what was drawn and where it is; - for the terminal")
+
+
+def _first(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--first",
+        type=count,
+        default=0,
+        metavar="I",
+        help="number of the first image (0): a run can be cut, and go on there",
+    )
 
 
 def _conditions(parser: argparse.ArgumentParser, default: str) -> None:
@@ -120,7 +127,7 @@ def _conditions(parser: argparse.ArgumentParser, default: str) -> None:
         "--guidance",
         type=number,
         metavar="W",
-        help="classifier-free: 0 ignores the label, 1 heeds it, more is more typical and less varied (1)",
+        help="classifier-free: 0 ignores the label, 1 heeds it, more is more typical and less varied, at twice the cost (1)",
     )
     parser.add_argument(
         "--guidance-interval",

@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse(typed)
         from ddpm.cli.actions import ACTIONS
         from ddpm.cli.indexing import indexing_shown
+        from ddpm.cli.outputs import check_outputs
 
+        check_outputs(options)
         with indexing_shown():
             ACTIONS[options.command](options)
     except BrokenPipeError:

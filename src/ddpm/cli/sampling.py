@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddpm import drawing
-from ddpm.cli.console import JsonTarget, file_for, fresh_folder, say, track
+from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.opening import curve_for, opened, shorter
 from ddpm.cli.processes import processes
 from ddpm.cli.training import assignments
@@ -29,9 +29,11 @@ from ddpm.errors import Interrupted, UsageError
 from ddpm.launch import launched, number
 from ddpm.report import figures
 from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.sampling.langevin import Annealed
 from ddpm.sampling.optimal import Curve
 
 WATCHED = 64
+SHEETS = ("grid", "npz", "animation", "progressive")
 TOO_LARGE = 2**63
 """No option of a sampler is so large; infinity is, and NaN is not smaller."""
 
@@ -50,6 +52,8 @@ def run_sample(options: Namespace) -> None:
             f"{options.sampler} does not draw with a variance of the model: --variance {options.variance}",
             "--sampler ancestral and corrected do",
         )
+    if isinstance(sampler, Annealed) and how.steps not in (0, whole.process.schedule.T):
+        note(f"ddpm: {options.sampler} needs all {whole.process.schedule.T} steps: in {how.steps} it leaves noise")
     with processes(whole.device) as world:
         world.lead(lambda: fresh_folder(options.output_dir, plan.rows))
         folder = Path(options.output_dir).expanduser()
@@ -59,7 +63,7 @@ def run_sample(options: Namespace) -> None:
         data, watch = trained.experiment.data, Watch(WATCHED, moves)
         total = math.ceil(plan.batches() / world.size) * moves
         chains = track(sample(p, data.shape, plan, trained.device, condition, world), total, "sampling")
-        with _told_how_to_go_on(plan, folder):
+        with told_how_to_go_on(plan, folder, [flag for flag in SHEETS if getattr(options, flag)]):
             pictures = _saved(finished(watch(chains)), data.shape, data.levels, folder, world)
     labels = condition.of(plan.rows)
     targets.write(pictures, watch.frames, data.levels, labels, len(condition.labels))
@@ -72,14 +76,14 @@ def run_sample(options: Namespace) -> None:
         say(f"{name}: {path}")
     json_target.write(
         {"images": plan.num, "output_dir": str(folder), **written, "evaluations": sampler.evaluations(p.schedule.T)}
-        | recorded(trained, plan, options.spacing)
+        | recorded(trained, plan, options.spacing, p.schedule.T)
         | described(trained.experiment, condition, plan.rows),
     )
 
 
 @contextmanager
-def _told_how_to_go_on(plan: Plan, folder: Path) -> Iterator[None]:
-    """On Ctrl-C: which images are there, and how to draw the others.
+def told_how_to_go_on(plan: Plan, folder: Path, sheets: Sequence[str]) -> Iterator[None]:
+    """On Ctrl-C: which images are there, and how to draw the others; `sheets` are flags that show what one command draws.
 
     Raises:
         Interrupted: it was pressed.
@@ -89,6 +93,8 @@ def _told_how_to_go_on(plan: Plan, folder: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         done = sum((folder / numbered(row)).exists() for row in plan.rows)
         hints = [f"the same command with --first {plan.first + done} --num {plan.num - done} draws the others"]
+        if sheets and done:
+            hints.append(f"{', '.join(f'--{flag}' for flag in sheets)} will then hold those alone, not all")
         if launched():  # several processes leave holes
             hints = []
         raise Interrupted(f"interrupted: {done:,} of {plan.num:,} images are in {folder}", *hints) from None
@@ -127,7 +133,7 @@ def numbers(options: Namespace) -> dict[str, float]:
     settings = {} if options.eta is None else {"eta": options.eta}
     for name, value in assignments(options.option, "--option NAME=NUMBER").items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < TOO_LARGE:
-            raise UsageError(f"--option needs NAME=NUMBER: {name}={value}")
+            raise UsageError(f"--option needs NAME=NUMBER, below 2**63: {name}={value}")
         settings[name] = value
     return settings
 

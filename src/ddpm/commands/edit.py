@@ -34,14 +34,19 @@ class Edit:
     condition: Condition = ANYTHING
 
     @property
+    def begin(self) -> int:
+        """The step at which the chains begin."""
+        return self.t if self.image is not None else self.process.schedule.T
+
+    @property
     def moves(self) -> int:
         """Steps of one chain."""
-        return self.sampler.moves(self.t if self.image is not None else self.process.schedule.T)
+        return self.sampler.moves(self.begin)
 
     @property
     def evaluations(self) -> int | None:
         """Evaluations of the network for one image; None if that depends on the image."""
-        return self.sampler.evaluations(self.t if self.image is not None else self.process.schedule.T)
+        return self.sampler.evaluations(self.begin)
 
     def run(self, plan: Plan) -> Iterator[Sampled]:
         """Every step of every chain: `plan.batches()` times `moves`. Image i depends on `plan.seed` and i alone."""

@@ -8,8 +8,8 @@ from ddpm.commands.trained import Trained
 from ddpm.sampling import SAMPLERS
 
 
-def recorded(trained: Trained, plan: Plan, spacing: str) -> dict[str, Any]:
-    """The sampler with all its options, the steps of the model that were kept, the seed and the weights.
+def recorded(trained: Trained, plan: Plan, spacing: str, begin: int) -> dict[str, Any]:
+    """The sampler with all its options, the steps of the model that were gone, from `begin` down, the seed and the weights.
 
     `trained` is read on the chain that was gone; the variance is null for samplers that do not draw with it.
     """
@@ -17,9 +17,9 @@ def recorded(trained: Trained, plan: Plan, spacing: str) -> dict[str, Any]:
     return {
         "sampler": plan.sampler,
         "options": {name: getattr(sampler, name) for name in numbers_of(SAMPLERS[plan.sampler])},
-        "steps": schedule.T,
+        "steps": begin,
         "spacing": spacing,
-        "kept_steps": schedule.kept[1:].tolist(),
+        "kept_steps": schedule.kept[1 : begin + 1].tolist(),
         "variance": variance_of(trained) if sampler.uses_variance else None,
         "seed": plan.seed,
         "first": plan.first,

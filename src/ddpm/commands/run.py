@@ -106,6 +106,16 @@ class RunFolder:
         files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.report)
         return (*files, self.checkpoints, self.samples, self.logs, self.curves)
 
+    def needs(self, path: Path) -> bool:
+        """Whether this is a run that would be damaged if something else were written to `path`, both absolute.
+
+        Pictures may be put beside its own ones in samples/, and anything under another name into the folder.
+        """
+        if not (self.config.is_file() and self.checkpoints.is_dir()):
+            return False
+        own = (*self._own, self.path / ".lock")
+        return path == self.path or any(path == one or one in path.parents for one in own if one != self.samples)
+
     def strangers(self) -> list[str]:
         """Names in the folder that no run puts there; hidden ones aside."""
         ours = {path.name for path in self._own}
