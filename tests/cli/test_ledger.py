@@ -1,5 +1,6 @@
 """The log of a run beside TensorBoard, whose disk may fail."""
 
+import json
 import threading
 
 import pytest
@@ -72,3 +73,17 @@ def test_what_fails_in_a_thread_of_tensorboard_is_no_traceback(tmp_path, capfd):
     ledger._hook = before
     ledger.close()
     assert threading.excepthook is before
+
+
+def test_what_is_no_line_of_ours_ends_the_log(tmp_path):
+    """A report of a run is drawn from numbers; of a file that another command wrote there nothing is taken."""
+    path, ours = tmp_path / "metrics.jsonl", {"step": 2, "loss": 1.0, "grad_norm": None}
+    for foreign in (
+        '{"step": 4, "bits_per_dim": {"total": 1}}',
+        '{"step": 4, "weights": "ema"}',
+        '{"images": 2}',
+        "[4]",
+        "{",
+    ):
+        path.write_text(f"{json.dumps(ours)}\n{foreign}\n")
+        assert read_metrics(path) == [ours]

@@ -191,6 +191,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             break
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             break
+        if not all(isinstance(value, int | float | None) for value in row.values()):
+            break
         rows.append(row)
     return rows
 
