@@ -175,6 +175,13 @@ def test_signal_left_at_the_end_is_warned_of(make):
         make()
 
 
+def test_a_shorter_chain_does_not_say_again_what_the_whole_one_said():
+    whole = s.linear(10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole.respace([1, 5, 10]).respace([2, 3])
+
+
 @pytest.mark.parametrize("name", s.SCHEDULES)
 def test_no_schedule_warns_as_it_comes(name):
     with warnings.catch_warnings():

@@ -38,7 +38,8 @@ class Schedule:
             `Prediction`: epsilon cannot be inverted there).
 
     Warns:
-        SignalRemains: alpha_bar[T] is so large that L_T of a white pixel exceeds 0.01 bits.
+        SignalRemains: alpha_bar[T] is so large that L_T of a white pixel exceeds 0.01 bits; not again of a respaced one
+            that keeps T.
     """
 
     beta: Float64[Tensor, " T_plus_1"]
@@ -53,7 +54,8 @@ class Schedule:
             object.__setattr__(self, "kept", torch.arange(len(self.beta)))
         _validate(self.beta, self.timestep_map)
         alpha_bar_T = float(self.alpha_bar[-1].detach())
-        if -0.5 * math.log1p(-alpha_bar_T) > 0.01 * math.log(2):
+        said_before = self.origin is not None and int(self.kept[-1]) == self.origin.T
+        if not said_before and -0.5 * math.log1p(-alpha_bar_T) > 0.01 * math.log(2):
             warnings.warn(
                 f"alpha_bar_T = {alpha_bar_T:.4g} leaves signal in x_T after T = {self.T} steps; samples that start "
                 "from N(0, I) will not match the data: use more steps or larger betas",
