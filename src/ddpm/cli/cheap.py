@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from ddpm.cli.console import JsonTarget, say
+from ddpm.cli.console import JsonTarget, note, say
 from ddpm.cli.opening import images_asked, scored
 from ddpm.cli.processes import processes
 from ddpm.commands.evaluate import about, cheap_result, decoder_variance
@@ -25,6 +25,8 @@ def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
     json_target, trained = JsonTarget(options.json), scored(options)
     images = images_asked(options, trained)
     label, labels = told_when_scored(trained.experiment, images, options.label)
+    if options.evaluations >= trained.process.schedule.T:
+        note(f"ddpm: without --evaluations all T = {trained.process.schedule.T} are measured, at no more cost")
     target = bound_of(trained.process, labels)
     with processes(trained.device) as world:
         found = estimate(
