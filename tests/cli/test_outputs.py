@@ -99,7 +99,7 @@ def test_where_nothing_can_be_written_nothing_is_drawn(ddpm, run, tmp_path):
 def test_numbers_have_an_end(ddpm, run, tmp_path, flag):
     flags = {"--num": 1, flag: 2**53}
     arguments = [part for pair in flags.items() for part in pair]
-    _one_line(ddpm("sample", run, "--output-dir", tmp_path / "out", *arguments), 2, "below 2**53")
+    _one_line(ddpm("sample", run, "--output-dir", tmp_path / "out", *arguments), 2, "below 2^53")
 
 
 def test_an_edit_goes_on_where_it_was_cut(ddpm, run, picture, tmp_path):

@@ -768,6 +768,48 @@ FILES = [
         "",
         "cli/test_hostile.py::test_files_of_users_are_flushed_before_they_take_their_place",
     ),
+    Mutation(
+        "few steps: the mean of the whole chain",
+        "diffusion/prediction.py",
+        "whole, t = schedule.whole, _kept(schedule, t)\n        return (output",
+        "whole = schedule\n        return (output",
+        "diffusion/test_reverse.py::test_fewer_steps_are_the_same_estimates",
+    ),
+    Mutation(
+        "few steps: the decoder's own variance",
+        "diffusion/variance.py",
+        "return _with_first(table, self.first[1]) if len(self.first) else table",
+        "return table",
+        "sampling/test_optimal.py::test_the_decoder_has_the_best_variance_too",
+    ),
+    Mutation(
+        "few steps: nothing left of the image",
+        "evaluation/curve.py",
+        "float(1 / p.schedule.snr[t])",
+        "1 / float(p.schedule.snr[t])",
+        "sampling/test_optimal.py::test_where_nothing_is_left_of_the_image_or_nothing_of_the_error",
+    ),
+    Mutation(
+        "few steps: pairs from a jump",
+        "sampling/inpaint.py",
+        "_since_the_last_jump(here, places)",
+        "here",
+        "sampling/test_inpaint.py::test_a_jump_up_is_a_new_beginning",
+    ),
+    Mutation(
+        "outputs: a run is not overwritten",
+        "cli/outputs.py",
+        "if RunFolder(folder).needs(path):",
+        "if False:",
+        "cli/test_outputs.py::test_a_run_is_not_overwritten",
+    ),
+    Mutation(
+        "outputs: what is read",
+        "cli/outputs.py",
+        "if path in read:",
+        "if False:",
+        "cli/test_outputs.py::test_what_is_read_is_not_overwritten",
+    ),
 ]
 """What is promised of files, switched off one at a time."""
 MUTATIONS += FILES

@@ -54,7 +54,7 @@ def count(text: str) -> int:
 
 def _bounded(value: int, text: str) -> int:
     if value >= TOO_MANY:
-        raise argparse.ArgumentTypeError(f"must be below 2**53: {text!r}")
+        raise argparse.ArgumentTypeError(f"must be below 2^53: {text!r}")
     return value
 
 
