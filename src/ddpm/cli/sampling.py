@@ -133,7 +133,7 @@ def numbers(options: Namespace) -> dict[str, float]:
     settings = {} if options.eta is None else {"eta": options.eta}
     for name, value in assignments(options.option, "--option NAME=NUMBER").items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < TOO_LARGE:
-            raise UsageError(f"--option needs NAME=NUMBER, below 2^63: {name}={value}")
+            raise UsageError(f"--option needs NAME=NUMBER: {name}={value}", "a number below 2^63")
         settings[name] = value
     return settings
 
