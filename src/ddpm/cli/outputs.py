@@ -1,5 +1,6 @@
 """Files that a command is asked to write: none in the place of another, of what is read, or of what a run needs."""
 
+import os
 import re
 from argparse import Namespace
 from pathlib import Path
@@ -50,4 +51,4 @@ def _named(options: Namespace, flags: tuple[str, ...]) -> dict[str, str]:
 
 
 def _resolved(name: str) -> Path:
-    return Path(name).expanduser().resolve()
+    return Path(os.path.realpath(Path(name).expanduser()))  # unlike Path.resolve, no error of links in a circle
