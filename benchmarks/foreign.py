@@ -1,12 +1,12 @@
 """Networks that others trained: a DDPM of MNIST digits, and the classifier whose features compare two sets of digits."""
 
-import hashlib
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm.commands.shorter import digest
 from ddpm.commands.trained import open_run
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
@@ -71,14 +71,9 @@ def subject(data: Path, run: str | None) -> tuple[str, ReverseProcess]:
     return "", ReverseProcess(network, linear(), variance=FixedLarge())
 
 
-def digest(p: ReverseProcess) -> str:
+def digest_of(p: ReverseProcess) -> str:
     """Of the weights of `subject`'s network."""
-    network = p.network
-    weights = network.w.values() if isinstance(network, Digits) else network.state_dict().values()
-    found = hashlib.blake2b(digest_size=16)
-    for tensor in weights:
-        found.update(tensor.detach().numpy().tobytes())
-    return found.hexdigest()
+    return digest((p.network.w if isinstance(p.network, Digits) else p.network.state_dict()).values())
 
 
 class Features(nn.Module):

@@ -19,7 +19,7 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from benchmarks.foreign import Features, digest, frechet, subject
+from benchmarks.foreign import Features, digest_of, frechet, subject
 from benchmarks.machine import RESULTS, commit, save
 from ddpm.data.imageset import to_bytes
 from ddpm.data.sources import open_source
@@ -181,7 +181,7 @@ def main() -> None:
     suffix, p = subject(options.data, options.run)
     name = f"frechet{suffix}" if options.images == 2000 else f"frechet{suffix}_{options.images}"
     name += f"_seed{options.seed}" if options.seed else ""
-    weights = digest(p)
+    weights = digest_of(p)
     kept_curve = RESULTS.parent / f".frechet{suffix}-{weights[:8]}-curve.json"
     contest = Contest(p, options.data, options.images, options.seed, kept_curve)
     path = RESULTS / f"{name}.json"

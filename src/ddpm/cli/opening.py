@@ -42,7 +42,8 @@ def images_asked(options: Namespace, trained: Trained) -> ImageSet:
         Mismatch: the model is for other images.
     """
     everything = images_to_evaluate(trained, options.data, options.split, 0)
-    images = everything.take(torch.arange(min(options.num_images or len(everything), len(everything))))
+    num = options.num_images or len(everything)
+    images = everything.take(torch.arange(num)) if num < len(everything) else everything
     classes, of = (len(part.labels.unique()) for part in (images, everything))
     if classes < of and bool((everything.labels.diff() >= 0).all()):
         note(

@@ -47,7 +47,7 @@ def images_to_evaluate(trained: Trained, source: str, split: str, num: int) -> I
         raise Mismatch(
             f"the model is for {data.shape} images of {data.levels} levels, not {images.shape} of {images.levels}: {source}"
         )
-    return images.take(torch.arange(min(num or len(images), len(images))))
+    return images.take(torch.arange(num)) if 0 < num < len(images) else images
 
 
 def evaluate(

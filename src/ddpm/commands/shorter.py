@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -84,18 +84,23 @@ def curve_file(trained: Trained, label: str = OWN) -> Path:
     return trained.folder.curves / f"step-{trained.step:09d}-{trained.weights}{untold}.json"
 
 
+def digest(weights: Iterable[torch.Tensor]) -> str:
+    """Of the bytes of tensors, in their order."""
+    found = hashlib.blake2b(digest_size=16)
+    for tensor in weights:
+        found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
 def _about(trained: Trained) -> dict[str, Any]:
     """What a curve depends on, besides its file's name."""
     assert isinstance(trained.process.network, torch.nn.Module)
-    digest = hashlib.blake2b(digest_size=16)
-    for parameter in trained.process.network.parameters():
-        digest.update(parameter.detach().cpu().numpy().tobytes())
     experiment = trained.experiment
     return {
         "images": IMAGES,
         "source": experiment.data.source,
         "limit": experiment.process.limit,
-        "weights": digest.hexdigest(),
+        "weights": digest(trained.process.network.parameters()),
     }
 
 

@@ -21,17 +21,10 @@ from ddpm.tensors import Images, Noise
 ANCESTRAL = Ancestral()
 
 
-@dataclass(frozen=True, eq=False)
-class Replacement(Sampler):
-    r"""A step of `sampler`, then :math:`x_{t-1} \sim q(x_{t-1}|x_0)` outside the hole (Song et al. 2021b; the baseline).
+class Around(Sampler):
+    """A sampler around another one, whose nature it keeps."""
 
-    `known` is x_0, (batch, ...) or (1, ...), of any value in the hole; `hole` is true where to draw, and broadcasts
-    against it. At t = 0 the known part is exactly the given one.
-    """
-
-    known: Images
-    hole: Bool[Tensor, "..."]
-    sampler: Sampler = ANCESTRAL
+    sampler: Sampler
 
     @property
     def image_by_image(self) -> bool:
@@ -42,6 +35,19 @@ class Replacement(Sampler):
     def uses_variance(self) -> bool:
         """As the sampler."""
         return self.sampler.uses_variance
+
+
+@dataclass(frozen=True, eq=False)
+class Replacement(Around):
+    r"""A step of `sampler`, then :math:`x_{t-1} \sim q(x_{t-1}|x_0)` outside the hole (Song et al. 2021b; the baseline).
+
+    `known` is x_0, (batch, ...) or (1, ...), of any value in the hole; `hole` is true where to draw, and broadcasts
+    against it. At t = 0 the known part is exactly the given one.
+    """
+
+    known: Images
+    hole: Bool[Tensor, "..."]
+    sampler: Sampler = ANCESTRAL
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """`noise` is called by the sampler, then for the known part."""
@@ -80,7 +86,7 @@ def _walk(t: int, jump: int, left: dict[int, int]) -> Iterator[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Resampled(Sampler):
+class Resampled(Around):
     """Any sampler that goes down step by step, taken up again by q and down once more, `resamplings` times in all.
 
     With `Replacement` it is RePaint (Lugmayr et al. 2022, Algorithm 1); with `inverse.consistent` it is the "time-travel"
@@ -99,16 +105,6 @@ class Resampled(Sampler):
             raise ValueError(
                 f"jump and resamplings must be at least 1, got jump = {self.jump}, resamplings = {self.resamplings}"
             )
-
-    @property
-    def image_by_image(self) -> bool:
-        """As the sampler."""
-        return self.sampler.image_by_image
-
-    @property
-    def uses_variance(self) -> bool:
-        """As the sampler."""
-        return self.sampler.uses_variance
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """Up in one jump of q(x_{t+j}|x_t), or a step of the sampler, for which a jump up is a new beginning.
