@@ -3,16 +3,20 @@
 `python -m benchmarks.frechet DATA [RUN] [--budgets 5,10,20] [--images 2000] [--seed 0] [--only "WORD;..."]`. DATA holds `features/` (a
 LeNet, and statistics of the 60,000 training images), `checkpoints/pulfer-mnist` and `mnist/`; without RUN the network is
 the one that others trained. Same weights, same x_T for image i, and as many evaluations of the network; what is there is
-kept, with the commit that measured it. Another number of images, or another seed, has a results file of its own.
+kept, with the commit that measured it, and several processes may fill one table. Another number of images, or another seed,
+has a results file of its own. `--compile` evaluates the network by torch.compile, for ours and theirs alike: the same
+numbers but for the order of sums, in some half of the time where a network is small.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,6 +172,32 @@ def contestants(contest: Contest, budget: int) -> Iterator[tuple[str, Callable[[
         yield text, lambda scheduler=scheduler: contest.theirs(scheduler, budget)
 
 
+@dataclass(frozen=True)
+class Table:
+    """The results file: distances by budget and sampler, and the commit of each. It is read again before a row is added."""
+
+    name: str
+    about: dict[str, int | str]
+
+    def read(self) -> dict[str, Any]:
+        """What is there; of other weights it ends the program."""
+        path = RESULTS / f"{self.name}.json"
+        if not path.exists():
+            return self.about | {"frechet": {}, "commits": {}}
+        found = json.loads(path.read_text())
+        if found["weights"] != self.about["weights"]:
+            sys.exit(f"{path} is of other weights, {found['weights']}, not {self.about['weights']}: move it away")
+        return found
+
+    def add(self, budget: int, text: str, distance: float) -> None:
+        """One distance, measured by the sources of now."""
+        found = self.read()
+        for part, value in (("frechet", round(distance, 3)), ("commits", commit())):
+            found[part].setdefault(str(budget), {})[text] = value
+            found[part] = {key: found[part][key] for key in sorted(found[part], key=int)}
+        save(self.name, self.about | {part: found[part] for part in ("frechet", "commits")})
+
+
 def main() -> None:
     """What is not in the results yet."""
     parser = argparse.ArgumentParser()
@@ -177,29 +207,25 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     suffix, p = subject(options.data, options.run)
     name = f"frechet{suffix}" if options.images == 2000 else f"frechet{suffix}_{options.images}"
     name += f"_seed{options.seed}" if options.seed else ""
     weights = digest_of(p)
     kept_curve = RESULTS.parent / f".frechet{suffix}-{weights[:8]}-curve.json"
+    p = replace(p, network=torch.compile(p.network, options={"freezing": True})) if options.compile else p
     contest = Contest(p, options.data, options.images, options.seed, kept_curve)
-    path = RESULTS / f"{name}.json"
-    before = json.loads(path.read_text()) if path.exists() else {"weights": weights, "frechet": {}, "commits": {}}
-    if before["weights"] != weights:
-        parser.error(f"{path} is of other weights, {before['weights']}, not {weights}: move it away")
-    found, commits = before["frechet"], before["commits"]
+    table = Table(name, {"images": options.images, "seed": options.seed, "T": p.schedule.T, "weights": weights})
+    table.read()
     for budget in map(int, options.budgets.split(",")):
-        row = found.setdefault(str(budget), {})
         for text, draw in contestants(contest, budget):
-            if text in row or not any(word in text for word in options.only.split(";")):
+            wanted = any(word in text for word in options.only.split(";"))
+            if not wanted or text in table.read()["frechet"].get(str(budget), {}):
                 continue
             distance, seconds = contest.distance(draw())
-            row[text] = round(distance, 3)
-            commits.setdefault(str(budget), {})[text] = commit()
+            table.add(budget, text, distance)
             print(f"{budget:>4} {text:50} {distance:8.3f}   {seconds:.0f} s", flush=True)
-            of = {"images": options.images, "seed": options.seed, "T": p.schedule.T, "weights": weights}
-            save(name, of | {"frechet": found, "commits": commits})
 
 
 if __name__ == "__main__":
