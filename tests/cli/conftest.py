@@ -1,5 +1,6 @@
 """A tiny run, trained once, and a way to call the command line and see what it says."""
 
+import shutil
 from dataclasses import dataclass
 
 import pytest
@@ -70,7 +71,15 @@ def course(forked, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A run of six steps."""
+    """A run of six steps that all tests share: one that trains in it, or is refused to, takes `own_run`."""
     folder = tmp_path_factory.mktemp("run") / "tiny"
     assert main(["train", "--output-dir", str(folder), *TINY]) == 0
-    return folder
+    ended = (folder / "exit.json").read_bytes()
+    yield folder
+    assert (folder / "exit.json").read_bytes() == ended
+
+
+@pytest.fixture
+def own_run(trained, tmp_path):
+    """A copy of that run for one test."""
+    return shutil.copytree(trained, tmp_path / "own_run")
