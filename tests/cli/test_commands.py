@@ -99,7 +99,7 @@ def test_sample(ddpm, trained, tmp_path):
     assert written["weights"] == "ema"
     assert f"json: {tmp_path / 's.json'}" in said.out
     flags = ("--steps", 4, "--sampler", "ddim", "--first", 5, "--json", "-")
-    written = json.loads(ddpm("sample", trained, "--num", 1, "--output-dir", out, *flags).out)
+    written = json.loads(ddpm("sample", trained, "--num", 1, "--output-dir", tmp_path / "few", *flags).out)
     assert (written["kept_steps"], written["spacing"], written["first"]) == ([1, 5, 8, 12], "uniform", 5)
     assert (written["variance"], written["options"]) == (None, {"eta": 0.0})
 
@@ -110,7 +110,7 @@ def test_an_image_depends_on_its_seed_alone(ddpm, trained, tmp_path):
     for i in range(4):
         assert (tmp_path / "a" / f"{i:06d}.png").read_bytes() == (tmp_path / "b" / f"{i:06d}.png").read_bytes()
     assert ddpm("sample", trained, "--num", 1, "--seed", 1, "--output-dir", tmp_path / "c").code == 0
-    assert (tmp_path / "c" / "000000.png").read_bytes() != (tmp_path / "a" / "000000.png").read_bytes()
+    assert (_pixels(tmp_path / "c" / "000000.png") != _pixels(tmp_path / "a" / "000000.png")).any()
 
 
 @pytest.mark.parametrize(

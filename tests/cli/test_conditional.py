@@ -12,6 +12,7 @@ from ddpm.commands import shorter
 from ddpm.commands.interpolate import ENCODINGS, interpolate
 from ddpm.commands.labels import asked
 from ddpm.commands.trained import open_run
+from ddpm.report.pictures import text_of
 from tests.cli.conftest import TINY
 
 CONDITIONAL = [*TINY, "--conditional"]
@@ -93,6 +94,8 @@ def test_labels_go_round(ddpm, conditional, tmp_path):
     assert said["labels"] == arrays["arr_1"].tolist() == [7, 2, 7, 2, 7]
     assert said["classes"] == ["7", "2", "7", "2", "7"]
     assert (said["guidance"], said["guidance_interval"]) == (2, None)
+    one = json.loads(text_of(tmp_path / "a" / "000003.png"))
+    assert (one["number"], one["label"], one["guidance"], one["seed"]) == (3, 2, 2, 0)
     every, arrays = _drawn(ddpm, conditional, tmp_path / "b")
     assert every["labels"] == arrays["arr_1"].tolist() == [0, 1, 2, 3, 4]
     nothing, arrays = _drawn(ddpm, conditional, tmp_path / "c", "--label", "none")

@@ -141,8 +141,6 @@ def fresh_folder(name: str, rows: range = range(1)) -> Path:
     there = {file.name for file in path.glob("[0-9]*.png")}
     if there and (rows.start == 0 or there & {f"{row:06d}.png" for row in rows}):
         raise CannotCreate(f"there are images in {name!r} already", "give another --output-dir, or empty this one")
-    if there:
-        note(f"ddpm: {name!r} holds {len(there)} images already: with the same flags as theirs it is one set")
     return path
 
 

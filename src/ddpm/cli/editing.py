@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,11 +12,11 @@ from torch import Tensor
 
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.opening import opened, shortened, shorter
-from ddpm.cli.sampling import numbers, told_how_to_go_on
+from ddpm.cli.sampling import goes_on, numbers, told_how_to_go_on
 from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
-from ddpm.commands.record import recorded
+from ddpm.commands.record import guided_by, in_common, recorded, text
 from ddpm.commands.sample import Plan, finished
 from ddpm.commands.trained import Trained
 from ddpm.data.inputs import read_mask, read_unscaled
@@ -122,11 +123,13 @@ class Targets:
     def draw(self, trained: Trained, plan: Plan, edit: Edit, given: list[Tensor], what: dict[str, object]) -> None:
         """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures."""
         folder = fresh_folder(self._folder, plan.rows)
+        common = in_common(trained, plan, str(what["spacing"]), edit.begin) | what | guided_by(edit.condition)
+        goes_on(folder, common)
         drawn: list[Tensor] = []
         with told_how_to_go_on(plan, folder, ["grid"] if self._grid else []):
             for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):
                 pictures = to_pictures(images, trained.experiment.data.levels)
-                save_each(pictures, folder, rows.start)
+                save_each(pictures, folder, rows.start, partial(text, common, edit.condition))
                 drawn.append(pictures)
         asked = "" if edit.evaluations is None else f", {edit.evaluations:,} evaluations of the network for each"
         say(f"{plan.num} images in {folder}{asked}")

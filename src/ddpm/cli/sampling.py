@@ -2,10 +2,12 @@
 
 import math
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,15 +22,15 @@ from ddpm.cli.training import assignments
 from ddpm.commands.compare import COMPARED, budgets, compare
 from ddpm.commands.files import atomically, write_bytes
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
-from ddpm.commands.record import recorded
+from ddpm.commands.record import differences, guided_by, in_common, recorded, text
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
 from ddpm.commands.trained import Trained
 from ddpm.distributed import World
-from ddpm.errors import Interrupted, UsageError
+from ddpm.errors import CannotCreate, Interrupted, UsageError
 from ddpm.launch import launched, number
 from ddpm.report import figures
-from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, square, text_of, tile, to_pictures
 from ddpm.sampling.langevin import Annealed
 from ddpm.sampling.optimal import Curve
 
@@ -61,10 +63,13 @@ def run_sample(options: Namespace) -> None:
         trained = replace(whole, process=how.of(whole.process, curve))
         p, moves = trained.process, sampler.moves(trained.process.schedule.T)
         data, watch = trained.experiment.data, Watch(WATCHED, moves)
+        common = in_common(trained, plan, options.spacing, p.schedule.T) | guided_by(condition)
+        world.lead(lambda: goes_on(folder, common))
         total = math.ceil(plan.batches() / world.size) * moves
         chains = track(sample(p, data.shape, plan, trained.device, condition, world), total, "sampling")
         with told_how_to_go_on(plan, folder, [flag for flag in SHEETS if getattr(options, flag)]):
-            pictures = _saved(finished(watch(chains)), data.shape, data.levels, folder, world)
+            said = partial(text, common, condition)
+            pictures = _saved(finished(watch(chains)), data.shape, data.levels, folder, said, world)
     labels = condition.of(plan.rows)
     targets.write(pictures, watch.frames, data.levels, labels, len(condition.labels))
     say(f"{plan.num} images in {folder}")
@@ -79,6 +84,22 @@ def run_sample(options: Namespace) -> None:
         | recorded(trained, plan, options.spacing, p.schedule.T)
         | described(trained.experiment, condition, plan.rows),
     )
+
+
+def goes_on(folder: Path, common: dict[str, Any]) -> None:
+    """What was drawn into a folder before must be of the set that is to be drawn.
+
+    Raises:
+        CannotCreate: the images there say that they were drawn otherwise.
+    """
+    there = sorted(folder.glob("[0-9]*.png"))
+    if not there:
+        return
+    if changed := differences(common, text_of(there[0]) or ""):
+        raise CannotCreate(
+            f"the images in {str(folder)!r} were drawn otherwise: {', '.join(changed)}", "give another --output-dir"
+        )
+    note(f"ddpm: {str(folder)!r} holds {len(there):,} images already: this goes on with them")
 
 
 @contextmanager
@@ -101,14 +122,19 @@ def told_how_to_go_on(plan: Plan, folder: Path, sheets: Sequence[str]) -> Iterat
 
 
 def _saved(
-    batches: Iterator[tuple[range, Tensor]], shape: tuple[int, ...], levels: int, folder: Path, world: World
+    batches: Iterator[tuple[range, Tensor]],
+    shape: tuple[int, ...],
+    levels: int,
+    folder: Path,
+    said: Callable[[int], str],
+    world: World,
 ) -> Tensor:
     """Images as pictures, each in its file; those of all processes, in order."""
     drawn, places = [to_pictures(torch.zeros(0, *shape), levels)], list[int]()
     for rows, images in batches:
         drawn.append(to_pictures(images, levels))
         places += rows
-        save_each(drawn[-1], folder, rows.start)
+        save_each(drawn[-1], folder, rows.start, said)
     order = world.all_gather_rows(torch.tensor(places, dtype=torch.int64)).argsort()
     return world.all_gather_rows(torch.cat(drawn))[order]
 

@@ -1,12 +1,13 @@
 """Images to files: grids, sheets with one row an image, animations, numbered PNGs. Values are rounded, never truncated."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ddpm.data.imageset import to_bytes
@@ -17,6 +18,8 @@ BACKGROUND = 148
 """Between dark and light: pictures of both kinds end where they end."""
 TILE = 48
 """Small images are enlarged, pixel by pixel, to at least this side."""
+TEXT = "ddpm"
+"""The key of a PNG's text that says how the image was drawn."""
 
 
 def to_pictures(x: Images, levels: int) -> Tensor:
@@ -61,12 +64,24 @@ def numbered(row: int) -> str:
     return f"{row:06d}.png"
 
 
-def save_each(pictures: Tensor, folder: Path, first: int = 0) -> list[Path]:
-    """One PNG for each picture: 000000.png, 000001.png, ..."""
-    paths = [folder / numbered(first + i) for i in range(len(pictures))]
-    for path, picture in zip(paths, pictures, strict=True):
-        to_pil(picture).save(path)
-    return paths
+def save_each(pictures: Tensor, folder: Path, first: int = 0, text: Callable[[int], str] | None = None) -> list[Path]:
+    """One PNG for each picture: 000000.png, 000001.png, ...; `text` says of the picture of a number what goes into its file."""
+    rows = range(first, first + len(pictures))
+    for row, picture in zip(rows, pictures, strict=True):
+        about = PngInfo()
+        if text:
+            about.add_text(TEXT, text(row))
+        to_pil(picture).save(folder / numbered(row), pnginfo=about)
+    return [folder / numbered(row) for row in rows]
+
+
+def text_of(path: Path) -> str | None:
+    """What `save_each` wrote into a PNG besides the picture; None if nothing, or if it cannot be read."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.info.get(TEXT)
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def save_npz(pictures: Tensor, path: Path, labels: Sequence[int] = ()) -> None:
