@@ -17,7 +17,7 @@ from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall
 from ddpm.distributed import ALONE
 from ddpm.evaluation import cheap
-from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate
+from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate, pilot_of, watched
 from ddpm.evaluation.rate import in_float64
 from tests.oracles import GaussianData, rough_network
 
@@ -128,29 +128,6 @@ def test_it_needs_a_tenth_of_the_evaluations_of_uniform_t(data, schedule):
         assert float(((left**2 + var) / known.q[1:]).sum(1).mean() - (left.sum(1) ** 2).mean()) < plain / 10
 
 
-@pytest.mark.parametrize(("images", "draws"), [(1, 1), (7, 3), (40, 4)])
-def test_t_is_spread_evenly(images, draws):
-    """Every image gets one t in each part of q, and every t its share of all images, less or more by fewer than one."""
-    q = cheap.broad(50)
-    assert float(q.sum()) == pytest.approx(1)
-    t = cheap.systematic(q, images, draws, torch.Generator().manual_seed(3))
-    counts = torch.bincount(t.flatten(), minlength=51)
-    assert ((counts - images * draws * q).abs() < 1 + 1e-9).all()
-    place = q.cumsum(0)
-    for j in range(draws):
-        assert (place[t[:, j]] >= j / draws).all()
-        assert (place[t[:, j] - 1] <= (j + 1) / draws).all()
-
-
-@pytest.mark.parametrize("q", [[0.0, 0.5, 0.3, 0.2], [0.0, 1.0], [0.0, 1e-3, 0.999]])
-def test_each_image_draws_from_q(q):
-    """Over the shifts, image 0 sees t as often as q says (five standard deviations)."""
-    q, random = torch.tensor(q, dtype=F64), torch.Generator().manual_seed(0)
-    t = torch.cat([cheap.systematic(q, 5, 2, random)[0] for _ in range(1000)])
-    counts = torch.bincount(t, minlength=len(q)).double() / len(t)
-    assert ((counts - q).abs() < 5 * (q / len(t)).sqrt() + 1e-12).all()
-
-
 @pytest.mark.parametrize(("count", "evaluations", "pilot"), [(40, 8, 32), (7, 3, 28), (1, 2, 32)])
 def test_every_image_is_used_equally_often(count, evaluations, pilot):
     """And what is spent is what is said: the pilot is counted, no image is dropped or taken twice to fill a batch."""
@@ -162,7 +139,9 @@ def test_every_image_is_used_equally_often(count, evaluations, pilot):
         return t * (2 + eps.flatten())
 
     target = Target(9, 1, lambda x_0: torch.zeros(len(x_0), dtype=F64), nats)
-    found = estimate(target, images, 0, evaluations, 3, CPU)
+    told = []
+    found = estimate(watched(target, told.append), images, 0, evaluations, 3, CPU)
+    assert sum(told) == found.evaluations == count * evaluations + math.prod(pilot_of(count, evaluations))
     used = torch.bincount(torch.cat(seen), minlength=count)
     assert int(used.sum()) == found.evaluations == count * evaluations + pilot
     assert int(used.min()) >= evaluations
