@@ -5,10 +5,11 @@ LeNet, and statistics of the 60,000 training images), `checkpoints/pulfer-mnist`
 the one that others trained. Same weights, same x_T for image i, and as many evaluations of the network; what is there is
 kept, with the commit that measured it, and several processes may fill one table. Another number of images, or another seed,
 has a results file of its own. `--compile` evaluates the network by torch.compile, for ours and theirs alike: the same
-numbers but for the order of sums, in some half of the time where a network is small.
+numbers but for the order of sums, in about half of the time where a network is small; the commit says so.
 """
 
 import argparse
+import fcntl
 import json
 import sys
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, replace
 from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -174,10 +176,11 @@ def contestants(contest: Contest, budget: int) -> Iterator[tuple[str, Callable[[
 
 @dataclass(frozen=True)
 class Table:
-    """The results file: distances by budget and sampler, and the commit of each. It is read again before a row is added."""
+    """The results file: distances by budget and sampler, and the commit of each."""
 
     name: str
     about: dict[str, int | str]
+    how: str = ""
 
     def read(self) -> dict[str, Any]:
         """What is there; of other weights it ends the program."""
@@ -190,12 +193,14 @@ class Table:
         return found
 
     def add(self, budget: int, text: str, distance: float) -> None:
-        """One distance, measured by the sources of now."""
-        found = self.read()
-        for part, value in (("frechet", round(distance, 3)), ("commits", commit())):
-            found[part].setdefault(str(budget), {})[text] = value
-            found[part] = {key: found[part][key] for key in sorted(found[part], key=int)}
-        save(self.name, self.about | {part: found[part] for part in ("frechet", "commits")})
+        """One distance, measured by the sources of now; what other processes have added stays."""
+        with (Path(gettempdir()) / f"ddpm-{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            found = self.read()
+            for part, value in (("frechet", round(distance, 3)), ("commits", commit() + self.how)):
+                found[part].setdefault(str(budget), {})[text] = value
+                found[part] = {key: found[part][key] for key in sorted(found[part], key=int)}
+            save(self.name, self.about | {part: found[part] for part in ("frechet", "commits")})
 
 
 def main() -> None:
@@ -216,7 +221,8 @@ def main() -> None:
     kept_curve = RESULTS.parent / f".frechet{suffix}-{weights[:8]}-curve.json"
     p = replace(p, network=torch.compile(p.network, options={"freezing": True})) if options.compile else p
     contest = Contest(p, options.data, options.images, options.seed, kept_curve)
-    table = Table(name, {"images": options.images, "seed": options.seed, "T": p.schedule.T, "weights": weights})
+    about = {"images": options.images, "seed": options.seed, "T": p.schedule.T, "weights": weights}
+    table = Table(name, about, ", compiled" if options.compile else "")
     table.read()
     for budget in map(int, options.budgets.split(",")):
         for text, draw in contestants(contest, budget):

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from ddpm.commands.files import write_text
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -51,5 +53,5 @@ def save(name: str, result: dict[str, Any]) -> Path:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "versions": _versions("torch", "numpy", "safetensors", "diffusers"),
     }
-    path.write_text(json.dumps({"about": about, **result}, indent=1) + "\n")
+    write_text(path, json.dumps({"about": about, **result}, indent=1) + "\n")
     return path

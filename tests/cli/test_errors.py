@@ -220,7 +220,7 @@ def test_a_run_of_samples_goes_on_in_its_folder(ddpm, trained, tmp_path, monkeyp
     assert ddpm(*base, "--first", "3", "--num", "3").code == 73
     before = sorted((tmp_path / "cut").iterdir())
     said = ddpm(*base, "--first", "4", "--num", "3", "--sampler", "ddim", "--seed", "1")
-    _one_line(said, 73, "drawn otherwise", "sampler ancestral -> ddim", "seed 0 -> 1")
+    _one_line(said, 73, "drawn otherwise", 'sampler "ancestral" -> "ddim"', "seed 0 -> 1")
     assert sorted((tmp_path / "cut").iterdir()) == before
     said = ddpm(*base, "--first", "4", "--num", "3")
     assert said.code == 0

@@ -15,9 +15,9 @@ from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall
-from ddpm.distributed import ALONE
+from ddpm.distributed import ALONE, World
 from ddpm.evaluation import cheap
-from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate, pilot_of, watched
+from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate, planned, watched
 from ddpm.evaluation.rate import in_float64
 from tests.oracles import GaussianData, rough_network
 
@@ -141,7 +141,10 @@ def test_every_image_is_used_equally_often(count, evaluations, pilot):
     target = Target(9, 1, lambda x_0: torch.zeros(len(x_0), dtype=F64), nats)
     told = []
     found = estimate(watched(target, told.append), images, 0, evaluations, 3, CPU)
-    assert sum(told) == found.evaluations == count * evaluations + math.prod(pilot_of(count, evaluations))
+    assert sum(told) == found.evaluations == planned(count, evaluations, 3)
+    shares = [planned(count, evaluations, 3, World(rank, 4)) for rank in range(4)]
+    assert sum(shares) == found.evaluations
+    assert shares[0] == max(shares)
     used = torch.bincount(torch.cat(seen), minlength=count)
     assert int(used.sum()) == found.evaluations == count * evaluations + pilot
     assert int(used.min()) >= evaluations

@@ -1,28 +1,16 @@
 """`ddpm evaluate --evaluations N`: the bound from a few evaluations of the network for each image."""
 
-import math
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 
 from ddpm.cli.console import Bar, JsonTarget, note, say
 from ddpm.cli.opening import images_asked, scored
 from ddpm.cli.processes import processes
 from ddpm.commands.evaluate import about, cheap_result, decoder_variance
 from ddpm.commands.labels import in_words, told_when_scored
-from ddpm.distributed import World
 from ddpm.errors import UsageError
-from ddpm.evaluation.cheap import bound_of, estimate, pilot_of, watched
-
-
-@contextmanager
-def bar(images: int, evaluations: int, world: World) -> Iterator[Callable[[int], None]]:
-    """Progress, in evaluations of the network for a single image each by this process: a function to advance it."""
-    made = Bar((images * evaluations + math.prod(pilot_of(images, evaluations))) // world.size, "estimating")
-    try:
-        yield made.advance
-    finally:
-        made.close()
+from ddpm.evaluation.cheap import bound_of, estimate, planned, watched
 
 
 def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
@@ -41,9 +29,9 @@ def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
     if options.evaluations >= trained.process.schedule.T:
         note(f"ddpm: without --evaluations all T = {trained.process.schedule.T} are measured, at no more cost")
     target, device = bound_of(trained.process, labels), trained.device
-    with processes(device) as world, bar(len(images), options.evaluations, world) as advance:
-        target = watched(target, advance)
-        found = estimate(target, images, options.seed, options.evaluations, options.batch_size, device, world=world)
+    count, size = options.evaluations, options.batch_size
+    with processes(device) as world, closing(Bar(planned(len(images), count, size, world), "estimating")) as bar:
+        found = estimate(watched(target, bar.advance), images, options.seed, count, size, device, world=world)
     T, process = trained.process.schedule.T, trained.experiment.process
     error = f"± {found.stderr:.4f}" if found.images > 1 else "(of one image: no standard error over images)"
     say(

@@ -1,7 +1,7 @@
 """`ddpm inpaint` and `ddpm edit` on the terminal: what is given, what is drawn from it, and both side by side."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,9 +16,9 @@ from ddpm.cli.sampling import goes_on, numbers, told_how_to_go_on
 from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.commands.files import atomically
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
-from ddpm.commands.record import guided_by, in_common, recorded, text
+from ddpm.commands.record import how_drawn, in_common, recorded
 from ddpm.commands.sample import Plan, finished
-from ddpm.commands.trained import Trained
+from ddpm.commands.trained import Trained, digest
 from ddpm.data.inputs import read_mask, read_unscaled
 from ddpm.errors import Mismatch
 from ddpm.experiment import Experiment
@@ -42,8 +42,8 @@ def run_inpaint(options: Namespace) -> None:
         note("ddpm: the mask is white everywhere: nothing of the image is kept")
     given = to_pictures(image, data.levels)
     edit = replace(edit, condition=condition)
-    what = {"image": options.image, "mask": options.mask, "method": options.method} | way_of(edit.sampler)
-    targets.draw(trained, plan, edit, [given, given.masked_fill(hole, BACKGROUND)], what | {"spacing": options.spacing})
+    what = {"method": options.method, "given": digest([image, hole])} | way_of(edit.sampler)
+    targets.draw(trained, plan, options.spacing, edit, [given, given.masked_fill(hole, BACKGROUND)], what)
 
 
 def run_edit(options: Namespace) -> None:
@@ -65,8 +65,8 @@ def run_edit(options: Namespace) -> None:
         image = read_unscaled(path, (1, *shape[1:]), BYTES)
         edit, given = colour(trained, image, plan), to_pictures(image, BYTES).expand(-1, 3, -1, -1)
     what = {name: getattr(options, name) for name in ("timestep", "super_resolve") if getattr(options, name)}
-    what = {"image": options.image} | (what or {"colour": True}) | {"spacing": options.spacing}
-    targets.draw(trained, plan, replace(edit, condition=condition), [given], what)
+    what = (what or {"colour": True}) | {"given": digest([image])}
+    targets.draw(trained, plan, options.spacing, replace(edit, condition=condition), [given], what)
 
 
 @contextmanager
@@ -118,18 +118,24 @@ class Targets:
 
     def __init__(self, options: Namespace) -> None:
         self._json, self._grid = JsonTarget(options.json), file_for(options.grid, ".png")
+        self._read = {name: getattr(options, name) for name in ("image", "mask") if hasattr(options, name)}
         self._folder: str = options.output_dir
 
-    def draw(self, trained: Trained, plan: Plan, edit: Edit, given: list[Tensor], what: dict[str, object]) -> None:
-        """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures."""
+    def draw(
+        self, trained: Trained, plan: Plan, spacing: str, edit: Edit, given: list[Tensor], what: Mapping[str, object]
+    ) -> None:
+        """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures.
+
+        `what` is done and with what stands in each of them.
+        """
         folder = fresh_folder(self._folder, plan.rows)
-        common = in_common(trained, plan, str(what["spacing"]), edit.begin) | what | guided_by(edit.condition)
+        common = in_common(trained, plan, spacing, edit.begin, edit.condition) | dict(what)
         goes_on(folder, common)
         drawn: list[Tensor] = []
         with told_how_to_go_on(plan, folder, ["grid"] if self._grid else []):
             for rows, images in finished(track(edit.run(plan), plan.batches() * edit.moves, "drawing")):
                 pictures = to_pictures(images, trained.experiment.data.levels)
-                save_each(pictures, folder, rows.start, partial(text, common, edit.condition))
+                save_each(pictures, folder, rows.start, partial(how_drawn, common, edit.condition))
                 drawn.append(pictures)
         asked = "" if edit.evaluations is None else f", {edit.evaluations:,} evaluations of the network for each"
         say(f"{plan.num} images in {folder}{asked}")
@@ -139,8 +145,8 @@ class Targets:
                 tile(pictures, min(len(pictures), COLUMNS)).save(path)
             say(f"grid: {self._grid}")
         self._json.write(
-            {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {}), **what}
-            | {"evaluations": edit.evaluations}
-            | recorded(trained, plan, str(what["spacing"]), edit.begin)
+            {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {})}
+            | {**self._read, **what, "evaluations": edit.evaluations}
+            | recorded(trained, plan, spacing, edit.begin)
             | described(trained.experiment, edit.condition, plan.rows)
         )

@@ -22,7 +22,7 @@ from ddpm.cli.training import assignments
 from ddpm.commands.compare import COMPARED, budgets, compare
 from ddpm.commands.files import atomically, write_bytes
 from ddpm.commands.labels import NONE, OWN, Condition, asked, described
-from ddpm.commands.record import differences, guided_by, in_common, recorded, text
+from ddpm.commands.record import differences, how_drawn, in_common, read_how_drawn, recorded
 from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.commands.shorter import Shorter
 from ddpm.commands.trained import Trained
@@ -63,12 +63,12 @@ def run_sample(options: Namespace) -> None:
         trained = replace(whole, process=how.of(whole.process, curve))
         p, moves = trained.process, sampler.moves(trained.process.schedule.T)
         data, watch = trained.experiment.data, Watch(WATCHED, moves)
-        common = in_common(trained, plan, options.spacing, p.schedule.T) | guided_by(condition)
+        common = in_common(trained, plan, options.spacing, p.schedule.T, condition)
         world.lead(lambda: goes_on(folder, common))
         total = math.ceil(plan.batches() / world.size) * moves
         chains = track(sample(p, data.shape, plan, trained.device, condition, world), total, "sampling")
         with told_how_to_go_on(plan, folder, [flag for flag in SHEETS if getattr(options, flag)]):
-            said = partial(text, common, condition)
+            said = partial(how_drawn, common, condition)
             pictures = _saved(finished(watch(chains)), data.shape, data.levels, folder, said, world)
     labels = condition.of(plan.rows)
     targets.write(pictures, watch.frames, data.levels, labels, len(condition.labels))
@@ -87,19 +87,22 @@ def run_sample(options: Namespace) -> None:
 
 
 def goes_on(folder: Path, common: dict[str, Any]) -> None:
-    """What was drawn into a folder before must be of the set that is to be drawn.
+    """What was drawn into a folder before must be of the set that is to be drawn: the first image that says so is asked.
 
     Raises:
-        CannotCreate: the images there say that they were drawn otherwise.
+        CannotCreate: it was drawn otherwise.
     """
     there = sorted(folder.glob("[0-9]*.png"))
     if not there:
         return
-    if changed := differences(common, text_of(there[0]) or ""):
+    known = next((found for path in there if (found := read_how_drawn(text_of(path)))), None)
+    if known and (changed := differences(common, known)):
         raise CannotCreate(
             f"the images in {str(folder)!r} were drawn otherwise: {', '.join(changed)}", "give another --output-dir"
         )
-    note(f"ddpm: {str(folder)!r} holds {len(there):,} images already: this goes on with them")
+    holds = f"ddpm: {str(folder)!r} holds {len(there):,} images already"
+    unknown = "they do not say how they were drawn; with the same flags it is one set"
+    note(f"{holds}: {'this goes on with them' if known else unknown}")
 
 
 @contextmanager

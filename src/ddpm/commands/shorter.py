@@ -1,8 +1,7 @@
 """A trained model on fewer steps, and with the best variances: for samples and for the bound alike."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -84,23 +83,14 @@ def curve_file(trained: Trained, label: str = OWN) -> Path:
     return trained.folder.curves / f"step-{trained.step:09d}-{trained.weights}{untold}.json"
 
 
-def digest(weights: Iterable[torch.Tensor]) -> str:
-    """Of the bytes of tensors, in their order."""
-    found = hashlib.blake2b(digest_size=16)
-    for tensor in weights:
-        found.update(tensor.detach().cpu().numpy().tobytes())
-    return found.hexdigest()
-
-
 def _about(trained: Trained) -> dict[str, Any]:
     """What a curve depends on, besides its file's name."""
-    assert isinstance(trained.process.network, torch.nn.Module)
     experiment = trained.experiment
     return {
         "images": IMAGES,
         "source": experiment.data.source,
         "limit": experiment.process.limit,
-        "weights": digest(trained.process.network.parameters()),
+        "weights": trained.digest(),
     }
 
 

@@ -1,6 +1,7 @@
 """A trained model, from a run folder or one of its checkpoints."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,19 @@ class Trained:
     weights: str
     device: torch.device
     notes: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Of the weights."""
+        assert isinstance(self.process.network, torch.nn.Module)
+        return digest(self.process.network.parameters())
+
+
+def digest(tensors: Iterable[torch.Tensor]) -> str:
+    """Of the bytes of tensors, in their order."""
+    found = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def open_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> Trained:

@@ -6,7 +6,7 @@ ch. 8-10). All is a function of weights, data and seed: nothing is carried from 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,14 +69,25 @@ def difference_of(p: ReverseProcess, other: ReverseProcess, labels: Labels = Non
 
 
 def watched(target: Target, told: Callable[[int], object]) -> Target:
-    """The same, telling each time for how many images its networks were asked."""
+    """The same, telling of how many images it found a term, each time: together it will be `planned`."""
 
-    def term(x_0: Images, t: Times, eps: Images, rows: Tensor) -> PerImage:
+    def found(x_0: Images, t: Times, eps: Images, rows: Tensor) -> PerImage:
         nats = target.term(x_0, t, eps, rows)
         told(len(x_0))
         return nats
 
-    return replace(target, term=term)
+    return replace(target, term=found)
+
+
+def planned(images: int, evaluations: int, batch_size: int, world: World = ALONE) -> int:
+    """Of how many images this process of a `world` finds a term, all draws and those of the pilot counted."""
+    rounds = ((images, evaluations), _pilot_of(images, evaluations))
+    return sum(len(part) * draws for count, draws in rounds for part in _shared(count, batch_size, world))
+
+
+def _shared(images: int, batch_size: int, world: World) -> Sequence[Tensor]:
+    """The batches of this process, by their rows."""
+    return torch.arange(images).split(batch_size)[world.rank :: world.size]
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ class _Evaluator:
     def __call__(self, purpose: str, rows: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         r"""Nats and :math:`\|\epsilon\|^2/D - 1` at `t` (images, draws), both of its shape."""
         nats, radius = torch.zeros(2, *t.shape, dtype=torch.float64)
-        for part in torch.arange(len(rows)).split(self.batch_size)[self.world.rank :: self.world.size]:
+        for part in _shared(len(rows), self.batch_size, self.world):
             x_0 = images_of(self.data, rows[part], self.device)
             noise = NoiseForEach([generator(self.seed, purpose, int(row)) for row in rows[part]])
             draw = PAIRINGS[self.pairing](noise)
@@ -206,7 +217,7 @@ def _estimate(first: PerImage, second: PerImage, blocks: tuple[Tensor, ...], dim
     return Estimate(N, dims, total, math.sqrt(max(between, 0) / N + monte_carlo), math.sqrt(monte_carlo), evaluations)
 
 
-def pilot_of(images: int, evaluations: int) -> tuple[int, int]:
+def _pilot_of(images: int, evaluations: int) -> tuple[int, int]:
     """Of how many images the pilot is, and of how many evaluations of each, before `evaluations` of each of `images`."""
     size = min(max(images * evaluations // PILOT_SHARE, PILOT_LEAST), PILOT_MOST)
     used = min(size, images)
@@ -215,7 +226,7 @@ def pilot_of(images: int, evaluations: int) -> tuple[int, int]:
 
 def _pilot(evaluator: _Evaluator, evaluations: int) -> tuple[Proposal, int]:
     """A proposal from a few evaluations that are used for nothing else, and how many they were for each network."""
-    images, draws = pilot_of(len(evaluator.data), evaluations)
+    images, draws = _pilot_of(len(evaluator.data), evaluations)
     random = generator(evaluator.seed, "pilot", "t")
     rows = torch.randperm(len(evaluator.data), generator=random)[:images]
     t = systematic(broad(evaluator.target.T), images, draws, random)

@@ -1,6 +1,7 @@
 """Images to files: grids, sheets with one row an image, animations, numbered PNGs. Values are rounded, never truncated."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from ddpm.data.decode import READ_ERRORS
 from ddpm.data.imageset import to_bytes
 from ddpm.tensors import Images
 
@@ -71,16 +73,28 @@ def save_each(pictures: Tensor, folder: Path, first: int = 0, text: Callable[[in
         about = PngInfo()
         if text:
             about.add_text(TEXT, text(row))
-        to_pil(picture).save(folder / numbered(row), pnginfo=about)
+        _save_whole(to_pil(picture), folder / numbered(row), about)
     return [folder / numbered(row) for row in rows]
+
+
+def _save_whole(image: Image.Image, path: Path, about: PngInfo) -> None:
+    """A PNG that has its name once all of it is written: Ctrl-C leaves no half of one."""
+    temporary = path.with_name(f".tmp-{path.name}")
+    try:
+        image.save(temporary, pnginfo=about)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def text_of(path: Path) -> str | None:
     """What `save_each` wrote into a PNG besides the picture; None if nothing, or if it cannot be read."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            return image.info.get(TEXT)
-    except (OSError, ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=["PNG"]) as image:
+                return image.info.get(TEXT)
+    except READ_ERRORS:
         return None
 
 
