@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -85,6 +86,7 @@ def _bomb(path):
     Image.new("L", (1, 1)).save(path)
     data = bytearray(path.read_bytes())
     data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     path.write_bytes(data)
 
 
