@@ -21,7 +21,11 @@ def key(*names: int | str) -> int:
 
 
 def generator(*names: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for what `names` say, e.g. ``generator(seed, "noise", step)``."""
+    """A fresh generator for what `names` say, e.g. ``generator(seed, "noise", step)``.
+
+    On a CPU torch keeps the lower 32 bits of a seed: the chance that any two of N generators are the same is N^2 / 2^33, one in
+    four for 50,000 images and next to nothing for 1,000.
+    """
     return torch.Generator(device).manual_seed(key(*names))
 
 
