@@ -42,11 +42,18 @@ def _versions(*packages: str) -> dict[str, str]:
     return found
 
 
+def _without_folders(word: str) -> str:
+    """A path of this machine says nothing elsewhere: its last name does."""
+    return Path(word).name if Path(word).is_absolute() else word
+
+
 def save(name: str, result: dict[str, Any]) -> Path:
     """Write benchmarks/results/NAME.json."""
     path = RESULTS / f"{name}.json"
     about = {
-        "command": " ".join(["python -m", "benchmarks." + Path(sys.argv[0]).stem, *sys.argv[1:]]),
+        "command": " ".join(
+            ["python -m", "benchmarks." + Path(sys.argv[0]).stem, *map(_without_folders, sys.argv[1:])]
+        ),
         "commit": commit(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
