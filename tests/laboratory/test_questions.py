@@ -11,6 +11,9 @@ from ddpm.errors import UsageError
 from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 
+COSTLY = frozenset({"Q6", "Q11", "Q12"})
+"""Half a minute each on other schedules: their own tests, on the usual one, are in every run."""
+
 
 def test_all_of_them_are_there():
     assert [name for name in QUESTIONS if name.startswith("Q")] == [f"Q{n}" for n in range(1, 36)]
@@ -49,7 +52,9 @@ def _require_whole(answer):
     assert svg(answer.figure).startswith("<svg")
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in COSTLY else name for name in QUESTIONS]
+)
 def test_any_schedule_will_do(name):
     """Tables change with the schedule if and only if it is used, and with the seed only if that is."""
     one, other = (_asked(name, *setting) for setting in (("cosine", 2, 1), ("constant", 50, 1)))
