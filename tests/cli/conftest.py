@@ -71,7 +71,7 @@ def course(forked, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A run of six steps that all tests share: one that trains in it, or is refused to, takes `own_run`."""
+    """A run of six steps that all tests share: one that trains in it, or is refused to, takes `run`."""
     folder = tmp_path_factory.mktemp("run") / "tiny"
     assert main(["train", "--output-dir", str(folder), *TINY]) == 0
     ended = (folder / "exit.json").read_bytes()
@@ -80,6 +80,6 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def own_run(trained, tmp_path):
-    """A copy of that run for one test."""
-    return shutil.copytree(trained, tmp_path / "own_run")
+def run(trained, tmp_path):
+    """A copy of that run for one test, which may change or harm it."""
+    return shutil.copytree(trained, tmp_path / "run")

@@ -38,12 +38,12 @@ def test_the_run_folder_of_the_contract(trained):
     assert any((trained / "logs").iterdir())
 
 
-def test_the_same_command_again_has_nothing_to_do(ddpm, own_run):
-    before = (own_run / "metrics.jsonl").read_bytes()
-    said = ddpm("train", "--output-dir", own_run, *TINY)
+def test_the_same_command_again_has_nothing_to_do(ddpm, run):
+    before = (run / "metrics.jsonl").read_bytes()
+    said = ddpm("train", "--output-dir", run, *TINY)
     assert said.code == 0
     assert "all 6 steps are done" in said.err
-    assert (own_run / "metrics.jsonl").read_bytes() == before
+    assert (run / "metrics.jsonl").read_bytes() == before
 
 
 def test_stopping_in_the_middle_changes_nothing(ddpm, tmp_path, trained, monkeypatch):
@@ -187,12 +187,12 @@ def test_one_image_has_no_standard_error(ddpm, trained):
     assert "no standard error" in said.err
 
 
-def test_no_file_of_the_current_folder_is_a_font(ddpm, own_run, tmp_path, monkeypatch):
+def test_no_file_of_the_current_folder_is_a_font(ddpm, run, tmp_path, monkeypatch):
     """Matplotlib once took a file named `bb` for the font of a blackboard bold E."""
     for name in ("bb", "cal", "rm", "it", "sf", "tt"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    assert ddpm("train", "--output-dir", own_run, *TINY).code == 0
+    assert ddpm("train", "--output-dir", run, *TINY).code == 0
 
 
 def test_a_warning_is_one_line(ddpm):

@@ -108,12 +108,12 @@ def test_broken_images_and_a_tiny_one(ddpm, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_another_experiment_in_the_same_folder(ddpm, own_run):
-    before = sorted(path.name for path in own_run.rglob("*"))
-    _one_line(_train(ddpm, own_run, "--seed", "7"), 78, "training.seed: 0 -> 7")
-    _one_line(ddpm("train", "--data", "digits", "--output-dir", own_run, "--preset", "mnist"), 78, "another experiment")
-    _one_line(_train(ddpm, own_run, "--resume", "never"), 73, "run")
-    assert sorted(path.name for path in own_run.rglob("*")) == before
+def test_another_experiment_in_the_same_folder(ddpm, run):
+    before = sorted(path.name for path in run.rglob("*"))
+    _one_line(_train(ddpm, run, "--seed", "7"), 78, "training.seed: 0 -> 7")
+    _one_line(ddpm("train", "--data", "digits", "--output-dir", run, "--preset", "mnist"), 78, "another experiment")
+    _one_line(_train(ddpm, run, "--resume", "never"), 73, "run")
+    assert sorted(path.name for path in run.rglob("*")) == before
 
 
 def test_a_checkpoint_of_another_preset(ddpm, trained, tmp_path):
@@ -125,7 +125,7 @@ def test_a_checkpoint_of_another_preset(ddpm, trained, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_what_needs_no_data_is_refused_without(ddpm, own_run, tmp_path, monkeypatch):
+def test_what_needs_no_data_is_refused_without(ddpm, run, tmp_path, monkeypatch):
     """Before any is downloaded or looked through."""
     looked = []
     monkeypatch.setattr(ddpm_train, "open_again", lambda *_: looked.append(1))
@@ -134,7 +134,7 @@ def test_what_needs_no_data_is_refused_without(ddpm, own_run, tmp_path, monkeypa
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
     (tmp_path / "half" / "checkpoints" / "step-000000003").mkdir(parents=True)
-    _one_line(_train(ddpm, own_run, "--resume", "never"), 73, "already")
+    _one_line(_train(ddpm, run, "--resume", "never"), 73, "already")
     _one_line(_train(ddpm, tmp_path / "full"), 73, "thesis.tex")
     _one_line(_train(ddpm, tmp_path / "half"), 65, "config.json is missing")
     _one_line(_train(ddpm, tmp_path / "other", "--resume", tmp_path / "gone"), 66, "gone")
@@ -248,20 +248,20 @@ def test_an_output_that_cannot_be(ddpm, tmp_path):
     _one_line(_train(ddpm, tmp_path / "file" / "run"), 73, "file")
 
 
-def test_a_second_run_in_the_same_folder(ddpm, own_run):
+def test_a_second_run_in_the_same_folder(ddpm, run):
     """The lock goes with the process that holds it; the second one touches nothing."""
     from ddpm.commands.run import RunFolder
 
-    before = (own_run / "exit.json").read_text()
-    with RunFolder(own_run).locked():
-        _one_line(_train(ddpm, own_run, "--steps", "8"), 73, "in use", f"process {os.getpid()}")
-    assert (own_run / "exit.json").read_text() == before
+    before = (run / "exit.json").read_text()
+    with RunFolder(run).locked():
+        _one_line(_train(ddpm, run, "--steps", "8"), 73, "in use", f"process {os.getpid()}")
+    assert (run / "exit.json").read_text() == before
 
 
-def test_a_named_checkpoint_below_later_ones(ddpm, own_run):
-    early = own_run / "checkpoints" / "step-000000003"
-    _one_line(_train(ddpm, own_run, "--resume", early), 73, "has gone further")
-    assert (own_run / "checkpoints" / "step-000000006").exists()
+def test_a_named_checkpoint_below_later_ones(ddpm, run):
+    early = run / "checkpoints" / "step-000000003"
+    _one_line(_train(ddpm, run, "--resume", early), 73, "has gone further")
+    assert (run / "checkpoints" / "step-000000006").exists()
 
 
 def test_images_that_have_changed(ddpm, tmp_path):

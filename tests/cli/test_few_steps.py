@@ -1,19 +1,12 @@
 """Few steps on the command line: spacings, the best steps and variances for samples and bound, --first, --option, --compare."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.cli.test_errors import _one_line
-
-
-@pytest.fixture
-def run(trained, tmp_path):
-    """A copy, to which a curve may be added."""
-    return shutil.copytree(trained, tmp_path / "run")
 
 
 def _files(folder):

@@ -23,13 +23,6 @@ from tests.training.faults import watched
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def run(trained, tmp_path):
-    """A copy that may be harmed."""
-    shutil.copytree(trained, tmp_path / "run")
-    return tmp_path / "run"
-
-
 def _sample(ddpm, run):
     return ddpm("sample", run, "--num", "1", "--output-dir", run.parent / "out")
 

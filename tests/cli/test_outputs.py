@@ -1,19 +1,12 @@
 """What a command writes never takes the place of something else that is needed; and a drawing that was cut goes on."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.cli.test_errors import _one_line
-
-
-@pytest.fixture
-def run(trained, tmp_path):
-    """A copy, which could be damaged."""
-    return shutil.copytree(trained, tmp_path / "run")
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
     moving = folder.path / "samples.webp"
     save_animation([square(to_pictures(frame.x, data.levels)) for frame in watch.frames], moving)
 
-    images = images_to_evaluate(trained, "digits", "test", 0)
+    images = images_to_evaluate(trained, "digits", "test")
     bound = measure_bound(trained, images, 0, len(images))
     write_json(folder.path / "evaluation.json", result(bound, list(METRICS)) | about(trained, bound.images))
     report = report_demo(folder, samples, watch.frames, moving, bound)

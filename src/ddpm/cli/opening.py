@@ -41,7 +41,7 @@ def images_asked(options: Namespace, trained: Trained) -> ImageSet:
     Raises:
         Mismatch: the model is for other images.
     """
-    everything = images_to_evaluate(trained, options.data, options.split, 0)
+    everything = images_to_evaluate(trained, options.data, options.split)
     num = options.num_images or len(everything)
     images = everything.take(torch.arange(num)) if num < len(everything) else everything
     classes, of = (len(part.labels.unique()) for part in (images, everything))

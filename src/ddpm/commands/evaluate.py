@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-
 from ddpm.commands.likelihoods import LIKELIHOODS
 from ddpm.commands.shorter import OPTIMAL
 from ddpm.commands.trained import Trained
@@ -35,8 +33,8 @@ def chosen_metrics(names: str) -> list[str]:
     return metrics
 
 
-def images_to_evaluate(trained: Trained, source: str, split: str, num: int) -> ImageSet:
-    """The first `num` images of a split (0: all), read as the run read its own data.
+def images_to_evaluate(trained: Trained, source: str, split: str) -> ImageSet:
+    """The images of a split, read as the run read its own data.
 
     Raises:
         Mismatch: the model is for other images.
@@ -47,7 +45,7 @@ def images_to_evaluate(trained: Trained, source: str, split: str, num: int) -> I
         raise Mismatch(
             f"the model is for {data.shape} images of {data.levels} levels, not {images.shape} of {images.levels}: {source}"
         )
-    return images.take(torch.arange(num)) if 0 < num < len(images) else images
+    return images
 
 
 def evaluate(

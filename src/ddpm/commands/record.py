@@ -54,7 +54,7 @@ def _facts(trained: Trained, plan: Plan, spacing: str, begin: int) -> dict[str, 
         "seed": plan.seed,
         "weights": trained.weights,
         "trained_steps": trained.step,
-        "model": trained.digest(),
+        "model": trained.digest,
     }
 
 

@@ -90,7 +90,7 @@ def _about(trained: Trained) -> dict[str, Any]:
         "images": IMAGES,
         "source": experiment.data.source,
         "limit": experiment.process.limit,
-        "weights": trained.digest(),
+        "weights": trained.digest,
     }
 
 

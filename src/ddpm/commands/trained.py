@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ class Trained:
     device: torch.device
     notes: tuple[str, ...] = ()
 
+    @cached_property
     def digest(self) -> str:
-        """Of the weights."""
+        """Of the weights; it reads them all, once."""
         assert isinstance(self.process.network, torch.nn.Module)
         return digest(self.process.network.parameters())
 

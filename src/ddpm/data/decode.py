@@ -33,6 +33,17 @@ READ_ERRORS = (
 """What Pillow raises for a file that it cannot read."""
 
 
+def opened(file: Path | io.BytesIO, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """The header of an image file, and the file open behind it: nothing is decoded yet.
+
+    Raises:
+        One of `READ_ERRORS`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file, formats=formats)
+
+
 def decode(file: Path | io.BytesIO) -> Image.Image:
     """The first frame of an image file (or of its bytes), upright, in mode L or RGB with 8 bits, in the colours of sRGB.
 
@@ -40,10 +51,7 @@ def decode(file: Path | io.BytesIO) -> Image.Image:
         One of `READ_ERRORS`: the file is no image, is damaged, is larger than 64 megapixels, or holds floating point
         pixels, whose range nobody knows.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(file, formats=FORMATS)
-    with image:
+    with opened(file) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
         image.load()

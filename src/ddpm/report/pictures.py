@@ -1,7 +1,6 @@
 """Images to files: grids, sheets with one row an image, animations, numbered PNGs. Values are rounded, never truncated."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from ddpm.data.decode import READ_ERRORS
+from ddpm.data.decode import READ_ERRORS, opened
 from ddpm.data.imageset import to_bytes
 from ddpm.tensors import Images
 
@@ -90,10 +89,8 @@ def _save_whole(image: Image.Image, path: Path, about: PngInfo) -> None:
 def text_of(path: Path) -> str | None:
     """What `save_each` wrote into a PNG besides the picture; None if nothing, or if it cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=["PNG"]) as image:
-                return image.info.get(TEXT)
+        with opened(path, ("PNG",)) as image:
+            return image.info.get(TEXT)
     except READ_ERRORS:
         return None
 
