@@ -20,15 +20,15 @@ from torch import Tensor
 
 from benchmarks.digits import QUIET, trained
 from benchmarks.machine import save
-from ddpm.commands.evaluate import images_to_evaluate
-from ddpm.commands.run import RunFolder
-from ddpm.commands.trained import Trained, open_run
+from ddpm.checkpoints import found
 from ddpm.data.imageset import ImageSet
 from ddpm.evaluation.cheap import Estimate, Target, bound_of, difference_of, estimate
 from ddpm.evaluation.rate import measure
-from ddpm.presets import digits
-from ddpm.settings import changed
-from ddpm.training.checkpoint import found
+from ddpm.experiment.presets import digits
+from ddpm.experiment.settings import changed
+from ddpm.run.folder import RunFolder
+from ddpm.trained.evaluate import images_to_evaluate
+from ddpm.trained.loaded import LoadedModel, load_run
 
 CPU, STEPS, SEEDS, IMAGES, BATCH = torch.device("cpu"), 200, 40, 30, 512
 MODELS: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-def table(model: Trained, images: ImageSet) -> Tensor:
+def table(model: LoadedModel, images: ImageSet) -> Tensor:
     """L_{t-1} of every image at t = 1..T, each with noise of its own: (images, T) bits/dim."""
     bits = torch.zeros(len(images), model.process.schedule.T + 2, dtype=torch.float64)
     for term in measure(model.process, images, 0, BATCH, CPU):
@@ -80,7 +80,7 @@ def repeated(target: Target, images: ImageSet, evaluations: int, pairing: str = 
     return scatter([estimate(target, images, seed, evaluations, BATCH, CPU, pairing) for seed in range(1, SEEDS + 1)])
 
 
-def compared(model: Trained, earlier: Trained | None, images: ImageSet) -> dict[str, Any]:
+def compared(model: LoadedModel, earlier: LoadedModel | None, images: ImageSet) -> dict[str, Any]:
     """All estimators on one model."""
     bits, T = table(model, images), model.process.schedule.T
     terms, prior = bits[:, 1:-1], bits[:, -1]
@@ -109,10 +109,10 @@ def compared(model: Trained, earlier: Trained | None, images: ImageSet) -> dict[
     return result
 
 
-def before(model: Trained, run: str) -> Trained | None:
+def before(model: LoadedModel, run: str) -> LoadedModel | None:
     """The checkpoint before the last one, if there is one."""
     folders = found(RunFolder(Path(run)).checkpoints)
-    return open_run(str(folders[-2]), model.weights, CPU) if len(folders) > 1 else None
+    return load_run(str(folders[-2]), model.weights, CPU) if len(folders) > 1 else None
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if sys.argv[1:]:
         run, data, *count = sys.argv[1:]
-        model = open_run(run, "ema", CPU)
+        model = load_run(run, "ema", CPU)
         images = images_to_evaluate(model, data, "test", int((count or [IMAGES])[0]))
         print(save(f"cheap_bound_{Path(run).name}", {run: compared(model, before(model, run), images)}))
         return

@@ -18,17 +18,17 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import save
+from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint
+from ddpm.checkpoints.background import Saver, on_host
+from ddpm.checkpoints.retention import Keeper
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
 from ddpm.models.unet import UNet, UNetShape
-from ddpm.training import checkpoint
-from ddpm.training.checkpoint import Checkpoint
 from ddpm.training.precision import in_precision
-from ddpm.training.retention import Keeper
-from ddpm.training.saver import Saver, on_host
 from ddpm.training.trainer import Recipe, State, train
 
 BATCH, ROUNDS, INTERVAL = 2, 3, 600.0
@@ -54,24 +54,26 @@ def about(times: list[float]) -> dict[str, float]:
 def written_at_once(folder: Path, content: Checkpoint) -> dict[str, dict[str, float]]:
     """The whole of it, and its parts."""
     keeper, whole, processor, hashing, reading = Keeper(folder), [], [], [], []
-    data = b"".join(bytes(piece) for piece in checkpoint.Watched(content.tensors["model"]))
+    data = b"".join(bytes(piece) for piece in checkpoints.Watched(content.tensors["model"]))
     for step in range(1, ROUNDS + 1):
 
         def save_it(step: int = step) -> None:
-            checkpoint.write(folder, step, content)
+            checkpoints.write(folder, step, content)
             keeper.retire(step)
 
         before = time.process_time()
         whole.append(seconds(save_it))
         processor.append(time.process_time() - before)
         hashing.append(4 * seconds(lambda: hashlib.sha256(data)))
-        reading.append(seconds(lambda step=step: checkpoint.damage(folder / checkpoint.folder_name(step))))
+        reading.append(seconds(lambda step=step: checkpoints.damage(folder / checkpoints.folder_name(step))))
     return {
         "write, flush, read back, retire": about(whole),
         "the same in processor time, which others on the machine do not change": about(processor),
         "of this, SHA-256 of 572 MB once": about(hashing),
         "of this, reading back": about(reading),
-        "ddpm verify of one (checkpoint.read)": about([seconds(lambda: checkpoint.read(checkpoint.found(folder)[-1]))]),
+        "ddpm verify of one (checkpoint.read)": about(
+            [seconds(lambda: checkpoints.read(checkpoints.found(folder)[-1]))]
+        ),
     }
 
 
@@ -86,7 +88,7 @@ def while_training_goes_on(folder: Path, state: State) -> dict[str, object]:
     with Saver(folder) as saver:
         for _ in range(ROUNDS):
             begin, mine, all_of_us = time.perf_counter(), time.thread_time(), time.process_time()
-            blocked.append(seconds(lambda: saver.save(state.step, checkpoint.pack(state))))
+            blocked.append(seconds(lambda: saver.save(state.step, checkpoints.pack(state))))
             processor.append(time.thread_time() - mine)
             while any(thread.name == "ddpm-save" for thread in threading.enumerate()):
                 beside.append(seconds(lambda: next(steps)))
@@ -108,9 +110,9 @@ def main() -> None:
     state = State.start(UNet(UNetShape(), 3, 3), 2e-4, torch.amp.GradScaler("cpu", enabled=False))
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
         asynchronous = while_training_goes_on(Path(name), state)
-        content = on_host(checkpoint.pack(state))
-        for path in checkpoint.found(Path(name)):
-            checkpoint.durable.remove(path)
+        content = on_host(checkpoints.pack(state))
+        for path in checkpoints.found(Path(name)):
+            checkpoints.durable.remove(path)
         at_once = written_at_once(Path(name), content)
         copying = about([seconds(lambda: on_host(content)) for _ in range(ROUNDS)])
     result = {

@@ -16,9 +16,9 @@ from PIL import Image
 
 from benchmarks.machine import save
 from ddpm.data.batches import Batches, horizontal_flip
-from ddpm.data.folder import find
-from ddpm.data.index import cache_file, indexed
-from ddpm.data.sources import open_source
+from ddpm.data.indexing.index import cache_file, indexed
+from ddpm.data.open import open_source
+from ddpm.data.sources.folder import find
 from ddpm.data.splits import Options
 
 BATCH, STEPS, PAUSE = 128, 60, 0.02

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 
 from benchmarks.machine import save
-from ddpm.commands.demo import fitted_to
-from ddpm.commands.run import RunFolder
-from ddpm.commands.train import train_run
-from ddpm.commands.trained import Trained, open_run
-from ddpm.data.sources import open_source
+from ddpm.data.open import open_source
 from ddpm.evaluation.rate import measure, summarise
-from ddpm.experiment import Experiment
-from ddpm.presets import digits
-from ddpm.settings import changed
+from ddpm.experiment.config import Experiment
+from ddpm.experiment.presets import digits
+from ddpm.experiment.settings import changed
+from ddpm.run.budget import fitted_to
+from ddpm.run.folder import RunFolder
+from ddpm.run.train import train_run
+from ddpm.trained.loaded import LoadedModel, load_run
 
 CPU = torch.device("cpu")
 FIXED = {"process.variance": "fixed-small", "process.sigma_1": "beta-1", "objective": "simple"}
@@ -42,14 +42,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 QUIET = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
 
 
-def trained(experiment: Experiment, folder: Path) -> Trained:
+def trained(experiment: Experiment, folder: Path) -> LoadedModel:
     """Its moving average after training."""
     for _ in train_run(experiment, RunFolder(folder), CPU, "auto", lambda: False):
         pass
-    return open_run(str(folder), "ema", CPU)
+    return load_run(str(folder), "ema", CPU)
 
 
-def measured(model: Trained) -> dict[str, Any]:
+def measured(model: LoadedModel) -> dict[str, Any]:
     """Its exact bound on the held-out digits."""
     p, images = model.process, open_source("digits", "test")
     bound = summarise(measure(p, images, 0, 300, CPU), p.schedule, len(images), 64)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddpm.commands.trained import digest, open_run
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge
+from ddpm.trained.loaded import digest, load_run
 
 
 class Digits(nn.Module):
@@ -65,7 +65,7 @@ class Digits(nn.Module):
 def subject(data: Path, run: str | None) -> tuple[str, ReverseProcess]:
     """The model of a run, or the one that others trained: what its results are called, and the process."""
     if run:
-        return f"_{Path(run).name}", open_run(run, "ema", torch.device("cpu")).process
+        return f"_{Path(run).name}", load_run(run, "ema", torch.device("cpu")).process
     network = Digits(data / "checkpoints" / "pulfer-mnist" / "ddpm_mnist.pt")
     return "", ReverseProcess(network, linear(), variance=FixedLarge())
 

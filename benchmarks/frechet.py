@@ -28,7 +28,7 @@ from torch import Tensor
 from benchmarks.foreign import Features, digest_of, frechet, subject
 from benchmarks.machine import RESULTS, commit, save
 from ddpm.data.imageset import to_bytes
-from ddpm.data.sources import open_source
+from ddpm.data.open import open_source
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.curve import curve, errors
 from ddpm.sampling import SAMPLERS

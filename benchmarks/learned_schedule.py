@@ -17,9 +17,9 @@ import torch
 from benchmarks.digits import QUIET, measured, trained
 from benchmarks.machine import save
 from ddpm.diffusion.schedule import cosine, linear, log_snr
+from ddpm.experiment.presets import digits
+from ddpm.experiment.settings import changed
 from ddpm.laboratory.schedules import above_entropy, learn
-from ddpm.presets import digits
-from ddpm.settings import changed
 
 LENGTHS, ITERATIONS = (10, 30, 100), 400
 BY_THE_BOUND = {"objective": "variational"}

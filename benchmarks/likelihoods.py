@@ -14,27 +14,27 @@ import torch
 
 from benchmarks.digits import QUIET, trained
 from benchmarks.machine import save
-from ddpm.commands.evaluate import images_to_evaluate
-from ddpm.commands.likelihoods import Ways, of_bound
-from ddpm.commands.trained import Trained, open_run
 from ddpm.evaluation.likelihood import Likelihood
 from ddpm.evaluation.rate import measure, summarise
-from ddpm.presets import digits
-from ddpm.settings import changed
+from ddpm.experiment.presets import digits
+from ddpm.experiment.settings import changed
+from ddpm.trained.evaluate import images_to_evaluate
+from ddpm.trained.likelihoods import LikelihoodOptions, of_bound
+from ddpm.trained.loaded import LoadedModel, load_run
 
 CPU, STEPS, IMAGES, TOLERANCE = torch.device("cpu"), 300, 8, 1e-3
-WAYS: list[tuple[str, Ways]] = [
-    ("importance-weighted", Ways(draws=1)),
-    ("importance-weighted", Ways(draws=8)),
-    ("flow", Ways(trace="hutchinson", probes=1, tolerance=TOLERANCE)),
-    ("flow", Ways(trace="exact", tolerance=TOLERANCE)),
+WAYS: list[tuple[str, LikelihoodOptions]] = [
+    ("importance-weighted", LikelihoodOptions(draws=1)),
+    ("importance-weighted", LikelihoodOptions(draws=8)),
+    ("flow", LikelihoodOptions(trace="hutchinson", probes=1, tolerance=TOLERANCE)),
+    ("flow", LikelihoodOptions(trace="exact", tolerance=TOLERANCE)),
 ]
 
 
-def model() -> Trained:
+def model() -> LoadedModel:
     """Of the run that was named, or a new one."""
     if sys.argv[1:]:
-        return open_run(sys.argv[1], "ema", CPU)
+        return load_run(sys.argv[1], "ema", CPU)
     with tempfile.TemporaryDirectory() as folder:
         return trained(changed(digits(), {**QUIET, "training.steps": STEPS}), Path(folder))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ddpm.commands.files import write_text
+from ddpm.storage.atomic import write_text
 
 RESULTS = Path(__file__).parent / "results"
 

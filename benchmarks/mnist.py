@@ -22,19 +22,19 @@ from diffusers.training_utils import EMAModel
 
 from benchmarks.machine import save
 from benchmarks.peer import Peer
-from ddpm.commands.demo import fitted_to
-from ddpm.commands.run import RunFolder
-from ddpm.commands.train import train_run
-from ddpm.commands.trained import open_run
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
-from ddpm.data.sources import open_source
+from ddpm.data.open import open_source
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
 from ddpm.evaluation.rate import Bound, measure, summarise
-from ddpm.presets import mnist
-from ddpm.settings import changed
+from ddpm.experiment.presets import mnist
+from ddpm.experiment.settings import changed
+from ddpm.run.budget import fitted_to
+from ddpm.run.folder import RunFolder
+from ddpm.run.train import train_run
+from ddpm.trained.loaded import load_run
 
 CPU = torch.device("cpu")
 T_PEER = 1000
@@ -78,7 +78,7 @@ def ours(source: str, seconds: float, images: ImageSet, folder: Path) -> dict[st
     for _ in train_run(experiment, RunFolder(folder), CPU, "never", lambda: False):
         pass
     spent = time.perf_counter() - begin
-    trained = open_run(str(folder), "ema", CPU)
+    trained = load_run(str(folder), "ema", CPU)
     parameters = sum(p.numel() for p in experiment.for_data(images).network().parameters())
     return described(bound_of(trained.process, images), experiment.training.steps, parameters, spent)
 

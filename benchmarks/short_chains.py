@@ -15,7 +15,7 @@ import torch
 from benchmarks.foreign import subject
 from benchmarks.machine import RESULTS, save
 from ddpm.data.imageset import ImageSet
-from ddpm.data.sources import open_source
+from ddpm.data.open import open_source
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Variance
 from ddpm.evaluation.cheap import bound_of, estimate

@@ -8,10 +8,10 @@ from typing import Any
 
 from docs.paper_map import ROOT, Place, labels, places, where
 
-from ddpm.commands.lab import sources
 from ddpm.laboratory.answer import LANGUAGES, Text
 from ddpm.laboratory.errata import KINDS, Erratum, errata
 from ddpm.laboratory.questions import QUESTIONS
+from ddpm.report.lab_page import sources
 from ddpm.report.typeset import typeset
 
 CODE = ("diffusion", "sampling", "training", "evaluation", "analytic", "laboratory")

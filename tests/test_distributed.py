@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ddpm.distributed import ALONE, World
+from ddpm.parallel.world import ALONE, World
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import time
 import pytest
 import torch.distributed as dist
 
-from ddpm.distributed import World
 from ddpm.errors import DataError, PeerLost, Stopped
-from ddpm.heartbeat import DONE, FIRST_FAILURE, Heartbeat, attended
+from ddpm.parallel.heartbeat import DONE, FIRST_FAILURE, Heartbeat, attended
+from ddpm.parallel.world import World
 
 PATIENCE = 3.0
 BROKEN = RuntimeError("connection closed by peer")

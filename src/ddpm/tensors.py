@@ -5,7 +5,7 @@ from collections.abc import Callable
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Images = Float[Tensor, "batch *image"]
+ImageBatch = Float[Tensor, "batch *image"]
 PerImage = Float[Tensor, " batch"]
 Table = Float[Tensor, " T_plus_1"]
 Times = Int[Tensor, " batch"] | int
@@ -29,11 +29,11 @@ def at(table: Table, t: Times, like: Float[Tensor, "..."]) -> Float[Tensor, "...
     return table.to(like.device, like.dtype).index_select(0, t).reshape(-1, *[1] * (like.ndim - 1))
 
 
-def mean_flat(x: Images) -> PerImage:
+def mean_flat(x: ImageBatch) -> PerImage:
     """Mean over all coordinates of each example: ``(batch, ...) -> (batch,)``."""
     return x.flatten(1).mean(1)
 
 
-def sum_flat(x: Images) -> PerImage:
+def sum_flat(x: ImageBatch) -> PerImage:
     """Sum over all coordinates of each example: ``(batch, ...) -> (batch,)``."""
     return x.flatten(1).sum(1)

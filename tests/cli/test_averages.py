@@ -8,10 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from ddpm import checkpoints
 from ddpm.cli import parser
-from ddpm.commands.trained import open_run
 from ddpm.errors import UsageError
-from ddpm.training import checkpoint
+from ddpm.trained.loaded import load_run
 from ddpm.training.optimizer import ema_decay
 from ddpm.training.trainer import Recipe, State
 from tests.cli.conftest import TINY
@@ -55,9 +55,9 @@ def test_averages_survive_a_stop(tmp_path):
     whole, first, second = _averaging(), _averaging(), _averaging(seed=9)
     _train(whole, replace(RECIPE, steps=6))
     _train(first, replace(RECIPE, steps=3))
-    folder = checkpoint.write(tmp_path, 3, checkpoint.pack(first))
+    folder = checkpoints.write(tmp_path, 3, checkpoints.pack(first))
     assert sorted(file.stem for file in folder.glob("*.safetensors")) == sorted(["model", "optimizer", *NAMES])
-    checkpoint.unpack(checkpoint.read(folder), second)
+    checkpoints.unpack(checkpoints.read(folder), second)
     _train(second, replace(RECIPE, steps=6))
     for name in NAMES:
         for key, tensor in whole.averages[name].items():
@@ -79,7 +79,7 @@ def test_weights_by_name(tmp_path, ddpm):
     assert sorted(files) == ["ema", "ema-0.1", "model", "optimizer"]
     assert any(not torch.equal(files["ema-0.1"][name], files["ema"][name]) for name in files["ema"])
     for weights, group in (("ema", "ema"), ("ema-0.1", "ema-0.1"), ("raw", "model")):
-        network = open_run(str(run), weights, torch.device("cpu")).process.network
+        network = load_run(str(run), weights, torch.device("cpu")).process.network
         assert all(torch.equal(parameter, files[group][name]) for name, parameter in network.named_parameters())
     out = tmp_path / "drawn"
     drawn = ("--num-images", 1, "--output-dir", out, "--json", out / "s.json")

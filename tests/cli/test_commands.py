@@ -258,7 +258,7 @@ def test_readme_commands_are_understood(name):
 def test_demo(ddpm, tmp_path, monkeypatch):
     """A demo of two seconds, on a chain of 12 steps to save time: every file of it, and the same command again."""
     from ddpm.cli import demo
-    from ddpm.experiment import ScheduleConfig
+    from ddpm.experiment.config import ScheduleConfig
 
     short = replace(demo.digits(), schedule=ScheduleConfig("log-snr", T=12))
     monkeypatch.setattr(demo, "digits", lambda: short)

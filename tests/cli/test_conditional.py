@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm.commands import shorter
-from ddpm.commands.interpolate import ENCODINGS, interpolate
-from ddpm.commands.labels import asked
-from ddpm.commands.trained import open_run
-from ddpm.report.pictures import text_of
+from ddpm.figures.pictures import text_of
+from ddpm.trained import measured_curve
+from ddpm.trained.interpolate import ENCODINGS, interpolate
+from ddpm.trained.labels import asked
+from ddpm.trained.loaded import load_run
 from tests.cli.conftest import TINY
 
 CONDITIONAL = [*TINY, "--conditional"]
@@ -215,7 +215,7 @@ def test_other_labels_are_other_data(ddpm, tmp_path):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize(("label", "told"), [("3", 3), ("none", -1)])
 def test_a_way_between_two_images_is_told_one_class(conditional, encoding, label, told):
-    trained, seen = open_run(str(conditional), "ema", torch.device("cpu")), []
+    trained, seen = load_run(str(conditional), "ema", torch.device("cpu")), []
 
     def heard(x_t, timestep, *labels):
         seen.extend(labels or [torch.full((len(x_t),), -1)])
@@ -261,8 +261,11 @@ def test_classes_by_name(ddpm, tmp_path, monkeypatch):
     assert drawn["labels"] == [0, 0, 0, 0, 0]
     _refused(ddpm("sample", run, "--num", 1, "--output-dir", tmp_path / "o", "--label", "bat"), 2, "did you mean 'cat'")
     assert ddpm("train", "--output-dir", run, *arguments, "--steps", 2).code == 0
-    monkeypatch.setattr(shorter, "IMAGES", 8)  # half of them, which are in the order of their classes
-    assert set(shorter.images_for_curve(open_run(str(run), "ema", torch.device("cpu"))).labels.tolist()) == {0, 1}
+    monkeypatch.setattr(measured_curve, "IMAGES", 8)  # half of them, which are in the order of their classes
+    assert set(measured_curve.images_for_curve(load_run(str(run), "ema", torch.device("cpu"))).labels.tolist()) == {
+        0,
+        1,
+    }
     scores = ("evaluate", run, "--data", tmp_path / "set", "--split", "train", "--evaluations", 2, "--num-images")
     assert "the first 3 are of 1 of 2 classes" in ddpm(*scores, 3).err
     assert "classes" not in ddpm(*scores, 16).err

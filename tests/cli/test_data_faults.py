@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ddpm.commands import rounds
-from ddpm.data import listing
-from ddpm.data.files import Reader
+from ddpm.data.indexing import listing
+from ddpm.data.indexing.lazy_images import Reader
+from ddpm.run import session
 from tests.cli.conftest import TINY
 
 QUICK = ("--steps", "4", "--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0", "--set", "schedule.T=4")
@@ -68,7 +68,7 @@ def _same(one, other):
 @pytest.mark.parametrize("split", ["its own", "by name"])
 def test_who_has_read_what_is_held_out_goes_home(ddpm, tmp_path, monkeypatch, split):
     """Before training begins: the processes that read the held-out part of a source with a split of its own."""
-    readers, real, working = [], rounds.train, []
+    readers, real, working = [], session.train, []
 
     class Noted(Reader):
         def __init__(self, *given):
@@ -80,7 +80,7 @@ def test_who_has_read_what_is_held_out_goes_home(ddpm, tmp_path, monkeypatch, sp
         return real(*given)
 
     monkeypatch.setattr(listing, "Reader", Noted)
-    monkeypatch.setattr(rounds, "train", begun)
+    monkeypatch.setattr(session, "train", begun)
     clean, _ = _folders(tmp_path, 12, 0)
     if split == "its own":
         (clean / "a").rename(clean / "train")
@@ -137,13 +137,13 @@ def test_an_image_that_breaks_while_training(ddpm, tmp_path, monkeypatch):
     """It is replaced, counted and listed; by how many processes images are read changes no bit of that."""
     folder, _ = _folders(tmp_path, 40, 0)
     kept = {file: file.read_bytes() for file in folder.rglob("*.png")}
-    real = rounds.train
+    real = session.train
 
     def breaking(state, process, objective, batches, recipe, team):
         (folder / batches.images.names[int(batches.rows(1)[0])]).write_bytes(b"x")
         return real(state, process, objective, batches, recipe, team)
 
-    monkeypatch.setattr(rounds, "train", breaking)
+    monkeypatch.setattr(session, "train", breaking)
     for name, workers in (("one", 0), ("two", 2)):
         for file, content in kept.items():
             file.write_bytes(content)

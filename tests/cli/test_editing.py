@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from ddpm.cli import main
-from ddpm.commands.edit import METHODS
-from ddpm.commands.interpolate import ENCODINGS
-from ddpm.commands.shorter import Shorter
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
+from ddpm.sampling.few_steps import FewSteps
+from ddpm.trained.edit import METHODS
+from ddpm.trained.interpolate import ENCODINGS
 from tests.cli.conftest import TINY
 from tests.cli.test_commands import _pixels
 from tests.cli.test_errors import _one_line
@@ -145,11 +145,11 @@ def test_a_shortened_chain_ends_where_the_whole_one_would():
     p = ReverseProcess(rough_network, linear())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        short, place = Shorter(10).of(p, t=400), Shorter(10).place(400)
+        short, place = FewSteps(10).of(p, t=400), FewSteps(10).place(400)
     assert place == 10
     assert float(short.schedule.alpha_bar[place]) == pytest.approx(float(p.schedule.alpha_bar[400]), rel=1e-12)
     assert int(short.timestep(place, torch.zeros(1, 1))) == int(p.timestep(400, torch.zeros(1, 1)))
-    assert Shorter(7, "trailing").of(p, t=1000).schedule.T == 7
+    assert FewSteps(7, "trailing").of(p, t=1000).schedule.T == 7
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import ddpm.commands.train as ddpm_train
-from ddpm.data import hub
+import ddpm.run.train as ddpm_train
+from ddpm.data.sources import hub
 from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError, explained
 from tests.cli.conftest import TINY
 
@@ -250,7 +250,7 @@ def test_an_output_that_cannot_be(ddpm, tmp_path):
 
 def test_a_second_run_in_the_same_folder(ddpm, run):
     """The lock goes with the process that holds it; the second one touches nothing."""
-    from ddpm.commands.run import RunFolder
+    from ddpm.run.folder import RunFolder
 
     before = (run / "exit.json").read_text()
     with RunFolder(run).locked():
@@ -419,9 +419,9 @@ def test_a_file_that_grows_too_large_keeps_the_last_checkpoint(tmp_path):
     assert process.returncode == 74, err
     assert err.count("ddpm: error: ") == 1
     assert "metrics.jsonl': File too large; training goes on" in err
-    from ddpm.training import checkpoint
+    from ddpm import checkpoints
 
-    found, damaged = checkpoint.newest(folder / "checkpoints")
+    found, damaged = checkpoints.newest(folder / "checkpoints")
     assert (found.numbers["step"], damaged) == (12, [])
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(len(rows)))  # no half of a line

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm.commands.run import RunFolder
+from ddpm import checkpoints
 from ddpm.errors import StorageError
-from ddpm.experiment import Experiment
+from ddpm.experiment.config import Experiment
 from ddpm.models.unet import UNet, UNetShape, size
-from ddpm.training import checkpoint
+from ddpm.run.folder import RunFolder
 from tests.cli.conftest import TINY
 from tests.cli.test_errors import _one_line, _train
 from tests.training.faults import watched
@@ -107,7 +107,7 @@ def test_counting_is_building(learned):
         assert size(shape, 2, 3) == (len(parameters), sum(parameter.numel() for parameter in parameters))
     if learned:
         settings = {"schedule.name": "learned", "objective": "variational", "data.shape": (1, 8, 8), "data.levels": 17}
-        from ddpm.settings import changed
+        from ddpm.experiment.settings import changed
 
         experiment = changed(base, {**settings, "model.channels": 8, "model.groups": 4})
         with torch.device("meta"):
@@ -120,7 +120,7 @@ def _resealed(folder, change):
     values = json.loads((folder / "manifest.json").read_text())
     values.pop("seal")
     change(values)
-    (folder / "manifest.json").write_bytes(checkpoint.manifests.sealed(values))
+    (folder / "manifest.json").write_bytes(checkpoints.manifests.sealed(values))
 
 
 LEADING_OUT = ["../../config.json", "/etc/passwd", ".hidden", "a/b", "", "x" * 300, "a\0b", "..", "é"]
@@ -182,7 +182,7 @@ def test_a_state_that_lacks_something(ddpm, run, name):
     last = run / "checkpoints" / "step-000000006"
     values = json.loads((last / "state.json").read_text())
     values.pop(name)
-    data = checkpoint.manifests.to_json(values)
+    data = checkpoints.manifests.to_json(values)
     (last / "state.json").write_bytes(data)
 
     def change(manifest):
@@ -314,7 +314,7 @@ def test_a_full_disk_stops_training_only_at_the_end(ddpm, tmp_path):
     (line,) = [line for line in said.err.splitlines() if "No space left" in line]
     assert "training goes on" in line
     assert "are free" in line
-    assert [path.name for path in checkpoint.found(tmp_path / "run" / "checkpoints")] == ["step-000000006"]
+    assert [path.name for path in checkpoints.found(tmp_path / "run" / "checkpoints")] == ["step-000000006"]
     with watched(_full(9)):
         said = _train(ddpm, tmp_path / "other")
     _one_line(said, 74, "No space left on device", "hint: make room")
@@ -345,13 +345,13 @@ def test_the_held_out_bound_is_kept_with_the_checkpoint(trained):
     """By which the best one is known."""
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     measured = {row["step"]: row["bits_per_dim"] for row in rows if "bits_per_dim" in row}
-    for folder in checkpoint.found(RunFolder(trained).checkpoints):
-        assert checkpoint.read(folder).numbers["bits_per_dim"] == measured[checkpoint.step_of(folder)]
+    for folder in checkpoints.found(RunFolder(trained).checkpoints):
+        assert checkpoints.read(folder).numbers["bits_per_dim"] == measured[checkpoints.step_of(folder)]
 
 
 def test_files_of_users_are_flushed_before_they_take_their_place(tmp_path):
     """`atomically`: a file, then its name; and a failing disk leaves the old one."""
-    from ddpm.commands.files import atomically, write_text
+    from ddpm.storage.atomic import atomically, write_text
     from tests.training.faults import error_at, recorded
 
     write_text(tmp_path / "a", "old")

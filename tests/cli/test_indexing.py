@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ddpm.cli import indexing
-from ddpm.data import index
+from ddpm.data.indexing import index
 
 
 @pytest.fixture

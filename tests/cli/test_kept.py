@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-import ddpm.commands.train
-from ddpm.commands import rounds
-from ddpm.commands.fit import require_numbers
-from ddpm.commands.lost import lost_by_all
-from ddpm.data.sources import open_both
+import ddpm.run.train
+from ddpm.checkpoints import Checkpoint
+from ddpm.data.open import open_both
 from ddpm.data.splits import Options
-from ddpm.distributed import World
 from ddpm.errors import DataError
-from ddpm.training.checkpoint import Checkpoint
+from ddpm.parallel.world import World
+from ddpm.run import session
+from ddpm.run.missing_images import lost_by_all
+from ddpm.run.validate import require_numbers
 from tests.cli.test_data_faults import SMALL, _folders, _same, _train
 
 MODES = {"memory": (), "files": ("--set", "data.in_memory=0", "--set", "data.workers=0")}
@@ -79,7 +79,7 @@ def test_a_run_goes_on_without_an_image(train, folder, tmp_path):
 
 def test_what_was_lost_on_the_way_stays_lost(train, folder, tmp_path, monkeypatch):
     """An image that breaks while the run goes on and is whole again at the next start: the run that had no next start."""
-    flags, real, harmed = (*NONE_HELD, *MODES["files"]), rounds.train, []
+    flags, real, harmed = (*NONE_HELD, *MODES["files"]), session.train, []
 
     def breaking(state, process, objective, batches, recipe, team):
         if not harmed:
@@ -88,7 +88,7 @@ def test_what_was_lost_on_the_way_stays_lost(train, folder, tmp_path, monkeypatc
             file.write_bytes(b"x")
         return real(state, process, objective, batches, recipe, team)
 
-    monkeypatch.setattr(rounds, "train", breaking)
+    monkeypatch.setattr(session, "train", breaking)
     for name, parts in (("whole", [4]), ("parts", [2, 4])):
         for steps in parts:
             said = train(tmp_path / name, steps, *flags)
@@ -248,7 +248,7 @@ def test_processes_go_on_with_the_same_index(train, tmp_path, monkeypatch):
         return [own, {**own, "images.index": ""}] if unread else [own]
 
     monkeypatch.setattr(World, "all_gather", both)
-    monkeypatch.setattr(ddpm.commands.train, "open_again", lambda *_: opened.append(1))
+    monkeypatch.setattr(ddpm.run.train, "open_again", lambda *_: opened.append(1))
     said = train(tmp_path / "run", 2, *NONE_HELD)
     assert said.code == 78, said.err
     assert "they have other images.index" in said.err
@@ -274,16 +274,16 @@ def test_hostile_lists_of_lost_images(lost):
 def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
     """Then the images are others. And more of them than a run can do without."""
     run = tmp_path / "run"
-    real = rounds.lost_by_all
-    monkeypatch.setattr(rounds, "lost_by_all", lambda world, lost: {**real(world, lost), 40: "x"})
-    monkeypatch.setattr(rounds.Batches, "lose", lambda self, lost: None)
-    monkeypatch.setattr(rounds, "write_lost", lambda *_: None)
+    real = session.lost_by_all
+    monkeypatch.setattr(session, "lost_by_all", lambda world, lost: {**real(world, lost), 40: "x"})
+    monkeypatch.setattr(session.Batches, "lose", lambda self, lost: None)
+    monkeypatch.setattr(session, "write_lost", lambda *_: None)
     assert train(run, 2, *NONE_HELD).code == 0
     said = train(run, 3, *NONE_HELD)
     assert said.code == 78
     assert f"no longer those that the run began with: {folder}: image 40 was lost before, of 40 in files" in said.err
     shutil.rmtree(run)
-    monkeypatch.setattr(rounds, "lost_by_all", lambda world, lost: {1: "x", 2: "x"})
+    monkeypatch.setattr(session, "lost_by_all", lambda world, lost: {1: "x", 2: "x"})
     assert train(run, 2, *NONE_HELD).code == 0
     said = train(run, 3, *NONE_HELD)
     assert said.code == 78
@@ -292,12 +292,12 @@ def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
 
 def test_the_log_tells_what_other_processes_have_lost(train, folder, tmp_path, monkeypatch):
     """At once; all do without it from the next save on, and not sooner: how often is logged changes no step."""
-    real = rounds.lost_by_all
+    real = session.lost_by_all
     runs = {"alone": real, "told": lambda world, lost: {**real(world, lost), 7: "the other's"}}
     rows, batches = {}, []
     for name, told in runs.items():
-        monkeypatch.setattr(rounds, "lost_by_all", told)
-        monkeypatch.setattr(rounds.Batches, "lose", lambda self, lost: batches.append(dict(self.lost)))
+        monkeypatch.setattr(session, "lost_by_all", told)
+        monkeypatch.setattr(session.Batches, "lose", lambda self, lost: batches.append(dict(self.lost)))
         assert train(tmp_path / name, 2, *NONE_HELD).code == 0
         rows[name] = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
     assert [row.pop("lost_images", 0) for row in rows["told"]] == [1, 1]

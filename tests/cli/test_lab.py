@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from ddpm.commands.lab import sources
 from ddpm.laboratory.questions import QUESTIONS
+from ddpm.report.lab_page import sources
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "Why is the diffusion a Markov process?"), ("ko", "마르코프")])

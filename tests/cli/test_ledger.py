@@ -6,9 +6,9 @@ import threading
 import pytest
 from torch.utils import tensorboard
 
-from ddpm.commands.ledger import Ledger, read_metrics
-from ddpm.commands.run import RunFolder
 from ddpm.errors import StorageError
+from ddpm.run.folder import RunFolder
+from ddpm.run.log import RunLog, read_metrics
 
 
 class Board:
@@ -33,7 +33,7 @@ def test_a_full_disk_is_said_once_and_tensorboard_comes_back(tmp_path, monkeypat
     monkeypatch.setattr(tensorboard, "SummaryWriter", Board)
     folder = RunFolder(tmp_path)
     folder.create()
-    ledger = Ledger(folder, 0)
+    ledger = RunLog(folder, 0)
     Board.full = True
     with pytest.raises(StorageError, match=r"cannot write '.*logs': No space left"):
         ledger.write({"step": 1, "loss": 1.0})
@@ -63,7 +63,7 @@ def test_what_fails_in_a_thread_of_tensorboard_is_no_traceback(tmp_path, capfd):
     before = threading.excepthook
     folder = RunFolder(tmp_path)
     folder.create()
-    ledger, seen = Ledger(folder, 0), []
+    ledger, seen = RunLog(folder, 0), []
     ledger._hook = seen.append
     for thread in (Writer(), threading.Thread(target=fail)):
         thread.start()

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ddpm.cli import parser
-from ddpm.commands.evaluate import METRICS
-from ddpm.commands.likelihoods import LIKELIHOODS, TRACES
+from ddpm.trained.evaluate import METRICS
+from ddpm.trained.likelihoods import LIKELIHOODS, TRACES
 
 
 def _help(flag):

@@ -12,20 +12,20 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ddpm.commands.labels import Condition
-from ddpm.commands.record import differences, how_drawn, in_common, read_how_drawn
-from ddpm.commands.sample import Plan
-from ddpm.commands.trained import open_run
-from ddpm.report.pictures import text_of
+from ddpm.experiment.settings import changed
+from ddpm.figures.pictures import text_of
 from ddpm.sampling import SAMPLERS
+from ddpm.sampling.condition import Condition
 from ddpm.sampling.guidance import Guidance
-from ddpm.settings import changed
+from ddpm.sampling.images import Plan
+from ddpm.trained.loaded import load_run
+from ddpm.trained.provenance import differences, how_drawn, in_common, read_how_drawn
 from tests.cli.test_errors import _one_line
 
 
 @pytest.fixture(scope="module")
 def model(trained):
-    return open_run(str(trained), "ema", torch.device("cpu"))
+    return load_run(str(trained), "ema", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

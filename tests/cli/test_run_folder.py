@@ -2,7 +2,7 @@
 
 import shutil
 
-from ddpm.commands.run import RunFolder
+from ddpm.run.folder import RunFolder
 from tests.cli.conftest import TINY
 
 

@@ -9,13 +9,13 @@ import sys
 import pytest
 import torch
 
+from ddpm.checkpoints import Checkpoint
+from ddpm.checkpoints.background import gathered
 from ddpm.cli.parser import parse
 from ddpm.cli.training import requested
-from ddpm.commands.run import RunFolder
-from ddpm.commands.train import train_run
-from ddpm.distributed import World, full, meant_for
-from ddpm.training.checkpoint import Checkpoint
-from ddpm.training.saver import gathered
+from ddpm.parallel.world import World, full, meant_for
+from ddpm.run.folder import RunFolder
+from ddpm.run.train import train_run
 from tests.cli.conftest import TINY
 from tests.cli.test_processes import DROPPING, _rows, _run, _tensors, require_near
 from tests.cli.zygote import Strike, free_port
@@ -104,9 +104,9 @@ import json, sys
 import torch
 from ddpm.cli.parser import parse
 from ddpm.cli.training import requested
-from ddpm.commands.rounds import new_state
-from ddpm.data.sources import open_source
-from ddpm.distributed import connected, full, is_shard, joined
+from ddpm.run.session import new_state
+from ddpm.data.open import open_source
+from ddpm.parallel.world import connected, full, is_shard, joined
 from ddpm.training import checkpoint
 
 asked = requested(parse(sys.argv[1:]))

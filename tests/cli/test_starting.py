@@ -14,19 +14,19 @@ import torch
 import torch.distributed as dist
 
 from ddpm.cli import signals, training
-from ddpm.commands.events import Halted, Started
-from ddpm.commands.run import RunFolder
-from ddpm.distributed import World, joined
 from ddpm.errors import Mismatch, PeerLost, Stopped
-from ddpm.heartbeat import attended
-from ddpm.presets import PRESETS
+from ddpm.experiment.presets import PRESETS
+from ddpm.parallel.heartbeat import attended
+from ddpm.parallel.world import World, joined
+from ddpm.run.events import Halted, Started
+from ddpm.run.folder import RunFolder
 from tests.cli.conftest import TINY
 from tests.cli.zygote import free_port
 
 ARRIVES = """
 import os, time
-from ddpm.distributed import joined
-from ddpm.heartbeat import attended
+from ddpm.parallel.world import joined
+from ddpm.parallel.heartbeat import attended
 with joined() as world, attended(world, 60, print):
     time.sleep(1)
     os._exit(9)
@@ -36,8 +36,8 @@ with joined() as world, attended(world, 60, print):
 
 WAITS = """
 import os, time
-from ddpm.distributed import joined
-from ddpm.heartbeat import attended
+from ddpm.parallel.world import joined
+from ddpm.parallel.heartbeat import attended
 with joined() as world, attended(world, 6, lambda failure: (print(failure, flush=True), os._exit(failure.code))):
     print("here", flush=True)
     time.sleep(100)
@@ -45,9 +45,9 @@ with joined() as world, attended(world, 6, lambda failure: (print(failure, flush
 """A process whose main thread hears nothing."""
 FAILS = """
 import os, sys
-from ddpm.distributed import joined
+from ddpm.parallel.world import joined
 from ddpm.errors import *
-from ddpm.heartbeat import attended
+from ddpm.parallel.heartbeat import attended
 try:
     with joined() as world, attended(world, 20, print):
         raise {}
@@ -183,7 +183,7 @@ def test_whose_folder_it_is(tmp_path):
     with folder.locked():
         assert not folder.in_use_by_another()
         code = (
-            f"from ddpm.commands.run import RunFolder as F, Path; print(F(Path({str(tmp_path)!r})).in_use_by_another())"
+            f"from ddpm.run.folder import RunFolder as F, Path; print(F(Path({str(tmp_path)!r})).in_use_by_another())"
         )
         asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert asked.stdout == "True\n"
@@ -191,9 +191,9 @@ def test_whose_folder_it_is(tmp_path):
 
 VISITS = """
 import os, torch
-from ddpm.distributed import connected, joined
+from ddpm.parallel.world import connected, joined
 from ddpm.errors import DataError
-from ddpm.heartbeat import attended
+from ddpm.parallel.heartbeat import attended
 for visit in range(2):
     with joined() as world, attended(world, 6, print), connected(world, torch.device("cpu")):
         world.any(False)

@@ -9,11 +9,12 @@ import shutil
 
 import pytest
 
+from ddpm import checkpoints
+from ddpm.checkpoints import manifest
 from ddpm.cli.console import note
-from ddpm.commands.resume import latest
-from ddpm.commands.run import RunFolder
 from ddpm.errors import DataError, Failure
-from ddpm.training import checkpoint, manifest
+from ddpm.run.folder import RunFolder
+from ddpm.run.start import latest
 from tests.cli.test_errors import _one_line
 from tests.cli.test_words import LIBRARIES
 
@@ -118,7 +119,7 @@ def test_damage_is_said_once_and_in_our_words(ddpm, last):
         assert line.startswith(f"{LAST}  damaged  {name}: "), (kind, line)
         _one_line(said, 65, f"1 of 1 is damaged: {last}", f"ddpm verify {last.parent.parent} looks at the other")
         with pytest.raises(DataError) as found:
-            checkpoint.read(last)
+            checkpoints.read(last)
         assert str(found.value).startswith(f"damaged checkpoint: {last / name}: ")
         for text in (line, str(found.value)):
             assert words in text, kind

@@ -5,8 +5,8 @@ from dataclasses import asdict
 import pytest
 
 from ddpm.errors import UsageError
-from ddpm.experiment import Experiment
-from ddpm.settings import from_dict
+from ddpm.experiment.config import Experiment
+from ddpm.experiment.settings import from_dict
 from tests.cli.test_errors import _one_line
 
 LIBRARIES = (

@@ -22,12 +22,12 @@ KINDS = ("file", "network", "optimizer")
 ENDING = "ending"
 DOING = {
     ("trainer.py", "train"): "stepping",
-    ("rounds.py", "_evaluate"): "evaluating",
-    ("rounds.py", "_preview"): "sampling",
-    ("rounds.py", "_look"): "writing the log",
-    ("rounds.py", "_save"): "saving",
-    ("saver.py", "_write"): "saving",
-    ("saver.py", "_retire"): "removing old checkpoints",
+    ("session.py", "_evaluate"): "evaluating",
+    ("session.py", "_preview"): "sampling",
+    ("session.py", "_look"): "writing the log",
+    ("session.py", "_save"): "saving",
+    ("background.py", "_write"): "saving",
+    ("background.py", "_retire"): "removing old checkpoints",
     ("training.py", "_write_exit"): ENDING,
 }
 """What a process is doing, by the innermost of these functions that it is in; otherwise it begins."""
@@ -141,7 +141,7 @@ def _serve():
     import torch.utils.tensorboard
 
     import ddpm.cli.actions
-    from ddpm.data.sources import open_source
+    from ddpm.data.open import open_source
 
     torch.set_num_threads(1)
     ddpm.cli.actions.report_training = lambda folder: folder.report

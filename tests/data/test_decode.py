@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm.data.decode import READ_ERRORS, decode, fit
+from ddpm.data.decoding.picture import READ_ERRORS, decode, fit
 from ddpm.data.inputs import read_image
 from ddpm.errors import DataError, NotFound
 

@@ -9,11 +9,12 @@ import time
 import pytest
 import torch
 
-from ddpm.data import crew, files
 from ddpm.data.batches import Batches, as_is, horizontal_flip
-from ddpm.data.files import Lost
+from ddpm.data.decoding import workers
 from ddpm.data.imageset import ImageSet
-from ddpm.data.sources import open_both, open_source
+from ddpm.data.indexing import lazy_images
+from ddpm.data.indexing.lazy_images import Lost
+from ddpm.data.open import open_both, open_source
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, Unavailable
 from tests.data.pictures import append, fill, trapped
@@ -61,7 +62,7 @@ def _busy(images, batches):
 def test_a_batch_is_the_same_from_files_and_from_memory(root, in_files, workers):
     memory, found = open_source(str(root), "all"), in_files(workers)
     assert isinstance(memory.images, torch.Tensor)
-    assert isinstance(found.images, files.Files)
+    assert isinstance(found.images, lazy_images.LazyImages)
     assert (found.shape, found.names, found.images.nbytes) == (memory.shape, memory.names, memory.images.nbytes)
     there, here = _batches(memory), _batches(found)
     for step in (0, 1, 2, 3, 4, 5, 9, 10, 2):  # on, over the ends of epochs, and as after a resume
@@ -77,13 +78,13 @@ def test_sizes_and_channels_are_those_of_the_options(root, in_files):
 
 def test_the_limit_of_memory_decides(root):
     size = COUNT * 3 * 5 * 6
-    for limit, kind in ((size, torch.Tensor), (size - 1, files.Files)):
+    for limit, kind in ((size, torch.Tensor), (size - 1, lazy_images.LazyImages)):
         assert isinstance(open_source(str(root), "all", Options(in_memory=limit, workers=0)).images, kind)
 
 
 def test_parts_of_a_split_stay_in_files(root):
     train, test = open_both(str(root), Options(in_memory=0, workers=0, held_out=0.2))
-    assert isinstance(train.images, files.Files)
+    assert isinstance(train.images, lazy_images.LazyImages)
     assert len(train) + len(test) == COUNT
     some = test.take(torch.tensor([2, 0])).in_memory()
     assert torch.equal(some.images, test.tensor()[[2, 0]])
@@ -93,7 +94,7 @@ def test_parts_of_a_split_stay_in_files(root):
 def test_a_fingerprint_without_decoding(root, in_files, monkeypatch):
     """It changes with any byte of any file, and with the order."""
     found = in_files(0)
-    monkeypatch.setattr(files, "pixels", None)
+    monkeypatch.setattr(lazy_images, "pixels", None)
     assert found.digest() == in_files(0).digest()
     assert found.digest() != found.take(torch.arange(COUNT).flip(0)).digest()
     append(root / "cats" / sorted(os.listdir(root / "cats"))[0], b"x")
@@ -131,8 +132,10 @@ def test_parts_of_a_set_do_not_get_each_others_images(in_files):
 
 def test_batches_are_read_ahead(in_files, monkeypatch):
     """When a batch is asked for, the next two are under way, and none is read twice."""
-    batches, asked, real = _batches(in_files(2)), [], crew.Crew.ask
-    monkeypatch.setattr(crew.Crew, "ask", lambda self, requests: (asked.append(len(requests)), real(self, requests))[1])
+    batches, asked, real = _batches(in_files(2)), [], workers.WorkerPool.ask
+    monkeypatch.setattr(
+        workers.WorkerPool, "ask", lambda self, requests: (asked.append(len(requests)), real(self, requests))[1]
+    )
     for step in range(5):
         _ = batches[step]
         assert sum(asked) == 16 * (3 + step)
@@ -187,7 +190,7 @@ def test_workers_die_with_their_parent(root, tmp_path):
     """Even one that is stopped, and so cannot see that its input has ended."""
     code = f"""
 import os, signal
-from ddpm.data.sources import open_source
+from ddpm.data.open import open_source
 from ddpm.data.splits import Options
 images = open_source({str(root)!r}, "all", Options(in_memory=0, workers=1))
 images.images[slice(0, 4)]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from ddpm.data import hub
-from ddpm.data.sources import open_both, open_source
+from ddpm.data.open import open_both, open_source
+from ddpm.data.sources import hub
 from ddpm.errors import NotFound, StorageError, Unavailable, UsageError
 from tests.data.pictures import fill
 from tests.data.small_hub import NEW, OLD, served, tables

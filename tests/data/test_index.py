@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm.data import examine, index
-from ddpm.data.folder import find, listing
-from ddpm.data.listing import survey
-from ddpm.data.sources import open_source
+from ddpm.data.decoding import image_file
+from ddpm.data.indexing import index
+from ddpm.data.indexing.listing import survey
+from ddpm.data.open import open_source
+from ddpm.data.sources.folder import find, listing
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, NotFound
 from tests.data.pictures import append, fill, trapped
@@ -141,7 +142,7 @@ def test_an_interrupted_index_goes_on(tmp_path, monkeypatch, looked):
 
 def test_a_disk_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch):
     fill(tmp_path, 1)
-    real, waited, failures = examine._read, [], [errno.EIO, errno.ESTALE, errno.EIO]
+    real, waited, failures = image_file._read, [], [errno.EIO, errno.ESTALE, errno.EIO]
 
     def failing(span):
         if failures:
@@ -149,18 +150,18 @@ def test_a_disk_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch):
             raise OSError(number, os.strerror(number))
         return real(span)
 
-    monkeypatch.setattr(examine, "_read", failing)
-    monkeypatch.setattr(examine.time, "sleep", waited.append)
-    span = examine.Span(str(tmp_path / "00000.png"))
-    assert examine.read_bytes(span) == (tmp_path / "00000.png").read_bytes()
-    assert tuple(waited) == examine.PAUSES
+    monkeypatch.setattr(image_file, "_read", failing)
+    monkeypatch.setattr(image_file.time, "sleep", waited.append)
+    span = image_file.Span(str(tmp_path / "00000.png"))
+    assert image_file.read_bytes(span) == (tmp_path / "00000.png").read_bytes()
+    assert tuple(waited) == image_file.PAUSES
     failures += [errno.EIO] * 4
-    with pytest.raises(examine.Fault, match="Input/output") as fault:
-        examine.read_bytes(span)
+    with pytest.raises(image_file.Fault, match="Input/output") as fault:
+        image_file.read_bytes(span)
     assert fault.value.kind == "unreadable"
     failures[:] = [errno.EACCES]
-    with pytest.raises(examine.Fault, match="Permission"):
-        examine.read_bytes(span)
+    with pytest.raises(image_file.Fault, match="Permission"):
+        image_file.read_bytes(span)
     assert len(waited) == 6
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from pyarrow import parquet as pq
 
-from ddpm.data import kept
 from ddpm.data.batches import Batches, too_many
-from ddpm.data.files import Files
-from ddpm.data.kept import Change, Kept, line, packed, unpacked
-from ddpm.data.sealed import sealed, unsealed
-from ddpm.data.sources import open_again, open_both
+from ddpm.data.indexing import snapshot
+from ddpm.data.indexing.lazy_images import LazyImages
+from ddpm.data.indexing.snapshot import Change, DataSnapshot, line, packed, unpacked
+from ddpm.data.open import open_again, open_both
 from ddpm.data.splits import Options
+from ddpm.storage.sealed import sealed, unsealed
 from tests.data.pictures import fill
 from tests.data.test_shards import packed as table
 
@@ -31,7 +31,7 @@ def root(tmp_path):
 
 def _again(source, began, mode="memory"):
     """As a later start of the run would, from what is on the disk."""
-    there = unpacked(packed(Kept(began.parts, "f")))
+    there = unpacked(packed(DataSnapshot(began.parts, "f")))
     assert there.fingerprint == "f"
     return open_again(str(source), MODES[mode], there.parts)
 
@@ -71,7 +71,7 @@ def test_all_but_the_lost_image_are_as_they_were(root, mode, harm):
     found = _again(root, began, mode)
     images = found.train
     assert found.change == HARMS[harm][1]
-    assert isinstance(images.images, Files) == (mode == "files")
+    assert isinstance(images.images, LazyImages) == (mode == "files")
     assert (images.names, images.classes, len(images)) == (whole.names, whole.classes, COUNT)
     assert torch.equal(images.labels, whole.labels)
     batches, before = (Batches(one, 8, 3, labels=one.labels, lost=dict(one.lost)) for one in (images, whole))
@@ -105,7 +105,7 @@ def test_what_could_not_be_read_at_first_stays_left_out(root, tmp_path, mode):
     assert [bad.fault for bad in began.train.broken] == ["missing"]
     (tmp_path / "later.png").write_bytes((root / "cats" / "00000.png").read_bytes())
     assert len(open_both(str(root), options)[0]) == COUNT + 1
-    found = open_again(str(root), options, unpacked(packed(Kept(began.parts))).parts)
+    found = open_again(str(root), options, unpacked(packed(DataSnapshot(began.parts))).parts)
     assert found.change == Change()
     assert found.train.names == began.train.names
     assert found.train.broken == began.train.broken
@@ -215,7 +215,7 @@ def test_another_class_is_told_by_its_name(root, tmp_path):
 
 def test_damage_is_noticed(root):
     """Any flipped bit; and a good seal on something else."""
-    content = packed(Kept(open_again(str(root), MODES["memory"], {}).parts, "f"))
+    content = packed(DataSnapshot(open_again(str(root), MODES["memory"], {}).parts, "f"))
     for place in range(0, len(content), 97):
         bad = bytearray(content)
         bad[place] ^= 1
@@ -235,7 +235,7 @@ def test_damage_is_noticed(root):
             unpacked(sealed({key: array for key, array in whole.items() if key != name}))
     for about in (b'{"fingerprint": 1, "parts": {}}', b'{"fingerprint": "", "parts": {"../x": []}}', b"[]"):
         with pytest.raises(ValueError, match=r"kind|lacks"):
-            unpacked(sealed({**whole, kept.ABOUT: np.frombuffer(about, np.uint8)}))
+            unpacked(sealed({**whole, snapshot.ABOUT: np.frombuffer(about, np.uint8)}))
 
 
 def test_how_many_may_be_lost():

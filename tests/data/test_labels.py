@@ -8,7 +8,7 @@ from PIL import Image
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import class_count, class_names, matched_labels
-from ddpm.data.sources import open_both, open_source
+from ddpm.data.open import open_both, open_source
 from ddpm.errors import Mismatch
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ddpm.data.decode import FORMATS, READ_ERRORS, _eight_bit, decode
+from ddpm.data.decoding.picture import FORMATS, READ_ERRORS, _eight_bit, decode
 
 RGB = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]], [[12, 200, 77], [1, 2, 3], [90, 90, 250]]], dtype=np.uint8)
 GREY = np.array([[0, 1, 127], [128, 254, 255]], dtype=np.uint8)
@@ -243,7 +243,7 @@ BOMBS = {
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from ddpm.data.decode import READ_ERRORS, decode
+from ddpm.data.decoding.picture import READ_ERRORS, decode
 import PIL.PngImagePlugin, PIL.TiffImagePlugin, PIL.GifImagePlugin, PIL.BmpImagePlugin, PIL.PpmImagePlugin
 used = 4096 * int(Path("/proc/self/statm").read_text().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (used + 64 * 2**20,) * 2)

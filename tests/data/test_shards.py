@@ -12,9 +12,10 @@ import pytest
 import torch
 from pyarrow import parquet as pq
 
-from ddpm.data import parquet, rows, shards, sources
+from ddpm.data import open as sources
 from ddpm.data.batches import Batches
-from ddpm.data.sources import open_both, open_source
+from ddpm.data.decoding import parquet_rows
+from ddpm.data.open import open_both, open_source, parquet, shards
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, Failure, NotFound, UsageError
 from tests.data.pictures import append, fill, trapped
@@ -214,25 +215,25 @@ def test_streams_are_refused_with_what_to_do_instead(source):
 def test_a_row_group_is_read_once_in_order(tmp_path, monkeypatch):
     """And at random once for a row: what the docstring says that it costs."""
     file = str(write(tmp_path / "a.parquet", {"image": _bytes(tmp_path, 20)}))
-    opened, real = [], rows._open
-    monkeypatch.setattr(rows, "_open", lambda path, *known: (opened.append(known), real(path, *known))[1])
-    in_order = [rows.row_bytes(file, row) for row in range(20)]
+    opened, real = [], parquet_rows._open
+    monkeypatch.setattr(parquet_rows, "_open", lambda path, *known: (opened.append(known), real(path, *known))[1])
+    in_order = [parquet_rows.row_bytes(file, row) for row in range(20)]
     assert len([known for known in opened if known]) == 20 // GROUP
     opened.clear()
     order = [0, 5, 1, 6, 2]
-    assert [rows.row_bytes(file, row) for row in order] == [in_order[row] for row in order]
+    assert [parquet_rows.row_bytes(file, row) for row in order] == [in_order[row] for row in order]
     assert len(opened) == len(order)
     os.utime(file, ns=(1, 1))
     opened.clear()
-    rows.row_bytes(file, 2)
+    parquet_rows.row_bytes(file, 2)
     assert len(opened) == 2  # another file, for all that is known: footer and group
 
 
 def test_a_row_group_that_is_too_large_is_refused(tmp_path, monkeypatch):
     file = str(write(tmp_path / "a.parquet", {"image": _bytes(tmp_path)}))
-    monkeypatch.setattr(rows, "MAX_GROUP", 100)
-    with pytest.raises(rows.Fault, match="write smaller groups") as fault:
-        rows.row_bytes(file, 0)
+    monkeypatch.setattr(parquet_rows, "MAX_GROUP", 100)
+    with pytest.raises(parquet_rows.Fault, match="write smaller groups") as fault:
+        parquet_rows.row_bytes(file, 0)
     assert fault.value.kind == "too large"
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ddpm.data.imageset import to_bytes, to_levels, to_model
-from ddpm.data.sources import open_source
+from ddpm.data.open import open_source
 from ddpm.data.splits import Options, held_out
 from ddpm.errors import DataError, NotFound, UsageError
 

@@ -15,10 +15,10 @@ from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall
-from ddpm.distributed import ALONE, World
 from ddpm.evaluation import cheap
 from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate, planned, watched
 from ddpm.evaluation.rate import in_float64
+from ddpm.parallel.world import ALONE, World
 from tests.oracles import GaussianData, rough_network
 
 F64, CPU, LEVELS = torch.float64, torch.device("cpu"), 9

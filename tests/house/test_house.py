@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from ddpm.cli import flag_groups, parser
-from ddpm.commands.edit import METHODS
-from ddpm.commands.interpolate import ENCODINGS
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.prediction import PREDICTIONS
 from ddpm.diffusion.schedule import SCHEDULES
 from ddpm.diffusion.variance import VARIANCES
-from ddpm.presets import PRESETS
+from ddpm.experiment.presets import PRESETS
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.timesteps import SPACINGS
-from ddpm.training.parallel import PARALLEL
+from ddpm.trained.edit import METHODS
+from ddpm.trained.interpolate import ENCODINGS
 from ddpm.training.precision import DTYPES
+from ddpm.training.replicas import PARALLEL
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -33,9 +33,9 @@ def _calls(tree):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
 def test_a_file_holds_one_idea(path):
-    """At most 300 lines, a module docstring of at most 8, and functions of one screen."""
+    """At most 500 lines, a module docstring of at most 8, and functions of one screen."""
     text = path.read_text()
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 500
     tree = ast.parse(text)
     docstring = ast.get_docstring(tree)
     assert docstring, "no module docstring"
@@ -43,6 +43,22 @@ def test_a_file_holds_one_idea(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < 60, node.name
+
+
+MANY = {
+    "sampling": "a file for each sampler",
+    "laboratory": "a file for each group of questions",
+    "cli": "a file for each command",
+}
+"""Folders of more than twelve files, and why."""
+
+
+def test_a_folder_is_a_room():
+    """At most twelve files beside `__init__.py`, where nothing says why there are more."""
+    folders = {path.parent for path in SOURCES}
+    files = {folder: len(list(folder.glob("[!_]*.py"))) for folder in folders}
+    crowded = {str(folder.relative_to(ROOT / "src" / "ddpm")) for folder, count in files.items() if count > 12}
+    assert crowded == set(MANY)
 
 
 EXECUTES = {"eval", "exec", "compile", "__import__", "importlib.import_module", "os.system", "os.popen", "os.startfile"}
@@ -62,7 +78,7 @@ UNPICKLES = {
 }
 
 
-STARTS = ("subprocess", "crew.py")
+STARTS = ("subprocess", "workers.py")
 """Who may start processes: those that decode images, by a fixed command."""
 
 
@@ -127,7 +143,7 @@ def test_every_durable_operation_goes_through_one_module():
         names = {name.split(".")[-1] for name, _ in _calls(ast.parse(path.read_text()))}
         if path.name == "durable.py":
             assert {"fsync", "unlink", "rmdir", "mkdir", "replace"} <= names
-        elif path.parent.name in ("training", "storage"):
+        elif path.parent.name in ("training", "checkpoints", "storage") and path.name != "atomic.py":
             assert not names & {"fsync", "unlink", "rmdir", "rmtree", "mkdir", "write_bytes", "write_text"}, path
 
 

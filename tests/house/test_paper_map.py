@@ -6,9 +6,9 @@ import pytest
 from docs import pages
 from docs.paper_map import EQUATIONS, PROOFS, ROOT, labels, places, where
 
-from ddpm.commands.lab import sources
 from ddpm.laboratory.errata import errata
 from ddpm.laboratory.questions import QUESTIONS
+from ddpm.report.lab_page import sources
 
 TESTS = [place for place in places("tests") if place.name.startswith("test_") and "/house/" not in place.path]
 

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from ddpm.diffusion.schedule import SCHEDULES
-from ddpm.drawing import svg
 from ddpm.errors import UsageError
+from ddpm.figures.style import svg
 from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 

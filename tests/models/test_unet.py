@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from ddpm.experiment.presets import PRESETS
 from ddpm.models.layers import Attention, ResidualBlock, time_embedding
 from ddpm.models.mlp import MLP, MLPShape
 from ddpm.models.unet import UNet, UNetShape
-from ddpm.presets import PRESETS
 
 SMALL = UNetShape(channels=8, multipliers=(1, 2, 2), blocks=1, attention=(1,), groups=4, dropout=0.5)
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpm import drawing
 from ddpm.diffusion.schedule import SCHEDULES, linear
 from ddpm.evaluation.rate import Bound
-from ddpm.report import figures, run_page
+from ddpm.figures import plots, style
+from ddpm.figures.pictures import BACKGROUND, GAP, save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.report import run_page
 from ddpm.report.page import Fact, Figure, page
-from ddpm.report.pictures import BACKGROUND, GAP, save_animation, save_each, save_npz, square, tile, to_pictures
 from ddpm.report.typeset import typeset
 
 
@@ -95,7 +95,7 @@ def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
     ]
     frames = [Image.new("L", (8, 8), 0), Image.new("L", (8, 8), 255)]
     save_animation(frames, tmp_path / "a.webp")
-    from ddpm.presets import digits
+    from ddpm.experiment.presets import digits
 
     drawn = torch.zeros(4, 1, 8, 8)
     strip = run_page.Filmstrip([2, 0], [drawn, drawn], [drawn, drawn])
@@ -115,7 +115,7 @@ def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
     assert reader.classes.count("formula") == len(sections)
     assert html.count("<section id=") == len(sections)
     assert "1,002,018" in html
-    assert drawing.INK not in html
+    assert style.INK not in html
     assert not re.search(r"https?://(?!www\.w3\.org/)", html)
 
 
@@ -159,7 +159,7 @@ def test_training_that_never_measured_says_so():
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("T", [1, 2, 1000])
 def test_every_schedule_can_be_drawn(name, T):
-    drawn = drawing.svg(figures.schedule(SCHEDULES[name](T=T), name))
+    drawn = style.svg(plots.schedule(SCHEDULES[name](T=T), name))
     assert drawn.startswith("<svg")
     assert "currentColor" in drawn
-    assert drawing.png(figures.schedule(SCHEDULES[name](T=T), name))[:4] == b"\x89PNG"
+    assert style.png(plots.schedule(SCHEDULES[name](T=T), name))[:4] == b"\x89PNG"

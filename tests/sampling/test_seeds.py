@@ -9,14 +9,14 @@ from functools import partial
 import pytest
 import torch
 
-from ddpm.commands.labels import Condition
-from ddpm.commands.sample import Plan, chains, finished, sample
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.models.unet import UNet, UNetShape
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.chain import start
+from ddpm.sampling.condition import Condition
 from ddpm.sampling.guidance import Guidance
+from ddpm.sampling.images import Plan, chains, finished, sample
 from ddpm.sampling.inpaint import Replacement, Resampled
 from ddpm.sampling.langevin import Corrected
 from ddpm.sampling.probability_flow import ProbabilityFlow
@@ -74,7 +74,7 @@ def test_a_run_is_cut_in_two_processes(process, tmp_path):
     torch.save((process.network.state_dict(), process.schedule.beta), tmp_path / "network.pt")
     code = (
         "import sys, torch\n"
-        "from ddpm.commands.sample import Plan, finished, sample\n"
+        "from ddpm.sampling.images import Plan, finished, sample\n"
         "from ddpm.diffusion.reverse import ReverseProcess\n"
         "from ddpm.diffusion.schedule import Schedule\n"
         "from ddpm.models.unet import UNet, UNetShape\n"

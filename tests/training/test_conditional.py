@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ddpm import checkpoints
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
@@ -16,7 +17,6 @@ from ddpm.models.unet import UNet, UNetShape
 from ddpm.sampling import DDIM
 from ddpm.sampling.chain import chain
 from ddpm.sampling.guidance import Guidance, guided
-from ddpm.training import checkpoint
 from ddpm.training.precision import in_precision
 from ddpm.training.trainer import Recipe, State, draws, train
 
@@ -97,7 +97,7 @@ def test_an_image_is_likelier_given_its_label(learned):
 
 
 def _equal(a, b):
-    first, second = checkpoint.pack(a), checkpoint.pack(b)
+    first, second = checkpoints.pack(a), checkpoints.pack(b)
     for group in ("model", "ema", "optimizer"):
         for name, tensor in first.tensors[group].items():
             assert torch.equal(tensor, second.tensors[group][name]), (group, name)
@@ -115,9 +115,9 @@ def test_stopping_changes_no_bit(tmp_path, precision):
     losses = [float(progress.loss) for progress in steps(whole)]
     begun = steps(first)
     before = [float(next(begun).loss) for _ in range(3)]
-    checkpoint.write(tmp_path, 3, checkpoint.pack(first))
+    checkpoints.write(tmp_path, 3, checkpoints.pack(first))
     torch.manual_seed(1234)
-    checkpoint.unpack(checkpoint.read(tmp_path / "step-000000003"), second)
+    checkpoints.unpack(checkpoints.read(tmp_path / "step-000000003"), second)
     assert before + [float(progress.loss) for progress in steps(second)] == losses
     _equal(whole, second)
 

@@ -15,12 +15,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint, damage, manifest, reading, writing
+from ddpm.checkpoints.background import Saver
+from ddpm.checkpoints.retention import NEWEST, Keeper, extra
 from ddpm.errors import DataError, Diverged, Mismatch, StorageError
-from ddpm.training import checkpoint
-from ddpm.training.checkpoint import Checkpoint
-from ddpm.training.reading import damage
-from ddpm.training.retention import NEWEST, Keeper, extra
-from ddpm.training.saver import Saver
 from tests.training.faults import Crash, Disk, crash_at, error_at, recorded, watched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +33,7 @@ def content(step):
 
 
 def save(folder, step):
-    checkpoint.write(folder, step, content(step))
+    checkpoints.write(folder, step, content(step))
     Keeper(folder).retire(step)
 
 
@@ -56,13 +55,13 @@ def operations(tmp_path):
 
 def require_old_or_new(folder):
     """Every folder that is named a checkpoint is whole, three of them are there, and the newest says what it should."""
-    found, damaged = checkpoint.newest(folder)
+    found, damaged = checkpoints.newest(folder)
     assert not damaged
     assert found is not None
     assert found.numbers["step"] in (3, 4)
     _same(found, content(found.numbers["step"]))
-    assert len(checkpoint.found(folder)) >= NEWEST
-    assert not any(checkpoint.damage(each) for each in checkpoint.found(folder))
+    assert len(checkpoints.found(folder)) >= NEWEST
+    assert not any(checkpoints.damage(each) for each in checkpoints.found(folder))
 
 
 def _same(a, b):
@@ -75,13 +74,13 @@ def _same(a, b):
 
 def go_on(folder):
     """As a run that is started again."""
-    newest, damaged = checkpoint.newest(folder)
+    newest, damaged = checkpoints.newest(folder)
     assert newest is not None
-    checkpoint.tidy(folder, [path for path, _ in damaged])
+    checkpoints.tidy(folder, [path for path, _ in damaged])
     for step in range(newest.numbers["step"] + 1, 6):
         save(folder, step)
     assert sorted(path.name for path in folder.iterdir()) == [f"step-{step:09d}" for step in (3, 4, 5)]
-    assert not any(checkpoint.damage(each) for each in checkpoint.found(folder))
+    assert not any(checkpoints.damage(each) for each in checkpoints.found(folder))
 
 
 def test_a_crash_at_any_file_operation_leaves_the_old_or_the_new(tmp_path):
@@ -142,12 +141,12 @@ def _after_power_losses(tmp_path, draws):
     for k in range(len(log) + 1):
         for survives in [lambda: False, lambda: True, *(_coin(k * draws + i) for i in range(draws))]:
             disk.after_power_loss(left, survives)
-            newest, _ = checkpoint.newest(left)
+            newest, _ = checkpoints.newest(left)
             assert newest is not None
             assert newest.numbers["step"] == 4 if k >= done else newest.numbers["step"] in (3, 4)
             _same(newest, content(newest.numbers["step"]))
-            assert sum(not checkpoint.damage(each) for each in checkpoint.found(left)) >= NEWEST
-            assert not checkpoint.damage(checkpoint.found(left)[0])
+            assert sum(not checkpoints.damage(each) for each in checkpoints.found(left)) >= NEWEST
+            assert not checkpoints.damage(checkpoints.found(left)[0])
         if k % 12 == 0:
             go_on(left)
         if k < len(log):
@@ -223,7 +222,7 @@ def test_what_was_written_is_read_back_before_an_older_one_goes(tmp_path, monkey
 def test_the_mode_of_files_is_that_of_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
-        folder = checkpoint.write(tmp_path, 1, content(1))
+        folder = checkpoints.write(tmp_path, 1, content(1))
     finally:
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == 0o750
@@ -237,21 +236,21 @@ def test_no_checkpoint_holds_what_is_not_finite(tmp_path, monkeypatch, group, va
     poisoned = content(1)
     next(iter(poisoned.tensors[group].values())).view(-1)[1] = value
     with pytest.raises(Diverged, match="no longer finite"):
-        checkpoint.write(tmp_path, 1, poisoned)
+        checkpoints.write(tmp_path, 1, poisoned)
     assert list(tmp_path.iterdir()) == []
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "require_finite", lambda _content, _step: None)
-        folder = checkpoint.write(tmp_path, 1, poisoned)
+        patched.setattr(writing, "require_finite", lambda _content, _step: None)
+        folder = checkpoints.write(tmp_path, 1, poisoned)
     with pytest.raises(DataError, match=r"safetensors: \S+ is not finite"):
-        checkpoint.read(folder)
+        checkpoints.read(folder)
 
 
 def test_large_numbers_are_finite(tmp_path):
     """A sum that overflows is no reason to refuse."""
     large = torch.full((1000,), 3e38)
-    checkpoint.write(tmp_path, 1, Checkpoint({"model": {"a": large}}, {}))
+    checkpoints.write(tmp_path, 1, Checkpoint({"model": {"a": large}}, {}))
     with pytest.raises(Diverged, match="numbers of the run"):
-        checkpoint.write(tmp_path, 2, Checkpoint({"model": {}}, {"loss": float("nan")}))
+        checkpoints.write(tmp_path, 2, Checkpoint({"model": {}}, {"loss": float("nan")}))
 
 
 def _refusing(layouts):
@@ -265,12 +264,12 @@ def _detected(folder, path, data):
     path.unlink()
     path.write_bytes(data)
     with pytest.raises(DataError, match=folder.name):
-        checkpoint.read(folder, _refusing)
-    assert folder.name in checkpoint.damage(folder)
+        checkpoints.read(folder, _refusing)
+    assert folder.name in checkpoints.damage(folder)
 
 
 def _flip(tmp_path, count):
-    folder = checkpoint.write(tmp_path, 7, content(7))
+    folder = checkpoints.write(tmp_path, 7, content(7))
     files = {path: path.read_bytes() for path in sorted(folder.iterdir())}
     places = [(path, bit) for path, data in files.items() for bit in range(8 * len(data))]
     draw = random.Random(0)
@@ -279,7 +278,7 @@ def _flip(tmp_path, count):
         data[bit // 8] ^= 1 << bit % 8
         _detected(folder, path, bytes(data))
         path.write_bytes(files[path])
-    checkpoint.read(folder, _refusing)
+    checkpoints.read(folder, _refusing)
     return len(places)
 
 
@@ -295,7 +294,7 @@ def test_ten_thousand_flipped_bits_are_noticed(tmp_path):
 
 
 def _cut(tmp_path, lengths):
-    folder = checkpoint.write(tmp_path, 7, content(7))
+    folder = checkpoints.write(tmp_path, 7, content(7))
     for path in sorted(folder.iterdir()):
         data = path.read_bytes()
         header = 8 + int.from_bytes(data[:8], "little") if path.suffix == ".safetensors" else 0
@@ -305,7 +304,7 @@ def _cut(tmp_path, lengths):
         for longer in (data + b"\0", data + b" ", data + data):
             _detected(folder, path, longer)
         path.write_bytes(data)
-    checkpoint.read(folder)
+    checkpoints.read(folder)
 
 
 def test_a_file_that_is_cut_off_is_noticed(tmp_path):
@@ -320,38 +319,38 @@ def test_a_file_that_is_cut_off_anywhere_is_noticed(tmp_path):
 
 
 def test_damage_is_named_by_file_and_tensor(tmp_path):
-    folder = checkpoint.write(tmp_path, 7, content(7))
+    folder = checkpoints.write(tmp_path, 7, content(7))
     path = folder / "ema.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"ema\.safetensors: it is not what was written: 'a\.weight'"):
-        checkpoint.read(folder)
+        checkpoints.read(folder)
 
 
 def test_files_of_another_step_are_noticed(tmp_path):
-    first, second = (checkpoint.write(tmp_path, step, content(step)) for step in (1, 2))
+    first, second = (checkpoints.write(tmp_path, step, content(step)) for step in (1, 2))
     shutil.copy(first / "ema.safetensors", second / "ema.safetensors")
     with pytest.raises(DataError, match="ema"):
-        checkpoint.read(second)
+        checkpoints.read(second)
     shutil.rmtree(second)
     first.rename(second)
     with pytest.raises(DataError, match="that of step 1"):
-        checkpoint.read(second)
+        checkpoints.read(second)
 
 
 def test_version_1_is_still_read(tmp_path):
     """As it was written before there were digests of tensors; one of a later version is not taken for damaged."""
-    folder = checkpoint.write(tmp_path, 7, content(7))
+    folder = checkpoints.write(tmp_path, 7, content(7))
     values = json.loads((folder / "manifest.json").read_text())
     for version, kept in ((1, ("step", "files")), (3, ("step", "files", "tensors", "made_by"))):
         old = {"version": version, **{name: values[name] for name in kept}}
-        (folder / "manifest.json").write_bytes(checkpoint.manifests.sealed(old))
+        (folder / "manifest.json").write_bytes(manifest.sealed(old))
         if version == 1:
-            _same(checkpoint.read(folder), content(7))
+            _same(checkpoints.read(folder), content(7))
         else:
             with pytest.raises(Mismatch, match="later version"):
-                checkpoint.read(folder)
+                checkpoints.read(folder)
 
 
 @given(
@@ -379,30 +378,31 @@ def test_retention_counts_whole_ones_and_by_number(tmp_path):
         save(tmp_path, step)
     (tmp_path / "step-000010000" / "state.json").write_bytes(b"{}")
     save(tmp_path, 10_001)
-    assert [checkpoint.step_of(path) for path in checkpoint.found(tmp_path)] == [9_998, 9_999, 10_000, 10_001]
+    assert [checkpoints.step_of(path) for path in checkpoints.found(tmp_path)] == [9_998, 9_999, 10_000, 10_001]
     save(tmp_path, 10_002)
-    assert [checkpoint.step_of(path) for path in checkpoint.found(tmp_path)] == [9_999, 10_000, 10_001, 10_002]
+    assert [checkpoints.step_of(path) for path in checkpoints.found(tmp_path)] == [9_999, 10_000, 10_001, 10_002]
     assert (tmp_path / "step-000010000" / "state.json").read_bytes() == b"{}"
 
 
 def test_a_keeper_sees_damage_that_came_later(tmp_path):
     keeper = Keeper(tmp_path)
     for step in (1, 2, 3):
-        checkpoint.write(tmp_path, step, content(step))
+        checkpoints.write(tmp_path, step, content(step))
         keeper.retire(step)
     path = tmp_path / "step-000000003" / "model.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    checkpoint.write(tmp_path, 4, content(4))
+    checkpoints.write(tmp_path, 4, content(4))
     keeper.retire(4)
-    assert len(checkpoint.found(tmp_path)) == 4
+    assert len(checkpoints.found(tmp_path)) == 4
 
 
 def test_what_was_read_back_is_not_read_again(tmp_path, monkeypatch):
     """A checkpoint is read when it is written; retention reads the older ones once, and none twice."""
     read = []
-    monkeypatch.setattr(checkpoint, "damage", lambda folder: read.append(folder.name) or damage(folder))
+    for module in (reading, writing):
+        monkeypatch.setattr(module, "damage", lambda folder: read.append(folder.name) or damage(folder))
     for step in (1, 2, 3):
         save(tmp_path, step)
     read.clear()
@@ -419,12 +419,12 @@ def test_what_was_read_back_is_not_read_again(tmp_path, monkeypatch):
 def test_the_best_and_every_so_often_stay(tmp_path):
     keeper = Keeper(tmp_path, every=4)
     for step, bits in enumerate((3.0, 2.0, 2.5, 2.2, 2.6, 2.7, 2.8, 2.9, 3.0, 3.1), start=1):
-        checkpoint.write(tmp_path, step, Checkpoint(content(step).tensors, {"bits_per_dim": bits}))
+        checkpoints.write(tmp_path, step, Checkpoint(content(step).tensors, {"bits_per_dim": bits}))
         keeper.retire(step)
-    assert [checkpoint.step_of(path) for path in checkpoint.found(tmp_path)] == [2, 4, 8, 9, 10]
+    assert [checkpoints.step_of(path) for path in checkpoints.found(tmp_path)] == [2, 4, 8, 9, 10]
 
 
 def test_an_earlier_step_does_not_cost_later_checkpoints(tmp_path):
     for step in (10, 20, 30, 5):
         save(tmp_path, step)
-    assert len(checkpoint.found(tmp_path)) == 4
+    assert len(checkpoints.found(tmp_path)) == 4

@@ -8,16 +8,16 @@ import threading
 import pytest
 import torch
 
+from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint, background
+from ddpm.checkpoints.background import Noted, Saver, Wrote, require_room
 from ddpm.errors import Diverged, StorageError
-from ddpm.training import checkpoint, saver
-from ddpm.training.checkpoint import Checkpoint
-from ddpm.training.saver import Noted, Saver, Wrote, require_room
 from tests.training.faults import watched
 from tests.training.test_durability import content
 
 
 def steps(folder):
-    return [checkpoint.step_of(path) for path in checkpoint.found(folder)]
+    return [checkpoints.step_of(path) for path in checkpoints.found(folder)]
 
 
 def failing(number, times):
@@ -56,7 +56,7 @@ def test_training_goes_on_while_it_is_written(tmp_path):
         gate.go.set()
         assert it.finish() == [Wrote(tmp_path / "step-000000001")]
         assert it.finish() == []
-    assert torch.equal(checkpoint.read(tmp_path / "step-000000001").tensors["model"]["a"], torch.zeros(4))
+    assert torch.equal(checkpoints.read(tmp_path / "step-000000001").tensors["model"]["a"], torch.zeros(4))
 
 
 def test_one_save_at_a_time(tmp_path):
@@ -126,7 +126,7 @@ def test_three_failures_in_a_row_are_the_end(tmp_path):
 
 def test_nothing_goes_before_the_new_one_is_there(tmp_path):
     for step in (1, 2, 3):
-        checkpoint.write(tmp_path, step, content(step))
+        checkpoints.write(tmp_path, step, content(step))
     gate = Gate()
     with watched(gate), Saver(tmp_path) as it:
         it.save(4, content(4))
@@ -150,7 +150,7 @@ def test_a_failure_of_the_last_save_is_the_end(tmp_path):
 
 def test_the_last_save_is_tried_again_on_the_room_of_old_ones(tmp_path):
     for step in (1, 2, 3):
-        checkpoint.write(tmp_path, step, content(step))
+        checkpoints.write(tmp_path, step, content(step))
     with watched(failing(errno.ENOSPC, 1)), Saver(tmp_path) as it:
         it.save(4, content(4))
         assert it.finish() == [Wrote(tmp_path / "step-000000004")]
@@ -187,7 +187,7 @@ def test_other_errors_surface_too(tmp_path, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(saver.checkpoint, "write", broken)
+    monkeypatch.setattr(background.writing, "write", broken)
     with Saver(tmp_path) as it:
         it.save(1, content(1))
         with pytest.raises(ZeroDivisionError):
@@ -204,7 +204,7 @@ def test_room_is_asked_for_before(tmp_path):
         require_room(tmp_path, free)
     assert f"{4 * free:,} bytes are needed" in str(found.value)
     for step in (1, 2, 3):
-        checkpoint.write(tmp_path, step, content(step))
+        checkpoints.write(tmp_path, step, content(step))
     require_room(tmp_path, free // 2)
 
 
@@ -236,7 +236,7 @@ def test_a_disk_that_is_really_full(small_disk):
         assert "No space left on device" in trouble.text
         assert it.finish() == [Wrote(small_disk / "step-000000005")]
     assert steps(small_disk) == [3, 5]
-    assert not any(checkpoint.damage(path) for path in checkpoint.found(small_disk))
+    assert not any(checkpoints.damage(path) for path in checkpoints.found(small_disk))
     assert not list(small_disk.glob(".*"))
 
 

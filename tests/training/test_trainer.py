@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from ddpm import checkpoints
 from ddpm.data.batches import Batches, horizontal_flip
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
@@ -15,7 +16,6 @@ from ddpm.errors import DataError, Mismatch, StorageError, UsageError
 from ddpm.models.dropout import place
 from ddpm.models.unet import UNet, UNetShape
 from ddpm.seeds import key
-from ddpm.training import checkpoint
 from ddpm.training.optimizer import constant, cosine, ema_decay, learning_rate, update_ema
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.trainer import TIMESTEPS, Recipe, State, draws, stratified, train, uniform
@@ -42,7 +42,7 @@ def _train(state, recipe, precision="fp32"):
 
 
 def _equal(a, b):
-    first, second = checkpoint.pack(a), checkpoint.pack(b)
+    first, second = checkpoints.pack(a), checkpoints.pack(b)
     assert first.numbers == second.numbers
     for group in ("model", "ema", "optimizer"):
         assert first.tensors[group].keys() == second.tensors[group].keys()
@@ -61,11 +61,11 @@ def test_stopping_changes_no_bit(tmp_path, precision):
     p = ReverseProcess(network, linear(20, 1e-3, 0.5), limit=unlimited)
     steps = train(first, lambda: p, simple, _batches(), RECIPE)
     before = [float(next(steps).loss) for _ in range(3)]
-    checkpoint.write(tmp_path, 3, checkpoint.pack(first))
+    checkpoints.write(tmp_path, 3, checkpoints.pack(first))
 
     second = _state(seed=99)
     torch.manual_seed(1234)
-    checkpoint.unpack(checkpoint.read(tmp_path / "step-000000003"), second)
+    checkpoints.unpack(checkpoints.read(tmp_path / "step-000000003"), second)
     after = [float(progress.loss) for progress in _train(second, RECIPE, precision)]
     assert before + after == losses
     _equal(whole, second)
@@ -89,11 +89,11 @@ def test_a_step_that_is_not_finite_changes_nothing(where):
     steps = train(state, lambda: p, objective, _batches(), RECIPE)
     next(steps)
     next(steps)
-    before = checkpoint.pack(copy.deepcopy(state))
+    before = checkpoints.pack(copy.deepcopy(state))
     bad = next(steps)
     assert bad.skipped
     assert (state.step, state.skipped, state.in_a_row) == (3, 1, 1)
-    after = checkpoint.pack(state)
+    after = checkpoints.pack(state)
     assert after.numbers["adam_step"] == before.numbers["adam_step"] == 2
     for group, tensors in before.tensors.items():
         for name, tensor in tensors.items():
@@ -229,8 +229,8 @@ def test_precision():
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     state = _state()
     _train(state, Recipe(steps=2, batch_size=6, warmup=1))
-    folder = checkpoint.write(tmp_path, 2, checkpoint.pack(state))
-    checkpoint.read(folder)
+    folder = checkpoints.write(tmp_path, 2, checkpoints.pack(state))
+    checkpoints.read(folder)
     for file in sorted(folder.iterdir()):
         whole = file.read_bytes()
         flipped = bytearray(whole)
@@ -238,27 +238,27 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         for content in (bytes(flipped), whole[:-1], b""):
             file.write_bytes(content)
             with pytest.raises(DataError, match="step-000000002"):
-                checkpoint.read(folder)
+                checkpoints.read(folder)
         file.unlink()
         with pytest.raises(DataError, match="it is missing"):
-            checkpoint.read(folder)
+            checkpoints.read(folder)
         file.write_bytes(whole)
-    checkpoint.read(folder)
+    checkpoints.read(folder)
 
 
 def test_the_newest_whole_checkpoint_is_found(tmp_path):
     state = _state()
     for step in (9, 10, 11):
-        checkpoint.write(tmp_path, step, checkpoint.Checkpoint(checkpoint.pack(state).tensors, {"step": step}))
+        checkpoints.write(tmp_path, step, checkpoints.Checkpoint(checkpoints.pack(state).tensors, {"step": step}))
     (tmp_path / "step-000000011" / "ema.safetensors").write_bytes(b"no")
-    content, reasons = checkpoint.newest(tmp_path)
+    content, reasons = checkpoints.newest(tmp_path)
     assert content is not None
     assert content.numbers["step"] == 10
     ((folder, reason),) = reasons
     assert folder.name == "step-000000011"
     assert "ema.safetensors" in reason
     (tmp_path / ".tmp-step-000000012-7").mkdir()
-    checkpoint.tidy(tmp_path, [folder])
+    checkpoints.tidy(tmp_path, [folder])
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [".bad-step-000000011", "step-000000009", "step-000000010"]
 
@@ -266,21 +266,21 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
 def test_a_state_without_moments_is_kept_too(tmp_path):
     """Ctrl-C before the first step, and parameters that never had a gradient."""
     state = _state()
-    checkpoint.write(tmp_path, 0, checkpoint.pack(state))
+    checkpoints.write(tmp_path, 0, checkpoints.pack(state))
     other = _state(seed=9)
-    checkpoint.unpack(checkpoint.read(tmp_path / "step-000000000"), other)
+    checkpoints.unpack(checkpoints.read(tmp_path / "step-000000000"), other)
     _equal(state, other)
 
 
 def test_an_unwritable_place_leaves_nothing_behind(tmp_path):
     (tmp_path / "file").write_text("")
-    content = checkpoint.Checkpoint({"model": {"a": torch.zeros(2)}}, {"step": 0})
+    content = checkpoints.Checkpoint({"model": {"a": torch.zeros(2)}}, {"step": 0})
     with pytest.raises(StorageError, match="cannot write a checkpoint"):
-        checkpoint.write(tmp_path / "file" / "checkpoints", 1, content)
+        checkpoints.write(tmp_path / "file" / "checkpoints", 1, content)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_weights_of_another_network_are_refused():
     other = UNet(UNetShape(16, (1, 2), 1, (1,), 0.0, 4), 1, 1)
     with pytest.raises(Mismatch, match="do not fit"):
-        checkpoint.load_weights(other, checkpoint.pack(_state()).tensors["model"])
+        checkpoints.load_weights(other, checkpoints.pack(_state()).tensors["model"])

@@ -17,7 +17,7 @@ from ddpm.diffusion.prediction import Epsilon, Prediction
 from ddpm.diffusion.reverse import Network, ReverseProcess, unlimited
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, Variance
-from ddpm.tensors import Images, PerImage, Times, at
+from ddpm.tensors import ImageBatch, PerImage, Times, at
 
 PUBLISHED, EPSILON = FixedLarge(), Epsilon()
 
@@ -34,7 +34,7 @@ class Diffused:
         self.schedule.check(t, first=0)
         return self.data.noised(self.schedule.alpha_bar[t].sqrt(), self.schedule.one_minus_alpha_bar[t])
 
-    def origin(self, x_t: Images, t: Times) -> Mixture:
+    def origin(self, x_t: ImageBatch, t: Times) -> Mixture:
         """q(x_0|x_t), a mixture for each row of x_t, flattened to the mixture's dimensions."""
         self.schedule.check(t)
         rows = self._rows(x_t)
@@ -44,27 +44,27 @@ class Diffused:
         )
         return self.data.given(rows, a, s)
 
-    def reverse(self, x_t: Images, t: int) -> Mixture:
+    def reverse(self, x_t: ImageBatch, t: int) -> Mixture:
         """q(x_{t-1}|x_t): the kernel that p_theta approximates by a Gaussian, itself a mixture (E36); t in 2..T."""
         self.schedule.check(t, first=2)
         return self.marginal(t - 1).given(self._rows(x_t), self.schedule.alpha[t].sqrt(), self.schedule.beta[t])
 
-    def x_0(self, x_t: Images, t: Times) -> Images:
+    def x_0(self, x_t: ImageBatch, t: Times) -> ImageBatch:
         """E[x_0|x_t]: no estimate has a smaller squared error (E57)."""
         return self.origin(x_t, t).expectation.reshape(x_t.shape).to(x_t)
 
-    def score(self, x_t: Images, t: Times) -> Images:
+    def score(self, x_t: ImageBatch, t: Times) -> ImageBatch:
         """The gradient of log q(x_t) by x_t, by Tweedie's formula (E57)."""
         signal, noise = at(self.schedule.alpha_bar, t, x_t), at(self.schedule.one_minus_alpha_bar, t, x_t)
         return (signal.sqrt() * self.x_0(x_t, t) - x_t) / noise
 
-    def velocity(self, x: Images, log_snr: float) -> Images:
+    def velocity(self, x: ImageBatch, log_snr: float) -> ImageBatch:
         """The probability flow of the data, dx/d(log SNR) at any noise level (`ddpm.diffusion.flow`), on a step or not."""
         a, s = scales(log_snr)
         origin = self.data.given(self._rows(x), a, s**2)
         return towards(x, origin.expectation.reshape(x.shape).to(x), log_snr)
 
-    def log_prob(self, x_t: Images, t: int) -> PerImage:
+    def log_prob(self, x_t: ImageBatch, t: int) -> PerImage:
         """Log of q(x_t), nats for each image; t = 0 only where the data have a density."""
         return self.marginal(t).log_prob(self._rows(x_t)).reshape(len(x_t), -1).sum(1)
 
@@ -84,7 +84,7 @@ class Diffused:
         """p_theta with the best mean: unlimited, and with a density as its decoder unless another is given."""
         return ReverseProcess(self.network(prediction), self.schedule, prediction, variance, unlimited, decoder)
 
-    def _rows(self, x: Images) -> Tensor:
+    def _rows(self, x: ImageBatch) -> Tensor:
         """(batch, ...) as rows of the mixture's dimensions, in float64."""
         return x.reshape(-1, self.data.dims).to(torch.float64)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ddpm import drawing
 from ddpm.cli.cheap import run_cheaply
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.editing import asked_of_edits, run_edit, run_inpaint
@@ -17,36 +16,29 @@ from ddpm.cli.opening import images_asked, opened, scored
 from ddpm.cli.processes import processes
 from ddpm.cli.sampling import run_sample
 from ddpm.cli.training import follow, requested
-from ddpm.commands.device import pick_device
-from ddpm.commands.evaluate import (
-    METRICS,
-    about,
-    chosen_metrics,
-    decoder_variance,
-    evaluate,
-    result,
-)
-from ddpm.commands.files import write_bytes
-from ddpm.commands.inspect_data import describe
-from ddpm.commands.interpolate import interpolate
-from ddpm.commands.labels import in_words, told_when_scored
-from ddpm.commands.likelihoods import of_bound, results
-from ddpm.commands.report import report_training
-from ddpm.commands.run import RunFolder
-from ddpm.commands.sample import evenly
-from ddpm.commands.schedule import find, tables
-from ddpm.commands.trained import Trained
-from ddpm.commands.verify import require_whole, resumable, verify
+from ddpm.data.describe import describe
 from ddpm.data.imageset import ImageSet
 from ddpm.data.inputs import read_image, read_unscaled
 from ddpm.data.labels import Labels
 from ddpm.errors import Mismatch
 from ddpm.evaluation.rate import Bound, summarise
-from ddpm.experiment import DataConfig
+from ddpm.experiment.config import DataConfig
+from ddpm.figures import plots, style
+from ddpm.figures.pictures import save_each, tile, to_pictures
 from ddpm.laboratory.answer import Setting
-from ddpm.launch import number
-from ddpm.report import figures
-from ddpm.report.pictures import save_each, tile, to_pictures
+from ddpm.parallel.device import pick_device
+from ddpm.parallel.launch import number
+from ddpm.report.training import report_training
+from ddpm.run.folder import RunFolder
+from ddpm.run.verify import require_whole, resumable, verify
+from ddpm.sampling.images import evenly
+from ddpm.storage.atomic import write_bytes
+from ddpm.trained.evaluate import METRICS, about, chosen_metrics, decoder_variance, evaluate, result
+from ddpm.trained.interpolate import interpolate
+from ddpm.trained.labels import in_words, told_when_scored
+from ddpm.trained.likelihoods import of_bound, results
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.schedules import find, tables
 
 
 def run_train(options: Namespace) -> None:
@@ -76,7 +68,7 @@ def run_evaluate(options: Namespace) -> None:
         bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
         say_bound(trained, bound, metrics, what)
         if plot:
-            write_bytes(plot, drawing.png(figures.bound_by_t(bound)))
+            write_bytes(plot, style.png(plots.bound_by_t(bound)))
             say(f"plot: {plot}")
         rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
         values = result(bound, metrics) | values
@@ -85,7 +77,7 @@ def run_evaluate(options: Namespace) -> None:
     json_target.write(about(trained, len(images), label) | values)
 
 
-def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> None:
+def say_bound(trained: LoadedModel, bound: Bound, metrics: list[str], what: str) -> None:
     """The bound in words, and the rate-distortion curve in ten lines."""
     say(sentence(trained, bound, what))
     if "rate-distortion" in metrics:
@@ -95,7 +87,7 @@ def say_bound(trained: Trained, bound: Bound, metrics: list[str], what: str) -> 
             say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
 
 
-def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:
+def measure_bound(trained: LoadedModel, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:
     """The bound, with progress."""
     schedule = trained.process.schedule
     with processes(trained.device) as world:
@@ -104,7 +96,7 @@ def measure_bound(trained: Trained, images: ImageSet, seed: int, batch_size: int
         return summarise(measured, schedule, len(images), math.prod(images.shape), world)
 
 
-def sentence(trained: Trained, bound: Bound, what: str) -> str:
+def sentence(trained: LoadedModel, bound: Bound, what: str) -> str:
     """The bound in words, with the choices that it depends on."""
     error = f"± {bound.stderr:.4f}" if bound.images > 1 else "(of one image: no standard error)"
     return (
@@ -128,7 +120,7 @@ def run_interpolate(options: Namespace) -> None:
         options.num,
         options.seed,
         options.encoding,
-        options.steps or 0,
+        options.steps,
         condition,
     )
     folder = fresh_folder(options.output_dir)
@@ -163,7 +155,7 @@ def run_schedule(options: Namespace) -> None:
     prior = ", ".join(f"{bits:.4g} ({key})" for key, bits in values["L_T_bits_per_dim"].items())
     say(f"L_T in bits/dim: {prior}")
     if plot:
-        write_bytes(plot, drawing.png(figures.schedule(schedule, name)))
+        write_bytes(plot, style.png(plots.schedule(schedule, name)))
         say(f"plot: {plot}")
     json_target.write({"name": name, **values})
 

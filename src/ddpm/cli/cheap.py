@@ -7,10 +7,10 @@ from contextlib import closing
 from ddpm.cli.console import Bar, JsonTarget, note, say
 from ddpm.cli.opening import images_asked, scored
 from ddpm.cli.processes import processes
-from ddpm.commands.evaluate import about, cheap_result, decoder_variance
-from ddpm.commands.labels import in_words, told_when_scored
 from ddpm.errors import UsageError
 from ddpm.evaluation.cheap import bound_of, estimate, planned, watched
+from ddpm.trained.evaluate import about, cheap_result, decoder_variance
+from ddpm.trained.labels import in_words, told_when_scored
 
 
 def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ddpm.errors import CannotCreate, Failure, UsageError
-from ddpm.launch import number
+from ddpm.parallel.launch import number
 
 Item = TypeVar("Item")
 QUIET_SECONDS = 15.0
@@ -177,7 +177,7 @@ class JsonTarget:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Write the values."""
-        from ddpm.commands.files import to_strict_json, write_json
+        from ddpm.storage.atomic import to_strict_json, write_json
 
         if self._to_terminal:
             if not number():

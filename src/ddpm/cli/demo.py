@@ -5,16 +5,16 @@ import torch
 from ddpm.cli.actions import measure_bound, sentence
 from ddpm.cli.console import note, say, track
 from ddpm.cli.training import follow
-from ddpm.commands.demo import fitted_to
-from ddpm.commands.evaluate import METRICS, about, images_to_evaluate, result
-from ddpm.commands.files import write_json
-from ddpm.commands.report import report_demo
-from ddpm.commands.run import RunFolder
-from ddpm.commands.sample import Plan, Watch, finished, sample
-from ddpm.commands.trained import open_run
 from ddpm.errors import Mismatch
-from ddpm.presets import digits
-from ddpm.report.pictures import save_animation, square, to_pictures
+from ddpm.experiment.presets import digits
+from ddpm.figures.pictures import save_animation, square, to_pictures
+from ddpm.report.training import report_demo
+from ddpm.run.budget import fitted_to
+from ddpm.run.folder import RunFolder
+from ddpm.sampling.images import Plan, Watch, finished, sample
+from ddpm.storage.atomic import write_json
+from ddpm.trained.evaluate import METRICS, about, images_to_evaluate, result
+from ddpm.trained.loaded import load_run
 
 SAMPLES = 64
 ENOUGH = 400
@@ -39,7 +39,7 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
             )
     follow(experiment, folder, device, "auto")
 
-    trained = open_run(str(folder.path), "ema", device)
+    trained = load_run(str(folder.path), "ema", device)
     p, data = trained.process, trained.experiment.data
     plan, watch = Plan(SAMPLES), Watch(SAMPLES, p.schedule.T)
     chains = track(sample(p, data.shape, plan, device), p.schedule.T, "sampling")

@@ -13,18 +13,19 @@ from torch import Tensor
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.opening import opened, shortened, shorter
 from ddpm.cli.sampling import goes_on, numbers, told_how_to_go_on
-from ddpm.commands.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
-from ddpm.commands.files import atomically
-from ddpm.commands.labels import NONE, OWN, Condition, asked, described
-from ddpm.commands.record import how_drawn, in_common, recorded
-from ddpm.commands.sample import Plan, finished
-from ddpm.commands.trained import Trained, digest
 from ddpm.data.inputs import read_mask, read_unscaled
 from ddpm.errors import Mismatch
-from ddpm.experiment import Experiment
-from ddpm.report.pictures import BACKGROUND, save_each, tile, to_pictures
+from ddpm.experiment.config import Experiment
+from ddpm.figures.pictures import BACKGROUND, save_each, tile, to_pictures
 from ddpm.sampling import Sampler
+from ddpm.sampling.condition import Condition
+from ddpm.sampling.images import Plan, finished
 from ddpm.sampling.inpaint import Resampled
+from ddpm.storage.atomic import atomically
+from ddpm.trained.edit import Edit, colour, from_noised, inpaint, small_shape, super_resolve
+from ddpm.trained.labels import NONE, OWN, asked, described
+from ddpm.trained.loaded import LoadedModel, digest
+from ddpm.trained.provenance import how_drawn, in_common, recorded
 
 COLUMNS = 10
 BYTES = 256
@@ -82,7 +83,7 @@ def _of_the_small_one() -> Iterator[None]:
         raise Mismatch(str(error), "the image to give is the small one, the model's size is what it becomes") from None
 
 
-def _opened(options: Namespace, t: int | None = None) -> tuple[Trained, Condition]:
+def _opened(options: Namespace, t: int | None = None) -> tuple[LoadedModel, Condition]:
     """The model on the chain asked for, and what the images show: no class unless one is named."""
     trained = opened(options)
     condition = asked_of_edits(options, trained.experiment)
@@ -122,7 +123,13 @@ class Targets:
         self._folder: str = options.output_dir
 
     def draw(
-        self, trained: Trained, plan: Plan, spacing: str, edit: Edit, given: list[Tensor], what: Mapping[str, object]
+        self,
+        trained: LoadedModel,
+        plan: Plan,
+        spacing: str,
+        edit: Edit,
+        given: list[Tensor],
+        what: Mapping[str, object],
     ) -> None:
         """Draw all images, of the classes asked for, and write them; the grid shows them after the `given` pictures.
 

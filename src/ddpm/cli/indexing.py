@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ddpm.cli.console import Bar
-from ddpm.data import index
+from ddpm.data.indexing import index
 
 QUICK = 2.0
 """Seconds in which nothing is said."""

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ddpm import drawing
 from ddpm.cli.console import existing_folder, say, track
-from ddpm.commands.files import write_bytes, write_text
-from ddpm.commands.lab import about, as_json, lab_page, shown, sources
+from ddpm.figures import style
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.questions import QUESTIONS, ask, find
+from ddpm.report.lab_page import about, as_json, lab_page, shown, sources
+from ddpm.storage.atomic import write_bytes, write_text
 
 WIDTH = 100
 
@@ -37,7 +37,7 @@ def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict
     answer = ask(question, setting)
     _print(question, answer, language)
     path = folder / f"{question.name}.png"
-    write_bytes(path, drawing.png(answer.figure))
+    write_bytes(path, style.png(answer.figure))
     say(f"figure: {path}")
     return {question.name: as_json(question, answer, setting)}
 

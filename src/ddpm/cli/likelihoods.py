@@ -4,18 +4,18 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from ddpm.cli.console import say, track
-from ddpm.commands.likelihoods import LIKELIHOODS, Ways, check_flow
-from ddpm.commands.trained import Trained
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import UsageError
 from ddpm.evaluation.likelihood import Likelihood
+from ddpm.trained.likelihoods import LIKELIHOODS, LikelihoodOptions, check_flow
+from ddpm.trained.loaded import LoadedModel
 
 OPTIONS = {"draws": "importance-weighted", "trace": "flow", "probes": "flow", "tolerance": "flow"}
 """Flags, and the metric that each is of."""
 
 
-def ways_of(options: Namespace, metrics: list[str]) -> Ways:
+def ways_of(options: Namespace, metrics: list[str]) -> LikelihoodOptions:
     """From the flags.
 
     Raises:
@@ -25,11 +25,11 @@ def ways_of(options: Namespace, metrics: list[str]) -> Ways:
     for name, value in given.items():
         if OPTIONS[name] not in metrics:
             raise UsageError(f"--{name} is of --metrics {OPTIONS[name]}: {value}")
-    return Ways(**given, seed=options.seed, batch_size=options.batch_size)
+    return LikelihoodOptions(**given, seed=options.seed, batch_size=options.batch_size)
 
 
 def measure_likelihoods(
-    trained: Trained, images: ImageSet, metrics: list[str], ways: Ways, labels: Labels = None
+    trained: LoadedModel, images: ImageSet, metrics: list[str], ways: LikelihoodOptions, labels: Labels = None
 ) -> dict[str, Likelihood]:
     """Those that were asked for, given `labels`, with progress.
 

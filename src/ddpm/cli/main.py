@@ -11,7 +11,7 @@ from pathlib import Path
 from ddpm.cli.console import complain, note, warn_in_one_line
 from ddpm.cli.parser import parse
 from ddpm.errors import Failure, explained
-from ddpm.launch import launched
+from ddpm.parallel.launch import launched
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,35 +7,36 @@ import torch
 
 from ddpm.cli.console import note, track
 from ddpm.cli.training import assignments
-from ddpm.commands.device import pick_device
-from ddpm.commands.evaluate import images_to_evaluate
-from ddpm.commands.labels import NONE, OWN
-from ddpm.commands.shorter import OPTIMAL, UNKNOWN, Shorter, kept_curve, measured_curve
-from ddpm.commands.trained import Trained, open_run
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.variance import VARIANCES
 from ddpm.errors import chosen
+from ddpm.parallel.device import pick_device
+from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.optimal import Curve
+from ddpm.trained.evaluate import images_to_evaluate
+from ddpm.trained.labels import NONE, OWN
+from ddpm.trained.loaded import LoadedModel, load_run
+from ddpm.trained.measured_curve import kept_curve, measured_curve
 
 
-def opened(options: Namespace) -> Trained:
+def opened(options: Namespace) -> LoadedModel:
     """The model that RUN, --weights, --device and --set name; says which damaged checkpoints were passed over."""
     settings = assignments(options.set)
     if getattr(options, "variance", None) not in (None, OPTIMAL):
         chosen({**VARIANCES, OPTIMAL: None}, options.variance, "variance")
         settings["process.variance"] = options.variance
-    trained = open_run(options.run, options.weights, pick_device(options.device), settings)
+    trained = load_run(options.run, options.weights, pick_device(options.device), settings)
     for line in trained.notes:
         note(f"ddpm: {line}")
     return trained
 
 
-def scored(options: Namespace) -> Trained:
+def scored(options: Namespace) -> LoadedModel:
     """The model that is to score images, told their labels unless --label none."""
     return shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
 
 
-def images_asked(options: Namespace, trained: Trained) -> ImageSet:
+def images_asked(options: Namespace, trained: LoadedModel) -> ImageSet:
     """Those of --data, --split and --num-images; says where the first ones cannot stand for all.
 
     Raises:
@@ -53,12 +54,12 @@ def images_asked(options: Namespace, trained: Trained) -> ImageSet:
     return images
 
 
-def shorter(options: Namespace) -> Shorter:
+def shorter(options: Namespace) -> FewSteps:
     """What --steps, --spacing and --variance say."""
-    return Shorter(options.steps or 0, options.spacing, options.variance or "")
+    return FewSteps(options.steps, options.spacing, options.variance)
 
 
-def curve_for(options: Namespace, trained: Trained, t: int | None = None, label: str = OWN) -> Curve:
+def curve_for(options: Namespace, trained: LoadedModel, t: int | None = None, label: str = OWN) -> Curve | None:
     """The curve of a model, if --spacing or --variance needs one: measured once, kept beside the model.
 
     Raises:
@@ -67,7 +68,7 @@ def curve_for(options: Namespace, trained: Trained, t: int | None = None, label:
     how = shorter(options)
     how.check(trained.process, t)
     if not how.needs_curve:
-        return UNKNOWN
+        return None
     return kept_curve(trained, label) or measured_curve(
         trained,
         lambda errors: track(errors, trained.process.schedule.T, "measuring the error at every t, once"),
@@ -75,7 +76,7 @@ def curve_for(options: Namespace, trained: Trained, t: int | None = None, label:
     )
 
 
-def shortened(options: Namespace, trained: Trained, t: int | None = None, label: str = OWN) -> Trained:
+def shortened(options: Namespace, trained: LoadedModel, t: int | None = None, label: str = OWN) -> LoadedModel:
     """The model on the chain that `shorter` asks for, up to t.
 
     Raises:

@@ -5,8 +5,8 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
-from ddpm.commands.run import RunFolder
 from ddpm.errors import CannotCreate, UsageError
+from ddpm.run.folder import RunFolder
 
 WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "json")
 READ = ("image", "mask", "first", "second", "name", "source", "data")

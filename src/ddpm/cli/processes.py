@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import torch
 
 from ddpm.cli.console import complain
-from ddpm.distributed import World, connected, joined
 from ddpm.errors import Failure
-from ddpm.heartbeat import attended
+from ddpm.parallel.heartbeat import attended
+from ddpm.parallel.world import World, connected, joined
 
 PATIENCE = 60.0
 """Seconds of silence after which a process is lost."""

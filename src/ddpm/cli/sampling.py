@@ -14,25 +14,25 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ddpm import drawing
 from ddpm.cli.console import JsonTarget, file_for, fresh_folder, note, say, track
 from ddpm.cli.opening import curve_for, opened, shorter
 from ddpm.cli.processes import processes
 from ddpm.cli.training import assignments
-from ddpm.commands.compare import COMPARED, budgets, compare
-from ddpm.commands.files import atomically, write_bytes
-from ddpm.commands.labels import NONE, OWN, Condition, asked, described
-from ddpm.commands.record import differences, how_drawn, in_common, read_how_drawn, recorded
-from ddpm.commands.sample import Frame, Plan, Watch, evenly, finished, sample
-from ddpm.commands.shorter import Shorter
-from ddpm.commands.trained import Trained
-from ddpm.distributed import World
 from ddpm.errors import CannotCreate, Interrupted, UsageError
-from ddpm.launch import launched, number
-from ddpm.report import figures
-from ddpm.report.pictures import numbered, save_animation, save_each, save_npz, square, text_of, tile, to_pictures
+from ddpm.figures import plots, style
+from ddpm.figures.pictures import numbered, save_animation, save_each, save_npz, square, text_of, tile, to_pictures
+from ddpm.parallel.launch import launched, number
+from ddpm.parallel.world import World
+from ddpm.sampling.condition import Condition
+from ddpm.sampling.few_steps import FewSteps
+from ddpm.sampling.images import Frame, Plan, Watch, evenly, finished, sample
 from ddpm.sampling.langevin import Annealed
 from ddpm.sampling.optimal import Curve
+from ddpm.storage.atomic import atomically, write_bytes
+from ddpm.trained.compare import COMPARED, budgets, compare
+from ddpm.trained.labels import NONE, OWN, asked, described
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.provenance import differences, how_drawn, in_common, read_how_drawn, recorded
 
 WATCHED = 64
 SHEETS = ("grid", "npz", "animation", "progressive")
@@ -54,7 +54,7 @@ def run_sample(options: Namespace) -> None:
             f"{options.sampler} does not draw with a variance of the model: --variance {options.variance}",
             "--sampler ancestral and corrected do",
         )
-    if isinstance(sampler, Annealed) and how.steps not in (0, whole.process.schedule.T):
+    if isinstance(sampler, Annealed) and how.steps not in (None, whole.process.schedule.T):
         note(f"ddpm: {options.sampler} needs all {whole.process.schedule.T} steps: in {how.steps} it leaves noise")
     with processes(whole.device) as world:
         world.lead(lambda: fresh_folder(options.output_dir, plan.rows))
@@ -75,7 +75,7 @@ def run_sample(options: Namespace) -> None:
     say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:
-        write_bytes(sheet, drawing.png(_comparison(whole, plan, how, curve, condition)))
+        write_bytes(sheet, style.png(_comparison(whole, plan, how, curve, condition)))
         written["compare"] = str(sheet)
     for name, path in written.items():
         say(f"{name}: {path}")
@@ -142,7 +142,7 @@ def _saved(
     return world.all_gather_rows(torch.cat(drawn))[order]
 
 
-def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, condition: Condition) -> Figure:
+def _comparison(whole: LoadedModel, plan: Plan, how: FewSteps, curve: Curve | None, condition: Condition) -> Figure:
     """The sheet of `ddpm sample --compare`, with progress."""
     columns, levels = budgets(whole.process.schedule.T), whole.experiment.data.levels
     rows: dict[str, list[np.ndarray | None]] = {}
@@ -150,7 +150,7 @@ def _comparison(whole: Trained, plan: Plan, how: Shorter, curve: Curve, conditio
     for cell in track(cells, len(columns) * len(COMPARED), "comparing"):
         picture = None if cell.images is None else np.array(square(to_pictures(cell.images, levels)))
         rows.setdefault(cell.sampler, []).append(picture)
-    return figures.comparison(rows, [f"{budget} evaluations" for budget in columns])
+    return plots.comparison(rows, [f"{budget} evaluations" for budget in columns])
 
 
 def numbers(options: Namespace) -> dict[str, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from ddpm.errors import Failure, Interrupted, Stopped
-from ddpm.heartbeat import farewell, leaving
+from ddpm.parallel.heartbeat import farewell, leaving
 
 
 @dataclass
@@ -47,7 +47,7 @@ def _too_soon(number: int) -> Failure:
     return kind(f"stopped by {signal.Signals(number).name} before training began")
 
 
-def _deaf(stop: Stop) -> bool:
+def _main_thread_unresponsive(stop: Stop) -> bool:
     """Whether the main thread hears no signal in time."""
     until = time.monotonic() + PATIENCE
     while not stop.by and time.monotonic() < until:
@@ -66,7 +66,7 @@ def _insisting(stop: Stop, leave: Callable[[Failure], None]) -> Iterator[None]:
 
     def listen() -> None:
         while said := ours.recv(1):
-            if said[0] in KINDS and not stop.begun and _deaf(stop):
+            if said[0] in KINDS and not stop.begun and _main_thread_unresponsive(stop):
                 leave(farewell(_too_soon(said[0])))
 
     thread = threading.Thread(target=listen, daemon=True, name="signals")

@@ -11,20 +11,20 @@ from typing import Any
 
 import torch
 
+from ddpm.checkpoints.background import Noted
 from ddpm.cli.console import Bar, note
 from ddpm.cli.processes import leave
 from ddpm.cli.signals import Stop, stop_in_order
-from ddpm.commands.events import Event, Halted, Logged, Started, Stepped
-from ddpm.commands.files import read_json, replacing, to_strict_json
-from ddpm.commands.run import RunFolder
-from ddpm.commands.schedule import read_table
-from ddpm.commands.train import train_run
 from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen, explained, in_json
-from ddpm.experiment import ALL_CLASSES, TABLE, Experiment
-from ddpm.launch import number
-from ddpm.presets import PRESETS
-from ddpm.settings import changed, from_dict
-from ddpm.training.saver import Noted
+from ddpm.experiment.config import ALL_CLASSES, TABLE, Experiment
+from ddpm.experiment.presets import PRESETS
+from ddpm.experiment.settings import changed, from_dict
+from ddpm.parallel.launch import number
+from ddpm.run.events import Event, Halted, Logged, Started, Stepped
+from ddpm.run.folder import RunFolder
+from ddpm.run.train import train_run
+from ddpm.storage.atomic import read_json, replacing, to_strict_json
+from ddpm.trained.schedules import read_table
 
 FLAGS = {
     "steps": "training.steps",

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ddpm.data.files import Lost
 from ddpm.data.imageset import ImageSet
+from ddpm.data.indexing.lazy_images import Lost
 from ddpm.data.labels import Labels
 from ddpm.errors import DataError
 from ddpm.seeds import generator, key
-from ddpm.tensors import Images
+from ddpm.tensors import ImageBatch
 
-Augmentation = Callable[[Images, Float[Tensor, " batch"]], Images]
+Augmentation = Callable[[ImageBatch, Float[Tensor, " batch"]], ImageBatch]
 """Images, and for each a number of its own that is uniform in [0, 1)."""
 MAX_LOST = 0.001
 """Of a run's images: what may turn out unreadable while it goes on; one may in any case."""
@@ -31,12 +31,12 @@ def too_many(lost: int, number: int) -> bool:
     return lost > max(1, MAX_LOST * number)
 
 
-def as_is(x: Images, _uniform: Float[Tensor, " batch"]) -> Images:
+def as_is(x: ImageBatch, _uniform: Float[Tensor, " batch"]) -> ImageBatch:
     """No augmentation."""
     return x
 
 
-def horizontal_flip(x: Images, uniform: Float[Tensor, " batch"]) -> Images:
+def horizontal_flip(x: ImageBatch, uniform: Float[Tensor, " batch"]) -> ImageBatch:
     """Each image mirrored with probability 1/2 (the paper, except for LSUN bedrooms); for training only."""
     return torch.where((uniform < 0.5).to(x.device).reshape(-1, 1, 1, 1), x.flip(-1), x)
 
@@ -65,7 +65,7 @@ class Batches:
     places: slice = field(default_factory=lambda: slice(None))
     lost: dict[int, str] = field(default_factory=dict)
 
-    def __getitem__(self, step: int) -> Images:
+    def __getitem__(self, step: int) -> ImageBatch:
         """The images of a step.
 
         Raises:
@@ -100,7 +100,7 @@ class Batches:
             rows = torch.tensor([self._instead(row) for row in rows.tolist()])
         return rows.to(self.images.images.device)
 
-    def _readable(self, step: int) -> Images:
+    def _readable(self, step: int) -> ImageBatch:
         while True:
             try:
                 return self.images.scaled(self.rows(step))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ddpm.data.decode import fit
+from ddpm.data.decoding.picture import fit
 from ddpm.data.imageset import ImageSet
 from ddpm.data.splits import Options
 from ddpm.errors import DataError

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ddpm.data.decode import READ_ERRORS, decode, fit
+from ddpm.data.decoding.picture import READ_ERRORS, decode, fit
 from ddpm.data.imageset import to_levels, to_model
 from ddpm.errors import DataError, Mismatch, NotFound
 

@@ -16,7 +16,7 @@ from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import Images, Noise, PerImage, Table, Times, at, sum_flat
+from ddpm.tensors import ImageBatch, Noise, PerImage, Table, Times, at, sum_flat
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Term:
 
     t: int
     nats: PerImage
-    x_0: Images
+    x_0: ImageBatch
 
 
-def terms(p: ReverseProcess, x_0: Images, noise: Noise = torch.randn_like) -> Iterator[Term]:
+def terms(p: ReverseProcess, x_0: ImageBatch, noise: Noise = torch.randn_like) -> Iterator[Term]:
     """L_T, then L_{T-1}, ..., L_1, L_0: one evaluation of the network for each t, each with a fresh x_t (Eq. 5).
 
     The sum of all terms estimates the bound without bias; the only randomness is `noise`, called once for each t.
@@ -43,13 +43,13 @@ def terms(p: ReverseProcess, x_0: Images, noise: Noise = torch.randn_like) -> It
         yield Term(t, *term(p, x_0, x_t, t))
 
 
-def prior(q: ForwardProcess, x_0: Images) -> PerImage:
+def prior(q: ForwardProcess, x_0: ImageBatch) -> PerImage:
     r""":math:`L_T = D_{KL}(q(x_T|x_0)\,\|\,\mathcal N(0, I))` (E42), nats; it has no parameters, but is never left out."""
     standard = Gaussian(torch.zeros_like(x_0), torch.zeros_like(x_0))
     return sum_flat(kl(q.marginal(x_0, q.schedule.T), standard))
 
 
-def term(p: ReverseProcess, x_0: Images, x_t: Images, t: Times) -> tuple[PerImage, Images]:
+def term(p: ReverseProcess, x_0: ImageBatch, x_t: ImageBatch, t: Times) -> tuple[PerImage, ImageBatch]:
     r""":math:`L_{t-1} = D_{KL}(q(x_{t-1}|x_t, x_0)\,\|\,p_\theta(x_{t-1}|x_t))`, or L_0 where t = 1 (Eq. 5).
 
     Returns:

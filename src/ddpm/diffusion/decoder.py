@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from ddpm.diffusion.gaussian import Gaussian, log_cdf, log_mass
-from ddpm.tensors import Images
+from ddpm.tensors import ImageBatch
 
 Decoder = Callable[[Tensor, Gaussian], Tensor]
 """(x_0, p(x_0|x_1)) -> log p, elementwise nats."""
 
 
-def log_likelihood(x_0: Images, gaussian: Gaussian, levels: int = 256) -> Images:
+def log_likelihood(x_0: ImageBatch, gaussian: Gaussian, levels: int = 256) -> ImageBatch:
     r""":math:`\log\int_{\delta_-(x_0)}^{\delta_+(x_0)}\mathcal N(x; \mu, \sigma^2)\,dx` (Eq. 13), elementwise nats.
 
     The `levels` >= 2 values lie evenly on [-1, 1]: bins are 2/(levels-1) wide, centred on them, and the two outermost
@@ -37,6 +37,6 @@ def discretised(levels: int) -> Decoder:
     return partial(log_likelihood, levels=levels)
 
 
-def log_density(x_0: Images, gaussian: Gaussian) -> Images:
+def log_density(x_0: ImageBatch, gaussian: Gaussian) -> ImageBatch:
     """The decoder of continuous data: the density itself, elementwise nats."""
     return gaussian.log_prob(x_0)

@@ -14,13 +14,13 @@ from torch import Tensor
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import Images, Noise, PerImage, at, sum_flat
+from ddpm.tensors import ImageBatch, Noise, PerImage, at, sum_flat
 
-Estimator = Callable[[ReverseProcess, Images, Images, Images, int], PerImage]
+Estimator = Callable[[ReverseProcess, ImageBatch, ImageBatch, ImageBatch, int], PerImage]
 """(p, x_0, x_{t-1}, x_t, t) -> nats for each image; at t = T+1, x_{t-1} is x_T and x_t has no meaning."""
 
 
-def raw(p: ReverseProcess, x_0: Images, x_prev: Images, x_t: Images, t: int) -> PerImage:
+def raw(p: ReverseProcess, x_0: ImageBatch, x_prev: ImageBatch, x_t: ImageBatch, t: int) -> PerImage:
     r""":math:`-\log\frac{p_\theta(x_{t-1}|x_t)}{q(x_t|x_{t-1})}`; :math:`-\log p(x_T)` first (Eq. 3)."""
     if t > p.schedule.T:
         return -sum_flat(_standard(x_prev).log_prob(x_prev))
@@ -29,7 +29,7 @@ def raw(p: ReverseProcess, x_0: Images, x_prev: Images, x_t: Images, t: int) -> 
     return forward - _log_reverse(p, x_0, x_prev, x_t, t)
 
 
-def log_ratio(p: ReverseProcess, x_0: Images, x_prev: Images, x_t: Images, t: int) -> PerImage:
+def log_ratio(p: ReverseProcess, x_0: ImageBatch, x_prev: ImageBatch, x_t: ImageBatch, t: int) -> PerImage:
     r""":math:`-\log\frac{p_\theta(x_{t-1}|x_t)}{q(x_{t-1}|x_t, x_0)}`; the same ratio for x_T first, L_0 last (Eq. 21)."""
     if t > p.schedule.T:
         q_T = p.q.marginal(x_0, p.schedule.T)
@@ -38,7 +38,7 @@ def log_ratio(p: ReverseProcess, x_0: Images, x_prev: Images, x_t: Images, t: in
     return posterior - _log_reverse(p, x_0, x_prev, x_t, t)
 
 
-def closed_form(p: ReverseProcess, x_0: Images, x_prev: Images, x_t: Images, t: int) -> PerImage:
+def closed_form(p: ReverseProcess, x_0: ImageBatch, x_prev: ImageBatch, x_t: ImageBatch, t: int) -> PerImage:
     """L_T, L_{t-1}, L_0 as divergences (Eq. 5)."""
     return prior(p.q, x_0) if t > p.schedule.T else term(p, x_0, x_t, t)[0]
 
@@ -46,16 +46,16 @@ def closed_form(p: ReverseProcess, x_0: Images, x_prev: Images, x_t: Images, t: 
 ESTIMATORS: Mapping[str, Estimator] = {"raw": raw, "log-ratio": log_ratio, "closed-form": closed_form}
 
 
-def _standard(x: Images) -> Gaussian:
+def _standard(x: ImageBatch) -> Gaussian:
     return Gaussian(torch.zeros_like(x), torch.zeros_like(x))
 
 
-def _log_reverse(p: ReverseProcess, x_0: Images, x_prev: Images, x_t: Images, t: int) -> PerImage:
+def _log_reverse(p: ReverseProcess, x_0: ImageBatch, x_prev: ImageBatch, x_t: ImageBatch, t: int) -> PerImage:
     reverse, _ = p(x_t, t)
     return sum_flat(reverse.log_prob(x_prev) if t > 1 else p.decoder(x_0, reverse))
 
 
-def independent(p: ReverseProcess, x_0: Images, noise: Noise) -> Iterator[tuple[int, Images, Images]]:
+def independent(p: ReverseProcess, x_0: ImageBatch, noise: Noise) -> Iterator[tuple[int, ImageBatch, ImageBatch]]:
     """A fresh pair (x_{t-1}, x_t) for every t: t, x_{t-1}, x_t for t = T+1..1."""
     T = p.schedule.T
     x_T = p.q.sample(x_0, T, noise(x_0))
@@ -65,7 +65,7 @@ def independent(p: ReverseProcess, x_0: Images, noise: Noise) -> Iterator[tuple[
         yield t, _posterior_sample(p, x_0, x_t, t, noise), x_t
 
 
-def trajectory(p: ReverseProcess, x_0: Images, noise: Noise) -> Iterator[tuple[int, Images, Images]]:
+def trajectory(p: ReverseProcess, x_0: ImageBatch, noise: Noise) -> Iterator[tuple[int, ImageBatch, ImageBatch]]:
     """One chain x_T, ..., x_0 from q(x_{1:T}|x_0), drawn backwards: t, x_{t-1}, x_t for t = T+1..1."""
     T = p.schedule.T
     x_t = p.q.sample(x_0, T, noise(x_0))
@@ -76,19 +76,19 @@ def trajectory(p: ReverseProcess, x_0: Images, noise: Noise) -> Iterator[tuple[i
         x_t = x_prev
 
 
-COUPLINGS: Mapping[str, Callable[[ReverseProcess, Images, Noise], Iterator[tuple[int, Images, Images]]]] = {
+COUPLINGS: Mapping[str, Callable[[ReverseProcess, ImageBatch, Noise], Iterator[tuple[int, ImageBatch, ImageBatch]]]] = {
     "independent": independent,
     "trajectory": trajectory,
 }
 
 
-def _posterior_sample(p: ReverseProcess, x_0: Images, x_t: Images, t: int, noise: Noise) -> Images:
+def _posterior_sample(p: ReverseProcess, x_0: ImageBatch, x_t: ImageBatch, t: int, noise: Noise) -> ImageBatch:
     return p.q.posterior(x_t, x_0, t).sample(noise(x_0)) if t > 1 else x_0
 
 
 def estimates(
     p: ReverseProcess,
-    x_0: Images,
+    x_0: ImageBatch,
     estimator: str,
     coupling: str,
     noise: Noise = torch.randn_like,

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from ddpm.diffusion.bound import term
 from ddpm.diffusion.gaussian import Gaussian
-from ddpm.diffusion.prediction import OfOneMoment
+from ddpm.diffusion.prediction import PointwisePrediction
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import Diverged
-from ddpm.tensors import Images, Noise, PerImage, sum_flat
+from ddpm.tensors import ImageBatch, Noise, PerImage, sum_flat
 
 Field = Callable[[Tensor, float], Tensor]
 """The velocity of a flow: (x, log SNR) -> dx/d(log SNR), of x's shape; each row on its own."""
@@ -47,7 +47,7 @@ def ends(schedule: Schedule) -> tuple[float, float]:
     return float(log_snr[1]), max(float(log_snr[-1]), NOTHING)
 
 
-def towards(x: Images, x_0: Images, log_snr: float) -> Images:
+def towards(x: ImageBatch, x_0: ImageBatch, log_snr: float) -> ImageBatch:
     r""":math:`\frac{dx}{d\lambda} = \frac a2(\hat x_0 - a x) = \frac s2(s x - \hat\epsilon)`, by the estimate of x_0 at x.
 
     The marginals q(x_t) follow it if the estimate is :math:`E[x_0|x]`.
@@ -63,7 +63,7 @@ def velocity(p: ReverseProcess) -> Field:
         ValueError: the network predicts the posterior mean, which speaks of two steps and has no limit between them.
     """
     prediction, timestep = p.prediction, _timestep(p.schedule.whole)
-    if not isinstance(prediction, OfOneMoment):
+    if not isinstance(prediction, PointwisePrediction):
         raise ValueError(
             f"the flow needs an estimate at every moment, and {type(prediction).__name__} is of two steps: "
             "predict eps, x0 or v"
@@ -92,7 +92,7 @@ def _timestep(schedule: Schedule) -> Callable[[float], float]:
     return lambda log_snr: float(between(math.atan(math.exp(log_snr / 2))))
 
 
-def integrate(flow: Field, x: Images, start: float, end: float, tolerance: float = TOLERANCE) -> Images:
+def integrate(flow: Field, x: ImageBatch, start: float, end: float, tolerance: float = TOLERANCE) -> ImageBatch:
     """Carry images from one noise level to another, forwards or backwards.
 
     Every image is a problem of its own: the size of its steps, hence the result, does not depend on the others.
@@ -110,7 +110,7 @@ def integrate(flow: Field, x: Images, start: float, end: float, tolerance: float
     return torch.cat([_carried(flow, row, start, end, tolerance) for row in x.split(1)])
 
 
-def _carried(flow: Field, x: Images, start: float, end: float, tolerance: float) -> Images:
+def _carried(flow: Field, x: ImageBatch, start: float, end: float, tolerance: float) -> ImageBatch:
     def change(log_snr: float, y: Tensor) -> Tensor:
         with torch.no_grad():
             return flow(y.reshape(x.shape), log_snr).flatten()
@@ -118,12 +118,12 @@ def _carried(flow: Field, x: Images, start: float, end: float, tolerance: float)
     return _solve(change, x.flatten(), start, end, x.new_full((x.numel(),), tolerance))[0].reshape(x.shape)
 
 
-def basis(x: Images) -> Tensor:
+def basis(x: ImageBatch) -> Tensor:
     """Vectors of the exact trace: every direction of an image once, (D, ...), for x (1, ...)."""
     return torch.eye(x[0].numel(), dtype=x.dtype, device=x.device).reshape(-1, *x.shape[1:])
 
 
-def rademacher(x: Images, probes: int, random: torch.Generator) -> Tensor:
+def rademacher(x: ImageBatch, probes: int, random: torch.Generator) -> Tensor:
     r"""Random signs, (probes, ...), scaled so that :math:`E\sum_i v_iv_i^\top = I` (Hutchinson 1990).
 
     The estimate of the trace is without bias, so that of a log-density is too (a density's would not be).
@@ -132,7 +132,7 @@ def rademacher(x: Images, probes: int, random: torch.Generator) -> Tensor:
     return (signs / math.sqrt(probes)).to(x)
 
 
-def divergence(flow: Field, x: Images, log_snr: float, vectors: Tensor, rows: int) -> tuple[Images, Tensor]:
+def divergence(flow: Field, x: ImageBatch, log_snr: float, vectors: Tensor, rows: int) -> tuple[ImageBatch, Tensor]:
     r"""dx/d(log SNR) at one image, (1, ...), and :math:`\sum_i v_i^\top\frac{\partial\dot x}{\partial x}v_i`: the trace.
 
     One product with the Jacobian for each vector (n, ...), on copies of the image, at most `rows` at a time.
@@ -152,12 +152,12 @@ class Density:
     """Log density of one image at the start, nats, (1,), where the flow carried it, and the evaluations that it took."""
 
     log_prob: PerImage
-    end: Images
+    end: ImageBatch
     evaluations: int
 
 
 def density(
-    flow: Field, x: Images, start: float, end: float, vectors: Tensor, tolerance: float = TOLERANCE, rows: int = 64
+    flow: Field, x: ImageBatch, start: float, end: float, vectors: Tensor, tolerance: float = TOLERANCE, rows: int = 64
 ) -> Density:
     r""":math:`\log p(x) = \log\mathcal N(x_{end}; 0, I) + \int\nabla\cdot\dot x\,d\lambda` (Song et al. 2021b, appendix D.2).
 
@@ -208,7 +208,7 @@ def _solve(
 
 
 def nats(
-    p: ReverseProcess, x_0: Images, vectors: Tensor, noise: Noise, tolerance: float = TOLERANCE, rows: int = 64
+    p: ReverseProcess, x_0: ImageBatch, vectors: Tensor, noise: Noise, tolerance: float = TOLERANCE, rows: int = 64
 ) -> tuple[PerImage, int]:
     r"""A bound on -log p(x_0), with the chain's own first step and decoder, and the flow for all that is above it.
 

@@ -14,12 +14,12 @@ from ddpm.diffusion.bound import bits_per_dim, prior, term
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import Images, PerImage, Table, Times, at, mean_flat
+from ddpm.tensors import ImageBatch, PerImage, Table, Times, at, mean_flat
 
-Objective = Callable[[ReverseProcess, Images, Times, Images], PerImage]
+Objective = Callable[[ReverseProcess, ImageBatch, Times, ImageBatch], PerImage]
 
 
-def simple(p: ReverseProcess, x_0: Images, t: Times, eps: Images) -> PerImage:
+def simple(p: ReverseProcess, x_0: ImageBatch, t: Times, eps: ImageBatch) -> PerImage:
     r""":math:`L_{simple} = \|\epsilon - \epsilon_\theta(\sqrt{\bar\alpha_t}x_0 + \sqrt{1-\bar\alpha_t}\epsilon, t)\|^2` (Eq. 14).
 
     Or the same for what else the network predicts. Mean over coordinates (D2): about 1 for a network that returns 0.
@@ -28,7 +28,7 @@ def simple(p: ReverseProcess, x_0: Images, t: Times, eps: Images) -> PerImage:
     return mean_flat((p.prediction.target(p.schedule, x_0, eps, t) - output) ** 2)
 
 
-def weighted(p: ReverseProcess, x_0: Images, t: Times, eps: Images) -> PerImage:
+def weighted(p: ReverseProcess, x_0: ImageBatch, t: Times, eps: ImageBatch) -> PerImage:
     r""":math:`T\,w_t\|\epsilon - \epsilon_\theta\|^2` (Eq. 12), in the form for x_0 that serves every prediction (E53).
 
     In nats/dim; over t its mean is the bound's sum less what no network can change, with Eq. 12 extended to t = 1 (E68).
@@ -45,7 +45,7 @@ def weighted(p: ReverseProcess, x_0: Images, t: Times, eps: Images) -> PerImage:
     return p.schedule.T * mean_flat(weight * (x_0 - x_0_hat) ** 2)
 
 
-def variational(p: ReverseProcess, x_0: Images, t: Times, eps: Images) -> PerImage:
+def variational(p: ReverseProcess, x_0: ImageBatch, t: Times, eps: ImageBatch) -> PerImage:
     r"""The bound: :math:`L_T + T\ell_t,\ \ell_1 = L_0,\ \ell_t = L_{t-1}`, unbiased for uniform t (E41), nats/dim."""
     nats, _ = term(p, x_0, p.q.sample(x_0, t, eps), t)
     return (prior(p.q, x_0) + p.schedule.T * nats) / x_0[0].numel()
@@ -60,7 +60,7 @@ class Hybrid:
 
     weight: float = 0.001
 
-    def __call__(self, p: ReverseProcess, x_0: Images, t: Times, eps: Images) -> PerImage:
+    def __call__(self, p: ReverseProcess, x_0: ImageBatch, t: Times, eps: ImageBatch) -> PerImage:
         """One evaluation of the network serves both."""
         x_t = p.q.sample(x_0, t, eps)
         output, *rest = p.outputs(x_t, t)

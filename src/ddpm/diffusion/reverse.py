@@ -17,18 +17,18 @@ from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.prediction import Epsilon, Prediction
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, Variance
-from ddpm.tensors import Images, Times
+from ddpm.tensors import ImageBatch, Times
 
 Network = Callable[..., Tensor]
 """(x_t, timestep) -> output, or (x_t, timestep, label) for one that can be told what it is to draw."""
 
 
-def unit_clamp(x_0: Images) -> Images:
+def unit_clamp(x_0: ImageBatch) -> ImageBatch:
     """Estimates of x_0 stay in [-1, 1], where images live (the authors' code; P-5)."""
     return x_0.clamp(-1, 1)
 
 
-def unlimited(x_0: Images) -> Images:
+def unlimited(x_0: ImageBatch) -> ImageBatch:
     """Estimates of x_0 as they come: Algorithm 2 to the letter, and data that are not images."""
     return x_0
 
@@ -69,7 +69,7 @@ class ReverseProcess:
         """The forward process that p_theta reverses."""
         return ForwardProcess(self.schedule)
 
-    def __call__(self, x_t: Images, t: Times) -> tuple[Gaussian, Images]:
+    def __call__(self, x_t: ImageBatch, t: Times) -> tuple[Gaussian, ImageBatch]:
         r""":math:`p_\theta(x_{t-1}|x_t) = \mathcal N(\tilde\mu_t(x_t, \hat x_0), \sigma_t^2 I)` (Eq. 11), and :math:`\hat x_0`.
 
         Raises:
@@ -81,16 +81,16 @@ class ReverseProcess:
         mean = self.q.posterior_mean(x_t, x_0, t)
         return Gaussian(mean, self.variance.log_var(self.schedule, x_t, t, *rest)), x_0
 
-    def estimate(self, x_t: Images, t: Times) -> Images:
+    def estimate(self, x_t: ImageBatch, t: Times) -> ImageBatch:
         r""":math:`\hat x_0` alone: what the deterministic samplers need; t and errors as in a call."""
         return self.project(self.limit(self.prediction.x_0(self.schedule, x_t, self.outputs(x_t, t)[0], t)))
 
-    def outputs(self, x_t: Images, t: Times) -> tuple[Tensor, ...]:
+    def outputs(self, x_t: ImageBatch, t: Times) -> tuple[Tensor, ...]:
         """One evaluation of the network: the prediction, then what the variance needs, each of x_t's shape."""
         self.schedule.check(t)
         return self.at_timestep(x_t, self.timestep(t, x_t))
 
-    def at_timestep(self, x_t: Images, timestep: Tensor) -> tuple[Tensor, ...]:
+    def at_timestep(self, x_t: ImageBatch, timestep: Tensor) -> tuple[Tensor, ...]:
         """The same, by what the network is told, (batch,): a real number where x_t lies between two steps.
 
         Raises:
@@ -106,13 +106,13 @@ class ReverseProcess:
             )
         return output.chunk(parts, dim=1) if parts > 1 else (output,)
 
-    def timestep(self, t: Times, like: Images) -> Tensor:
+    def timestep(self, t: Times, like: ImageBatch) -> Tensor:
         """What the network is told at step t: (batch,) int64, on `like`'s device."""
         if isinstance(t, int):
             return torch.full((len(like),), int(self.schedule.timestep_map[t]), device=like.device)
         return self.schedule.timestep_map.to(t.device)[t]
 
-    def score(self, x_t: Images, t: Times) -> Images:
+    def score(self, x_t: ImageBatch, t: Times) -> ImageBatch:
         r""":math:`\nabla_{x_t}\log q(x_t) \approx -\epsilon_\theta/\sqrt{1-\bar\alpha_t}`, epsilon by Eq. 4 from the estimate (E56)."""
         return self.q.score(x_t, self.estimate(x_t, t), t)
 

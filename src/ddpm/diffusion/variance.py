@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ddpm.diffusion.schedule import Schedule
-from ddpm.tensors import Images, Table, Times, at
+from ddpm.tensors import ImageBatch, Table, Times, at
 
 FirstVariance = Callable[[Schedule], Tensor]
 
@@ -39,7 +39,7 @@ class Variance(ABC):
     """How many tensors of x_t's shape the network gives for the variance: 0, or 1 if it is learned."""
 
     @abstractmethod
-    def log_var(self, schedule: Schedule, x_t: Images, t: Times, *outputs: Images) -> Tensor:
+    def log_var(self, schedule: Schedule, x_t: ImageBatch, t: Times, *outputs: ImageBatch) -> Tensor:
         r""":math:`\log\sigma_t^2`, broadcasting against x_t. `outputs` are the network's, `Variance.outputs` of them."""
 
     def respace(self, kept: Sequence[int]) -> "Variance":
@@ -54,7 +54,7 @@ class Fixed(Variance):
     def table(self, schedule: Schedule) -> Table:
         r""":math:`\sigma_t^2` at index t, (T+1,) float64; entry 0 has no meaning."""
 
-    def log_var(self, schedule: Schedule, x_t: Images, t: Times, *outputs: Images) -> Tensor:
+    def log_var(self, schedule: Schedule, x_t: ImageBatch, t: Times, *outputs: ImageBatch) -> Tensor:
         """Looked up in the table."""
         return at(_log_table(self, schedule), t, x_t)
 
@@ -130,7 +130,7 @@ class Learned(Variance):
     outputs = 1
     first: FirstVariance = beta_tilde_2
 
-    def log_var(self, schedule: Schedule, x_t: Images, t: Times, *outputs: Images) -> Tensor:
+    def log_var(self, schedule: Schedule, x_t: ImageBatch, t: Times, *outputs: ImageBatch) -> Tensor:
         """Interpolated between the two fixed choices."""
         (v,) = outputs
         small = FixedSmall(self.first).log_var(schedule, x_t, t)

@@ -16,11 +16,11 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.distributed import ALONE, World
 from ddpm.evaluation.proposal import Proposal, broad, proposal, systematic
 from ddpm.evaluation.rate import images_of, in_float64
+from ddpm.parallel.world import ALONE, World
 from ddpm.seeds import NoiseForEach, generator
-from ddpm.tensors import Images, Noise, PerImage, Times, mean_flat
+from ddpm.tensors import ImageBatch, Noise, PerImage, Times, mean_flat
 
 BLOCKS = 64
 """Parts of the data that are independent of each other: the degrees of freedom of the standard error."""
@@ -37,15 +37,15 @@ class Target:
 
     T: int
     networks: int
-    prior: Callable[[Images], PerImage]
-    term: Callable[[Images, Times, Images, Tensor], PerImage]
+    prior: Callable[[ImageBatch], PerImage]
+    term: Callable[[ImageBatch, Times, ImageBatch, Tensor], PerImage]
 
 
 def bound_of(p: ReverseProcess, labels: Labels = None) -> Target:
     """The bound: L_T before all, then L_{t-1} for each t (Eq. 5); given `labels` (N,) of the data, if any."""
     wide = replace(p, network=in_float64(p.network))
 
-    def nats(x_0: Images, t: Times, eps: Images, rows: Tensor) -> PerImage:
+    def nats(x_0: ImageBatch, t: Times, eps: ImageBatch, rows: Tensor) -> PerImage:
         return term(wide.given(labels_at(labels, rows, x_0.device)), x_0, wide.q.sample(x_0, t, eps), t)[0]
 
     return Target(p.schedule.T, 1, lambda x_0: prior(p.q, x_0), nats)
@@ -71,7 +71,7 @@ def difference_of(p: ReverseProcess, other: ReverseProcess, labels: Labels = Non
 def watched(target: Target, told: Callable[[int], object]) -> Target:
     """The same, telling of how many images it found a term, each time: together it will be `planned`."""
 
-    def found(x_0: Images, t: Times, eps: Images, rows: Tensor) -> PerImage:
+    def found(x_0: ImageBatch, t: Times, eps: ImageBatch, rows: Tensor) -> PerImage:
         nats = target.term(x_0, t, eps, rows)
         told(len(x_0))
         return nats

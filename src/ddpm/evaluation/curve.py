@@ -27,7 +27,7 @@ BELOW, ABOVE, PRECISION = 8.0, 2.0, 0.05
 
 
 @dataclass(frozen=True)
-class At:
+class ErrorAt:
     """What `Curve` says of one t."""
 
     t: int
@@ -38,7 +38,7 @@ class At:
 
 def errors(
     p: ReverseProcess, data: ImageSet, seed: int, batch_size: int, device: torch.device, labels: Labels = None
-) -> Iterator[At]:
+) -> Iterator[ErrorAt]:
     """For t = T..1, on `data`.
 
     All images at every t, each with noise of its own and given its label (N,), if there are any. The error is cut at 1,
@@ -57,7 +57,7 @@ def errors(
         pairs = list(zip(images, estimates, strict=True))
         squares = torch.cat([mean_flat((x_0 - estimate) ** 2) for x_0, estimate in pairs])
         error = max(min(float(squares.mean()), 1.0, float(1 / p.schedule.snr[t])), LEAST)
-        yield At(t, error, *_best_variance(partial(_L_0, p, pairs), error))
+        yield ErrorAt(t, error, *_best_variance(partial(_L_0, p, pairs), error))
 
 
 def _L_0(p: ReverseProcess, pairs: list[tuple[Tensor, Tensor]], log_var: float) -> float:
@@ -76,7 +76,7 @@ def _best_variance(L_0: Callable[[float], float], error: float) -> tuple[float, 
     return math.exp(log_var), least
 
 
-def curve(measured: Iterator[At], T: int) -> Curve:
+def curve(measured: Iterator[ErrorAt], T: int) -> Curve:
     """Gathered from `errors`."""
     table = torch.zeros(T + 1, 3, dtype=torch.float64)
     for found in measured:

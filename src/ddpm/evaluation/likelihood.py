@@ -19,9 +19,9 @@ from ddpm.diffusion.flow import basis, nats, rademacher
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.rate import images_of, in_float64, stderr, widened
 from ddpm.seeds import NoiseForEach, generator
-from ddpm.tensors import Images
+from ddpm.tensors import ImageBatch
 
-Vectors = Callable[[Images, int], Tensor]
+Vectors = Callable[[ImageBatch, int], Tensor]
 """(an image (1, ...), its row) -> the vectors of its trace, as in `ddpm.diffusion.flow.density`."""
 
 
@@ -86,7 +86,7 @@ def weighted(parts: Iterable[Scored], data: ImageSet, draws: int, T: int) -> Lik
     return Likelihood(bits_per_dim(found, math.prod(data.shape)), evaluations * draws)
 
 
-def exact_trace(x: Images, row: int) -> Tensor:
+def exact_trace(x: ImageBatch, row: int) -> Tensor:
     """Every direction once: D products with the Jacobian for each evaluation."""
     return basis(x)
 
@@ -94,7 +94,7 @@ def exact_trace(x: Images, row: int) -> Tensor:
 def hutchinson(probes: int, seed: int) -> Vectors:
     """Random signs, `probes` for each image: without bias in log p, with more scatter over images."""
 
-    def vectors(x: Images, row: int) -> Tensor:
+    def vectors(x: ImageBatch, row: int) -> Tensor:
         return rademacher(x, probes, generator(seed, "probes", row))
 
     return vectors

@@ -16,9 +16,9 @@ from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.bound import Term, terms
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
-from ddpm.distributed import ALONE, World
+from ddpm.parallel.world import ALONE, World
 from ddpm.seeds import NoiseForEach, generator
-from ddpm.tensors import Images, mean_flat
+from ddpm.tensors import ImageBatch, mean_flat
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ def measure(
             yield Measured(rows, found.t, found.nats.cpu().double(), _mse(found, x_0))
 
 
-def images_of(data: ImageSet, rows: Tensor, device: torch.device) -> Images:
+def images_of(data: ImageSet, rows: Tensor, device: torch.device) -> ImageBatch:
     """Images on the exact grid of their levels."""
     return to_model(data.images[rows].to(device), data.levels, widest(device))
 
 
-def _mse(found: Term, x_0: Images) -> Tensor:
+def _mse(found: Term, x_0: ImageBatch) -> Tensor:
     return mean_flat((found.x_0 - x_0) ** 2).cpu().double()
 
 

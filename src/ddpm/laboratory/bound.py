@@ -13,7 +13,7 @@ from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge, beta_1
-from ddpm.drawing import BLUE, GREY, ORANGE, PURPLE, panels
+from ddpm.figures.style import BLUE, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import NOTHING, SEED, Answer, Question, Setting, Table, Text
 from ddpm.seeds import generator
 

@@ -14,7 +14,7 @@ from ddpm.diffusion.decoder import discretised, log_likelihood
 from ddpm.diffusion.gaussian import Gaussian, log_mass
 from ddpm.diffusion.schedule import log_snr
 from ddpm.diffusion.variance import FixedLarge, Optimal
-from ddpm.drawing import BLUE, GREY, ORANGE, PURPLE, panels
+from ddpm.figures.style import BLUE, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import NOTHING, SEED, Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import some_steps
 from ddpm.seeds import generator

@@ -13,10 +13,10 @@ from ddpm.analytic.quadrature import entropy, excess, mmse
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.variance import FixedLarge, beta_1
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.seeds import generator
-from ddpm.tensors import Images
+from ddpm.tensors import ImageBatch
 
 F64 = torch.float64
 CHAINS = 4000
@@ -32,7 +32,7 @@ LINES = {
 }
 
 
-def lines(diffused: Diffused, x_0: Images, random: torch.Generator) -> Mapping[str, Tensor]:
+def lines(diffused: Diffused, x_0: ImageBatch, random: torch.Generator) -> Mapping[str, Tensor]:
     """Eq. 17-25 as their terms on the same chains, by the names of `LINES`: (T+1, batch) nats, at index t-1 that of x_{t-1} and x_t."""
     p, schedule = diffused.process(RULE), diffused.schedule
     q = p.q

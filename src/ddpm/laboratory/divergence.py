@@ -9,7 +9,7 @@ from ddpm.analytic.process import Diffused
 from ddpm.diffusion.bound import constants
 from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
-from ddpm.drawing import BLUE, GREEN, ORANGE, panels
+from ddpm.figures.style import BLUE, GREEN, ORANGE, panels
 from ddpm.laboratory.answer import SEED, Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import some_steps
 from ddpm.seeds import generator

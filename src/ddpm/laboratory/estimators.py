@@ -14,10 +14,10 @@ from ddpm.diffusion.estimators import COUPLINGS, ESTIMATORS
 from ddpm.diffusion.objective import variational
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.variance import FirstVariance, FixedLarge, beta_1, beta_tilde_2
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.seeds import generator
-from ddpm.tensors import Images
+from ddpm.tensors import ImageBatch
 
 F64 = torch.float64
 DIMS, IMAGES = 16, 2000
@@ -33,7 +33,7 @@ def scaled_network(setting: Setting, scale: Tensor | float, first: FirstVariance
     return ReverseProcess(network, setting.schedule, best.prediction, best.variance, best.limit, best.decoder)
 
 
-def gradients(setting: Setting, x_0: Images, t: Tensor, eps: Images) -> Tensor:
+def gradients(setting: Setting, x_0: ImageBatch, t: Tensor, eps: ImageBatch) -> Tensor:
     """Of Algorithm 1's estimate of the bound by the scale of the network's output, for each image alone."""
     scale = torch.full((len(x_0), 1), 1.1, dtype=F64, requires_grad=True)
     variational(scaled_network(setting, scale), x_0, t, eps).sum().backward()
@@ -88,7 +88,7 @@ class Spread:
     whole: float
 
 
-def spreads(p: ReverseProcess, x_0: Images, coupling: str, random: torch.Generator) -> dict[str, Spread]:
+def spreads(p: ReverseProcess, x_0: ImageBatch, coupling: str, random: torch.Generator) -> dict[str, Spread]:
     """Every estimator on the same pairs (x_{t-1}, x_t)."""
 
     def noise(like: Tensor) -> Tensor:

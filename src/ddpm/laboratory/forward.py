@@ -9,7 +9,7 @@ from torch import Tensor
 from ddpm.diffusion.bound import prior_table
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.schedule import Schedule
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.seeds import generator
 

@@ -5,7 +5,7 @@ import torch
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, beta_1
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import some_steps
 from ddpm.laboratory.parameters import imperfect

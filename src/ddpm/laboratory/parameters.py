@@ -13,17 +13,17 @@ from ddpm.diffusion.prediction import PREDICTIONS, Prediction
 from ddpm.diffusion.reverse import Network, ReverseProcess, unlimited
 from ddpm.diffusion.schedule import SCHEDULES, Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal
-from ddpm.drawing import BLUE, panels
+from ddpm.figures.style import BLUE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain
 from ddpm.seeds import NoiseForEach, generator
-from ddpm.tensors import Images, Times
+from ddpm.tensors import ImageBatch, Times
 
 F64 = torch.float64
 
 
-def imperfect(x_t: Tensor, t: Times) -> Images:
+def imperfect(x_t: Tensor, t: Times) -> ImageBatch:
     """An estimate of x_0 that is nobody's best: some smooth function of x_t and t."""
     late = torch.as_tensor(t).to(x_t) / 300
     return torch.tanh(x_t * (0.4 + 0.6 / (1 + late.reshape(-1, *[1] * (x_t.ndim - 1)))))

@@ -5,7 +5,7 @@ import torch
 from ddpm.analytic.mixture import two_points
 from ddpm.analytic.process import Diffused
 from ddpm.diffusion.forward import ForwardProcess
-from ddpm.drawing import BLUE, GREY, ORANGE, PURPLE, panels
+from ddpm.figures.style import BLUE, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import some_steps
 from ddpm.seeds import generator

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import matplotlib as mpl
 
 from ddpm.diffusion.schedule import SignalRemains
-from ddpm.drawing import STYLE
 from ddpm.errors import chosen
+from ddpm.figures.style import STYLE
 from ddpm.laboratory import (
     bound,
     coding,

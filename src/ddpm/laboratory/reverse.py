@@ -11,7 +11,7 @@ from ddpm.analytic.quadrature import best_pixel_term, expected, kernel_from_gaus
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.schedule import Schedule, log_snr
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import NOTHING, Answer, Question, Setting, Table, Text
 
 F64 = torch.float64

@@ -13,7 +13,7 @@ from ddpm.diffusion.learned import LearnedSchedule
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule, cosine, linear, log_snr
 from ddpm.diffusion.variance import FixedLarge, Optimal, beta_1
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import NOTHING, Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import first_noisy
 from ddpm.laboratory.score import on_a_line

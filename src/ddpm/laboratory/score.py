@@ -13,7 +13,7 @@ from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import excess, expected, mmse, nodes
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Optimal
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.distance import sliced_wasserstein
 from ddpm.laboratory.forward import some_steps

@@ -8,7 +8,7 @@ from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import kernel_entropy, mmse
 from ddpm.diffusion.bound import constants
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, Variance, beta_1
-from ddpm.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ddpm.drawing import formula
+from ddpm.figures.style import formula
 
 MANY = 8
 

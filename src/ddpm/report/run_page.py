@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ddpm import drawing
 from ddpm.diffusion.schedule import Schedule
 from ddpm.evaluation.rate import Bound
-from ddpm.experiment import Experiment
-from ddpm.report import figures
+from ddpm.experiment.config import Experiment
+from ddpm.figures import plots, style
+from ddpm.figures.pictures import square, tile, to_pictures
 from ddpm.report.page import Fact, Figure, animation, filmstrip, page, picture
-from ddpm.report.pictures import square, tile, to_pictures
-from ddpm.tensors import Images
+from ddpm.tensors import ImageBatch
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Filmstrip:
     """Moments of some chains: t, x_t and the estimate of x_0, each (images, C, H, W)."""
 
     t: Sequence[int]
-    x: Sequence[Images]
-    x_0: Sequence[Images]
+    x: Sequence[ImageBatch]
+    x_0: Sequence[ImageBatch]
 
 
 def run_page(
@@ -72,7 +71,7 @@ def preview(image: Image.Image) -> Figure:
     )
 
 
-def samples(drawn: Images, moving: Path, levels: int) -> Figure:
+def samples(drawn: ImageBatch, moving: Path, levels: int) -> Figure:
     """Samples, and how they came about."""
     still = picture(square(to_pictures(drawn, levels)), "samples")
     return Figure(
@@ -90,7 +89,7 @@ def samples(drawn: Images, moving: Path, levels: int) -> Figure:
 def film(strip: Filmstrip, levels: int) -> Figure:
     """One row an image, one column a moment: first x_t, then the estimates of x_0."""
 
-    def drawing(moments: Sequence[Images]) -> str:
+    def drawing(moments: Sequence[ImageBatch]) -> str:
         by_image = torch.stack([to_pictures(x, levels) for x in moments], dim=1)
         sheet = tile(by_image.flatten(0, 1), len(moments))
         return filmstrip([f"t = {t}" for t in strip.t], sheet, "moments of some chains")
@@ -129,7 +128,7 @@ def learning(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Figure:
     """Loss and held-out bound over the steps."""
     return Figure(
         "Learning",
-        drawing.svg(figures.training(rows)),
+        style.svg(plots.training(rows)),
         "Left: what training minimises. Right: the bound of held-out images on the same times and noise each time, with "
         "the weights' moving average; the band is one standard error over images.",
         minimised(experiment),
@@ -141,7 +140,7 @@ def bits(bound: Bound) -> list[Figure]:
     return [
         Figure(
             "The bound, term by term",
-            drawing.svg(figures.bound_by_t(bound)),
+            style.svg(plots.bound_by_t(bound)),
             f"How many bits each part of the code for a held-out image takes ({bound.images} images, each once, every t, "
             "fresh noise for each). An upper bound on the negative log-likelihood: pixels are coded by the exact mass of "
             "their bins.",
@@ -150,7 +149,7 @@ def bits(bound: Bound) -> list[Figure]:
         ),
         Figure(
             "Progressive lossy compression",
-            drawing.svg(figures.rate_distortion(bound)),
+            style.svg(plots.rate_distortion(bound)),
             "If x<sub>T</sub>, x<sub>T−1</sub>, … were sent one after the other, how many bits would have arrived, and "
             "how far would the estimate of the image be from it? (Section 4.3 of the paper, Figure 5.)",
             r"R(t) = L_T + \sum_{s=t+1}^{T} L_{s-1}, \quad \mathrm{RMSE}(t) = \sqrt{E\,\|x_0 - "
@@ -163,7 +162,7 @@ def schedule(q: Schedule, name: str) -> Figure:
     """The schedule."""
     return Figure(
         "The schedule",
-        drawing.svg(figures.schedule(q, name)),
+        style.svg(plots.schedule(q, name)),
         "How much of the image is left at each step, on two scales, and the two fixed variances between which the best "
         "one lies when the data have unit variance.",
         r"q(x_t|x_0) = \mathcal{N}(\sqrt{\bar\alpha_t}\,x_0, (1-\bar\alpha_t) I), \quad \tilde\beta_t = "

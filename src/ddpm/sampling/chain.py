@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import Images, Noise
+from ddpm.tensors import ImageBatch, Noise
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Step:
     """
 
     t: int
-    x: Images
-    x_0: Images
+    x: ImageBatch
+    x_0: ImageBatch
     made: int = 0
     before: "Step | None" = None
 
-    def to(self, t: int, x: Images, x_0: Images) -> "Step":
+    def to(self, t: int, x: ImageBatch, x_0: ImageBatch) -> "Step":
         """The next step, at t."""
         return Step(t, x, x_0, self.made + 1, Step(self.t, self.x, self.x_0, self.made))
 
-    def down(self, x_prev: Images, x_0: Images) -> "Step":
+    def down(self, x_prev: ImageBatch, x_0: ImageBatch) -> "Step":
         """The next step, at t - 1."""
         return self.to(self.t - 1, x_prev, x_0)
 
@@ -65,7 +65,7 @@ class Sampler(ABC):
         return self.moves(T)
 
 
-def start(p: ReverseProcess, x: Images, t: int) -> Step:
+def start(p: ReverseProcess, x: ImageBatch, t: int) -> Step:
     """The beginning of a chain at x_t.
 
     Raises:
@@ -84,6 +84,6 @@ def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Noise = torch.r
         yield here
 
 
-def chain(p: ReverseProcess, x_T: Images, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
+def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
     """Algorithm 2: yields ``sampler.moves(T)`` steps; the last one's x is the sample. `x_T` ~ N(0, I)."""
     return run(p, start(p, x_T, p.schedule.T), sampler, noise)

@@ -12,10 +12,10 @@ import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.tensors import Images, Noise, at
+from ddpm.tensors import ImageBatch, Noise, at
 
 
-def _line(p: ReverseProcess, here: Step, x_0: Images) -> Images:
+def _line(p: ReverseProcess, here: Step, x_0: ImageBatch) -> ImageBatch:
     r"""The estimate of x_0 in the middle of the step, by the line through this estimate and the one before.
 
     The first step has none before, and the last, to :math:`\lambda_0 = \infty`, needs the estimate itself.

@@ -11,7 +11,7 @@ import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.tensors import Images, Noise
+from ddpm.tensors import ImageBatch, Noise
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Heun(Sampler):
         slope = (slope + (x_prev - x_0) / end) / 2
         return here.down(signal * (scaled + (end - begin) * slope), x_0)
 
-    def _up(self, p: ReverseProcess, here: Step, noise: Noise) -> tuple[int, Images]:
+    def _up(self, p: ReverseProcess, here: Step, noise: Noise) -> tuple[int, ImageBatch]:
         """The step of the whole chain from which to go down, and x there."""
         whole = p.schedule.whole
         place = int(p.schedule.kept[here.t])

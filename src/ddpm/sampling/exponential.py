@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ddpm.diffusion.schedule import Schedule
-from ddpm.tensors import Images, at
+from ddpm.tensors import ImageBatch, at
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
@@ -29,7 +29,7 @@ def half_log_snr(schedule: Schedule, t: int) -> float:
     return 0.5 * float(schedule.log_snr[t])
 
 
-def flow(schedule: Schedule, x_t: Images, t: int, known: Sequence[tuple[int, Images]]) -> Images:
+def flow(schedule: Schedule, x_t: ImageBatch, t: int, known: Sequence[tuple[int, ImageBatch]]) -> ImageBatch:
     """x_{t-1} from x_t and estimates of x_0 at some steps, by the polynomial through them; t in 2..T.
 
     `known` holds (step, estimate), of distinct steps below, at or above t. From a step without signal, infinitely far

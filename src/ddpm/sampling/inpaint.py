@@ -16,12 +16,12 @@ from torch import Tensor
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.tensors import Images, Noise
+from ddpm.tensors import ImageBatch, Noise
 
 ANCESTRAL = Ancestral()
 
 
-class Around(Sampler):
+class SamplerWrapper(Sampler):
     """A sampler around another one, whose nature it keeps."""
 
     sampler: Sampler
@@ -38,14 +38,14 @@ class Around(Sampler):
 
 
 @dataclass(frozen=True, eq=False)
-class Replacement(Around):
+class Replacement(SamplerWrapper):
     r"""A step of `sampler`, then :math:`x_{t-1} \sim q(x_{t-1}|x_0)` outside the hole (Song et al. 2021b; the baseline).
 
     `known` is x_0, (batch, ...) or (1, ...), of any value in the hole; `hole` is true where to draw, and broadcasts
     against it. At t = 0 the known part is exactly the given one.
     """
 
-    known: Images
+    known: ImageBatch
     hole: Bool[Tensor, "..."]
     sampler: Sampler = ANCESTRAL
 
@@ -86,7 +86,7 @@ def _walk(t: int, jump: int, left: dict[int, int]) -> Iterator[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Resampled(Around):
+class Resampled(SamplerWrapper):
     """Any sampler that goes down step by step, taken up again by q and down once more, `resamplings` times in all.
 
     With `Replacement` it is RePaint (Lugmayr et al. 2022, Algorithm 1); with `inverse.consistent` it is the "time-travel"
@@ -149,7 +149,7 @@ def _since_the_last_jump(here: Step, places: tuple[int, ...]) -> Step:
 
 
 def repaint(
-    known: Images, hole: Bool[Tensor, "..."], jump: int = 10, resamplings: int = 10, sampler: Sampler = ANCESTRAL
+    known: ImageBatch, hole: Bool[Tensor, "..."], jump: int = 10, resamplings: int = 10, sampler: Sampler = ANCESTRAL
 ) -> Sampler:
     """RePaint, as published with 250 steps; `known`, `hole` as in `Replacement`. One resampling is the baseline."""
     return Resampled(Replacement(known, hole, sampler), jump, resamplings)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import Images
+from ddpm.tensors import ImageBatch
 
 LUMA = (0.299, 0.587, 0.114)
 """How much of red, green and blue is in a grey value, as image libraries convert them (ITU-R BT.601)."""
@@ -26,11 +26,11 @@ class Operator(ABC):
     """A linear map A with a right inverse: ``apply(pinv(y)) == y``. Batches (batch, channels, height, width)."""
 
     @abstractmethod
-    def apply(self, x_0: Images) -> Known:
+    def apply(self, x_0: ImageBatch) -> Known:
         """A x_0."""
 
     @abstractmethod
-    def pinv(self, y: Known) -> Images:
+    def pinv(self, y: Known) -> ImageBatch:
         """A^+ y (Moore and Penrose): of all x_0 with A x_0 = y the smallest."""
 
 
@@ -40,11 +40,11 @@ class Outside(Operator):
 
     hole: Bool[Tensor, "..."]
 
-    def apply(self, x_0: Images) -> Known:
+    def apply(self, x_0: ImageBatch) -> Known:
         """With 0 in the hole."""
         return x_0.masked_fill(self.hole, 0)
 
-    def pinv(self, y: Known) -> Images:
+    def pinv(self, y: Known) -> ImageBatch:
         """The same."""
         return self.apply(y)
 
@@ -55,11 +55,11 @@ class Averages(Operator):
 
     factor: int
 
-    def apply(self, x_0: Images) -> Known:
+    def apply(self, x_0: ImageBatch) -> Known:
         """(B, C, H, W) to (B, C, H / factor, W / factor)."""
         return F.avg_pool2d(x_0, self.factor)
 
-    def pinv(self, y: Known) -> Images:
+    def pinv(self, y: Known) -> ImageBatch:
         """Every pixel enlarged."""
         return y.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
 
@@ -73,11 +73,11 @@ class Grey(Operator):
     def _column(self, like: Tensor) -> Float[Tensor, "channels 1 1"]:
         return like.new_tensor(self.weights).reshape(-1, 1, 1)
 
-    def apply(self, x_0: Images) -> Known:
+    def apply(self, x_0: ImageBatch) -> Known:
         """The sum."""
         return (x_0 * self._column(x_0)).sum(1, keepdim=True)
 
-    def pinv(self, y: Known) -> Images:
+    def pinv(self, y: Known) -> ImageBatch:
         """In proportion to the weights."""
         weights = self._column(y)
         return y * weights / (weights**2).sum()
@@ -95,7 +95,7 @@ def consistent(p: ReverseProcess, operator: Operator, y: Known) -> ReverseProces
         y: what is known, for each image or, (1, ...), for all.
     """
 
-    def project(x_0: Images) -> Images:
+    def project(x_0: ImageBatch) -> ImageBatch:
         x_0 = p.project(x_0)
         return x_0 + operator.pinv(y - operator.apply(x_0))
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step, run, start
-from ddpm.tensors import Images, Noise
+from ddpm.tensors import ImageBatch, Noise
 
 
 def shared(
-    p: ReverseProcess, x_T: Images, t: int, copies: int, sampler: Sampler, noise: Noise = torch.randn_like
-) -> tuple[Images, Iterator[Step]]:
+    p: ReverseProcess, x_T: ImageBatch, t: int, copies: int, sampler: Sampler, noise: Noise = torch.randn_like
+) -> tuple[ImageBatch, Iterator[Step]]:
     """Freeze x_t and draw several x_0 ~ p_theta(x_0|x_t) (Fig. 7; E78).
 
     Returns:
@@ -28,7 +28,7 @@ def shared(
 
 
 def mixture(
-    p: ReverseProcess, x_0: Images, other: Images, t: int, fractions: list[float], noise: Noise
+    p: ReverseProcess, x_0: ImageBatch, other: ImageBatch, t: int, fractions: list[float], noise: Noise
 ) -> Float[Tensor, "fractions *image"]:  # noqa: F821
     r""":math:`\bar x_t = (1-\lambda)x_t + \lambda x_t'`, with x_t ~ q(x_t|x_0) and x_t' ~ q(x_t|x_0') (section 4.4; E80).
 
@@ -52,7 +52,7 @@ def mixture(
 
 
 def arc(
-    p: ReverseProcess, x_0: Images, x_t: Images, t: int, fractions: list[float]
+    p: ReverseProcess, x_0: ImageBatch, x_t: ImageBatch, t: int, fractions: list[float]
 ) -> Float[Tensor, "fractions *image"]:  # noqa: F821
     r""":math:`\bar x_t = a_t((1-\lambda)x_0+\lambda x_0') + s_t\,\mathrm{slerp}(\epsilon,\epsilon';\lambda)`, epsilon by Eq. 4.
 
@@ -75,7 +75,7 @@ def arc(
     return p.q.sample((1 - weights) * x_0[:1] + weights * x_0[1:], t, slerp(eps[:1], eps[1:], weights))
 
 
-def slerp(a: Images, b: Images, weights: Tensor) -> Float[Tensor, "fractions *image"]:  # noqa: F821
+def slerp(a: ImageBatch, b: ImageBatch, weights: Tensor) -> Float[Tensor, "fractions *image"]:  # noqa: F821
     r""":math:`(\sin((1-\lambda)\theta)\,a + \sin(\lambda\theta)\,b)/\sin\theta`, theta the angle between a and b (Shoemake 1985).
 
     Between parallel vectors it is the line. `a` and `b` are (1, ...), `weights` (n, 1, ...).

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
 from ddpm.sampling.exponential import flow
-from ddpm.tensors import Images, Noise
+from ddpm.tensors import ImageBatch, Noise
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class PredictorCorrector(Multistep):
         return corrected.down(flow(p.schedule, x, here.t, known[: self.order]), x_0)
 
 
-def remembered(here: Step, x_0: Images) -> list[tuple[int, Images]]:
+def remembered(here: Step, x_0: ImageBatch) -> list[tuple[int, ImageBatch]]:
     """This estimate and those of at most two steps before, latest first."""
     known = [(here.t, x_0)]
     if here.before is not None:

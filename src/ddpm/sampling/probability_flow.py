@@ -7,7 +7,7 @@ import torch
 from ddpm.diffusion.flow import NOTHING, integrate, velocity
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.tensors import Images, Noise
+from ddpm.tensors import ImageBatch, Noise
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ProbabilityFlow(Sampler):
         x, x_0 = (torch.cat(parts) for parts in zip(*rows, strict=True))
         return here.down(x, x_0)
 
-    def _row(self, p: ReverseProcess, x: Images, t: int) -> tuple[Images, Images]:
+    def _row(self, p: ReverseProcess, x: ImageBatch, t: int) -> tuple[ImageBatch, ImageBatch]:
         """x_{t-1} of one image, and the estimate of its x_0."""
         if t == 1:
             x_0 = p.estimate(x, 1)

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from ddpm.data.batches import Batches
 from ddpm.diffusion.objective import Objective
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.distributed import ALONE, World, full
 from ddpm.errors import Diverged, UsageError
 from ddpm.models.dropout import place
+from ddpm.parallel.world import ALONE, World, full
 from ddpm.seeds import by_place, generator, key, normal
 from ddpm.training.optimizer import DECAYS, adam, average_name, ema_decay, learning_rate, update_ema
 

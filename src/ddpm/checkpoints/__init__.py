@@ -1,0 +1,48 @@
+"""A training's state on the disk: written, read back, kept, and never half there."""
+
+from ddpm.checkpoints.background import Noted, Outcome, Saver, Wrote, gathered, require_room
+from ddpm.checkpoints.manifest import NAME as MANIFEST
+from ddpm.checkpoints.reading import (
+    NAMED,
+    Checkpoint,
+    Damaged,
+    Layouts,
+    anything,
+    damage,
+    folder_name,
+    found,
+    newest,
+    read,
+    step_of,
+)
+from ddpm.checkpoints.retention import MEASURE
+from ddpm.checkpoints.state import load_weights, pack, unpack
+from ddpm.checkpoints.writing import require_finite, tidy, write
+
+__all__ = [
+    "MANIFEST",
+    "MEASURE",
+    "NAMED",
+    "Checkpoint",
+    "Damaged",
+    "Layouts",
+    "Noted",
+    "Outcome",
+    "Saver",
+    "Wrote",
+    "anything",
+    "damage",
+    "folder_name",
+    "found",
+    "gathered",
+    "load_weights",
+    "newest",
+    "pack",
+    "read",
+    "require_finite",
+    "require_room",
+    "step_of",
+    "tidy",
+    "unpack",
+    "write",
+]

@@ -1,0 +1,65 @@
+"""What changes while training, to and from the content of a checkpoint; whole, or this process' part of what is in shards."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ddpm.checkpoints.reading import Checkpoint
+from ddpm.errors import Mismatch
+from ddpm.parallel.world import meant_for
+from ddpm.training.trainer import State
+
+
+def pack(state: State) -> Checkpoint:
+    """The state of training as a checkpoint's content; in shards, where the network is."""
+    moments = {
+        f"{moment}.{name}": state.optimizer.state[parameter][moment]
+        for name, parameter in state.network.named_parameters()
+        for moment in ("exp_avg", "exp_avg_sq")
+        if parameter in state.optimizer.state
+    }
+    model = {name: parameter.detach() for name, parameter in state.network.named_parameters()}
+    counts = {float(held["step"]) for held in state.optimizer.state.values()}
+    numbers = {"step": state.step, "adam_step": max(counts, default=0.0), "scaler": state.scaler.state_dict()}
+    numbers |= {"skipped": state.skipped, "in_a_row": state.in_a_row}
+    return Checkpoint({"model": model, **state.averages, "optimizer": moments}, numbers)
+
+
+def unpack(content: Checkpoint, state: State) -> None:
+    """Put a checkpoint's content into the state of a network of the same shape, or this process' part of it.
+
+    Raises:
+        Mismatch: its tensors are not this network's.
+    """
+    load_weights(state.network, content.tensors["model"])
+    for average, weights in state.averages.items():
+        for name, tensor in content.tensors[average].items():
+            weights[name].copy_(meant_for(weights[name], tensor))
+    moments = content.tensors["optimizer"]
+    for name, parameter in state.network.named_parameters():
+        if f"exp_avg.{name}" in moments:
+            state.optimizer.state[parameter] = {
+                "step": torch.tensor(content.numbers["adam_step"], device=parameter.device),
+                **{moment: meant_for(parameter, moments[f"{moment}.{name}"]) for moment in ("exp_avg", "exp_avg_sq")},
+            }
+    state.scaler.load_state_dict(content.numbers["scaler"])
+    state.step = int(content.numbers["step"])
+    state.skipped, state.in_a_row = (int(content.numbers.get(name, 0)) for name in ("skipped", "in_a_row"))
+
+
+@torch.no_grad()
+def load_weights(network: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into a network.
+
+    Raises:
+        Mismatch: names or shapes differ.
+    """
+    parameters = dict(network.named_parameters())
+    odd = sorted(parameters.keys() ^ weights.keys()) or sorted(
+        n for n in parameters if parameters[n].shape != weights[n].shape
+    )
+    if odd:
+        raise Mismatch(f"the checkpoint's weights do not fit the network: {odd[0]} and {len(odd) - 1} more differ")
+    for name, parameter in parameters.items():
+        parameter.copy_(meant_for(parameter, weights[name]))

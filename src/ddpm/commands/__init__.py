@@ -1,1 +1,0 @@
-"""What each command does: a run in, a result out; no parsing, no printing."""

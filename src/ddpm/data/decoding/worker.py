@@ -1,0 +1,83 @@
+"""A process that decodes images for another: requests are lists in JSON, answers a line of JSON and then the pixels.
+
+`python -m ddpm.data.child PARENT`, started by `crew`. It is the one that dies when a file makes a decoder crash, and that
+cannot take more than `MAX_MEMORY`. Signals are its parent's affair; it ends when its input does, and with its parent.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from ddpm.data.decoding.image_file import look, pixels
+from ddpm.data.decoding.parquet_rows import table
+from ddpm.data.decoding.span import Fault, Span
+
+MAX_MEMORY = 4 * 2**30
+"""Of addresses: about eight times what the largest picture that is allowed needs for its own pixels."""
+LONG = 0.1
+"""Seconds after which what is answered is sent, before another image is begun."""
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def confined(parent: int) -> None:
+    """Ignore the signals that stop a run, die with `parent`, take no more than `MAX_MEMORY` and leave no core file."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+    with contextlib.suppress(ImportError, ValueError, OSError):  # where the system has no such limit
+        import resource  # noqa: PLC0415 (not on Windows)
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+
+
+def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """What is sent back: facts, or pixels, or labels, or the fault of the file."""
+    try:
+        if "table" in request:
+            found = table(request["table"])
+            return {"rows": found.rows, "classes": found.classes}, found.labels.tobytes()
+        span = Span(request["path"], request["offset"], request["length"])
+        if "shape" not in request:
+            facts = look(span)
+            values = {"sha256": facts.sha256.hex(), "values": facts.values.hex()}
+            return {**vars(facts), **values}, b""
+        return {}, pixels(span, bytes.fromhex(request["sha256"]), tuple(request["shape"])).tobytes()
+    except Fault as fault:
+        return {"fault": fault.kind, "message": str(fault)}, b""
+    except MemoryError:
+        return {"fault": "memory", "message": "reading it needs too much memory"}, b""
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer until there are no more requests: a line holds several, and no answer waits long for the next."""
+    _send(answers, {}, b"")
+    answers.flush()
+    for line in requests:
+        said = time.monotonic()
+        for request in json.loads(line):
+            if time.monotonic() - said > LONG:
+                answers.flush()
+                said = time.monotonic()
+            _send(answers, *answer(request))
+        answers.flush()
+
+
+def _send(answers: BinaryIO, header: dict[str, Any], body: bytes) -> None:
+    answers.write(json.dumps({**header, "bytes": len(body)}).encode() + b"\n")
+    answers.write(body)
+
+
+if __name__ == "__main__":
+    confined(int(sys.argv[1]))
+    serve(sys.stdin.buffer, open(1, "wb", buffering=2**18))  # noqa: SIM115 (as long as the process)

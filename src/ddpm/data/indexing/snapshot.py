@@ -1,0 +1,163 @@
+"""What a run began with, so that it goes on with the same images in the same order whatever became of them since.
+
+Names, hashes and classes of all images, with the fingerprint of those to train on: a checkpoint belongs to what is kept here
+where its own fingerprint is this one, even if some of the images are gone and none can be computed any more.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ddpm.data.decoding.span import WHOLE
+from ddpm.data.indexing.index import Index, from_arrays, to_arrays
+from ddpm.data.indexing.listing import Classes, Listing, Pictures
+from ddpm.data.splits import SPLITS
+from ddpm.storage.sealed import SEAL, sealed, unsealed
+
+ABOUT, LABELS = "about", "labels"
+
+
+@dataclass(frozen=True, eq=False)
+class DataSnapshot:
+    """The parts of a source ("all", or "train" and "test") as they were, and the fingerprint of the images to train on.
+
+    `seal` is the hash of the file that this was read from, if it was: what processes agree on.
+    """
+
+    parts: Mapping[str, Pictures] = field(default_factory=dict)
+    fingerprint: str = ""
+    seal: str = ""
+
+
+NOTHING = DataSnapshot()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of the images of a run, by their names; `relabelled` are those of another class than they were."""
+
+    gone: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    relabelled: tuple[str, ...] = ()
+
+    def and_then(self, other: "Change") -> "Change":
+        """Both, as of two parts of a source."""
+        return Change(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+def packed(kept: DataSnapshot) -> bytes:
+    """The content of a file."""
+    about = {part: pictures.classes for part, pictures in kept.parts.items()}
+    text = json.dumps({"fingerprint": kept.fingerprint, "parts": about}).encode()
+    arrays = {ABOUT: np.frombuffer(text, np.uint8)}
+    for part, pictures in kept.parts.items():
+        arrays |= {f"{part}-{name}": array for name, array in to_arrays(pictures.index).items()}
+        arrays[f"{part}-{LABELS}"] = pictures.labels.numpy()
+    return sealed(arrays)
+
+
+def unpacked(content: bytes | bytearray) -> DataSnapshot:
+    """What was packed. Where the images lie is not kept: of that, only what is there now is used.
+
+    Raises:
+        ValueError: the file is damaged, or another one.
+    """
+    arrays = unsealed(content)
+    try:
+        about = json.loads(arrays[ABOUT].tobytes())
+        fingerprint, parts = about["fingerprint"], about["parts"]
+        if not isinstance(fingerprint, str) or set(parts) - set(SPLITS):
+            raise ValueError("it is of another kind")
+        pictures = {part: _pictures(arrays, part, classes) for part, classes in parts.items()}
+        return DataSnapshot(pictures, fingerprint, content[:SEAL].hex())
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it lacks something: {error}") from error
+
+
+def _pictures(arrays: Mapping[str, np.ndarray], part: str, classes: list[str]) -> Pictures:
+    own = {name.removeprefix(f"{part}-"): array for name, array in arrays.items() if name.startswith(f"{part}-")}
+    index, labels = from_arrays(own, Path(part)), own[LABELS]
+    good = len(index.good())
+    fits = (
+        labels.dtype == np.int64 and labels.shape in ((0,), (good,)) and all(isinstance(name, str) for name in classes)
+    )
+    if not good or not fits or (len(labels) and (labels.min() < -1 or (classes and labels.max() >= len(classes)))):
+        raise ValueError("its parts do not fit together")
+    return Pictures(part, index, torch.from_numpy(labels), tuple(classes))
+
+
+def match_to_snapshot(began: Pictures, listing: Listing, now: Index) -> tuple[Pictures, Change]:
+    """The images that a run began with, where they lie now, and what became of them.
+
+    The rows, the order and the classes are those of then: what could not be read stays left out, though it now can be. Where
+    the bytes are the same an image is the same, wherever they lie; any other is lost. Images are known by their names; by their
+    order, where all bytes in order are those of then, whatever the files are called now.
+    """
+    at, good = _places(began.index, now), began.index.entries["good"]
+    there = at >= 0
+    readable = there & (now.entries["good"][at] if len(now) else False)
+    same = readable & (now.entries["sha256"][at] == began.index.entries["sha256"]).all(-1)
+    entries = began.index.entries.copy()
+    entries["length"], entries["shard"] = WHOLE, -1
+    for name in ("size", "time", "offset", "length", "shard"):
+        entries[name][same] = now.entries[name][at[same]]
+    shards = _renamed(began.index, now, at, entries)
+    index = replace(began.index, root=now.root, entries=entries, shards=shards)
+    kinds = [good & ~there, good & there & ~readable, good & readable & ~same]
+    lost = dict.fromkeys(np.flatnonzero(kinds[0]).tolist(), "it is gone")
+    lost |= {row: now.faults[int(at[row])].message for row in np.flatnonzero(kinds[1]).tolist()}
+    lost |= dict.fromkeys(np.flatnonzero(kinds[2]).tolist(), "its bytes are no longer those that the run began with")
+    added = now.names_of(np.setdiff1d(now.good(), at))
+    rows = np.flatnonzero(good & same)
+    others = rows[_relabelled(began, rows, listing.classes_of(at[rows]))]
+    gone, unreadable, changed = (index.names_of(np.flatnonzero(kind)) for kind in kinds)
+    change = Change(gone, unreadable, changed, added, index.names_of(others))
+    return replace(began, name=listing.root.name, index=index, lost=lost), change
+
+
+def _places(began: Index, now: Index) -> np.ndarray:
+    """The row of each image of then in what there is now, (N,) int64; -1 where it is not."""
+    place = {name: row for row, name in enumerate(now.names)}
+    at = np.array([place.get(name, -1) for name in began.names], np.int64)
+    before, after = began.good(), now.good()
+    if np.array_equal(began.entries["sha256"][before], now.entries["sha256"][after]):
+        at[:] = -1
+        at[before] = after
+    return at
+
+
+def _renamed(began: Index, now: Index, at: np.ndarray, entries: np.ndarray) -> tuple[str, ...]:
+    """The files that are read by another path than by their image's name, which is that of then; `entries` learns of them."""
+    rows = np.flatnonzero((at >= 0) & (entries["shard"] < 0)).tolist()
+    renamed = [row for row in rows if began.names[row] != now.names[at[row]]]
+    entries["shard"][renamed] = len(now.shards) + np.arange(len(renamed))
+    return (*now.shards, *(now.span(int(at[row])).path for row in renamed))
+
+
+def _relabelled(began: Pictures, rows: np.ndarray, now: Classes) -> np.ndarray:
+    """Which of these rows, (n,) bool, are of another class than they were: by the classes' names, where they have names."""
+    if not len(began.labels):
+        return np.zeros(len(rows), bool)
+    labels, classes = now
+    if not len(labels):
+        return np.ones(len(rows), bool)
+    before, after = began.labels.numpy()[np.searchsorted(began.index.good(), rows)], labels.numpy()
+    if classes or began.classes:
+        number = {name: label for label, name in enumerate(began.classes)}
+        after = np.array([*(number.get(name, -2) for name in classes), -1])[after.clip(-1, len(classes))]
+    return before != after
+
+
+def line(change: Change, more: Mapping[str, tuple[str, ...]]) -> str:
+    """3 gone, 1 added: the first: cats/12.png; `more` are further kinds of change."""
+    kinds = {kind: names for kind, names in {**vars(change), **more}.items() if names}
+    first = min((name for names in kinds.values() for name in names), key=os.fsencode, default="")
+    said = ", ".join(f"{len(names):,} {kind}" for kind, names in kinds.items())
+    return f"{said}: the first: {os.fsencode(first).decode(errors='backslashreplace')}" if said else ""

@@ -1,0 +1,189 @@
+"""Where images come from: `open_source` reads a name or a path, tells its kind, and splits it.
+
+A source brings its own split where it has one (digits, MNIST, CIFAR-10, train/ and test/ folders). Elsewhere one image
+in twenty, chosen by a hash of its name, is held out for "test": the same ones on every machine and after additions.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddpm.data.convert import converted
+from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.imageset import ImageSet
+from ddpm.data.indexing.lazy_images import LazyImages
+from ddpm.data.indexing.listing import Listing, Pictures, image_set, looked_at
+from ddpm.data.indexing.snapshot import Change, match_to_snapshot
+from ddpm.data.sources import cifar, digits, folder, hub, idx, npz, parquet, tar
+from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
+from ddpm.errors import NotFound, UsageError
+
+Lists = Callable[[Path, str], Listing]
+"""The images of a part ("train", "test", "all") of what lies there."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of source: whether a path looks like one, whether it has a split of its own, and how to read a part."""
+
+    matches: Callable[[Path], bool]
+    has_split: Callable[[Path], bool]
+    read: Callable[[Path, str, Options], ImageSet]
+
+
+def _read(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
+    def read(path: Path, part: str, options: Options) -> ImageSet:
+        listing = listed(path, part)
+        return image_set(looked_at(listing, listing.looked_through()), options)
+
+    return read
+
+
+KINDS: Mapping[str, Kind] = {
+    "IDX": Kind(idx.matches, idx.has_split, idx.read),
+    "CIFAR-10 binary": Kind(cifar.matches, cifar.has_split, cifar.read),
+    "Parquet": Kind(parquet.matches, parquet.has_split, _read(parquet.listing)),
+    "tar archive": Kind(tar.matches, tar.has_split, _read(tar.listing)),
+    "npz or npy": Kind(npz.matches, npz.has_split, npz.read),
+    "image folder": Kind(folder.matches, folder.has_split, _read(folder.listing)),
+}
+"""In the order in which they are tried: a folder of IDX files is no folder of images."""
+LISTS: Mapping[str, Lists] = {
+    "Parquet": parquet.listing,
+    "tar archive": tar.listing,
+    "image folder": folder.listing,
+}
+"""Those whose images are files of pictures."""
+STREAM = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def open_source(source: str, split: str = "train", options: Options = DEFAULT) -> ImageSet:
+    """The images of a SOURCE (see `ddpm data --help`), in memory, or in their files where that is too much.
+
+    Args:
+        source: "digits", or a path.
+        split: "train", "test" or "all".
+        options: size, channels, levels, and how much to hold out.
+
+    Raises:
+        UsageError: an unknown split.
+        NotFound: no such path, nothing in it, or nothing in this split.
+        DataError: damaged files, or images that do not fit together.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"unknown split: {split!r}", f"choose from {', '.join(SPLITS)}")
+    if source == "digits":
+        return converted(digits.read(split), options)
+    path, kind = _find(source)
+    if split == "all" or kind.has_split(path):
+        found = kind.read(path, split, options)
+    else:
+        found = hold_out(kind.read(path, "all", options), options.held_out)[split]
+    if not len(found):
+        raise NotFound(
+            f"the {split} split of {source!r} is empty",
+            "--split all, or --set data.held_out=FRACTION for the training" if split == "test" else "",
+        )
+    return converted(found, options)
+
+
+def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageSet]:
+    """The images to train on and those held out (maybe none), reading each file once.
+
+    Raises:
+        NotFound: nothing to train on.
+        DataError: as `open_source`.
+    """
+    found = open_again(source, options, {})
+    return found.train, found.test
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The images to train on and those held out; of pictures in files also the `parts` to keep, and what changed in them."""
+
+    train: ImageSet
+    test: ImageSet
+    parts: Mapping[str, Pictures]
+    change: Change
+
+    def close(self) -> None:
+        """End the processes that read files, where there are any."""
+        self.train.close()
+        self.test.close()
+
+    def close_test(self) -> None:
+        """End those that read what is held out alone: in a source with a split of its own."""
+        readers = [part.images.reader for part in (self.train, self.test) if isinstance(part.images, LazyImages)]
+        if len({id(reader) for reader in readers}) > 1:
+            self.test.close()
+
+
+def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> Opened:
+    """As `open_both`, for a run that began with these parts: with the same images, some of which may be `lost`.
+
+    Where the source no longer has these parts, or the run began with none, it is what is there now.
+
+    Raises:
+        NotFound: nothing to train on.
+        DataError: as `open_source`.
+    """
+    looked: dict[str, Pictures] = {}
+    change = Change()
+    if source == "digits":
+        sets = {part: digits.read(part) for part in ("train", "test")}
+    else:
+        path, kind = _find(source)
+        parts = ("train", "test") if kind.has_split(path) else ("all",)
+        listings = {part: LISTS[name](path, part) for name in LISTS if KINDS[name] is kind for part in parts}
+        same = began.keys() == listings.keys()
+        for part, listing in listings.items():
+            index = listing.looked_through()
+            if same:
+                looked[part], other = match_to_snapshot(began[part], listing, index)
+                change = change.and_then(other)
+            else:
+                looked[part] = looked_at(listing, index)
+        decode = ImageSet.load_readable if same else ImageSet.in_memory
+        sets = {part: image_set(pictures, options, decode) for part, pictures in looked.items()}
+        sets = sets or {part: kind.read(path, part, options) for part in parts}
+        sets = hold_out(sets["all"], options.held_out) if "all" in sets else sets
+    if not len(sets["train"]):
+        raise NotFound(f"the train split of {source!r} is empty")
+    return Opened(converted(sets["train"], options), converted(sets["test"], options), looked, change)
+
+
+def listed(source: str) -> list[Listing]:
+    """The images of a SOURCE of pictures in files, not looked at yet: one listing, or none of any other kind.
+
+    Raises:
+        UsageError, NotFound, DataError: as `open_source`.
+    """
+    if source == "digits":
+        return []
+    path, kind = _find(source)
+    return [LISTS[name](path, "all") for name in LISTS if KINDS[name] is kind]
+
+
+def _find(source: str) -> tuple[Path, Kind]:
+    if STREAM.match(source):
+        raise UsageError(
+            f"data is read from files, not from a URL or a pipe: {source!r}",
+            "hf:OWNER/NAME downloads a data set of the hub; of others download the Parquet files or .tar shards to a folder",
+            "of files any image can be read at any time, and so a run on them goes on exactly",
+        )
+    path = hub.fetched(source) if source.startswith(hub.PREFIX) else Path(source).expanduser()
+    if not path.exists():
+        raise NotFound(
+            f"no such data: {source!r}",
+            "SOURCE is 'digits', a folder or .tar files of images, Parquet, IDX, npz, npy or CIFAR-10 files, or hf:OWNER/NAME",
+        )
+    kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
+    if kind is None:
+        picture = path.suffix.lower() in SUFFIXES
+        hint = (
+            "one image is no data set: give the folder that it is in" if picture else f"looked for: {', '.join(KINDS)}"
+        )
+        raise NotFound(f"no data set: {source!r}" if picture else f"no images in {source!r}", hint)
+    return path, kind

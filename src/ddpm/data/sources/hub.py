@@ -1,0 +1,178 @@
+"""Data sets of the Hugging Face hub, `hf:NAME`: their files are downloaded once, and then read as any others.
+
+A name says what is there now. A run writes down which commit that was, `hf:NAME@COMMIT`, and goes on with this one whatever
+is uploaded later.
+"""
+
+import errno
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from glob import escape
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from ddpm.data import splits
+from ddpm.data.decoding import picture
+from ddpm.data.sources import parquet, tar
+from ddpm.errors import NotFound, StorageError, Unavailable, UsageError, in_a_line
+
+PREFIX = "hf:"
+FORM = re.compile(
+    r"hf:(?P<name>[\w.-]+(/[\w.-]+)?)"
+    r"(@(?=[^/])(?P<revision>refs/(convert|pr)/[^/=]+|[^/]+?)??(?P<commit>=?[0-9a-f]{40})?)?(/(?P<folder>[^/@][^@]*))?"
+)
+"""As the hub's own hf://datasets/OWNER/NAME@REVISION/FOLDER; REVISION=COMMIT is what it stood for once."""
+COMMIT = re.compile(r"[0-9a-f]{40}")
+SUFFIXES = (*parquet.SUFFIXES, *tar.TARS, *sorted(picture.SUFFIXES))
+SEVERAL = 5
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A data set of the hub: its name there, a branch or tag ("" for the newest), a commit, and a folder in it ("" for all).
+
+    With a commit it is the same files for ever; the branch or tag then only says what was asked for.
+    """
+
+    name: str
+    revision: str = ""
+    commit: str = ""
+    folder: str = ""
+
+    def __str__(self) -> str:
+        """As a SOURCE."""
+        asked = quote(self.revision, safe="")
+        at = "=".join(part for part in (asked, self.commit) if part)
+        return f"{PREFIX}{self.name}{at and '@'}{at}{self.folder and '/'}{self.folder}"
+
+
+def parse(source: str) -> Name:
+    """What `hf:OWNER/NAME@REVISION/FOLDER` says; all but the name may be left out.
+
+    Raises:
+        UsageError: it is no such name.
+    """
+    found = FORM.fullmatch(source)
+    folder = (found["folder"] or "").strip("/") if found else ""
+    asked, commit = (found["revision"] or "", found["commit"] or "") if found else ("", "")
+    if found is None or ".." in folder.split("/"):
+        raise UsageError(
+            f"no name of a data set on the hub: {source!r}", "hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FOLDER"
+        )
+    return Name(found["name"], unquote(asked), commit.removeprefix("="), folder)
+
+
+def pinned(source: str) -> str:
+    """The SOURCE of the files that `source` stands for today; of any other kind of source, itself.
+
+    Raises:
+        UsageError: it is no such name, or huggingface_hub is not installed.
+        NotFound: there is no such data set, or nothing in it that can be read.
+        Unavailable: the hub cannot be reached.
+    """
+    if not source.startswith(PREFIX) or (name := parse(source)).commit:
+        return source
+    with _asking(name):
+        from huggingface_hub import HfApi  # noqa: PLC0415 (an extra, and half a second)
+
+        found = HfApi().dataset_info(name.name, revision=name.revision or None)
+    if not COMMIT.fullmatch(commit := str(found.sha)):
+        raise Unavailable(f"the hub did not say which commit it has: {source!r}: {commit!r}")
+    files = [file.rfilename for file in found.siblings or []]
+    return str(replace(name, commit=commit, folder=_folder(name, files)))
+
+
+def fetched(source: str) -> Path:
+    """Where the files of `source` are on this machine: below the hub's own cache ($HF_HOME), downloaded if they are not there.
+
+    Raises:
+        Failure: as `pinned`.
+        StorageError: the disk is full or fails.
+    """
+    name = parse(pinned(source))
+    inside = escape(f"{name.folder}/") if name.folder else ""
+    patterns = [f"{inside}*{_in_any_case(suffix)}" for suffix in SUFFIXES]
+    with _asking(name):
+        from huggingface_hub import snapshot_download, utils  # noqa: PLC0415
+
+        if not sys.stderr.isatty():
+            utils.disable_progress_bars()  # they would fill a log
+        place = snapshot_download(name.name, repo_type="dataset", revision=name.commit, allow_patterns=patterns)
+    return Path(place) / name.folder
+
+
+def same(began: str, wanted: str) -> bool:
+    """Whether `wanted` is a name of which `began` is what it once stood for."""
+    if not (began.startswith(PREFIX) and wanted.startswith(PREFIX)):
+        return False
+    old, new = parse(began), parse(wanted)
+    asked_alike = (old.name, old.revision) == (new.name, new.revision) and not new.commit
+    return asked_alike and new.folder in ("", old.folder)
+
+
+def _in_any_case(suffix: str) -> str:
+    """As a pattern: the hub's client tells .PNG from .png, whoever reads the files does not."""
+    return "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in suffix)
+
+
+def _folder(name: Name, files: Sequence[str]) -> str:
+    """The folder that was asked for; of a data set with its tables in one folder, that one.
+
+    Raises:
+        NotFound: nothing there that can be read, or tables in several folders.
+    """
+    inside = [file for file in files if file.startswith(f"{name.folder}/" if name.folder else "")]
+    readable = [file for file in inside if file.lower().endswith(SUFFIXES)]
+    if not readable:
+        raise NotFound(f"no images in {str(name)!r}", f"looked for {' '.join(SUFFIXES)}")
+    folders = sorted({_set_of(file) for file in readable if file.endswith(parquet.SUFFIXES)})
+    if name.folder or not folders or "" in folders:
+        return name.folder
+    if len(folders) > 1:
+        some = ", ".join(str(replace(name, folder=folder)) for folder in folders[:SEVERAL])
+        raise NotFound(f"{str(name)!r} holds several data sets", f"give one of them: {some}")
+    return folders[0]
+
+
+def _set_of(file: str) -> str:
+    """The folder of a table, or the one above where that is named as a split or data/: as `shards` finds it again."""
+    folder, _, last = file.rpartition("/")[0].rpartition("/")
+    return folder if last in ("data", "train", *splits.TESTS) else f"{folder}{folder and '/'}{last}"
+
+
+@contextmanager
+def _asking(name: Name) -> Iterator[None]:
+    """What the hub's client raises, which is of several libraries, as ours."""
+    if find_spec("huggingface_hub") is None:
+        raise UsageError(
+            f"the hub needs huggingface_hub, which is not installed: {str(name)!r}", "pip install 'ddpm[hub]'"
+        )
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    try:
+        yield
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.GatedRepoError) as error:
+        raise NotFound(f"no such data set on the hub, or none for you: {str(name)!r}", "hf auth login") from error
+    except errors.HFValidationError as error:
+        raise UsageError(f"no name of a data set on the hub: {str(name)!r}") from error
+    except (
+        *(errors.HTTPError, errors.FileMetadataError, errors.XetDownloadError),
+        *(errors.LocalEntryNotFoundError, errors.RevisionResolutionError),
+    ) as error:
+        raise _unreachable(name, error) from error
+    except OSError as error:
+        if error.errno in DISK or error.filename is not None:
+            raise StorageError(f"cannot keep what is downloaded: {str(name)!r}: {error.strerror}") from error
+        raise _unreachable(name, error) from error
+
+
+def _unreachable(name: Name, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"cannot reach the hub: {str(name)!r}: {in_a_line(error)}",
+        "what was downloaded once is read without it, by its commit",
+    )

@@ -1,0 +1,81 @@
+"""Parquet: a file or a folder of them, each row an image file in a column `image`, its class in a column `label`.
+
+As the Hugging Face hub has data sets of images. Any row at any time, and so the exact continuation of every run; what
+that costs depends on the row groups (`rows`). No file is parsed by this process before another one has done it unharmed.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from ddpm.data.decoding.parquet_rows import Table
+from ddpm.data.decoding.span import ROW, Span
+from ddpm.data.decoding.workers import WorkerPool, cores
+from ddpm.data.indexing.index import Source
+from ddpm.data.indexing.listing import Listing, by_number, unknown
+from ddpm.data.sources import shards
+from ddpm.errors import DataError, NotFound, UsageError
+
+SUFFIXES = (".parquet",)
+PATIENCE, TRIES = 120.0, 2
+"""How many seconds the labels of a file may take, and how many processes it may cost."""
+
+
+def matches(path: Path) -> bool:
+    """A file named .parquet, or a folder with such files."""
+    return bool(shards.find(path, SUFFIXES))
+
+
+def has_split(path: Path) -> bool:
+    """Whether the files are those of a training and a test split."""
+    return len(shards.splits(shards.find(path, SUFFIXES))) > 0
+
+
+def listing(path: Path, part: str) -> Listing:
+    """The rows of a part, file by file.
+
+    Raises:
+        UsageError: pyarrow is not there.
+        DataError: a file is damaged, holds no images, or counts its classes in another way than the others.
+        NotFound: there are no rows.
+    """
+    if find_spec("pyarrow") is None:
+        raise UsageError(f"Parquet needs pyarrow, which is not installed: {str(path)!r}", "pip install 'ddpm[parquet]'")
+    names = shards.chosen(shards.find(path, SUFFIXES), part)
+    tables = _tables([path / name for name in names])
+    found = [row for name, table in zip(names, tables, strict=True) for row in _rows(path, name, table.rows)]
+    if not found:
+        raise NotFound(f"no images in {str(path)!r}", "its tables have no rows")
+    labelled = [table for table in tables if len(table.labels)]
+    if len({table.classes for table in labelled}) > 1:
+        raise DataError(f"the files do not name the same classes: {str(path)!r}")
+    labels = [table.labels if len(table.labels) else np.full(table.rows, -1) for table in tables]
+    told = by_number(np.concatenate(labels), labelled[0].classes) if labelled else unknown
+    split = np.repeat(which, [table.rows for table in tables]) if len(which := shards.splits(names)) else which
+    return Listing(path, part, found, told, split)
+
+
+def _rows(root: Path, name: str, count: int) -> list[Source]:
+    path = root / name
+    file, about, prefix = os.fspath(path), path.stat(), f"{name}/" if name else ""
+    size, time = about.st_size, about.st_mtime_ns
+    return [Source(f"{prefix}{row:08d}", Span(file, row, ROW), size, time) for row in range(count)]
+
+
+def _tables(files: Sequence[Path]) -> list[Table]:
+    crew = WorkerPool(min(cores(), len(files)), PATIENCE, TRIES)
+    try:
+        waiting = [crew.ask([{"table": os.fspath(file)}]) for file in files]
+        answers = [future.result()[0] for future in waiting]
+    finally:
+        crew.close()
+    for file, answer in zip(files, answers, strict=True):
+        if "fault" in answer.facts:
+            raise DataError(f"cannot read the Parquet file {str(file)!r}: {answer.facts['message']}")
+    return [
+        Table(answer.facts["rows"], np.frombuffer(answer.pixels, np.int64), tuple(answer.facts["classes"]))
+        for answer in answers
+    ]

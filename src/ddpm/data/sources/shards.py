@@ -1,0 +1,61 @@
+"""A data set in one file, or cut into several: FOLDER/*.tar or *.parquet, also in FOLDER/data or in folders named as splits.
+
+A file's name begins with its split, or that of its folder does, as the Hugging Face hub has it: train-00000-of-00002.parquet.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ddpm.data.indexing.listing import NEITHER, TEST, TRAIN
+from ddpm.data.splits import TESTS
+from ddpm.errors import DataError
+
+PLACES = ("", "data", "train", *TESTS)
+SPLIT = re.compile(rf"(train|{'|'.join(TESTS)})(?![A-Za-z])")
+NOTES = "metadata."
+"""Tables about the images of a folder begin with this."""
+
+
+def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """The files of a folder that end so, by their paths in it, in the order of these paths' bytes; of a file "" itself.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    if not path.is_dir():
+        return [""] if path.is_file() and path.name.endswith(suffixes) else []
+    found: list[str] = []
+    for place in PLACES:
+        try:
+            with os.scandir(path / place) as entries:
+                names = [e.name for e in entries if e.name.endswith(suffixes) and e.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise DataError(f"cannot read a folder of the data: {path / place}: {error.strerror}") from error
+        found += [os.path.join(place, name) for name in names if not name.startswith((".", NOTES))]
+    return sorted((name.replace(os.sep, "/") for name in found), key=lambda name: os.fsencode(f"{name}/"))
+
+
+def splits(names: Sequence[str]) -> np.ndarray:
+    """`TRAIN`, `TEST` or `NEITHER` for each, int8; empty where there are not both of the first.
+
+    Of several that could be the test split it is the first of `TESTS`.
+    """
+    found = [match[0] if (match := SPLIT.match(name.removeprefix("data/"))) else "" for name in names]
+    test = next((name for name in TESTS if name in found), "train")
+    if "train" not in found or test == "train":
+        return np.empty(0, np.int8)
+    number = {"train": TRAIN, test: TEST}
+    return np.array([number.get(name, NEITHER) for name in found], np.int8)
+
+
+def chosen(names: Sequence[str], part: str) -> list[str]:
+    """Those of a part: "train", "test" or "all"."""
+    which = splits(names)
+    wanted = {"train": TRAIN, "test": TEST}.get(part)
+    return [name for place, name in enumerate(names) if wanted is None or not len(which) or which[place] == wanted]

@@ -1,0 +1,150 @@
+"""Tar archives of image files, read in their place: never unpacked, so that no name in one touches the file system.
+
+What WebDataset calls shards, but by index: any image at any time, and so the exact continuation of every run. Compressed
+archives are refused, as they can be read from the start only. What stands before the first dot of a file's name makes a
+sample: 17.cls is the class of 17.png. Without such files the first folder of a name may be its class.
+"""
+
+import os
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ddpm.data.decoding.parquet_rows import MAX_CLASSES
+from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.decoding.span import Span
+from ddpm.data.indexing.index import Source
+from ddpm.data.indexing.listing import Listing, by_folder, by_number
+from ddpm.data.sources import folder, shards
+from ddpm.errors import DataError, NotFound
+
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+TARS = (".tar", *COMPRESSED)
+LABEL = ".cls"
+MAX_LABEL = 32
+MAX_HEADER = 2**20
+"""More bytes than any honest name or note about a member takes."""
+
+
+def matches(path: Path) -> bool:
+    """A file named .tar, or as a compressed one (to say why not); or a folder with such files and without images."""
+    return bool(shards.find(path, TARS)) and (path.is_file() or next(folder.walk(path), None) is None)
+
+
+def has_split(path: Path) -> bool:
+    """Whether the archives are those of a training and a test split; else images are held out by their names."""
+    return len(shards.splits(shards.find(path, TARS))) > 0
+
+
+def listing(path: Path, part: str) -> Listing:
+    """The images of a part, archive by archive, in the order of their names' bytes.
+
+    Raises:
+        NotFound: there are none.
+        DataError: as `find`.
+    """
+    files = shards.chosen(shards.find(path, TARS), part)
+    parts = [find(path / name) for name in files]
+    members = [member for found in parts for member in found.images]
+    if not members:
+        raise NotFound(f"no images in {str(path)!r}", f"looked for {' '.join(sorted(SUFFIXES))}")
+    names, labels = [member.name for member in members], np.concatenate([found.labels() for found in parts])
+    told = by_number(labels, ()) if any(found.numbers for found in parts) else by_folder(names, 0)
+    split = shards.splits(files)
+    split = np.repeat(split, [len(found.images) for found in parts]) if len(split) else split
+    prefixes = [f"{name}/" if name else "" for name, found in zip(files, parts, strict=True) for _ in found.images]
+    sources = [replace(member, name=prefix + member.name) for prefix, member in zip(prefixes, members, strict=True)]
+    return Listing(path, part, sources, told, split)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The image files of an archive, and the classes of its samples."""
+
+    images: Sequence[Source]
+    numbers: Mapping[str, int]
+
+    def labels(self) -> np.ndarray:
+        """One for each image, int64; -1 where the archive does not say."""
+        return np.array([self.numbers.get(_sample(image.name), -1) for image in self.images], np.int64)
+
+
+def _sample(name: str) -> str:
+    place, slash, file = name.rpartition("/")
+    return place + slash + file.split(".", 1)[0]
+
+
+MARK = 512
+"""Zeros in the place of a header are the end of an archive."""
+
+
+class _Headers:
+    """An archive of which only headers are read: whole members are skipped, and a huge header is refused."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def read(self, size: int) -> bytes:
+        if size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._file.read(size)
+
+
+def find(path: Path) -> Contents:
+    """Image files of an archive, hidden ones aside; of several of one name the last, which is the one that tar would leave.
+
+    Raises:
+        DataError: it is no tar archive, is cut off, or is compressed; or a class is no number.
+    """
+    if path.name.endswith(COMPRESSED):
+        raise DataError(
+            f"a compressed archive has no order but its own: {str(path)!r}", "decompress it to a plain .tar"
+        )
+    time = path.stat().st_mtime_ns
+    found: dict[str, Source] = {}
+    numbers: dict[str, int] = {}
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=_Headers(file), mode="r:") as archive:  # pyright: ignore[reportCallIssue, reportArgumentType]
+            while (member := archive.next()) is not None:
+                archive.members = []  # a million of them need not be kept
+                if member.size < 0:
+                    raise tarfile.ReadError(f"{member.name!r} has {member.size} bytes")
+                name = member.name.removeprefix("./")
+                hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
+                if name.endswith(LABEL) and member.isreg() and not hidden:
+                    numbers[_sample(name)] = _number(file, member)
+                if not hidden and os.path.splitext(name)[1].lower() in SUFFIXES and not member.isdir():
+                    plain = member.isreg() and not member.issparse()
+                    size = member.size if plain else 0  # a link is listed as broken: empty
+                    found[name] = Source(name, Span(os.fspath(path), member.offset_data, size), size, time)
+            _require_end(file, archive.offset)
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read the archive {str(path)!r}: {error}") from error
+    return Contents(sorted(found.values(), key=lambda source: os.fsencode(source.name)), numbers)
+
+
+def _require_end(file: BinaryIO, offset: int) -> None:
+    """What stopped the list of members is the mark of the end, and nothing follows it: else there may be more of them.
+
+    Raises:
+        ReadError: a header is damaged, or the file is cut off.
+    """
+    file.seek(offset)
+    if not (piece := file.read(MARK)):
+        raise tarfile.ReadError(f"it is cut off at byte {offset:,}")
+    while piece:
+        if piece.strip(b"\0"):
+            raise tarfile.ReadError(f"a damaged header at byte {offset:,}, or something after the end")
+        piece = file.read(2**20)
+
+
+def _number(file: BinaryIO, member: tarfile.TarInfo) -> int:
+    file.seek(member.offset_data)
+    text = file.read(min(member.size, MAX_LABEL))
+    if not text.strip().isdigit() or int(text) >= MAX_CLASSES:
+        raise ValueError(f"{member.name} is no class: {text!r}")
+    return int(text)

@@ -1,0 +1,305 @@
+"""A run as a value: the tree of frozen dataclasses that is written as config.json beside the weights and rebuilds all."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Le, MaxLen
+from torch import nn
+
+from ddpm.data.batches import AUGMENTATIONS, Batches
+from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels, class_count, class_names, matched_labels
+from ddpm.data.splits import AUTOMATIC, Options
+from ddpm.diffusion.decoder import discretised
+from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
+from ddpm.diffusion.objective import OBJECTIVES
+from ddpm.diffusion.prediction import PREDICTIONS
+from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
+from ddpm.diffusion.schedule import SCHEDULES, Schedule, log_snr
+from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
+from ddpm.errors import UsageError, chosen
+from ddpm.models.unet import UNet, UNetShape, size
+from ddpm.training.optimizer import DECAYS
+from ddpm.training.precision import DTYPES
+from ddpm.training.replicas import PARALLEL
+from ddpm.training.trainer import TIMESTEPS, Recipe
+
+Count = Annotated[int, Ge(0)]
+LEARNED, TABLE = "learned", "table"
+ALL_CLASSES = -1
+"""As many as the data have."""
+
+
+def _from_table(T: int, beta: Sequence[float]) -> Schedule:
+    if len(beta) != T:
+        raise ValueError(f"a table of {len(beta)} betas is no schedule of {T} steps")
+    return Schedule(torch.tensor([0.0, *beta], dtype=torch.float64))
+
+
+BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr, TABLE: _from_table}
+"""Schedules by name for a run: the fixed ones, one that is learned, and one given as numbers."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on. `shape` (channels, height, width) and `levels` are filled in from the data when 0 or empty.
+
+    So are the `class_names` of a model with classes, where the data have names for them. `in_memory` is how many bytes of
+    images of a folder are held in memory; more are read batch by batch, by `workers` processes (-1: as many as suit the
+    machine), which changes no bit of a run.
+    """
+
+    source: str = "digits"
+    shape: tuple[int, ...] = ()
+    levels: Literal[0] | Annotated[int, Ge(2), Le(65536)] = 0
+    class_names: tuple[str, ...] = ()
+    resolution: Annotated[tuple[Annotated[int, Ge(1)], ...], MaxLen(2)] = ()
+    channels: Literal[0, 1, 3] = 0
+    augmentation: str = "none"
+    held_out: Annotated[float, Ge(0), Le(0.5)] = 0.05
+    max_broken: Annotated[float, Ge(0), Le(1)] = 0.01
+    in_memory: Annotated[int, Ge(0)] = 2**30
+    workers: Annotated[int, Ge(AUTOMATIC), Le(256)] = AUTOMATIC
+
+    def options(self) -> Options:
+        """How to read any split of this data."""
+        resolution = self.resolution * 2 if len(self.resolution) == 1 else self.resolution
+        return Options(
+            resolution, self.channels, self.levels, self.held_out, self.max_broken, self.in_memory, self.workers
+        )
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """A schedule by name, with the arguments of its function.
+
+    For "log-snr", `noise_1` defaults to half the levels' spacing; "learned" begins there and is then trained with the
+    network; "table" is `beta`, for t = 1..T.
+    """
+
+    name: str = "linear"
+    T: Annotated[int, Ge(1), Le(100_000)] = 1000
+    options: dict[str, float] = field(default_factory=dict)
+    beta: tuple[float, ...] = ()
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is trained."""
+        return self.name == LEARNED
+
+    def build(self, levels: int) -> Schedule:
+        """The schedule for data of so many levels; where it is learned, how it begins.
+
+        Raises:
+            UsageError: an option that the schedule does not have, or values that make no schedule.
+        """
+        options: dict[str, Any] = dict(self.options)
+        if self.name in (LEARNED, "log-snr"):
+            options.setdefault("noise_1", 1 / (levels - 1) if levels > 2 else 0.1)
+        if self.name == TABLE:
+            options["beta"] = self.beta
+        make = chosen(BUILDERS, self.name, "schedule")
+        known = [name for name in inspect.signature(make).parameters if name != "T"]
+        for name in options:
+            if name not in known:
+                raise UsageError(
+                    f"the schedule {self.name!r} has no option {name!r}", f"it has {', '.join(known) or 'none'}"
+                )
+        try:
+            return make(T=self.T, **options)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"no schedule {self.name!r} with T = {self.T} and {options}: {error}") from error
+
+
+@dataclass(frozen=True)
+class ProcessConfig:
+    """How the network is read as a Markov chain; `limit` is for sampling and the bound, training never clips."""
+
+    prediction: str = "eps"
+    variance: str = "fixed-large"
+    sigma_1: str = "beta-tilde-2"
+    limit: str = "unit-clamp"
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often, in steps, a run logs, evaluates, samples and saves (0 is never), and how much it spends on it.
+
+    A process of which the others hear nothing for `patience` seconds is lost.
+
+    The held-out bound is estimated (`evaluation.cheap`) on the same `images` with the same noise each time, with
+    `evaluations` of the network for each image, and one in 16 more to find the t that matter. Of the checkpoints the last
+    three stay, the best by that bound, and those of every `keep` steps.
+    """
+
+    log: Annotated[int, Ge(1)] = 50
+    evaluate: Count = 5000
+    sample: Count = 5000
+    save: Count = 1000
+    keep: Count = 0
+    samples: Annotated[int, Ge(1)] = 64
+    images: Annotated[int, Ge(1)] = 256
+    evaluations: Annotated[int, Ge(2)] = 16
+    patience: Annotated[float, Ge(1)] = 60.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that defines a run. `precision` is auto, fp32, bf16 or fp16, inside the network; the rest is float32.
+
+    `parallel` says how several processes share the network: "ddp", whole in each, or "fsdp", in shards.
+    """
+
+    preset: str = "custom"
+    data: DataConfig = DataConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    process: ProcessConfig = ProcessConfig()
+    model: UNetShape = UNetShape()
+    objective: str = "simple"
+    training: Recipe = Recipe()
+    rhythm: Rhythm = Rhythm()
+    precision: str = "auto"
+    compile: bool = False
+    parallel: str = "ddp"
+
+    def __post_init__(self) -> None:
+        chosen(BUILDERS, self.schedule.name, "schedule")
+        chosen(PREDICTIONS, self.process.prediction, "prediction")
+        chosen(VARIANCES, self.process.variance, "variance")
+        chosen(FIRST_VARIANCES, self.process.sigma_1, "sigma_1")
+        chosen(LIMITS, self.process.limit, "limit")
+        chosen(OBJECTIVES, self.objective, "objective")
+        chosen(AUGMENTATIONS, self.data.augmentation, "augmentation")
+        chosen(DECAYS, self.training.decay, "decay")
+        chosen(TIMESTEPS, self.training.timesteps, "timesteps")
+        chosen({"auto": None, **DTYPES}, self.precision, "precision")
+        chosen(PARALLEL, self.parallel, "parallel")
+        odd = {"compile": self.compile, "fp16": self.precision == "fp16", "a learned schedule": self.schedule.learned}
+        if self.parallel == "fsdp" and any(odd.values()):
+            what = next(name for name in odd if odd[name])
+            raise UsageError(f"a network in shards does not go with {what}: parallel=fsdp", "parallel=ddp does")
+        if self.schedule.learned and self.objective != "variational":
+            raise UsageError(
+                f"a learned schedule is not trained by the objective {self.objective!r}", "--objective variational"
+            )
+        learned = self.process.variance == "learned"
+        if learned and self.objective in ("simple", "weighted"):
+            raise UsageError(
+                f"a learned variance is not trained by the objective {self.objective!r}",
+                "--objective hybrid (or variational), or a fixed --variance",
+            )
+        if self.objective == "hybrid" and not learned:
+            raise UsageError(
+                "the hybrid objective trains a learned variance", "--variance learned, or --objective simple"
+            )
+        levels = len(self.model.multipliers)
+        if any(not 0 <= level < levels for level in self.model.attention):
+            raise UsageError(f"model.attention = {list(self.model.attention)}: the levels are 0..{levels - 1}")
+
+    def for_data(self, images: ImageSet) -> "Experiment":
+        """With the shape, the levels and the classes of the data filled in.
+
+        Raises:
+            UsageError: they were given, and are not these; the data have no labels, or more classes than the model; or
+                schedule and prediction do not go together.
+        """
+        data = self.data
+        for name, given, found in (
+            ("shape", data.shape, images.shape),
+            ("levels", data.levels, images.levels),
+            ("class_names", data.class_names, images.classes),
+        ):
+            if given and given != found:
+                raise UsageError(f"the data have {name} {found}, not {given}: {data.source}")
+        found = self._for_classes(images)
+        found = replace(found, data=replace(found.data, shape=images.shape, levels=images.levels))
+        found.reverse_process(lambda x_t, _timestep: x_t, self.process.limit, found.schedule.build(images.levels))
+        return found
+
+    def _for_classes(self, images: ImageSet) -> "Experiment":
+        """With the number of classes and their names."""
+        asked, found = self.model.classes, class_count(images)
+        if not asked:
+            return self
+        if not found:
+            raise UsageError(
+                f"the data have no labels, which a model with classes needs: {self.data.source}",
+                "labels are the folders of images, MNIST's and CIFAR's own, or \"labels\" in an .npz",
+            )
+        if 0 < asked < found:
+            raise UsageError(f"the data have {found} classes, the model {asked}: {self.data.source}", "--conditional")
+        classes = found if asked == ALL_CLASSES else asked
+        return replace(
+            self, data=replace(self.data, class_names=images.classes), model=replace(self.model, classes=classes)
+        )
+
+    def labels(self, images: ImageSet) -> Labels:
+        """What a network of this experiment is told of each image, (N,); None where it has no classes.
+
+        Raises:
+            Mismatch: the images have no labels, or a class that the network does not know.
+        """
+        if not self.model.classes:
+            return None
+        return matched_labels(images, self.classes)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called: by their names in the data, or by their numbers."""
+        return class_names(self.data.class_names, self.model.classes)
+
+    @property
+    def every_class(self) -> tuple[int, ...]:
+        """All labels in turn; none for a model without classes."""
+        return tuple(range(len(self.classes)))
+
+    def network(self) -> nn.Module:
+        """A new network for images of `data.shape`, initialised from torch's global generator; with a schedule, if learned."""
+        network = UNet(self.model, *self._channels)
+        if not self.schedule.learned:
+            return network
+        with torch.device("cpu"):  # its start is a table of numbers, even where the network has none yet
+            return ScheduledNetwork(network, LearnedSchedule(self.schedule.build(self.data.levels)))
+
+    def size(self) -> tuple[int, int]:
+        """How many tensors and how many numbers the parameters of `network` are; nothing is built."""
+        tensors, numbers = size(self.model, *self._channels)
+        return (tensors + 2, numbers + self.schedule.T) if self.schedule.learned else (tensors, numbers)
+
+    @property
+    def _channels(self) -> tuple[int, int]:
+        """Of the network's input and output."""
+        channels = self.data.shape[0]
+        return channels, channels * (
+            1 + VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]).outputs
+        )
+
+    def schedule_of(self, network: nn.Module) -> Schedule:
+        """The schedule of a network that `network` made: its own where it is learned, as it is now."""
+        return network.schedule() if isinstance(network, ScheduledNetwork) else self.schedule.build(self.data.levels)
+
+    def reverse_process(self, network: Network, limit: str, schedule: Schedule) -> ReverseProcess:
+        """The network read as this experiment's chain, with one of `LIMITS` on the estimates of x_0.
+
+        Raises:
+            UsageError: the prediction cannot be inverted on this schedule.
+        """
+        try:
+            return ReverseProcess(
+                network,
+                schedule,
+                PREDICTIONS[self.process.prediction],
+                VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]),
+                LIMITS[limit],
+                discretised(self.data.levels),
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def batches(self, images: ImageSet) -> Batches:
+        """The training data in the order in which this run sees them."""
+        order = images, self.training.batch_size, self.training.seed
+        return Batches(*order, AUGMENTATIONS[self.data.augmentation], self.labels(images), lost=dict(images.lost))

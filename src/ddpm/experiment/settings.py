@@ -1,0 +1,137 @@
+"""An experiment to and from JSON, its fields changed by name ("training.lr").
+
+An unknown name is refused with the nearest that exists.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ddpm.errors import SHOWN, UsageError, chosen
+from ddpm.experiment.config import Experiment
+
+_ADAPTER = TypeAdapter(Experiment)
+_LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than": lambda context: f"more than {context['gt']:g}",
+    "greater_than_equal": lambda context: f"at least {context['ge']:g}",
+    "less_than": lambda context: f"less than {context['lt']:g}" if math.isfinite(context["lt"]) else "finite",
+    "less_than_equal": lambda context: f"at most {context['le']:g}",
+    "too_short": lambda context: f"a list of at least {context['min_length']}",
+    "too_long": lambda context: f"a list of at most {context['max_length']}",
+    "literal_error": lambda context: context["expected"],
+}
+"""What a value must be, by pydantic's name of what is wrong and its numbers; where these do not matter, `_KINDS`."""
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list"}
+
+
+def to_json(experiment: Experiment) -> str:
+    """The text of config.json."""
+    return json.dumps(asdict(experiment), indent=1) + "\n"
+
+
+def from_dict(values: object) -> Experiment:
+    """An experiment from what JSON holds; where a list is asked for, a single number is one of one.
+
+    Raises:
+        UsageError: an unknown field, or an impossible value; the message names it.
+    """
+    if not isinstance(values, Mapping):
+        raise UsageError(f"a configuration is an object with fields, not {type(values).__name__}")
+    try:
+        experiment = _ADAPTER.validate_python(_named(values, Experiment(), ""))
+    except ValidationError as error:
+        first, *more = error.errors()
+        place = _place(first["loc"])
+        same = [first, *(other for other in more if _place(other["loc"]) == place and other["input"] is first["input"])]
+        wanted = ", or ".join(dict.fromkeys(_wanted(each["type"], each.get("ctx", {})) for each in same))
+        lists = first["type"].startswith(("tuple", "too_"))
+        hint = "several values are written with commas, such as 32,32" if lists else ""
+        raise _wrong(place, first["input"], wanted, hint) from error
+    for name, value in _flat(asdict(experiment)).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):  # JSON has no way to write it
+                raise _wrong(name, number, "finite")
+    return experiment
+
+
+def _wrong(place: str, value: object, wanted: str, hint: str = "") -> UsageError:
+    shown = repr(value)
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
+    return UsageError(f"wrong value for {place}: {shown}: it must be {wanted}", hint)
+
+
+def _wanted(kind: str, context: Mapping[str, Any]) -> str:
+    """In our words, which kind of value is asked for."""
+    if kind in _LIMITS:
+        return _LIMITS[kind](context)
+    return _KINDS.get(kind.split("_", maxsplit=1)[0], "an object with fields")
+
+
+def _place(parts: Sequence[str | int]) -> str:
+    """The setting that pydantic's path leads to, which goes on inside lists and alternatives."""
+    names: list[str] = []
+    here: object = Experiment()
+    for part in parts:
+        if is_dataclass(here):
+            here = getattr(here, str(part))
+        elif isinstance(here, dict):
+            here = None
+        else:
+            break
+        names.append(str(part))
+    return ".".join(names)
+
+
+def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any]:
+    """The values, all under names that `like` has, single ones as lists where `like` has a tuple."""
+    known = {f.name: getattr(like, f.name) for f in fields(like)} if is_dataclass(like) else {}
+    result = {}
+    for name, value in values.items():
+        current = chosen(known, name, f"setting of {place[:-1]}" if place else "setting")
+        if is_dataclass(current) and isinstance(value, Mapping):
+            result[name] = _named(value, current, f"{place}{name}.")
+        else:
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(number, int) and abs(number) >= 2**63:
+                    raise _wrong(f"{place}{name}", number, "less than 2^63")
+            if isinstance(value, bool) and isinstance(current, int | float) and not isinstance(current, bool):
+                raise _wrong(f"{place}{name}", value, "a number")
+            single = isinstance(current, tuple) and isinstance(value, int | float)
+            result[name] = (value,) if single else value
+    return result
+
+
+def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    """The experiment with fields replaced: {"training.lr": 1e-4, "schedule.options.beta_T": 0.03}.
+
+    Raises:
+        UsageError: as `from_dict`.
+    """
+    values = asdict(experiment)
+    for path, value in settings.items():
+        *sections, name = path.split(".")
+        here = values
+        for section in sections:
+            here = here.setdefault(section, {})
+            if not isinstance(here, dict):
+                raise UsageError(f"no setting {path!r}: {section!r} is a value")
+        here[name] = value
+    return from_dict(values)
+
+
+def differences(old: Experiment, new: Experiment) -> list[str]:
+    """What changed, as "training.lr: 0.0002 -> 0.0001"."""
+    before, after = _flat(asdict(old)), _flat(asdict(new))
+    names = [*before, *(name for name in after if name not in before)]
+    return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in names if before.get(n) != after.get(n)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

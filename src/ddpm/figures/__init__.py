@@ -1,0 +1,1 @@
+"""How every figure looks, and images as pictures: plots, grids, numbered PNGs."""

@@ -1,0 +1,102 @@
+"""`ddpm lab`: the questions of the notes, their answers as JSON and as one page."""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ddpm.figures import style
+from ddpm.laboratory.answer import Answer, Cell, Question, Setting, Table, Text
+from ddpm.report.page import Fact, Figure, page
+from ddpm.report.typeset import typeset
+
+WORDS: Mapping[str, Text] = {
+    "title": Text("The laboratory", "실험실"),
+    "introduction": Text(
+        "Every question of the study notes on Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020), "
+        "answered with numbers computed for this page, on data whose exact answer is known.",
+        "Denoising Diffusion Probabilistic Models(Ho, Jain, Abbeel 2020) 공부 노트의 모든 질문에, 정확한 답을 아는 "
+        "데이터에서 이 페이지를 위해 계산한 숫자로 답한다.",
+    ),
+    "questions": Text("questions", "질문"),
+    "schedule": Text("schedule", "스케줄"),
+    "seed": Text("seed of what is simulated", "시뮬레이션 시드"),
+    "source": Text("In the notes: {where}. Answered by {equations}.", "노트 {where}. 근거: {equations}."),
+    "beyond": Text("Beyond the notes. Answered by {equations}.", "노트 밖의 질문. 근거: {equations}."),
+    "own": Text(" Its schedule is its own.", " 스케줄은 이 실험 자체의 것이다."),
+    "again": Text("Recompute with: {command}", "다시 계산하려면: {command}"),
+}
+
+
+def about(question: Question) -> dict[str, Any]:
+    """What is asked, without an answer."""
+    return {
+        "question": asdict(question.asked),
+        "where": question.where,
+        "equations": question.equations,
+        "formula": question.tex,
+    }
+
+
+def sources(equations: str, language: str) -> str:
+    """Where the paper says it: "section 2, Eq. 3" or 2절, 식 3."""
+    if language == "en":
+        return equations
+    for pattern, korean in ((r"sections? ([\d.]+)", r"\1절"), (r"appendix ([A-Z])", r"부록 \1")):
+        equations = re.sub(pattern, korean, equations)
+    return equations.replace("Eq. ", "식 ").replace("Algorithm ", "알고리즘 ").replace("Table ", "표 ")
+
+
+def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
+    """Everything but the drawing; of the setting only what the experiment takes."""
+    given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
+    return {
+        **about(question),
+        "answer": asdict(answer.text),
+        "tables": [{"columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in answer.tables],
+        "setting": {name: value for name, value in given.items() if name in question.uses},
+    }
+
+
+def lab_page(answers: Sequence[tuple[Question, Answer]], setting: Setting, language: str, command: str) -> str:
+    """All answers as one page that needs no network."""
+    facts = [
+        Fact(str(len(answers)), WORDS["questions"].in_language(language)),
+        Fact(setting.label, WORDS["schedule"].in_language(language)),
+        Fact(str(setting.seed), WORDS["seed"].in_language(language)),
+    ]
+    sections = [_section(question, answer, language) for question, answer in answers]
+    footnote = WORDS["again"].in_language(language).format(command=command)
+    return page(
+        WORDS["title"].in_language(language),
+        WORDS["introduction"].in_language(language),
+        facts,
+        sections,
+        footnote,
+        language,
+    )
+
+
+def _section(question: Question, answer: Answer, language: str) -> Figure:
+    source = WORDS["source" if question.where else "beyond"].in_language(language)
+    own = "" if "schedule" in question.uses else WORDS["own"].in_language(language)
+    said = typeset(answer.text.in_language(language))
+    math = f'<div class="math">{style.formula(question.tex)}</div>'
+    return Figure(
+        f"{question.name}. {typeset(question.asked.in_language(language))}",
+        f'<p class="answer">{said}</p>{math}{style.svg(answer.figure)}{"".join(map(_table, answer.tables))}',
+        html.escape(source.format(where=question.where, equations=sources(question.equations, language)) + own),
+        label="",
+    )
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{typeset(name)}</th>" for name in table.columns)
+    body = "".join("<tr>" + "".join(f"<td>{typeset(shown(cell))}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def shown(cell: Cell) -> str:
+    """A cell as a reader wants it: seven digits of a number."""
+    return f"{cell:.7g}" if isinstance(cell, float) else str(cell)

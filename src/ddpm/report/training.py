@@ -1,0 +1,57 @@
+"""RUN/report.html: the page of a run, after training or, with samples and the bound, after a demo."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from ddpm.evaluation.rate import Bound
+from ddpm.report import run_page
+from ddpm.report.page import Fact, Figure
+from ddpm.run.folder import RunFolder
+from ddpm.run.log import read_metrics
+from ddpm.sampling.images import Frame, evenly
+from ddpm.storage.atomic import write_text
+from ddpm.tensors import ImageBatch
+from ddpm.trained.schedules import of_run
+
+FILM_IMAGES, FILM_MOMENTS = 5, 11
+
+
+def report_training(folder: RunFolder) -> Path:
+    """What there is to see after training: the last grid of samples, the curves and the schedule."""
+    grids = sorted(folder.samples.glob("step-*.png"))
+    sections: list[Figure] = []
+    if grids:
+        with Image.open(grids[-1]) as image:
+            sections.append(run_page.preview(image.convert("RGB")))
+    return _write(folder, run_page.estimated_bits(read_metrics(folder.metrics)), sections, [])
+
+
+def report_demo(folder: RunFolder, drawn: ImageBatch, frames: Sequence[Frame], moving: Path, bound: Bound) -> Path:
+    """The whole page."""
+    levels = folder.read_experiment().data.levels
+    pictures = [run_page.samples(drawn, moving, levels), run_page.film(_filmstrip(frames), levels)]
+    return _write(folder, run_page.exact_bits(bound), pictures, run_page.bits(bound))
+
+
+def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Sequence[Figure]) -> Path:
+    experiment, rows = folder.read_experiment(), read_metrics(folder.metrics)
+    schedule = of_run(str(folder.path), experiment)
+    learned = [run_page.learning(experiment, rows)] if rows else []
+    sections = [*before, *learned, *after, run_page.schedule(schedule, experiment.schedule.name)]
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in experiment.network().parameters())
+    write_text(folder.report, run_page.run_page(experiment, parameters, rows, bits, sections))
+    return folder.report
+
+
+def _filmstrip(frames: Sequence[Frame]) -> run_page.Filmstrip:
+    """A few moments of a few chains, evenly spaced."""
+    chosen = [frames[i] for i in evenly(len(frames), FILM_MOMENTS)]
+    return run_page.Filmstrip(
+        [frame.t for frame in chosen],
+        [frame.x[:FILM_IMAGES] for frame in chosen],
+        [frame.x_0[:FILM_IMAGES] for frame in chosen],
+    )

@@ -1,0 +1,227 @@
+"""A run folder: where its files are, and how to open it again."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint, Layouts
+from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
+from ddpm.experiment.config import Experiment
+from ddpm.experiment.settings import from_dict, to_json
+from ddpm.run.validate import fitting, require_newest, require_numbers, require_sound
+from ddpm.storage import durable, strict
+from ddpm.storage.atomic import write_text
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """RUN/ and its files."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The experiment."""
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder for each."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Grids of samples, by step."""
+        return self.path / "samples"
+
+    @property
+    def logs(self) -> Path:
+        """For TensorBoard."""
+        return self.path / "logs"
+
+    @property
+    def exit(self) -> Path:
+        """How the run last ended."""
+        return self.path / "exit.json"
+
+    @property
+    def curves(self) -> Path:
+        """What weights are worth at every t: a file for each that was measured."""
+        return self.path / "curves"
+
+    @property
+    def bad_images(self) -> Path:
+        """Which files of the data could not be read."""
+        return self.path / "bad_images.csv"
+
+    @property
+    def index(self) -> Path:
+        """Which images the run began with."""
+        return self.path / "images.index"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.path / "report.html"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            CannotCreate: it cannot be made or written to.
+        """
+        try:
+            durable.make_folder(self.samples)
+            durable.make_folder(self.checkpoints)
+            durable.sync_folder(self.path)
+            durable.sync_folder(self.path.absolute().parent)
+        except OSError as error:
+            raise CannotCreate(f"cannot create {str(self.path)!r}: {error.strerror}") from error
+        if not os.access(self.path, os.W_OK):
+            raise CannotCreate(f"{str(self.path)!r} is read-only")
+
+    def tidy(self) -> None:
+        """Remove what a killed run was about to give its name; only for who holds the folder.
+
+        Not of the report, which may be drawn by somebody who does not hold it.
+        """
+        names = [f".tmp-*-{path.name}" for path in self._own if path != self.report]
+        rests = [rest for name in names for rest in self.path.glob(name)]
+        for rest in (*rests, *self.samples.glob(".tmp-*-step-*.png")):
+            durable.discard(rest)
+
+    @property
+    def _own(self) -> tuple[Path, ...]:
+        """All that a run puts into its folder."""
+        files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.report)
+        return (*files, self.checkpoints, self.samples, self.logs, self.curves)
+
+    def needs(self, path: Path) -> bool:
+        """Whether this is a run that would be damaged if something else were written to `path`, both absolute.
+
+        Pictures may be put beside its own ones in samples/, and anything under another name into the folder.
+        """
+        if not (self.config.is_file() and self.checkpoints.is_dir()):
+            return False
+        own = (*self._own, self.path / ".lock")
+        return path == self.path or any(path == one or one in path.parents for one in own if one != self.samples)
+
+    def strangers(self) -> list[str]:
+        """Names in the folder that no run puts there; hidden ones aside."""
+        ours = {path.name for path in self._own}
+        names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+        return [name for name in names if name not in ours and not name.startswith((".", "crash-"))]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process alone; the lock goes with the process, however it ends.
+
+        Raises:
+            CannotCreate: another process holds it.
+        """
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise CannotCreate(f"{str(self.path)!r} is in use by another run: {file.read().strip()}") from None
+            file.truncate(0)
+            file.write(self._holder())
+            file.flush()
+            yield
+
+    def in_use_by_another(self) -> bool:
+        """Whether there is a run that another process is at."""
+        if not self.config.exists():
+            return False
+        try:
+            with self.locked():
+                return False
+        except CannotCreate:
+            return (self.path / ".lock").read_text() != self._holder()
+
+    @staticmethod
+    def _holder() -> str:
+        return f"process {os.getpid()} on {socket.gethostname()}\n"
+
+    def read_experiment(self) -> Experiment:
+        """The experiment of an existing run.
+
+        Raises:
+            NotFound: there is no config.json.
+            DataError: it is no experiment.
+        """
+        try:
+            return from_dict(strict.parse(self.config.read_bytes()))
+        except FileNotFoundError:
+            raise NotFound(f"no run in {str(self.path)!r}: it has no config.json") from None
+        except (ValueError, UsageError) as error:
+            raise DataError(f"damaged configuration: {self.config}: {error}") from error
+
+    def accept(self) -> Callable[[Layouts], None]:
+        """Whether the headers of a checkpoint are those of this run's network, which is built only if they are.
+
+        Raises:
+            NotFound: there is no config.json.
+            DataError: it is no experiment, or none that can be built.
+        """
+        experiment = self.read_experiment()
+        require_sound(experiment, self.config)
+        return fitting(experiment)
+
+    def write_experiment(self, experiment: Experiment) -> None:
+        """Write config.json, whole or not at all."""
+        write_text(self.config, to_json(experiment))
+
+
+def folder_of(path: Path) -> RunFolder:
+    """The run folder of a checkpoint, or the one that is named itself."""
+    whole = path.resolve()
+    if (whole / checkpoints.MANIFEST).exists() or whole.parent.name == "checkpoints":
+        return RunFolder(whole.parent.parent)
+    return RunFolder(path)
+
+
+def existing(path: Path) -> RunFolder:
+    """The same, of what is there.
+
+    Raises:
+        NotFound: no such folder.
+    """
+    if not path.is_dir():
+        what = "not a run folder" if path.exists() else "no such run"
+        raise NotFound(f"{what}: {str(path)!r}")
+    return folder_of(path)
+
+
+def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]:
+    """The run folder, the content of one of its checkpoints or of its newest whole one, and what was passed over.
+
+    Raises:
+        NotFound: no such folder, no run in it, or no checkpoint yet.
+        DataError: the checkpoint is damaged (all of them, if a run folder was named).
+    """
+    folder = existing(path)
+    if folder.path != path:
+        content = checkpoints.read(path, folder.accept())
+        require_numbers(content, path)
+        return folder, content, ()
+    content, damaged = checkpoints.newest(folder.checkpoints, folder.accept())
+    if content is None and damaged:
+        raise DataError(f"no whole checkpoint in {str(path)!r}: {damaged[0][1]}")
+    if content is None:
+        raise NotFound(
+            f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
+        )
+    require_newest(content, folder.checkpoints, damaged)
+    return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)

@@ -1,0 +1,205 @@
+"""What a training run writes down as it goes: metrics.jsonl and TensorBoard, with the mean loss since the last line.
+
+Every process keeps the account, the first one writes it down.
+"""
+
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from ddpm.checkpoints import MEASURE
+from ddpm.errors import StorageError
+from ddpm.run.folder import RunFolder
+from ddpm.storage import durable
+from ddpm.storage.atomic import atomically, to_strict_json
+from ddpm.training.trainer import Progress
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+MEASURES = (MEASURE,)
+STEP = tuple(field.name for field in fields(Progress))
+
+
+class RunningLoss:
+    """The mean loss since the last line, over the steps that were not skipped, and the time spent.
+
+    `owed` is the last step, if the run was stopped before what was due after it: its line, perhaps a picture.
+    """
+
+    def __init__(self, kept: Mapping[str, Any]) -> None:
+        self._loss_sum, self._loss_count = float(kept.get("loss_sum", 0.0)), int(kept.get("loss_count", 0))
+        self._measured = {name: kept[name] for name in MEASURES if name in kept}
+        owed = {name: kept[f"owed_{name}"] for name in STEP if f"owed_{name}" in kept}
+        self.owed = Progress(**owed) if len(owed) == len(STEP) else None
+        self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
+
+    def add(self, progress: Progress) -> None:
+        """Take note of a step: in float64, in order, so that a pause in between changes no digit."""
+        if not progress.skipped:
+            self._loss_sum += progress.loss
+            self._loss_count += 1
+
+    def owe(self, progress: Progress) -> None:
+        """What is due after this step will be done when the run goes on."""
+        self.owed = progress
+
+    def pay(self) -> Progress | None:
+        """The step whose dues are done now."""
+        owed, self.owed = self.owed, None
+        return owed
+
+    def kept(self) -> dict[str, Any]:
+        """What a checkpoint must hold so that the next line comes out the same."""
+        sums = {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
+        owed = {f"owed_{name}": value for name, value in asdict(self.owed).items()} if self.owed else {}
+        return {**sums, **self._measured, **owed}
+
+    def keep(self, row: Mapping[str, Any]) -> None:
+        """Remember what was measured."""
+        self._measured |= {name: row[name] for name in MEASURES if name in row and math.isfinite(row[name])}
+
+    def measured(self) -> dict[str, float]:
+        """The last held-out measure, by which the best checkpoint is known; empty before the first."""
+        return dict(self._measured)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, over all its sessions."""
+        return time.monotonic() - self._clock
+
+    def row(self, progress: Progress, images: int, skipped: int) -> dict[str, Any]:
+        """The next line: the mean loss since the last one (NaN if all was skipped), and the state of things at this step."""
+        loss = self._loss_sum / self._loss_count if self._loss_count else math.nan
+        self._loss_sum, self._loss_count = 0.0, 0
+        return {
+            "step": progress.step,
+            "images": images,
+            "seconds": round(self.seconds, 3),
+            "loss": loss,
+            "grad_norm": progress.grad_norm,
+            "lr": progress.lr,
+            "skipped": skipped,
+        }
+
+
+class RunLog:
+    """The log of a run from `step` on; lines of later steps, left by a run that was cut off, are removed first."""
+
+    def __init__(self, folder: RunFolder, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (a second to import)
+
+        _forget_after(folder.metrics, step)
+        self._path, self._waiting = folder.metrics, b""
+        self._file = folder.metrics.open("ab", buffering=0)
+        self._new_board, self._logs = partial(SummaryWriter, folder.logs, purge_step=step + 1), folder.logs
+        self._board: SummaryWriter | None = self._new_board()
+        self._hook = threading.excepthook
+        threading.excepthook = self._without_board
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a line, and the same to TensorBoard. What cannot be written now is, with the next line.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
+        self._waiting += (to_strict_json(row) + "\n").encode()
+        self._append()
+        self._drawn(lambda board: [board.add_scalar(name, value, row["step"]) for name, value in row.items()])
+
+    def sync(self) -> None:
+        """Lines to the disk, before the checkpoint of their step.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
+        self._append()
+        os.fsync(self._file.fileno())
+
+    def _append(self) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            written = self._waiting
+            while written:
+                written = written[self._file.write(written) :]
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), end)  # no half of a line
+            raise StorageError(f"cannot write {str(self._path)!r}: {error.strerror}") from error
+        self._waiting = b""
+
+    def show(self, name: str, picture: Tensor, step: int) -> None:
+        """A picture, (C, H, W) uint8, for TensorBoard.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        self._drawn(lambda board: board.add_image(name, picture, step))
+
+    def _drawn(self, draw: Callable[["SummaryWriter"], object]) -> None:
+        """On TensorBoard; once its disk has failed its writer is of no use, and another is tried. That is said once.
+
+        Raises:
+            StorageError: the disk fails, and did not before.
+        """
+        failed_before = self._board is None
+        try:
+            self._board = self._board or self._new_board()
+            draw(self._board)
+        except OSError as error:
+            self._board = None
+            if not failed_before:
+                raise StorageError(f"cannot write {str(self._logs)!r}: {error.strerror}") from error
+
+    def _without_board(self, failed: threading.ExceptHookArgs) -> None:
+        """What fails in a thread of TensorBoard's own is told by the next call of it."""
+        if not (isinstance(failed.exc_value, OSError) and "tensorboard" in type(failed.thread).__module__):
+            self._hook(failed)
+
+    def close(self) -> None:
+        """Everything to the disk.
+
+        Raises:
+            StorageError: the disk is full or fails.
+        """
+        try:
+            self.sync()
+        finally:
+            self._file.close()
+            with suppress(OSError):
+                if self._board:
+                    self._board.close()
+            threading.excepthook = self._hook
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; a line that is none, cut off or damaged, and what follows it are left out."""
+    rows = []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            break
+        if not all(isinstance(value, int | float | None) for value in row.values()):
+            break
+        rows.append(row)
+    return rows
+
+
+def _forget_after(path: Path, step: int) -> None:
+    rows = read_metrics(path)
+    kept = [row for row in rows if row["step"] <= step]
+    if path.exists():
+        with atomically(path) as temporary:
+            durable.write(temporary, [(json.dumps(row) + "\n").encode() for row in kept])

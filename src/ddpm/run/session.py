@@ -1,0 +1,252 @@
+"""A running training: its steps, and what is done between them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ddpm import __version__, checkpoints
+from ddpm.checkpoints import Checkpoint, Noted, Outcome, Saver, Wrote, gathered
+from ddpm.data.batches import Batches
+from ddpm.data.imageset import ImageSet
+from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
+from ddpm.diffusion.objective import OBJECTIVES
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.errors import StorageError
+from ddpm.evaluation.cheap import bound_of, estimate
+from ddpm.experiment.config import Experiment
+from ddpm.figures.pictures import square, to_pictures
+from ddpm.parallel.world import ALONE, World, full
+from ddpm.run.events import Event, Halted, Logged, Stepped
+from ddpm.run.folder import RunFolder
+from ddpm.run.log import RunLog, RunningLoss
+from ddpm.run.missing_images import lost_by_all, write_lost
+from ddpm.sampling.condition import Condition
+from ddpm.sampling.few_steps import FewSteps
+from ddpm.sampling.images import Plan, finished, sample
+from ddpm.seeds import key
+from ddpm.storage.atomic import atomically
+from ddpm.training.precision import choose, in_precision
+from ddpm.training.replicas import PARALLEL, is_sharded, team_of
+from ddpm.training.trainer import Progress, State, train
+
+PREVIEW_STEPS = 50
+ON_DEVICE_BYTES = 4 * 2**30
+"""Images up to this much live on the device."""
+
+
+def conditions(experiment: Experiment, device: torch.device, world: World) -> dict[str, str | int]:
+    """What a run must have in common with itself before it was stopped, to go on to the bit."""
+    return {
+        "ddpm": __version__,
+        "torch": torch.__version__,
+        "precision": choose(experiment.precision, device),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "processes": world.size,
+        "parallel": experiment.parallel,
+    }
+
+
+def new_state(experiment: Experiment, device: torch.device, world: World = ALONE) -> State:
+    """A new network, initialised from the seed alone, its averages and its optimiser; in shards, if that is asked for."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(key(experiment.training.seed, "initialisation"))
+        network = experiment.network()
+    fp16 = choose(experiment.precision, device) == "fp16"
+    scaler = torch.amp.GradScaler(device.type, enabled=fp16)
+    network = PARALLEL[experiment.parallel](network, world, device)
+    return State.start(network, experiment.training.lr, scaler, experiment.training.averages)
+
+
+def training_process(
+    experiment: Experiment, state: State, device: torch.device, replica: nn.Module | None = None
+) -> Callable[[], ReverseProcess]:
+    """The network as training sees it: in its precision, compiled if asked for, without a limit on x_0.
+
+    `replica` is the network as several processes see it. Built anew at each call only where the schedule is learned.
+    """
+    network = replica or state.network
+    network = torch.compile(network) if experiment.compile else network
+    precise = in_precision(network, choose(experiment.precision, device), device)
+    if experiment.schedule.learned:
+        return lambda: experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
+    p = experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
+    return lambda: p
+
+
+@dataclass(frozen=True)
+class Session:
+    """The parts of a running training, and what is done between its steps; only the first process has ledger and saver."""
+
+    experiment: Experiment
+    folder: RunFolder
+    device: torch.device
+    world: World
+    state: State
+    account: RunningLoss
+    ledger: RunLog | None
+    saver: Saver | None
+    images: ImageSet
+    held_out: ImageSet
+    fingerprint: str
+    made_by: Mapping[str, str | int]
+
+    def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        """Step, and log, evaluate, sample and save when it is time."""
+        experiment, world = self.experiment, self.world
+        share = world.share(experiment.training.batch_size)
+        batches = replace(
+            experiment.batches(self.images.near(self.device, ON_DEVICE_BYTES)), places=slice(share.start, share.stop)
+        )
+        replica, team = team_of(self.state.network, world, self.device)
+        process = training_process(experiment, self.state, self.device, replica)
+        objective = OBJECTIVES[experiment.objective]
+        if owed := self.account.pay():
+            yield from self._look(owed, batches)
+        stopping = False
+        for progress in train(self.state, process, objective, batches, experiment.training, team):
+            stopping = world.any(stop())
+            self.account.add(progress)
+            yield Stepped(progress.step)
+            if stopping and self._takes_long() and not progress.skipped:
+                self.account.owe(progress)
+            else:
+                yield from self._look(progress, batches)
+            rhythm, last = experiment.rhythm, progress.step == experiment.training.steps
+            if self._due(rhythm.save) or self._due(rhythm.keep) or stopping or last:
+                yield from self._save(batches)
+            if stopping:
+                break
+        yield from world.lead(self._finish) or ()
+        if stopping:
+            yield Halted(self.state.step)
+
+    def _look(self, progress: Progress, batches: Batches) -> Iterator[Event]:
+        """What is due after a step: a line of the log, the held-out bound, a grid of samples."""
+        rhythm, account = self.experiment.rhythm, self.account
+        if self._evaluating or self._due(rhythm.log):
+            row = account.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
+            row |= self._evaluate() if self._evaluating else {}
+            account.keep(row)
+            if lost := lost_by_all(self.world, batches.lost):  # told only: a log line changes no step
+                row["lost_images"] = len(lost)
+            if self.ledger and lost:
+                yield from attempted(lambda: write_lost(self.folder, replace(batches, lost=lost), self.held_out))
+            if self.ledger:
+                yield from attempted(partial(self.ledger.write, row))
+            yield Logged(row)
+        if self._due(rhythm.sample):
+            yield from self._preview()
+
+    @property
+    def _evaluating(self) -> bool:
+        return len(self.held_out) > 0 and self._due(self.experiment.rhythm.evaluate)
+
+    def _takes_long(self) -> bool:
+        """Whether more than a line is due: whoever asked for an end shall not wait for it, the next start will do it."""
+        return self._evaluating or self._due(self.experiment.rhythm.sample)
+
+    def _due(self, every: int) -> bool:
+        step, last = self.state.step, self.experiment.training.steps
+        return every > 0 and (step % every == 0 or step == last)
+
+    def _averaged(self) -> ReverseProcess:
+        """The process on the moving average of the weights, in float32.
+
+        Of an average in shards each process gets the whole, on its device, for as long as it holds the process: their parts
+        of the work differ. It is read by a network without weights: the one that is trained is left alone.
+        """
+        average = {name: full(tensor) for name, tensor in self.state.ema.items()}
+        with torch.device("meta"):
+            shape = self.experiment.network().eval()
+
+        def network(*inputs: Tensor) -> Tensor:
+            return functional_call(shape, average, inputs)
+
+        schedule = self.experiment.schedule.build(self.experiment.data.levels)
+        if isinstance(shape, ScheduledNetwork):
+            schedule = schedule_at(shape, average)
+        return self.experiment.reverse_process(network, self.experiment.process.limit, schedule)
+
+    def _evaluate(self) -> dict[str, float]:
+        rhythm = self.experiment.rhythm
+        target = bound_of(self._averaged(), self.experiment.labels(self.held_out))
+        found = estimate(target, self.held_out, 0, rhythm.evaluations, 64, self.device, world=self.world)
+        return {
+            "bits_per_dim": found.total,
+            "bits_per_dim_stderr": found.stderr,
+            "bits_per_dim_monte_carlo": found.monte_carlo,
+        }
+
+    def _preview(self) -> Iterator[Event]:
+        """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
+        data, share = self.experiment.data, self.world.share(self.experiment.rhythm.samples)
+        plan = Plan(len(share), sampler="ddim", first=share.start)
+        p = self._averaged()
+        p = FewSteps(min(PREVIEW_STEPS, p.schedule.T)).of(p)
+        condition = Condition(self.experiment.every_class)
+        drawn = [x for _, x in finished(sample(p, data.shape, plan, self.device, condition))]
+        images = self.world.all_gather_rows(torch.cat([torch.zeros(0, *data.shape), *drawn]))
+        picture = square(to_pictures(images, data.levels), len(condition.labels))
+        path = self.folder.samples / f"{checkpoints.folder_name(self.state.step)}.png"
+        if self.ledger:
+            pixels = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)
+            yield from attempted(partial(save_picture, picture, path))
+            yield from attempted(partial(self.ledger.show, "samples", pixels, self.state.step))
+        yield Wrote(path)
+
+    def _save(self, batches: Batches) -> Sequence[Outcome]:
+        """Begin to save; returns how the save before ended. Of what is in shards, a copy is made by all processes together.
+
+        What any process has lost all do without from here on, and so does a run that goes on from here.
+        """
+        lost = lost_by_all(self.world, batches.lost)
+        batches.lose(lost)
+        step, saver, account = self.state.step, self._saver, self.account
+        if self.ledger:
+            with suppress(StorageError):  # said already, or will be
+                self.ledger.sync()
+        numbers = {"made_by": self.made_by, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
+        numbers["lost"] = {str(row): reason for row, reason in lost.items()}
+        content = checkpoints.pack(self.state)
+        content = Checkpoint(content.tensors, {**content.numbers, **numbers})
+        if not is_sharded(self.state.network):
+            return self.world.lead(lambda: saver().save(step, content)) or ()
+        before = self.world.lead(lambda: saver().wait()) or ()  # its memory is free before another copy is made
+        copy = gathered(content, self.world)
+        self.world.lead(lambda: saver().take(step, copy))
+        return before
+
+    def _finish(self) -> Sequence[Outcome]:
+        """Wait for the last one."""
+        return self._saver().finish()
+
+    def _saver(self) -> Saver:
+        assert self.saver is not None
+        return self.saver
+
+
+def attempted(write: Callable[[], None]) -> Iterator[Event]:
+    """Something that is written beside checkpoints: where that fails it is said, and training goes on."""
+    try:
+        write()
+    except (StorageError, OSError) as error:
+        yield Noted(f"{error}; training goes on")
+
+
+def save_picture(picture: Image, path: Path) -> None:
+    """Whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or fails.
+    """
+    with atomically(path) as temporary:
+        picture.save(temporary)

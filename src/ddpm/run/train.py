@@ -1,0 +1,170 @@
+"""`ddpm train`: a new run, or the same one going on, as a stream of events.
+
+The last checkpoint, the log and the configuration agree at any moment, so running the same command again continues.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint, Saver
+from ddpm.data.imageset import ImageSet
+from ddpm.data.indexing.snapshot import DataSnapshot
+from ddpm.data.open import Opened, open_again
+from ddpm.errors import Failure, Mismatch, UsageError
+from ddpm.experiment.config import Experiment
+from ddpm.experiment.settings import to_json
+from ddpm.parallel.heartbeat import attended
+from ddpm.parallel.world import World, connected, joined
+from ddpm.run import start
+from ddpm.run.data_identity import fingerprint_of, keep, remembered
+from ddpm.run.events import Event, Started
+from ddpm.run.folder import RunFolder
+from ddpm.run.log import RunLog, RunningLoss
+from ddpm.run.missing_images import held_out_left, lost_before, lost_by_all, notes_of, write_bad_images
+from ddpm.run.session import Session, conditions, new_state
+from ddpm.run.validate import require_room_for
+
+
+def ignored(_failure: Failure) -> None:
+    """Enough where there is one process only: of several, the main thread may wait for the lost one for days."""
+
+
+def train_run(
+    experiment: Experiment,
+    folder: RunFolder,
+    device: torch.device,
+    how: str,
+    stop: Callable[[], bool],
+    abandon: Callable[[Failure], None] = ignored,
+) -> Generator[Event]:
+    """Train to `experiment.training.steps`, together with the other processes of the launch.
+
+    Args:
+        experiment: what to do; shape and levels are filled in from the data.
+        folder: where to do it; no other run may be at it.
+        device: where to compute.
+        how: to resume: "auto" goes on if there is a run in `folder`, "never" refuses then, else a checkpoint to go on from.
+        stop: asked after every step; once true in any process, a checkpoint is written and the generator ends in all.
+        abandon: called from another thread if a process falls silent (`heartbeat.attended`); it should end this one.
+
+    Raises:
+        Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
+    """
+    with (
+        joined() as world,
+        attended(world, experiment.rhythm.patience, abandon),
+        connected(world, device),
+        ExitStack() as held,
+    ):
+        made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
+        opened, began, experiment, notes = _opened(experiment, folder, how, world)
+        held.callback(opened.close)
+        content, passed = _claimed(experiment, folder, how, world, held)
+        before = lost_before(content)
+        images = replace(opened.train, lost=lost_by_all(world, {**opened.train.lost, **before}))
+        fingerprint = world.together(lambda: fingerprint_of(experiment, opened, images.lost, began, content))
+        made = {name: value for name, value in made_by.items() if name != "threads"}
+        _agree(
+            world, {"configuration": to_json(experiment), "images": fingerprint, "held out": len(opened.test), **made}
+        )
+        held_out, some = held_out_left(opened.test, experiment.rhythm.images, world)
+        opened.close_test()
+        if content is None or content.numbers["step"] < experiment.training.steps:
+            world.lead(lambda: _write_first(folder, experiment, images, held_out))
+            world.lead(lambda: keep(folder, how, opened, began, fingerprint))
+        state = new_state(experiment, device, world)
+        if content is not None:
+            checkpoints.unpack(content, state)
+        account = RunningLoss(content.numbers["ledger"] if content is not None else {})
+        ledger = held.enter_context(closing(RunLog(folder, state.step - bool(account.owed)))) if world.first else None
+        saver = held.enter_context(Saver(folder.checkpoints, experiment.rhythm.keep)) if world.first else None
+        parameters = sum(parameter.numel() for parameter in state.network.parameters())
+        lost = notes_of(images, before, held_out)
+        said = tuple([*notes, *passed, *_missing(images), *lost, *start.otherwise(content, made_by)])
+        precision = str(made_by["precision"])
+        yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
+        rounds = Session(
+            experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint, made_by
+        )
+        yield from rounds.events(stop)
+
+
+def _opened(
+    experiment: Experiment, folder: RunFolder, how: str, world: World
+) -> tuple[Opened, DataSnapshot, Experiment, list[str]]:
+    """The images, what the run began with that goes on, the experiment for them, and what is to be said of them.
+
+    Looked through by the first process first.
+    """
+
+    def opened() -> tuple[Opened, Experiment]:
+        sets = open_again(experiment.data.source, experiment.data.options(), began.parts)
+        found = experiment.for_data(sets.train)
+        if len(sets.test) and found.rhythm.evaluate:
+            found.labels(sets.test)  # fails now rather than at the first evaluation
+        return sets, found
+
+    if experiment.training.batch_size < world.size:
+        raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
+    world.lead(lambda: start.admit(folder, how))
+    source = world.broadcast(world.lead(lambda: start.source(experiment, folder, how)))
+    experiment = replace(experiment, data=replace(experiment.data, source=source))
+    began, notes = world.together(lambda: remembered(folder, how))
+    _agree(world, {"images.index": began.seal})  # else they would count and name other images
+    sets, found = world.after_first(opened)
+    return sets, began, found, notes
+
+
+def _claimed(
+    experiment: Experiment, folder: RunFolder, how: str, world: World, held: ExitStack
+) -> tuple[Checkpoint | None, list[str]]:
+    """The checkpoint to go on from, and what was passed over; from now on the folder is ours."""
+
+    def claim() -> tuple[Checkpoint | None, list[str]]:
+        start.check(experiment, folder, how)
+        require_room_for(experiment, folder.checkpoints)
+        folder.create()
+        held.enter_context(folder.locked())
+        folder.tidy()
+        folder.exit.unlink(missing_ok=True)
+        return start.latest(folder, how)
+
+    found = world.lead(claim)
+    step, notes = world.broadcast((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))
+    if step < 0:
+        return None, notes
+    return world.together(lambda: found[0] if found else start.followed(folder, how, step)), notes
+
+
+def _agree(world: World, own: Mapping[str, Any]) -> None:
+    """All processes must be about to do the same, with the same.
+
+    Raises:
+        Mismatch: they are not.
+    """
+    told = world.all_gather(own)
+    for rank, theirs in enumerate(told):
+        for name, value in theirs.items():
+            if value != told[0][name]:
+                raise Mismatch(f"process 0 and process {rank} do not agree: they have other {name}")
+
+
+def _write_first(folder: RunFolder, experiment: Experiment, *sets: ImageSet) -> None:
+    """What a run folder has before the first step."""
+    folder.write_experiment(experiment)
+    write_bad_images(folder, *sets)
+
+
+def _missing(images: ImageSet) -> list[str]:
+    """What was left out of a folder, in at most two lines."""
+    if not images.broken:
+        return []
+    name, *_, reason = images.broken[0]
+    return [
+        f"files that cannot be read are left out: {len(images.broken)} (bad_images.csv), the first: {name}: {reason}"
+    ]

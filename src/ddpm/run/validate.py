@@ -1,0 +1,136 @@
+"""Whether a configuration and a checkpoint belong together, by numbers alone: before a network is built or weights are read.
+
+A hostile configuration asks for a network of any size; counting its parameters costs nothing.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint, Damaged, Layouts, require_room
+from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
+from ddpm.experiment.config import Experiment
+from ddpm.storage.tensorfile import TENSORS, Layout
+
+COPIES = 4
+"""What a checkpoint holds for each parameter: the weight, its moving average, and Adam's two moments; and other averages."""
+BYTES = 4
+MOMENTS = ("exp_avg", "exp_avg_sq")
+NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
+
+
+def require_room_for(experiment: Experiment, folder: Path) -> None:
+    """Room on the disk for what a run of this experiment keeps; none is needed where all steps are done.
+
+    Raises:
+        StorageError: there is less.
+    """
+    done = [checkpoints.step_of(path) for path in checkpoints.found(folder)]
+    if done and done[-1] >= experiment.training.steps:
+        return
+    _, parameters = experiment.size()
+    require_room(folder, (COPIES + len(experiment.training.more_ema_decays)) * BYTES * parameters)
+
+
+def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
+    """A check of the headers of a checkpoint: raises Mismatch if they are not those of this experiment's network."""
+
+    def accept(layouts: Layouts) -> None:
+        tensors, parameters = experiment.size()
+        model = layouts.get("model", {})
+        found = sum(entry.count for entry in model.values())
+        if tensors > TENSORS or (len(model), found) != (tensors, parameters):
+            raise Mismatch(
+                f"the configuration asks for {_short(parameters)} parameters in {_short(tensors)} tensors, "
+                f"the checkpoint has {found:,} in {len(model):,}"
+            )
+        if strange := sorted(layouts.keys() - {"model", "optimizer"} - {n for n in layouts if n.startswith("ema")}):
+            raise Mismatch(f"the checkpoint has tensors that no run has: {strange[0]}")
+        for group in sorted({*experiment.training.averages, *(name for name in layouts if name.startswith("ema"))}):
+            _like(layouts.get(group, {}), model, group)
+        _moments_like(layouts.get("optimizer", {}), model)
+
+    return accept
+
+
+def _moments_like(moments: Layout, model: Layout) -> None:
+    """Adam's moments of all parameters, or of those that ever had a gradient."""
+    had = {name: entry for name, entry in model.items() if any(f"{moment}.{name}" in moments for moment in MOMENTS)}
+    wanted = {f"{moment}.{name}": entry for moment in MOMENTS for name, entry in had.items()}
+    _like(moments, wanted, "optimizer")
+
+
+def _short(count: int) -> str:
+    return f"{count:,}" if count < 10**15 else "more than 10^15"
+
+
+def _like(part: Layout, model: Layout, what: str) -> None:
+    """The same names, shapes and types as the model's."""
+    wanted = {name: (entry.shape, entry.dtype) for name, entry in model.items()}
+    found = {name: (entry.shape, entry.dtype) for name, entry in part.items()}
+    odd = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+    if odd:
+        raise Mismatch(f"the checkpoint's {what} does not fit its model: {odd[0][:SHOWN]!r}")
+
+
+def require_numbers(content: Checkpoint, where: Path) -> None:
+    """What a run needs to go on.
+
+    Raises:
+        Damaged: a number is missing, or is of another kind.
+    """
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "step": int,
+        "adam_step": (int, float),
+        "scaler": dict,
+        "ledger": dict,
+        "images": str,
+    }
+    for name, kind in kinds.items():
+        value = content.numbers.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise Damaged(where, f"its state has no {name}")
+    if not all(isinstance(value, int | float) for value in content.numbers["ledger"].values()):
+        raise Damaged(where, "its ledger holds other things than numbers")
+    if not _are_reasons(content.numbers.get("lost", {})):
+        raise Damaged(where, "its lost images are no numbers with a reason each")
+    if content.numbers["step"] < 0:
+        raise Damaged(where, f"its state is of step {content.numbers['step']}")
+
+
+def require_newest(content: Checkpoint, folder: Path, damaged: Sequence[tuple[Path, str]]) -> None:
+    """The same of the newest that is not `damaged`, which is called by its name.
+
+    Raises:
+        Damaged: as `require_numbers`.
+    """
+    passed = [path for path, _ in damaged]
+    require_numbers(content, next(path for path in reversed(checkpoints.found(folder)) if path not in passed))
+
+
+def _are_reasons(lost: object) -> bool:
+    """Numbers of images, as a checkpoint has them, each with a line of text that can be written to a file."""
+    if not isinstance(lost, dict):
+        return False
+    try:
+        return all(NUMBER.fullmatch(row) and os.fsencode(reason) is not None for row, reason in lost.items())
+    except (TypeError, ValueError):
+        return False
+
+
+def require_sound(experiment: Experiment, where: Path) -> None:
+    """An experiment of a run that was written to a file can be built: its shape is one, its schedule too.
+
+    Raises:
+        DataError: it cannot.
+    """
+    shape = experiment.data.shape
+    if len(shape) != 3 or min(shape) < 1 or not experiment.data.levels or experiment.model.classes < 0:
+        raise DataError(f"damaged configuration: {where}: data of shape {shape} and {experiment.data.levels} levels")
+    try:
+        schedule = experiment.schedule.build(experiment.data.levels)
+        experiment.reverse_process(lambda x_t, _timestep: x_t, experiment.process.limit, schedule)
+    except UsageError as error:
+        raise DataError(f"damaged configuration: {where}: {error}") from error

@@ -1,0 +1,1 @@
+"""A trained model, and what one does with it: score, edit, interpolate, compare."""

@@ -1,0 +1,119 @@
+"""`ddpm evaluate`: the bound of a trained model over a data set."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import Labels
+from ddpm.data.open import open_source
+from ddpm.diffusion.variance import Fixed, Optimal
+from ddpm.errors import Mismatch, UsageError
+from ddpm.evaluation.cheap import Estimate
+from ddpm.evaluation.rate import Bound, Measured, measure
+from ddpm.parallel.world import ALONE, World
+from ddpm.sampling.few_steps import OPTIMAL
+from ddpm.trained.likelihoods import LIKELIHOODS
+from ddpm.trained.loaded import LoadedModel
+
+METRICS = ("bpd", "rate-distortion")
+"""Those of the bound; `ddpm.trained.likelihoods` has the others."""
+
+
+def chosen_metrics(names: str) -> list[str]:
+    """The metrics of a comma-separated list.
+
+    Raises:
+        UsageError: an unknown one.
+    """
+    metrics = [name.strip() for name in names.split(",")]
+    for name in metrics:
+        if name not in (*METRICS, *LIKELIHOODS):
+            raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join((*METRICS, *LIKELIHOODS))}")
+    return metrics
+
+
+def images_to_evaluate(trained: LoadedModel, source: str, split: str) -> ImageSet:
+    """The images of a split, read as the run read its own data.
+
+    Raises:
+        Mismatch: the model is for other images.
+    """
+    images = open_source(source, split, trained.experiment.data.options())
+    data = trained.experiment.data
+    if images.shape != data.shape or images.levels != data.levels:
+        raise Mismatch(
+            f"the model is for {data.shape} images of {data.levels} levels, not {images.shape} of {images.levels}: {source}"
+        )
+    return images
+
+
+def evaluate(
+    trained: LoadedModel, images: ImageSet, seed: int, batch_size: int, labels: Labels = None, world: World = ALONE
+) -> Iterator[Measured]:
+    """Every term of every image, given its label where there are any; some of the batches in each process."""
+    return measure(trained.process, images, seed, batch_size, trained.device, labels, world)
+
+
+def result(bound: Bound, metrics: list[str]) -> dict[str, Any]:
+    """What `--json` writes of the bound."""
+    values: dict[str, Any] = {}
+    if "bpd" in metrics:
+        values["bits_per_dim"] = {
+            "total": bound.total,
+            "stderr": bound.stderr if bound.images > 1 else None,
+            "L_T": float(bound.by_t[0]),
+            "L_0": float(bound.by_t[1]),
+            "L_t": bound.by_t[2:].tolist(),
+            "mse_eps": bound.mse_eps[1:].tolist(),
+        }
+    if "rate-distortion" in metrics:
+        values["rate_distortion"] = [
+            {"t": t, "rate_bits_per_dim": rate, "distortion_rmse_0_255": rmse}
+            for t, rate, rmse in bound.rate_distortion()
+        ]
+    return values
+
+
+def about(trained: LoadedModel, images: int, label: str | None = None) -> dict[str, Any]:
+    """What `--json` says of model and data, whatever was measured; `label` is what the model was told of the images."""
+    p = trained.process
+    return {
+        "images": images,
+        "dims": math.prod(trained.experiment.data.shape),
+        "T": p.schedule.T,
+        "steps": p.schedule.kept[1:].tolist(),
+        "weights": trained.weights,
+        "step": trained.step,
+        "label": label,
+        "levels": trained.experiment.data.levels,
+        "limit": trained.experiment.process.limit,
+        "variance": variance_of(trained),
+        "decoder_variance": decoder_variance(trained),
+        "sigma_1": math.sqrt(float(p.variance.table(p.schedule)[1])) if isinstance(p.variance, Fixed) else None,
+    }
+
+
+def variance_of(trained: LoadedModel) -> str:
+    """The variance of p_theta in words: the experiment's, unless the best one was asked for."""
+    return OPTIMAL if isinstance(trained.process.variance, Optimal) else trained.experiment.process.variance
+
+
+def cheap_result(found: Estimate) -> dict[str, Any]:
+    """What `--json` writes of an estimate; never under the name of the exact total."""
+    return {
+        "bits_per_dim_estimate": {
+            "total": found.total,
+            "stderr": found.stderr if found.images > 1 else None,
+            "monte_carlo": found.monte_carlo,
+            "evaluations": found.evaluations,
+        }
+    }
+
+
+def decoder_variance(trained: LoadedModel) -> str:
+    """The rule for sigma_1^2 in words (E44)."""
+    process = trained.experiment.process
+    if variance_of(trained) == OPTIMAL:
+        return OPTIMAL
+    return f"learned, from {process.sigma_1} to beta-1" if process.variance == "learned" else process.sigma_1

@@ -1,0 +1,106 @@
+"""A trained model, from a run folder or one of its checkpoints."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddpm import checkpoints
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import Schedule
+from ddpm.errors import UsageError, chosen
+from ddpm.experiment.config import Experiment
+from ddpm.experiment.settings import changed
+from ddpm.run.folder import RunFolder, find_checkpoint
+
+NOTHING: Mapping[str, Any] = {}
+READINGS = (
+    "process.limit",
+    "process.variance",
+    "process.sigma_1",
+    "data.source",
+    "data.resolution",
+    "data.channels",
+    "data.max_broken",
+    "data.in_memory",
+    "data.workers",
+)
+"""What may be set for a trained model: how it is read, and how images are read for it."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained model: its run, its experiment, the process on its weights, and which weights they are.
+
+    `notes` say which newer checkpoints were passed over, and why.
+    """
+
+    folder: RunFolder
+    experiment: Experiment
+    process: ReverseProcess
+    step: int
+    weights: str
+    device: torch.device
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the weights; it reads them all, once."""
+        assert isinstance(self.process.network, torch.nn.Module)
+        return digest(self.process.network.parameters())
+
+
+def digest(tensors: Iterable[torch.Tensor]) -> str:
+    """Of the bytes of tensors, in their order."""
+    found = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
+def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> LoadedModel:
+    """The model of a run folder (its newest whole checkpoint) or of one checkpoint.
+
+    Args:
+        run: the folder.
+        weights: "ema", "raw", or another average of the run, such as "ema-0.999".
+        device: where to put the network.
+        settings: those of `READINGS`, where they are to be other than in the experiment.
+
+    Raises:
+        UsageError: a setting that is no way to read this network, or weights that the run does not have.
+        NotFound: no such folder, no run in it, or no checkpoint yet.
+        DataError: the checkpoint is damaged (all of them, if a run folder was named).
+    """
+    folder, content, notes = find_checkpoint(Path(run).expanduser())
+    experiment = folder.read_experiment()
+    group = chosen({"ema": "ema", "raw": "model", **{n: n for n in experiment.training.averages}}, weights, "weights")
+    experiment = _read_otherwise(experiment, settings)
+    with torch.device("meta"):
+        network = experiment.network()
+    network.to_empty(device=device).eval()
+    checkpoints.load_weights(network, content.tensors[group])
+    with torch.no_grad():
+        schedule = experiment.schedule_of(network)
+        schedule = Schedule(
+            schedule.beta.cpu(), schedule.timestep_map.cpu()
+        )  # a learned one lives where the network is
+    process = experiment.reverse_process(network, experiment.process.limit, schedule)
+    return LoadedModel(folder, experiment, process, int(content.numbers["step"]), weights, device, notes)
+
+
+def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    for name in settings:
+        if name not in READINGS:
+            raise UsageError(f"cannot be set for a trained model: {name!r}", f"choose from {', '.join(READINGS)}")
+    found = changed(replace(experiment, objective="variational"), settings)
+    if (found.process.variance == "learned") != (experiment.process.variance == "learned"):
+        raise UsageError(
+            f"the network was not trained for the variance {found.process.variance!r}",
+            "a network of a learned variance has an output for it; one of a fixed variance has none",
+        )
+    return replace(experiment, process=found.process, data=found.data)

@@ -1,0 +1,94 @@
+"""The error of a trained network at every t, measured once and kept beside the model: for the best steps and variances."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddpm.data.imageset import ImageSet
+from ddpm.data.open import open_source
+from ddpm.errors import DataError, Failure, NotFound
+from ddpm.evaluation.curve import ErrorAt, curve, errors
+from ddpm.sampling.optimal import Curve
+from ddpm.seeds import generator
+from ddpm.storage.atomic import write_json
+from ddpm.trained.labels import NONE, OWN
+from ddpm.trained.loaded import LoadedModel
+
+TABLES = [field.name for field in fields(Curve)]
+IMAGES = 128
+"""On how many images of the training data the curve is measured; each counts at every t."""
+
+
+def curve_file(trained: LoadedModel, label: str = OWN) -> Path:
+    """Where the curve of these weights is kept, beside the model; of another name where they are not told labels."""
+    untold = "-unlabelled" if label == NONE and trained.experiment.model.classes else ""
+    return trained.folder.curves / f"step-{trained.step:09d}-{trained.weights}{untold}.json"
+
+
+def _about(trained: LoadedModel) -> dict[str, Any]:
+    """What a curve depends on, besides its file's name."""
+    experiment = trained.experiment
+    return {
+        "images": IMAGES,
+        "source": experiment.data.source,
+        "limit": experiment.process.limit,
+        "weights": trained.digest,
+    }
+
+
+def kept_curve(trained: LoadedModel, label: str = OWN) -> Curve | None:
+    """The curve that was measured before for these weights, read this way; None if there is none, or a damaged one."""
+    try:
+        values = json.loads(curve_file(trained, label).read_text())
+        if any(values[name] != value for name, value in _about(trained).items()):
+            return None
+        tables = [torch.tensor([0.0, *values[name]], dtype=torch.float64) for name in TABLES]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    whole = all(len(table) == trained.process.schedule.T + 1 and bool(table.isfinite().all()) for table in tables)
+    found = Curve(*tables)
+    return found if whole and bool(((found.mse_x_0 > 0) & (found.sigma2_1 > 0))[1:].all()) else None
+
+
+def images_for_curve(trained: LoadedModel) -> ImageSet:
+    """Some of the images that the model was trained on, from anywhere among them: a folder is in the order of its classes.
+
+    Raises:
+        NotFound: the training data are no longer where they were.
+        DataError: they are not what they were.
+    """
+    data = trained.experiment.data
+    try:
+        images = open_source(data.source, "train", data.options())
+    except Failure as error:
+        raise NotFound(
+            f"the best steps and variances are measured on the training data: {error}",
+            "--set data.source=SOURCE says where they are now",
+        ) from error
+    if images.shape != data.shape or images.levels != data.levels:
+        raise DataError(f"not the training data: {images.shape} of {images.levels} levels in {data.source!r}")
+    return images.take(
+        torch.randperm(len(images), generator=generator(0, "images of the curve"))[:IMAGES].sort().values
+    )
+
+
+def measured_curve(
+    trained: LoadedModel, watched: Callable[[Iterator[ErrorAt]], Iterator[ErrorAt]], label: str = OWN
+) -> Curve:
+    """Measure the curve, and keep it beside the model where that can be written; `watched` shows the progress.
+
+    A model with classes is told the labels, unless `label` is NONE; what guidance makes of it is not measured.
+    """
+    images = images_for_curve(trained)
+    labels = None if label == NONE else trained.experiment.labels(images)
+    measured = errors(trained.process, images, 0, 64, trained.device, labels)
+    found = curve(watched(measured), trained.process.schedule.T)
+    tables = {name: getattr(found, name)[1:].tolist() for name in TABLES}
+    with suppress(Failure):  # where nothing can be written it is measured again the next time
+        write_json(curve_file(trained, label), _about(trained) | tables)
+    return found

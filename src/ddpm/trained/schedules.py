@@ -1,0 +1,99 @@
+"""`ddpm schedule`: every table of a schedule: by name, of a run, or from a file."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddpm.diffusion.bound import constants, prior_table
+from ddpm.diffusion.objective import weights
+from ddpm.diffusion.schedule import SCHEDULES, Schedule
+from ddpm.diffusion.variance import FixedLarge, FixedSmall
+from ddpm.errors import DataError, NotFound, UsageError, chosen
+from ddpm.experiment.config import LEARNED, TABLE, Experiment, ScheduleConfig
+from ddpm.run.folder import RunFolder
+from ddpm.storage.atomic import read_json
+from ddpm.trained.loaded import load_run
+
+
+def find(name: str, steps: int) -> tuple[str, Schedule]:
+    """A schedule by name with `steps` steps (0: its default), that of a run, or that of a file of `read_table`.
+
+    Raises:
+        UsageError: none of these, or no schedule at all.
+        DataError: the file holds no schedule.
+    """
+    if name in SCHEDULES:
+        return name, ScheduleConfig(name, steps or 1000).build(256)
+    path = Path(name).expanduser()
+    if path.suffix == ".json":
+        beta = tuple(read_table(path))
+        if steps:
+            raise UsageError(f"--steps is for a schedule by name; {name!r} has T = {len(beta)}")
+        return path.stem, ScheduleConfig(TABLE, len(beta), beta=beta).build(256)
+    if name == LEARNED:
+        raise UsageError(
+            "a learned schedule is that of a run: name the run folder", "ddpm train --schedule learned makes one"
+        )
+    if not path.is_dir():
+        chosen(SCHEDULES, name, "schedule, run or file", "a run folder", "a file that ddpm schedule --json wrote")
+    folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path)
+    experiment = folder.read_experiment()
+    if steps:
+        raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")
+    if not experiment.data.levels:
+        raise NotFound(f"the run in {name!r} has not started")
+    return experiment.schedule.name, of_run(name, experiment)
+
+
+def of_run(run: str, experiment: Experiment) -> Schedule:
+    """The schedule of a run that has started: from its weights where it is learned."""
+    if experiment.schedule.learned:
+        return load_run(run, "ema", torch.device("cpu")).process.schedule
+    return experiment.schedule.build(experiment.data.levels)
+
+
+def read_table(path: Path) -> list[float]:
+    """The betas for t = 1..T in a file that `ddpm schedule --json` wrote.
+
+    Raises:
+        NotFound: no such file.
+        DataError: it is no JSON, or holds no list "beta" of numbers between 0 and 1.
+    """
+    values = read_json(path)
+    beta = values.get("beta") if isinstance(values, dict) else None
+    if not isinstance(beta, list) or not beta:
+        raise DataError(f'{str(path)!r} holds no schedule: a list "beta" for t = 1..T is needed')
+    for t, value in enumerate(beta, start=1):
+        if not isinstance(value, float) or not 0 < value < 1:
+            raise DataError(f"{str(path)!r} holds no schedule: beta for t = {t} is {value!r}, not between 0 and 1")
+    return beta
+
+
+def tables(schedule: Schedule) -> dict[str, Any]:
+    """All tables for t = 1..T as lists, and what follows from the last entry.
+
+    `w_eps` are the weights of Eq. 12 for both fixed variances, `C` what the large one costs whatever the network does.
+    """
+    large, small = FixedLarge(), FixedSmall()
+    per_t = {
+        "t": torch.arange(schedule.T + 1),
+        "beta": schedule.beta,
+        "alpha_bar": schedule.alpha_bar,
+        "one_minus_alpha_bar": schedule.one_minus_alpha_bar,
+        "beta_tilde": schedule.beta_tilde,
+        "snr": schedule.snr,
+        "posterior_x_0": schedule.posterior_x_0,
+        "posterior_x_t": schedule.posterior_x_t,
+        "w_eps_fixed_large": weights(schedule, large),
+        "w_eps_fixed_small": weights(schedule, small),
+        "C_fixed_large_nats_per_dim": constants(schedule, large),
+    }
+    return {
+        "T": schedule.T,
+        **{name: table[1:].tolist() for name, table in per_t.items()},
+        "L_T_bits_per_dim": {
+            f"x_0^2={square}": prior_table(schedule, math.sqrt(square)) / math.log(2) for square in (0.0, 0.25, 1.0)
+        },
+    }
