@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.sampling.exponential import flow
+from ddpm.sampling.exponential import flow_step
 from ddpm.tensors import ImageBatch, Noise
 
 
@@ -30,7 +30,7 @@ class Multistep(Sampler):
         x_0 = p.estimate(here.x, here.t)
         if here.t == 1:
             return here.down(x_0, x_0)
-        return here.down(flow(p.schedule, here.x, here.t, remembered(here, x_0)[: self.order]), x_0)
+        return here.down(flow_step(p.schedule, here.x, here.t, remembered(here, x_0)[: self.order]), x_0)
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class PredictorCorrector(Multistep):
         known = remembered(here, x_0)
         x = here.x
         if here.before is not None:
-            x = flow(p.schedule, here.before.x, here.t + 1, known[: self.order + 1])
+            x = flow_step(p.schedule, here.before.x, here.t + 1, known[: self.order + 1])
         corrected = Step(here.t, x, here.x_0, here.made)
-        return corrected.down(flow(p.schedule, x, here.t, known[: self.order]), x_0)
+        return corrected.down(flow_step(p.schedule, x, here.t, known[: self.order]), x_0)
 
 
 def remembered(here: Step, x_0: ImageBatch) -> list[tuple[int, ImageBatch]]:
