@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import ImageBatch, Noise
+from ddpm.tensors import ImageBatch, Noise, Randomness, noise_from
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,18 @@ def start(p: ReverseProcess, x: ImageBatch, t: int) -> Step:
     return Step(t, x, torch.zeros_like(x))
 
 
-def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
-    """Go on from any step: yields x_{t-1}, ..., x_0."""
-    here = begin
+def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Randomness = torch.randn_like) -> Iterator[Step]:
+    """Go on from any step: yields x_{t-1}, ..., x_0. `noise` as in `chain`."""
+    return _run(p, begin, sampler, noise_from(noise))
+
+
+def _run(p: ReverseProcess, here: Step, sampler: Sampler, noise: Noise) -> Iterator[Step]:
     while here.t > 0:
         with torch.no_grad():
             here = sampler.step(p, here, noise)
         yield here
 
 
-def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
+def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Randomness = torch.randn_like) -> Iterator[Step]:
     """Algorithm 2: yields ``sampler.moves(T)`` steps; the last one's x is the sample. `x_T` ~ N(0, I)."""
     return run(p, start(p, x_T, p.schedule.T), sampler, noise)
