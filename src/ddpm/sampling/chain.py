@@ -52,6 +52,11 @@ class Sampler(ABC):
         """Whether p_theta's own variance is drawn with."""
         return False
 
+    @property
+    def uses_earlier_x(self) -> bool:
+        """Whether a step may start again from an x before x_t, which undoes what another than the sampler did to x_t."""
+        return False
+
     @abstractmethod
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """One step from ``here.t`` in 1..T, to t - 1 unless the sampler says otherwise."""
