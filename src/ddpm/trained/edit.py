@@ -61,7 +61,13 @@ class Edit:
 
 
 def inpaint(
-    trained: LoadedModel, x_0: ImageBatch, hole: Tensor, plan: Plan, method: str, jump: int, resamplings: int = 0
+    trained: LoadedModel,
+    x_0: ImageBatch,
+    hole: Tensor,
+    plan: Plan,
+    method: str,
+    jump: int,
+    resamplings: int | None = None,
 ) -> Edit:
     """Fill the hole of an image.
 
@@ -72,13 +78,13 @@ def inpaint(
         plan: what to draw with.
         method: of `METHODS`.
         jump: how many steps of the chain are gone over again.
-        resamplings: how often they are made; 0 is the method's own number.
+        resamplings: how often they are made; None is the method's own number.
 
     Raises:
         UsageError: no such method or sampler, or nothing to fill.
     """
     own = chosen(METHODS, method, "method")
-    times = resamplings or own
+    times = own if resamplings is None else resamplings
     if method == "replace" and times > 1:
         raise UsageError(f"replace goes over its steps once, not {times} times", "--method repaint")
     if not bool(hole.any()):

@@ -1,15 +1,19 @@
-"""Opening a trained model for a command."""
+"""Opening a trained model for a command, and the images that it is given."""
 
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from ddpm.cli.console import note, track
-from ddpm.cli.training import assignments
+from ddpm.cli.flags.settings import assignments
+from ddpm.cli.terminal.console import note, track
 from ddpm.data.imageset import ImageSet
+from ddpm.data.inputs import read_image, read_unscaled
 from ddpm.diffusion.variance import VARIANCES
-from ddpm.errors import chosen
+from ddpm.errors import Mismatch, chosen
+from ddpm.experiment.config import DataConfig
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.optimal import Curve
@@ -43,8 +47,9 @@ def images_asked(options: Namespace, trained: LoadedModel) -> ImageSet:
         Mismatch: the model is for other images.
     """
     everything = images_to_evaluate(trained, options.data, options.split)
-    num = options.num_images or len(everything)
-    images = everything.take(torch.arange(num)) if num < len(everything) else everything
+    images = everything
+    if options.num_images is not None and options.num_images < len(everything):
+        images = everything.take(torch.arange(options.num_images))
     classes, of = (len(part.labels.unique()) for part in (images, everything))
     if classes < of and bool((everything.labels.diff() >= 0).all()):
         note(
@@ -83,3 +88,13 @@ def shortened(options: Namespace, trained: LoadedModel, t: int | None = None, la
         UsageError: there is no such chain.
     """
     return replace(trained, process=shorter(options).of(trained.process, curve_for(options, trained, t, label), t))
+
+
+def scaled_image(name: str, data: DataConfig) -> Tensor:
+    """An image, (1, C, H, W): scaled and cut to the model's size where it has another, which is said."""
+    path = Path(name).expanduser()
+    try:
+        return read_unscaled(path, data.shape, data.levels)
+    except Mismatch as error:
+        note(f"ddpm: {error}: scaled and cut")
+        return read_image(path, data.shape, data.levels)
