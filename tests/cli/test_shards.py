@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import torch
+from ddpm.cli.parts.requested import requested
 
 from ddpm.checkpoints import Checkpoint
 from ddpm.checkpoints.background import gathered
 from ddpm.cli.parser import parse
-from ddpm.cli.training import requested
 from ddpm.parallel.world import World, full, meant_for
 from ddpm.run.folder import RunFolder
 from ddpm.run.train import train_run
@@ -103,7 +103,7 @@ PARTS = """
 import json, sys
 import torch
 from ddpm.cli.parser import parse
-from ddpm.cli.training import requested
+from ddpm.cli.parts.requested import requested
 from ddpm.run.session import new_state
 from ddpm.data.open import open_source
 from ddpm.parallel.world import connected, full, is_shard, joined

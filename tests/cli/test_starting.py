@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from ddpm.cli import training
+from ddpm.cli.parts import training
 from ddpm.errors import Mismatch, PeerLost, Stopped
 from ddpm.experiment.presets import PRESETS
 from ddpm.parallel.heartbeat import attended

@@ -11,7 +11,7 @@ import pytest
 
 from ddpm import checkpoints
 from ddpm.checkpoints import manifest
-from ddpm.cli.console import note
+from ddpm.cli.terminal.console import note
 from ddpm.errors import DataError, Failure
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import latest

@@ -1,88 +1,19 @@
-"""`ddpm train` on the terminal: the experiment that the flags ask for, and the run as it goes."""
+"""`ddpm train` on the terminal: the run as it goes."""
 
-import json
 import os
-from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import torch
 
-from ddpm.checkpoints.background import Noted
-from ddpm.cli.console import Bar, note
-from ddpm.cli.processes import leave
-from ddpm.errors import UsageError, chosen
-from ddpm.experiment.config import ALL_CLASSES, TABLE, Experiment
-from ddpm.experiment.presets import PRESETS
-from ddpm.experiment.settings import changed, from_dict
+from ddpm.checkpoints import Noted
+from ddpm.cli.terminal.console import Bar, note
+from ddpm.cli.terminal.processes import leave
+from ddpm.experiment.config import Experiment
 from ddpm.run.ending import followed
 from ddpm.run.events import Event, Logged, Started, Stepped
 from ddpm.run.folder import RunFolder
-from ddpm.storage.atomic import read_json
-from ddpm.trained.schedules import read_table
-
-FLAGS = {
-    "steps": "training.steps",
-    "batch_size": "training.batch_size",
-    "lr": "training.lr",
-    "seed": "training.seed",
-    "schedule": "schedule.name",
-    "prediction": "process.prediction",
-    "variance": "process.variance",
-    "objective": "objective",
-    "precision": "precision",
-}
-
-
-def requested(options: Namespace) -> Experiment:
-    """The preset (or file), changed by the flags, then by --set.
-
-    Raises:
-        UsageError: names or values that make no experiment.
-        NotFound: no such configuration file.
-    """
-    if options.config and options.preset:
-        raise UsageError("--config and --preset exclude each other")
-    if options.config:
-        base = from_dict(read_json(Path(options.config).expanduser()))
-    else:
-        name = options.preset or ("digits" if options.data == "digits" else "small")
-        base = chosen(PRESETS, name, "preset")()
-    settings: dict[str, Any] = {"data.source": options.data}
-    settings |= {path: getattr(options, flag) for flag, path in FLAGS.items() if getattr(options, flag) is not None}
-    if options.schedule not in (None, base.schedule.name):
-        settings |= {"schedule.options": {}, "schedule.beta": []}
-    if options.schedule and options.schedule.endswith(".json"):
-        beta = read_table(Path(options.schedule).expanduser())
-        settings |= {"schedule.name": TABLE, "schedule.T": len(beta), "schedule.beta": beta}
-    if options.conditional:
-        settings["model.classes"] = ALL_CLASSES
-    return changed(base, settings | assignments(options.set))
-
-
-def assignments(texts: Sequence[str], flag: str = "--set A.B=VALUE") -> dict[str, Any]:
-    """What a flag like --set A.B=VALUE says.
-
-    Raises:
-        UsageError: there is no "=", or nothing before it.
-    """
-    settings = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        if not equals or not path:
-            raise UsageError(f"{flag.replace(' ', ' needs ')}: {text!r}")
-        settings[path] = _value(value)
-    return settings
-
-
-def _value(text: str) -> Any:  # noqa: ANN401
-    """A number, true or false, a list such as 1,2,2, or text."""
-    for shape in ("{}", "[{}]"):
-        with suppress(ValueError, RecursionError):
-            return json.loads(shape.replace("{}", text))
-    return text
 
 
 def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resume: str) -> None:
