@@ -30,6 +30,7 @@ from ddpm.parallel.device import pick_device
 from ddpm.parallel.launch import number
 from ddpm.report.training import report_training
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import start_of
 from ddpm.run.verify import require_whole, resumable, verify
 from ddpm.sampling.images import evenly
 from ddpm.storage.atomic import write_bytes
@@ -44,7 +45,7 @@ from ddpm.trained.schedules import find, tables
 def run_train(options: Namespace) -> None:
     """`ddpm train`."""
     folder = RunFolder(Path(options.output_dir).expanduser())
-    follow(requested(options), folder, pick_device(options.device), options.resume)
+    follow(requested(options), folder, pick_device(options.device), start_of(options.resume))
     if not number():
         say(f"done: {folder.path}; report: {report_training(folder)}")
 

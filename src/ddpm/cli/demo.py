@@ -11,6 +11,7 @@ from ddpm.figures.pictures import save_animation, square, to_pictures
 from ddpm.report.training import report_demo
 from ddpm.run.budget import fitted_to
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Continue
 from ddpm.sampling.images import Plan, Watch, finished, sample
 from ddpm.storage.atomic import write_json
 from ddpm.trained.evaluate import METRICS, about, images_to_evaluate, result
@@ -37,7 +38,7 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
                 f"ddpm: warning: this machine is slow, or busy: only {experiment.training.steps} steps fit into {budget:.0f} s, "
                 f"and digits need about {ENOUGH} to be recognisable; try a larger --budget"
             )
-    follow(experiment, folder, device, "auto")
+    follow(experiment, folder, device, Continue())
 
     trained = load_run(str(folder.path), "ema", device)
     p, data = trained.process, trained.experiment.data
