@@ -24,6 +24,7 @@ from ddpm.run.ending import followed as followed_to_its_end
 from ddpm.run.events import Started, Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.given_data import kept_in
+from ddpm.run.start import start_of
 from ddpm.sampling import Sampler
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import start
@@ -110,7 +111,7 @@ def fit(
     source = kept_in(folder, data)
     experiment = requested(source, preset, None, short, named, conditional=conditional)
     chosen_device = pick_device(device)
-    with followed_to_its_end(experiment, folder, chosen_device, resume, _leave, _heard) as (_, events):
+    with followed_to_its_end(experiment, folder, chosen_device, start_of(resume), _leave, _heard) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         left = max(started.experiment.training.steps - started.step, 0)

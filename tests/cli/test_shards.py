@@ -15,6 +15,7 @@ from ddpm.checkpoints.background import gathered
 from ddpm.cli.parser import parse
 from ddpm.parallel.world import World, full, meant_for
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Fresh
 from ddpm.run.train import train_run
 from tests.cli.conftest import TINY
 from tests.cli.test_processes import DROPPING, _rows, _run, _tensors, require_near
@@ -63,7 +64,7 @@ def _header(file):
 def test_shards_are_the_same_training(forked, tmp_path, ddpm):
     """Two processes in shards and one: the same losses, and the same checkpoint, which samples."""
     asked = parse([str(argument) for argument in _train("unused", 2, *AVERAGES, *SMALL)])
-    list(train_run(requested(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), "never", lambda: False))
+    list(train_run(requested(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), Fresh(), lambda: False))
     said = _run(forked, 2, *_train(tmp_path / "two", 2, *AVERAGES, *SMALL, *SHARDS))
     assert "3.5 images each, the network in shards" in said[0]
     _alike(tmp_path / "one", tmp_path / "two", 2)

@@ -46,13 +46,14 @@ def run(options: Namespace) -> None:
     from ddpm.parallel.device import pick_device
     from ddpm.report.training import report_demo
     from ddpm.run.folder import RunFolder
+    from ddpm.run.start import Continue
     from ddpm.sampling.images import Plan, Watch, finished, sample
     from ddpm.storage.atomic import write_json
     from ddpm.trained.evaluate import METRICS, about, images_to_evaluate, result
     from ddpm.trained.loaded import load_run
 
     folder, device = RunFolder(Path(options.output_dir).expanduser()), pick_device(options.device)
-    follow(_experiment(folder, options.budget, device), folder, device, "auto")
+    follow(_experiment(folder, options.budget, device), folder, device, Continue())
 
     trained = load_run(str(folder.path), "ema", device)
     p, data = trained.process, trained.experiment.data

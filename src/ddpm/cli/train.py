@@ -67,6 +67,7 @@ def run(options: Namespace) -> None:
     from ddpm.parallel.device import pick_device
     from ddpm.report.training import report_training
     from ddpm.run.folder import RunFolder
+    from ddpm.run.start import start_of
 
     folder = RunFolder(Path(options.output_dir).expanduser())
     experiment = requested(
@@ -77,6 +78,6 @@ def run(options: Namespace) -> None:
         assignments(options.set),
         conditional=options.conditional,
     )
-    follow(experiment, folder, pick_device(options.device), options.resume)
+    follow(experiment, folder, pick_device(options.device), start_of(options.resume))
     if not launch.number():
         say(f"done: {folder.path}; report: {report_training(folder)}")

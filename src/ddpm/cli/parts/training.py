@@ -14,15 +14,16 @@ from ddpm.experiment.config import Experiment
 from ddpm.run.ending import followed
 from ddpm.run.events import Event, Logged, Started, Stepped
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Start
 
 
-def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resume: str) -> None:
+def follow(experiment: Experiment, folder: RunFolder, device: torch.device, start: Start) -> None:
     """Train, showing what happens.
 
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    with followed(experiment, folder, device, resume, leave, _heard) as (_, events):
+    with followed(experiment, folder, device, start, leave, _heard) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         _introduce(started, folder, device)
