@@ -26,7 +26,7 @@ from ddpm.sampling import (
 )
 from ddpm.sampling.chain import Step, chain
 from ddpm.seeds import NoiseForEach, generator
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 F64 = torch.float64
 

@@ -20,8 +20,8 @@ from ddpm.parallel.heartbeat import attended
 from ddpm.parallel.world import World, joined
 from ddpm.run.events import Halted, Started
 from ddpm.run.folder import RunFolder
-from tests.cli.conftest import TINY
-from tests.cli.zygote import free_port
+from tests.harness.commands import TINY
+from tests.harness.zygote import free_port
 
 ARRIVES = """
 import os, time

@@ -68,7 +68,7 @@ class Zygote:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "DDPM_CACHE": str(folder / "cache")}
         paths = [str(Path(ddpm.__file__).parents[1]), str(ROOT)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.zygote"],
+            [sys.executable, "-m", "tests.harness.zygote"],
             cwd=ROOT,
             env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.PIPE,
