@@ -77,14 +77,14 @@ if TYPE_CHECKING:
     from ddpm.sampling.multistep import PredictorCorrector as PredictorCorrector
     from ddpm.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
     from ddpm.trained.model import TrainedModel as TrainedModel
-    from ddpm.training.trainer import Progress as Progress
+    from ddpm.training.loop import Progress as Progress
 
 _PLACES = {
     "api": ("load", "fit", "train", "sample", "bound", "images"),
     "trained.model": ("TrainedModel",),
     "figures.images": ("Images",),
     "evaluation.rate": ("Bound",),
-    "training.trainer": ("Progress",),
+    "training.loop": ("Progress",),
     "diffusion.schedule": (
         *("Schedule", "linear", "cosine", "quadratic", "constant", "warmup", "jsd", "log_snr", "SCHEDULES"),
     ),
