@@ -35,7 +35,24 @@ class Term:
 def terms(p: ReverseProcess, x_0: ImageBatch, noise: Randomness = torch.randn_like) -> Iterator[Term]:
     """L_T, then L_{T-1}, ..., L_1, L_0: one evaluation of the network for each t, each with a fresh x_t (Eq. 5).
 
-    The sum of all terms estimates the bound without bias; the only randomness is `noise`, called once for each t.
+    The sum of all terms estimates the bound without bias; the only randomness is `noise`, drawn once for each t.
+
+    Args:
+        p: the process.
+        x_0: images on the levels of p's decoder, (batch, ...).
+        noise: a function such as `torch.randn_like`, or a `torch.Generator`.
+
+    Raises:
+        TypeError: `noise` is neither.
+
+    Example:
+        >>> import ddpm, torch
+        >>> p = ddpm.ReverseProcess(lambda x_t, timestep: torch.zeros_like(x_t), ddpm.linear()).respace([1, 500, 1000])
+        >>> found = list(ddpm.terms(p, torch.ones(2, 1, 8, 8), torch.Generator().manual_seed(0)))
+        >>> [term.t for term in found]
+        [4, 3, 2, 1]
+        >>> sum(term.nats for term in found).shape  # the bound of each image, nats
+        torch.Size([2])
     """
     draw = noise_from(noise)
     yield Term(p.schedule.T + 1, prior(p.q, x_0), torch.zeros_like(x_0))

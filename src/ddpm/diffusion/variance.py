@@ -72,7 +72,16 @@ def _with_first(table: Tensor, first: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FixedLarge(Fixed):
-    r""":math:`\sigma_t^2 = \beta_t`: optimal for x_0 ~ N(0, I); the paper's choice for CIFAR-10."""
+    r""":math:`\sigma_t^2 = \beta_t`: optimal for x_0 ~ N(0, I); the paper's choice for CIFAR-10.
+
+    `first` is the rule for t = 1: `beta_tilde_2`, or `beta_1`.
+
+    Example:
+        >>> import ddpm, torch
+        >>> schedule = ddpm.linear()
+        >>> torch.equal(ddpm.FixedLarge().table(schedule)[2:], schedule.beta[2:])
+        True
+    """
 
     first: FirstVariance = beta_tilde_2
 
@@ -83,7 +92,10 @@ class FixedLarge(Fixed):
 
 @dataclass(frozen=True)
 class FixedSmall(Fixed):
-    r""":math:`\sigma_t^2 = \tilde\beta_t`: optimal for x_0 a single point; the better code for images when T is small."""
+    r""":math:`\sigma_t^2 = \tilde\beta_t`: optimal for x_0 a single point; the better code for images when T is small.
+
+    `first` is the rule for t = 1: `beta_tilde_2`, or `beta_1`.
+    """
 
     first: FirstVariance = beta_tilde_2
 
