@@ -16,7 +16,7 @@ from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import ImageBatch, PerImage, Randomness, Table, Times, at, noise_from, sum_flat
+from ddpm.tensors import ImageBatch, PerImage, PerStep, Randomness, Times, at, noise_from, sum_flat
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def prior_table(schedule: Schedule, x_0: float) -> float:
     return float(prior(ForwardProcess(schedule), value))
 
 
-def constants(schedule: Schedule, variance: Fixed) -> Table:
+def constants(schedule: Schedule, variance: Fixed) -> PerStep:
     r""":math:`C_t = \tfrac12(\tilde\beta_t/\sigma_t^2 - 1 + \log(\sigma_t^2/\tilde\beta_t))` for t = 2..T, nats/dim (E47).
 
     What a fixed variance other than the posterior's costs whatever the network does.
