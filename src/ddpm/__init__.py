@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from ddpm.experiment.presets import PRESETS as PRESETS
     from ddpm.figures.images import Images as Images
     from ddpm.models.mlp import MLP as MLP
+    from ddpm.models.mlp import MLPShape as MLPShape
     from ddpm.models.unet import UNet as UNet
     from ddpm.models.unet import UNetShape as UNetShape
     from ddpm.sampling import SAMPLERS as SAMPLERS
@@ -107,7 +108,7 @@ _PLACES = {
     "sampling.langevin": ("Corrected", "Langevin", "SongLangevin"),
     "sampling.guidance": ("Guidance",),
     "models.unet": ("UNet", "UNetShape"),
-    "models.mlp": ("MLP",),
+    "models.mlp": ("MLP", "MLPShape"),
     "experiment.config": ("Experiment",),
     "experiment.presets": ("PRESETS",),
     "errors": ("Failure",),
