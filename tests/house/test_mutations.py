@@ -292,8 +292,8 @@ MUTATIONS = [
     Mutation(
         "the shard that an image is in",
         "data/indexing/index.py",
-        "Span(self.shards[shard], offset, length)",
-        "Span(self.shards[0], offset, length)",
+        "else self.shards[shard]",
+        "else self.shards[0]",
         "data/test_shards.py::test_one_set_in_five_kinds",
     ),
     Mutation(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ddpm.data.decoding.picture import SUFFIXES
-from ddpm.data.decoding.span import Span
+from ddpm.data.decoding.span import WholeFile
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import NEITHER, TEST, TRAIN, Listing, by_folder
 from ddpm.data.splits import TESTS
@@ -81,4 +81,4 @@ def _source(path: str, start: int) -> Source:
         size, time = about.st_size, about.st_mtime_ns
     except OSError:  # what is wrong is found out, and said, when it is read
         size, time = 0, 0
-    return Source(path[start:].replace(os.sep, "/"), Span(path), size, time)
+    return Source(path[start:].replace(os.sep, "/"), WholeFile(path), size, time)

@@ -39,7 +39,7 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
     parts = [name for name in possible if _named(arrays, IMAGES[name]) is not None]
     if not parts:
         raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(_names(path))) or 'nothing'}")
-    levels = options.levels or int(arrays.get("levels", np.array(0)))
+    levels = options.levels or int(arrays.get("levels", np.array(0))) or None
     sets = [_image_set(path, _named(arrays, IMAGES[name]), _named(arrays, LABELS[name]), levels) for name in parts]
     labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
     return ImageSet(path.name, torch.cat([s.tensor() for s in sets]), sets[0].levels, labels)
@@ -71,7 +71,7 @@ def _named(arrays: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarr
     return next((arrays[name] for name in names if name in arrays), None)
 
 
-def _image_set(path: Path, images: np.ndarray | None, labels: np.ndarray | None, levels: int) -> ImageSet:
+def _image_set(path: Path, images: np.ndarray | None, labels: np.ndarray | None, levels: int | None) -> ImageSet:
     assert images is not None
     if images.dtype not in (np.uint8, np.uint16):
         raise DataError(

@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ddpm.data.decoding.parquet_rows import MAX_CLASSES
 from ddpm.data.decoding.picture import SUFFIXES
-from ddpm.data.decoding.span import Span
+from ddpm.data.decoding.span import FilePart
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import Listing, by_folder, by_number
+from ddpm.data.labels import MAX_CLASSES
 from ddpm.data.sources import folder, shards
 from ddpm.errors import DataError, NotFound
 
@@ -120,7 +120,7 @@ def find(path: Path) -> Contents:
                 if not hidden and os.path.splitext(name)[1].lower() in SUFFIXES and not member.isdir():
                     plain = member.isreg() and not member.issparse()
                     size = member.size if plain else 0  # a link is listed as broken: empty
-                    found[name] = Source(name, Span(os.fspath(path), member.offset_data, size), size, time)
+                    found[name] = Source(name, FilePart(os.fspath(path), member.offset_data, size), size, time)
             _require_end(file, archive.offset)
     except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read the archive {str(path)!r}: {error}") from error
