@@ -1,7 +1,9 @@
 """Every kind of source, its split, and what is wrong with it in one line."""
 
 import gzip
+import hashlib
 import struct
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -37,6 +39,22 @@ def test_the_digits():
     assert torch.equal(joined.sort(0).values, every.tensor().flatten(1).sort(0).values)
     assert sorted(test.labels.unique().tolist()) == list(range(10))
     assert test.labels[:8].tolist() == [2, 8, 2, 6, 6, 7, 1, 9]  # the split is fixed for ever
+
+
+def test_the_shipped_digits_are_those_of_scikit_learn():
+    """To the bit, in the same order; and the split is the one that earlier checkpoints were trained on."""
+    every = open_source("digits", "all")
+    pixels, labels = every.tensor().reshape(-1, 64).numpy(), every.labels.numpy()
+    found = hashlib.sha256(pixels.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    assert found == "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
+    if find_spec("sklearn") is not None:
+        from sklearn.datasets import load_digits
+
+        theirs, classes = load_digits(return_X_y=True)
+        assert (pixels == theirs).all()
+        assert (labels == classes).all()
+    digests = {part: open_source("digits", part).digest() for part in ("train", "test")}
+    assert digests == {"train": "7061abb35c1b76809a6184bf2c50a281", "test": "9955c4d8d5f33ad57ff36dd90d2c7ca0"}
 
 
 def test_independent_histograms_reach_2_44_bits():
