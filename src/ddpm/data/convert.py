@@ -1,4 +1,4 @@
-"""Whole sets brought to a size and a number of channels, for the sources that are not files of pictures."""
+"""Scales whole sets and changes their channels, for sources whose images are not picture files."""
 
 from dataclasses import replace
 

@@ -1,6 +1,6 @@
-"""Single image files as a model sees them: what a user hands to a command.
+"""Single image files that a user gives to a command, as a model sees them.
 
-Read here and now, by this process: one file, named by its owner. Folders of them are read by `folder`.
+This process reads them itself, without worker processes: the user named the file. Folders are read by `sources.folder`.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
 
 
 def read_unscaled(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
-    """As `read_image`, of a file that has this height and width: not a pixel is moved.
+    """As `read_image`, for a file that already has this height and width: no pixel is scaled or cropped.
 
     Raises:
         NotFound, DataError: as `read_image`.
@@ -38,7 +38,7 @@ def read_unscaled(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tens
 
 
 def read_mask(path: Path, height: int, width: int) -> torch.Tensor:
-    """A mask, (1, 1, H, W) bool: true where the picture is white, by half or more; transparent is white.
+    """A mask, (1, 1, H, W) bool: true where the picture is at least half white. Transparent parts count as white.
 
     Raises:
         NotFound, DataError: as `read_image`.

@@ -1,7 +1,7 @@
 """npy and npz files of integer images: (N, H, W), (N, H, W, C) or (N, C, H, W), unsigned.
 
-In an npz the images are "images", "arr_0", "x" or "x_train"/"x_test" (then that is the split); "labels" (or "y...",
-"arr_1") and a scalar "levels" may stand beside them. Nothing is unpickled.
+In an npz the array of images is called "images", "arr_0" or "x", or there are "x_train" and "x_test", which are then the
+split. Labels ("labels", "arr_1", "y", "y_train", ...) and a number "levels" are optional. Nothing is unpickled.
 """
 
 import zipfile
