@@ -218,7 +218,7 @@ def images(
         Images(300 of 1x8x8, 17 levels)
     """
     size = (resolution, resolution) if isinstance(resolution, int) else resolution
-    options = Options(resolution=size or (), channels=channels or 0)
+    options = Options(resolution=size, channels=channels)
     return images_of(image_set(source, split, options))
 
 

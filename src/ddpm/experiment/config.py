@@ -12,7 +12,7 @@ from torch import nn
 from ddpm.data.batches import AUGMENTATIONS, Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, class_count, class_names, matched_labels
-from ddpm.data.splits import AUTOMATIC, Options
+from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
 from ddpm.diffusion.objective import OBJECTIVES
@@ -31,6 +31,8 @@ Count = Annotated[int, Ge(0)]
 LEARNED, TABLE = "learned", "table"
 ALL_CLASSES = -1
 """As many as the data have."""
+AUTOMATIC = -1
+"""As many processes as suit the machine."""
 
 
 def _from_table(T: int, beta: Sequence[float]) -> Schedule:
@@ -68,7 +70,13 @@ class DataConfig:
         """How to read any split of this data."""
         resolution = self.resolution * 2 if len(self.resolution) == 1 else self.resolution
         return Options(
-            resolution, self.channels, self.levels, self.held_out, self.max_broken, self.in_memory, self.workers
+            resolution=(resolution[0], resolution[1]) if resolution else None,
+            channels=self.channels or None,
+            levels=self.levels or None,
+            held_out=self.held_out,
+            max_broken=self.max_broken,
+            in_memory=self.in_memory,
+            workers=None if self.workers == AUTOMATIC else self.workers,
         )
 
 

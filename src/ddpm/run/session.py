@@ -104,7 +104,8 @@ class Session:
         experiment, world = self.experiment, self.world
         share = world.share(experiment.training.batch_size)
         batches = replace(
-            experiment.batches(self.images.near(self.device, ON_DEVICE_BYTES)), places=slice(share.start, share.stop)
+            experiment.batches(self.images.moved_to(self.device, ON_DEVICE_BYTES)),
+            places=slice(share.start, share.stop),
         )
         replica, team = team_of(self.state.network, world, self.device)
         process = training_process(experiment, self.state, self.device, replica)
