@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ddpm import __version__, checkpoints
+from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint, Noted, Outcome, Saver, Wrote, gathered
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
@@ -36,6 +36,7 @@ from ddpm.storage.atomic import atomically
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.replicas import PARALLEL, is_sharded, team_of
 from ddpm.training.trainer import Progress, State, train
+from ddpm.version import VERSION
 
 PREVIEW_STEPS = 50
 ON_DEVICE_BYTES = 4 * 2**30
@@ -45,7 +46,7 @@ ON_DEVICE_BYTES = 4 * 2**30
 def conditions(experiment: Experiment, device: torch.device, world: World) -> dict[str, str | int]:
     """What a run must have in common with itself before it was stopped, to go on to the bit."""
     return {
-        "ddpm": __version__,
+        "ddpm": VERSION,
         "torch": torch.__version__,
         "precision": choose(experiment.precision, device),
         "device": device.type,
