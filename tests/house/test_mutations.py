@@ -334,7 +334,7 @@ MUTATIONS = [
     Mutation(
         "stops: what is owed is forgotten",
         "run/session.py",
-        "self.account.owe(progress)",
+        "self.running_loss.postpone(progress)",
         "pass",
         "cli/test_kills.py::test_five_requests_to_stop",
     ),
