@@ -14,9 +14,10 @@ from ddpm.checkpoints.background import Noted
 from ddpm.cli.console import Bar, note
 from ddpm.cli.processes import leave
 from ddpm.errors import UsageError, chosen
-from ddpm.experiment.config import ALL_CLASSES, TABLE, Experiment
+from ddpm.experiment.config import TABLE, Experiment
 from ddpm.experiment.presets import PRESETS
 from ddpm.experiment.settings import changed, from_dict
+from ddpm.models.unet import ALL_CLASSES
 from ddpm.run.ending import followed
 from ddpm.run.events import Event, Logged, Started, Stepped
 from ddpm.run.folder import RunFolder
@@ -54,7 +55,7 @@ def requested(options: Namespace) -> Experiment:
     settings: dict[str, Any] = {"data.source": options.data}
     settings |= {path: getattr(options, flag) for flag, path in FLAGS.items() if getattr(options, flag) is not None}
     if options.schedule not in (None, base.schedule.name):
-        settings |= {"schedule.options": {}, "schedule.beta": []}
+        settings |= {"schedule.options": {}, "schedule.beta": None}
     if options.schedule and options.schedule.endswith(".json"):
         beta = read_table(Path(options.schedule).expanduser())
         settings |= {"schedule.name": TABLE, "schedule.T": len(beta), "schedule.beta": beta}
