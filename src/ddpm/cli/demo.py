@@ -9,8 +9,8 @@ from ddpm.errors import Mismatch
 from ddpm.experiment.presets import digits
 from ddpm.figures.pictures import save_animation, square, to_pictures
 from ddpm.report.training import report_demo
-from ddpm.run.budget import fitted_to
 from ddpm.run.folder import RunFolder
+from ddpm.run.session import fitted_to
 from ddpm.run.start import Continue
 from ddpm.sampling.images import Plan, Watch, finished, sample
 from ddpm.storage.atomic import write_json

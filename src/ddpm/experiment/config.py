@@ -240,7 +240,7 @@ class Experiment:
         return replace(self, data=replace(self.data, class_names=names), model=replace(self.model, classes=classes))
 
     def labels(self, images: ImageSet) -> Labels:
-        """What a network of this experiment is told of each image, (N,); None where it has no classes.
+        """The label that a network of this experiment is given with each image, (N,); None where it has no classes.
 
         Raises:
             Mismatch: the images have no labels, or a class that the network does not know.

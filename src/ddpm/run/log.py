@@ -163,7 +163,7 @@ class RunLog:
                 raise StorageError(f"cannot write {str(self._logs)!r}: {error.strerror}") from error
 
     def _without_board(self, failed: threading.ExceptHookArgs) -> None:
-        """What fails in a thread of TensorBoard's own is told by the next call of it."""
+        """A failure in a thread of TensorBoard's own is ignored here: the next call of TensorBoard raises it."""
         if not (isinstance(failed.exc_value, OSError) and "tensorboard" in type(failed.thread).__module__):
             self._hook(failed)
 

@@ -25,7 +25,7 @@ LOST = "lost"
 
 
 def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
-    """What any of the processes has lost, the same in each of them; why, as the first of them says."""
+    """The images that any of the processes has lost, the same in each of them, with the reason that the first of them gives."""
     found: dict[int, str] = {}
     for theirs in reversed(world.all_gather({str(row): reason for row, reason in lost.items()})):
         found |= {int(row): reason for row, reason in theirs.items()}
@@ -33,7 +33,7 @@ def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
 
 
 def lost_before(content: Checkpoint | None) -> dict[int, str]:
-    """What was lost when the checkpoint was written; whether there are such images is not known yet."""
+    """The images that were lost when the checkpoint was written; the data may not have so many, which is not known yet."""
     lost = content.numbers.get("lost", {}) if content is not None else {}
     return {int(row): reason for row, reason in lost.items()}
 

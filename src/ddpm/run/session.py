@@ -1,5 +1,8 @@
 """A running training: its steps, and what is done between them."""
 
+import itertools
+import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +14,7 @@ from ddpm import __version__, checkpoints
 from ddpm.checkpoints import Checkpoint, Outcome, Wrote, gathered
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
+from ddpm.data.open import open_source
 from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
@@ -74,6 +78,25 @@ def training_process(
         return lambda: experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
     p = experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
     return lambda: p
+
+
+WARM_UP, TIMED = 5, 15
+"""Trial steps of which the first few may be slow."""
+
+
+def fitted_to(experiment: Experiment, budget: float, device: torch.device) -> Experiment:
+    """The experiment with as many steps as this machine takes in `budget` seconds; the trial steps are thrown away."""
+    images = open_source(experiment.data.source, "train", experiment.data.options())
+    experiment = experiment.for_data(images)
+    trial = replace(experiment.training, steps=WARM_UP + TIMED)
+    state = new_state(experiment, device)
+    process = training_process(experiment, state, device)
+    steps = train(state, process, OBJECTIVES[experiment.objective], experiment.batches(images), trial)
+    times = []
+    for _ in steps:
+        times.append(time.perf_counter())
+    per_step = statistics.median(b - a for a, b in itertools.pairwise(times[WARM_UP - 1 :]))
+    return replace(experiment, training=replace(experiment.training, steps=max(20, int(budget / per_step))))
 
 
 @dataclass(frozen=True)
@@ -191,9 +214,9 @@ class Session:
         yield Wrote(grid_path(self.folder, self.state.step))
 
     def _save(self, batches: Batches) -> Sequence[Outcome]:
-        """Begin to save; returns how the save before ended. Of what is in shards, a copy is made by all processes together.
+        """Begin to save; returns how the save before ended. Sharded weights are copied by all processes together.
 
-        What any process has lost all do without from here on, and so does a run that goes on from here.
+        From here on no process uses an image that any of them has lost, and neither does a run that goes on from here.
         """
         lost = lost_by_all(self.world, batches.lost)
         batches.lose(lost)

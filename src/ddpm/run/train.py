@@ -32,7 +32,7 @@ from ddpm.run.writer import writing
 
 
 def ignored(_failure: Failure) -> None:
-    """Enough where there is one process only: of several, the main thread may wait for the lost one for days."""
+    """Do nothing, which is enough for one process; of several, the main thread may wait for the lost one for days."""
 
 
 def train_run(
@@ -98,9 +98,9 @@ def train_run(
 def _opened(
     experiment: Experiment, folder: RunFolder, start: Start, world: World
 ) -> tuple[Opened, DataSnapshot, Experiment, list[str]]:
-    """The images, those that the run began with if it goes on, the experiment for them, and what is to be said of them.
+    """The images, the snapshot of those that the run began with, the experiment for them, and lines for the user.
 
-    Looked through by the first process first.
+    The first process looks through the images before the others do, which find that work done.
     """
 
     def opened() -> tuple[Opened, Experiment]:
@@ -148,10 +148,10 @@ def _agree(world: World, own: Mapping[str, Any]) -> None:
     Raises:
         Mismatch: they are not.
     """
-    told = world.all_gather(own)
-    for rank, theirs in enumerate(told):
+    gathered = world.all_gather(own)
+    for rank, theirs in enumerate(gathered):
         for name, value in theirs.items():
-            if value != told[0][name]:
+            if value != gathered[0][name]:
                 raise Mismatch(f"process 0 and process {rank} do not agree: they have other {name}")
 
 

@@ -47,8 +47,8 @@ class Recipe:
     """How to train; the defaults are the paper's for CIFAR-10 (Appendix B and the authors' code).
 
     `accumulate` splits a batch into that many parts to save memory: the same images, times and noise, one step.
-    `label_dropout` is how often a network with classes is not told an image's (Ho & Salimans 2022, algorithm 1): so it
-    also learns the images of all classes together, which guidance needs. Each of `more_ema_decays` is one more average: as
+    `label_dropout` is how often the label of an image is hidden from a network with classes (Ho & Salimans 2022, algorithm 1):
+    so it also learns the images of all classes together, which guidance needs. Each of `more_ema_decays` is one more average: as
     much memory again as the weights, a quarter more of a checkpoint, and a pass over the weights in every step.
     """
 
@@ -247,10 +247,10 @@ def draws(batches: TrainingBatches, T: int, recipe: Recipe, step: int, device: t
     label = batches.labels_of(step, recipe.label_dropout)
     labels = repeat(None) if label is None else label.to(device).tensor_split(recipe.accumulate)
     parts, first = [], places.start
-    for one, time, noise, told in zip(
+    for one, time, noise, known in zip(
         *(tensor.tensor_split(recipe.accumulate) for tensor in (x_0, t, eps)), labels, strict=False
     ):
-        parts.append(Part(first, one, time, noise, told))
+        parts.append(Part(first, one, time, noise, known))
         first += len(one)
     return parts
 
