@@ -51,7 +51,7 @@ def test_what_is_typed_for_not_given_is_none(place):
 def test_no_workers_are_not_as_many_as_suit():
     assert changed(digits(), {"data.workers": 0}).data.workers == 0
     assert changed(digits(), {"data.workers": 0}).data.options().workers == 0
-    assert digits().data.options().workers == -1
+    assert digits().data.options().workers is None
 
 
 def test_as_many_classes_as_the_data_have():

@@ -36,10 +36,32 @@ def checked(made):
     if not any(_has_axes(hint) for hint in made.__annotations__.values()):
         return typed
 
+    return _stepwise(made, typed) if inspect.isgeneratorfunction(made) else _at_once(made, typed)
+
+
+def _at_once(made, typed):
     @functools.wraps(made)
     def within(*args, **more):
         with _within("context"):
             return typed(*args, **more)
+
+    return within
+
+
+def _stepwise(made, typed):
+    """A generator's arguments are checked when its first item is asked for: names of axes have their place until then."""
+
+    @functools.wraps(made)
+    def within(*args, **more):
+        steps, end = typed(*args, **more), object()
+        with _within("context"):
+            item = next(steps, end)
+        try:
+            while item is not end:
+                yield item
+                item = next(steps, end)
+        finally:
+            steps.close()
 
     return within
 

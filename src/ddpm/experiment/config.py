@@ -68,7 +68,7 @@ class DataConfig:
         return Options(
             resolution=(resolution[0], resolution[-1]) if resolution else None,
             channels=self.channels,
-            levels=self.levels,
+            levels=self.levels or None,
             held_out=self.held_out,
             max_broken=self.max_broken,
             in_memory=self.in_memory,
