@@ -1,7 +1,9 @@
-"""The two shape rules of the project: a table's entry beside a batch, and a batch's coordinates into one number."""
+"""What all the mathematics shares: a table's entry beside a batch, a batch's coordinates into one number, and noise."""
 
 from collections.abc import Callable
+from functools import partial
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -12,6 +14,8 @@ Times = Int[Tensor, " batch"] | int
 """Step indices 0..T: one for each image, or one for the whole batch."""
 Noise = Callable[[Tensor], Tensor]
 """Standard normal noise of the argument's shape, dtype and device; `torch.randn_like` is one."""
+Randomness = Noise | torch.Generator
+"""What every public function takes for its `noise`: a function, or a generator from which to draw (`noise_from`)."""
 
 
 def at(table: Table, t: Times, like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -37,3 +41,25 @@ def mean_flat(x: ImageBatch) -> PerImage:
 def sum_flat(x: ImageBatch) -> PerImage:
     """Sum over all coordinates of each example: ``(batch, ...) -> (batch,)``."""
     return x.flatten(1).sum(1)
+
+
+def noise_from(noise: Randomness) -> Noise:
+    """The function that draws: `noise` itself, or one that draws from a generator.
+
+    A generator draws on its own device, and the numbers are then moved to where the images are: a CPU generator gives
+    the same noise wherever the network is. On one device it gives what `torch.randn_like` gives from the same state.
+
+    Raises:
+        TypeError: `noise` is neither a function nor a generator.
+    """
+    if isinstance(noise, torch.Generator):
+        return partial(_drawn, noise)
+    if callable(noise):
+        return noise
+    raise TypeError(
+        f"noise must be a torch.Generator, or a function of a tensor such as torch.randn_like, not {type(noise).__name__}"
+    )
+
+
+def _drawn(random: torch.Generator, like: Tensor) -> Tensor:
+    return torch.randn(like.shape, generator=random, dtype=like.dtype, device=random.device).to(like.device)

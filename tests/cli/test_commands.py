@@ -48,7 +48,7 @@ def test_the_same_command_again_has_nothing_to_do(ddpm, run):
 
 def test_stopping_in_the_middle_changes_nothing(ddpm, tmp_path, trained, monkeypatch):
     """Ctrl-C after step 4, then the same command: weights, optimiser and log lines as in the run without a stop."""
-    from ddpm.cli.signals import Stop
+    from ddpm.run.ending import Stop
 
     asked = []
 

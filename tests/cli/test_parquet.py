@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ddpm.cli import actions
-from ddpm.cli.signals import Stop
+from ddpm.run.ending import Stop
 from tests.cli.test_data_faults import _folders, _same, _train
 from tests.data.test_shards import packed
 

@@ -13,11 +13,12 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from ddpm.cli import signals, training
+from ddpm.cli import training
 from ddpm.errors import Mismatch, PeerLost, Stopped
 from ddpm.experiment.presets import PRESETS
 from ddpm.parallel.heartbeat import attended
 from ddpm.parallel.world import World, joined
+from ddpm.run import ending
 from ddpm.run.events import Halted, Started
 from ddpm.run.folder import RunFolder
 from tests.cli.conftest import TINY
@@ -132,7 +133,7 @@ def test_so_it_does_where_only_a_thread_hears_the_signal(launch, tmp_path):
     first.send_signal(signal.SIGTERM)
     asked = time.monotonic()
     assert first.wait(timeout=60) == 75, first.communicate()[1]
-    assert time.monotonic() - asked >= signals.PATIENCE
+    assert time.monotonic() - asked >= ending.PATIENCE
     said, _ = second.communicate(timeout=60)
     assert (second.returncode, said) == (75, "stopped by SIGTERM before training began\n")
     assert json.loads((tmp_path / "run" / "exit.json").read_text())["code"] == 75
@@ -149,7 +150,7 @@ def test_a_signal_is_no_other_reason():
     beating = threading.Thread(target=beat, daemon=True)
     beating.start()
     asking = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM])
-    with pytest.raises(Mismatch, match="other data"), signals.stop_in_order(print) as stop:  # noqa: SIM117
+    with pytest.raises(Mismatch, match="other data"), ending.stop_in_order(print, print) as stop:  # noqa: SIM117
         with attended(World(0, 2, store), 4, print):
             asking.start()
             raise Mismatch("other data")
@@ -168,7 +169,7 @@ def test_a_run_that_stops_is_read_to_its_end(monkeypatch, tmp_path):
         yield Halted(3)
         done.append(True)
 
-    monkeypatch.setattr(training, "train_run", run)
+    monkeypatch.setattr(ending, "train_run", run)
     with pytest.raises(Stopped, match="the state of step 3 is saved"):
         training.follow(experiment, RunFolder(tmp_path / "run"), torch.device("cpu"), "auto")
     assert done

@@ -28,7 +28,7 @@ DOING = {
     ("session.py", "_save"): "saving",
     ("background.py", "_write"): "saving",
     ("background.py", "_retire"): "removing old checkpoints",
-    ("training.py", "_write_exit"): ENDING,
+    ("ending.py", "_write_exit"): ENDING,
 }
 """What a process is doing, by the innermost of these functions that it is in; otherwise it begins."""
 

@@ -1,7 +1,9 @@
 """Langevin dynamics, the churn of EDM: what they leave where it is, and at which order they do not."""
 
+import inspect
 import math
-from dataclasses import replace
+from abc import ABC
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -14,6 +16,7 @@ from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall
 from ddpm.sampling import (
     DDIM,
+    SAMPLERS,
     Ancestral,
     Corrected,
     DPMSolver,
@@ -22,9 +25,11 @@ from ddpm.sampling import (
     Langevin,
     Multistep,
     PredictorCorrector,
+    Sampler,
     SongLangevin,
 )
-from ddpm.sampling.chain import Step, chain
+from ddpm.sampling.chain import Step, chain, start
+from ddpm.sampling.inpaint import Replacement, Resampled
 from ddpm.seeds import NoiseForEach, generator
 from tests.oracles import rough_network
 
@@ -195,3 +200,51 @@ def test_the_size_of_a_correction_is_that_of_its_level():
 def test_a_predictor_that_would_undo_the_corrections(predictor):
     with pytest.raises(ValueError, match="before the corrections"):
         Corrected(predictor=predictor)
+
+
+@dataclass(frozen=True)
+class OfMyOwn(Sampler):
+    """A sampler that the library knows nothing of: halfway to the estimate, from here or from the x before."""
+
+    goes_back: bool = False
+
+    @property
+    def uses_earlier_x(self):
+        return self.goes_back
+
+    def step(self, p, here, noise):
+        begin = here.before.x if self.goes_back and here.before is not None else here.x
+        x_0 = p.estimate(here.x, here.t)
+        return here.down((begin + x_0) / 2, x_0)
+
+
+def test_a_sampler_of_ones_own_says_so_itself():
+    """Also through a wrapper; one that goes on from where it is has no need to say anything."""
+    hole = torch.ones(1, dtype=torch.bool)
+    for bad in (OfMyOwn(True), Replacement(torch.zeros(1, 1), hole, OfMyOwn(True)), Resampled(PredictorCorrector())):
+        with pytest.raises(ValueError, match="before the corrections"):
+            Corrected(predictor=bad)
+    p = ReverseProcess(rough_network, linear(6, 1e-2, 0.5))
+    *_, last = chain(p, torch.ones(2, 5, dtype=F64), Corrected(predictor=OfMyOwn()), _noise(1))
+    assert last.t == 0
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_whether_an_earlier_x_is_used(name):
+    """What a sampler says is what it does: the x before matters to some step of it, or to none."""
+    p, matters = ReverseProcess(lambda x, t: 0.3 * x, linear(6, 1e-2, 0.5)), False
+    sampler, here = SAMPLERS[name](), start(p, torch.ones(2, 5, dtype=F64), 6)
+    while here.t > 1:
+        here = sampler.step(p, here, _noise(here.t))
+        moved = replace(here, before=replace(here.before, x=here.before.x + 0.1))
+        one, other = (sampler.step(p, place, _noise(1)).x for place in (here, moved))
+        matters = matters or not torch.equal(one, other)
+    assert matters == sampler.uses_earlier_x
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_is_final_and_what_it_extends_is_abstract(name):
+    """To change one, wrap it (design 4.7)."""
+    own, *others = SAMPLERS[name].__mro__
+    assert not own.__subclasses__()
+    assert all(inspect.isabstract(other) for other in others if other not in (object, ABC))

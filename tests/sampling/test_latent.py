@@ -6,7 +6,7 @@ import torch
 from ddpm.diffusion.schedule import linear
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain, run, start
-from ddpm.sampling.latent import mixture, shared
+from ddpm.sampling.latent import mix_latents, shared
 from tests.oracles import GaussianData
 
 F64 = torch.float64
@@ -32,7 +32,7 @@ def _fixed_noise(seed):
 def test_the_ends_are_the_ends_own_chains(p, t):
     """T22: Lambda = 0 and 1, decoded with the noise of a chain that knows nothing of the other image."""
     a, b = torch.randn(1, 3, dtype=F64), torch.randn(1, 3, dtype=F64)
-    mixed = mixture(p, a, b, t, [0.0, 0.5, 1.0], _fixed_noise(1))
+    mixed = mix_latents(p, a, b, t, [0.0, 0.5, 1.0], _fixed_noise(1))
     random = _fixed_noise(1)
     x_a, x_b = p.q.sample(a, t, random(a)), p.q.sample(b, t, random(b))
     torch.testing.assert_close(mixed[:1], x_a)
@@ -49,13 +49,13 @@ def test_the_ends_are_the_ends_own_chains(p, t):
 
 def test_at_zero_pixels_are_mixed(p):
     a, b = torch.randn(1, 3), torch.randn(1, 3)
-    torch.testing.assert_close(mixture(p, a, b, 0, [0.25], torch.randn_like), 0.75 * a + 0.25 * b)
+    torch.testing.assert_close(mix_latents(p, a, b, 0, [0.25], torch.randn_like), 0.75 * a + 0.25 * b)
 
 
 def test_halfway_has_half_the_noise(p):
     """E80: the published mixture of independent noises has variance (lambda^2 + (1-lambda)^2)(1 - alpha_bar)."""
     zero = torch.zeros(1, 100_000)
-    mixed = mixture(p, zero, zero, 20, [0.5], torch.randn_like)
+    mixed = mix_latents(p, zero, zero, 20, [0.5], torch.randn_like)
     assert float(mixed.var()) == pytest.approx(0.5 * float(p.schedule.one_minus_alpha_bar[20]), rel=0.03)
 
 

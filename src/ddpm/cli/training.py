@@ -1,11 +1,10 @@
 """`ddpm train` on the terminal: the experiment that the flags ask for, and the run as it goes."""
 
 import json
-import time
+import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
-from functools import partial
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ import torch
 from ddpm.checkpoints.background import Noted
 from ddpm.cli.console import Bar, note
 from ddpm.cli.processes import leave
-from ddpm.cli.signals import Stop, stop_in_order
-from ddpm.errors import CannotCreate, Failure, PeerLost, UsageError, chosen, explained, in_json
+from ddpm.errors import UsageError, chosen
 from ddpm.experiment.config import ALL_CLASSES, TABLE, Experiment
 from ddpm.experiment.presets import PRESETS
 from ddpm.experiment.settings import changed, from_dict
-from ddpm.parallel.launch import number
-from ddpm.run.events import Event, Halted, Logged, Started, Stepped
+from ddpm.run.ending import followed
+from ddpm.run.events import Event, Logged, Started, Stepped
 from ddpm.run.folder import RunFolder
-from ddpm.run.train import train_run
-from ddpm.storage.atomic import read_json, replacing, to_strict_json
+from ddpm.storage.atomic import read_json
 from ddpm.trained.schedules import read_table
 
 FLAGS = {
@@ -89,32 +86,26 @@ def _value(text: str) -> Any:  # noqa: ANN401
 
 
 def follow(experiment: Experiment, folder: RunFolder, device: torch.device, resume: str) -> None:
-    """Train, showing what happens; how it ended is written to exit.json.
+    """Train, showing what happens.
 
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    abandon = partial(_abandon, folder)
-    with (
-        stop_in_order(abandon) as stop,
-        _recorded(folder),
-        closing(train_run(experiment, folder, device, resume, stop, abandon)) as events,
-    ):
+    with followed(experiment, folder, device, resume, leave, _heard) as (_, events):
         started = next(events)
-        stop.begun = True
         assert isinstance(started, Started)
         _introduce(started, folder, device)
-        _show_all(events, Bar(started.experiment.training.steps, "training", started.step), stop)
+        _show_all(events, Bar(started.experiment.training.steps, "training", started.step))
 
 
-def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
-    """Everything up to the end.
+def _heard(text: str) -> None:
+    """Say so inside a signal handler, from which print() must not be entered again."""
+    os.write(2, f"\nddpm: {text}\n".encode())
 
-    Raises:
-        Interrupted, Stopped: it was asked for.
-    """
-    halted = None
-    try:
+
+def _show_all(events: Iterator[Event], bar: Bar) -> None:
+    """Everything up to the end."""
+    with closing(bar):
         for event in events:
             match event:
                 case Stepped():
@@ -123,51 +114,8 @@ def _show_all(events: Iterator[Event], bar: Bar, stop: Stop) -> None:
                     _show(event.row, bar)
                 case Noted():
                     bar.say(f"ddpm: {event.text}")
-                case Halted():
-                    halted = event  # the last one; the processes take leave of each other before any ends
                 case _:
                     pass
-    finally:
-        bar.close()
-    if halted:
-        raise stop.failure(halted.step)
-
-
-@contextmanager
-def _recorded(folder: RunFolder) -> Iterator[None]:
-    """Write RUN/exit.json, however the run ends (a full disk may prevent it: what matters has been said then).
-
-    Unless another process is at the folder: it is that one's run.
-    """
-    try:
-        yield
-    except BaseException as error:
-        failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
-        first = not number() and folder.config.exists()
-        with suppress(CannotCreate), folder.locked() if first else nullcontext():
-            _write_exit(folder, failure)
-        raise
-    _write_exit(folder)
-
-
-def _abandon(folder: RunFolder, failure: Failure) -> None:
-    """Leave at once, saying so in the folder, unless another run is at it."""
-    with suppress(OSError):
-        if number() or not folder.in_use_by_another():
-            _write_exit(folder, failure)
-    leave(failure)
-
-
-def _write_exit(folder: RunFolder, failure: Failure | None = None) -> None:
-    """Of a run that failed, or is done: by the first process, or by another one that lost it; not where there is no run."""
-    lost = isinstance(failure, PeerLost)
-    if not folder.config.exists() or (number() and (not lost or folder.exit.exists())):
-        return
-    code, told = (failure.code, in_json(failure)) if failure else (0, {"kind": "Done", "message": ""})
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    said = {"code": code, "kind": told["kind"], "message": told["message"], "time": moment}
-    with suppress(Failure), replacing(folder.exit) as temporary:
-        temporary.write_text(to_strict_json(said) + "\n")
 
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:

@@ -1,6 +1,6 @@
-"""Single image files as a model sees them: what a user hands to a command.
+"""Single images as a model sees them: a file, a picture or an array that a user hands to a command or a call.
 
-Read here and now, by this process: one file, named by its owner. Folders of them are read by `folder`.
+Read here and now, by this process: one image, named by its owner. Folders of them are read by `sources.folder`.
 """
 
 from pathlib import Path
@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ddpm.data.decoding.picture import READ_ERRORS, decode, fit
+from ddpm.data.decoding.picture import READ_ERRORS, as_shown, decode, fit
 from ddpm.data.imageset import to_levels, to_model
-from ddpm.errors import DataError, Mismatch, NotFound
+from ddpm.errors import DataError, Mismatch, NotFound, UsageError
+
+NEAR = 1e-4
+"""Real images may be so far from a level, of rounding."""
 
 
 def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
@@ -22,8 +25,7 @@ def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
         DataError: it cannot be read, or the model's channels are neither grey nor RGB.
     """
     channels, height, width = shape
-    picture = _picture(path)
-    return _as_data(fit(picture, height, width), channels, levels, path)
+    return _as_data(fit(_picture(path), height, width), channels, levels, repr(str(path)))
 
 
 def read_unscaled(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
@@ -34,7 +36,7 @@ def read_unscaled(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tens
         Mismatch: it has another height or width.
     """
     channels, height, width = shape
-    return _as_data(_sized(path, height, width), channels, levels, path)
+    return _as_data(_sized(_picture(path), height, width, repr(str(path))), channels, levels, repr(str(path)))
 
 
 def read_mask(path: Path, height: int, width: int) -> torch.Tensor:
@@ -44,7 +46,58 @@ def read_mask(path: Path, height: int, width: int) -> torch.Tensor:
         NotFound, DataError: as `read_image`.
         Mismatch: it has another height or width.
     """
-    return torch.from_numpy(np.array(_sized(path, height, width).convert("L")) >= 128)[None, None]
+    return _as_mask(_sized(_picture(path), height, width, repr(str(path))))
+
+
+def from_picture(picture: Image.Image, shape: tuple[int, ...], levels: int) -> torch.Tensor:
+    """As `read_unscaled`, of a Pillow image.
+
+    Raises:
+        Mismatch: it has another height or width.
+        DataError: its pixels have no known range, or the model's channels are neither grey nor RGB.
+    """
+    channels, height, width = shape
+    return _as_data(_sized(_shown(picture), height, width, "the image"), channels, levels, "the image")
+
+
+def to_mask(given: Image.Image | np.ndarray | torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """As `read_mask`, of a Pillow image, or of an array (H, W): drawn where it is true, or not 0.
+
+    Raises:
+        Mismatch: it has another height or width.
+    """
+    if isinstance(given, Image.Image):
+        return _as_mask(_sized(_shown(given), height, width, "the mask"))
+    values = torch.as_tensor(given)
+    values = values.reshape(values.shape[-2:]) if values.ndim > 2 and values[..., 0, 0].numel() == 1 else values
+    if values.shape != (height, width):
+        raise Mismatch(f"the mask has the shape {tuple(values.shape)}, not {(height, width)} (height, width)")
+    return (values != 0)[None, None]
+
+
+def on_levels(x: torch.Tensor, levels: int) -> torch.Tensor:
+    """Real images (N, C, H, W) that lie in [-1, 1] on `levels` values, as float32 that lies on them exactly.
+
+    Raises:
+        UsageError: they do not.
+    """
+    hint = "integers are taken for the data's own levels: give uint8"
+    if x.ndim != 4 or not len(x):
+        raise UsageError(f"images are (N, C, H, W), not of the shape {tuple(x.shape)}")
+    if not bool(x.isfinite().all()) or float(x.abs().max()) > 1 + NEAR:
+        raise UsageError(f"real images lie in [-1, 1], not in [{float(x.min()):.4g}, {float(x.max()):.4g}]", hint)
+    exact = to_model(to_levels(x, levels), levels)
+    off = (exact - x).abs() > NEAR
+    if bool(off.any()):
+        raise UsageError(f"the images lie on {levels} levels from -1 to 1, and {float(x[off][0]):.6g} does not", hint)
+    return exact
+
+
+def _shown(picture: Image.Image) -> Image.Image:
+    try:
+        return as_shown(picture)
+    except READ_ERRORS as error:
+        raise DataError(f"cannot use the picture: {error}") from error
 
 
 def _picture(path: Path) -> Image.Image:
@@ -56,18 +109,21 @@ def _picture(path: Path) -> Image.Image:
         raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
 
 
-def _sized(path: Path, height: int, width: int) -> Image.Image:
-    picture = _picture(path)
+def _sized(picture: Image.Image, height: int, width: int, name: str) -> Image.Image:
     if picture.size != (width, height):
         raise Mismatch(
-            f"{str(path)!r} is {picture.width}x{picture.height} pixels, not {width}x{height} (width x height)",
+            f"{name} is {picture.width}x{picture.height} pixels, not {width}x{height} (width x height)",
             f"scale or cut it to {width}x{height} first",
         )
     return picture
 
 
-def _as_data(picture: Image.Image, channels: int, levels: int, path: Path) -> torch.Tensor:
+def _as_mask(picture: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(picture.convert("L")) >= 128)[None, None]
+
+
+def _as_data(picture: Image.Image, channels: int, levels: int, name: str) -> torch.Tensor:
     if channels not in (1, 3):
-        raise DataError(f"an image file has 1 or 3 channels, the model {channels}: {str(path)!r}")
+        raise DataError(f"an image file has 1 or 3 channels, the model {channels}: {name}")
     values = torch.from_numpy(np.atleast_3d(np.array(picture.convert("L" if channels == 1 else "RGB")))).movedim(2, 0)
     return to_model(to_levels(to_model(values[None]), levels), levels)

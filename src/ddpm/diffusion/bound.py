@@ -16,7 +16,7 @@ from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import ImageBatch, Noise, PerImage, Table, Times, at, sum_flat
+from ddpm.tensors import ImageBatch, PerImage, Randomness, Table, Times, at, noise_from, sum_flat
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,15 @@ class Term:
     x_0: ImageBatch
 
 
-def terms(p: ReverseProcess, x_0: ImageBatch, noise: Noise = torch.randn_like) -> Iterator[Term]:
+def terms(p: ReverseProcess, x_0: ImageBatch, noise: Randomness = torch.randn_like) -> Iterator[Term]:
     """L_T, then L_{T-1}, ..., L_1, L_0: one evaluation of the network for each t, each with a fresh x_t (Eq. 5).
 
     The sum of all terms estimates the bound without bias; the only randomness is `noise`, called once for each t.
     """
+    draw = noise_from(noise)
     yield Term(p.schedule.T + 1, prior(p.q, x_0), torch.zeros_like(x_0))
     for t in p.schedule.steps:
-        x_t = p.q.sample(x_0, t, noise(x_0))
+        x_t = p.q.sample(x_0, t, draw(x_0))
         yield Term(t, *term(p, x_0, x_t, t))
 
 

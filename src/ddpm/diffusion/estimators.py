@@ -14,10 +14,12 @@ from torch import Tensor
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import ImageBatch, Noise, PerImage, at, sum_flat
+from ddpm.tensors import ImageBatch, Noise, PerImage, Randomness, at, noise_from, sum_flat
 
 Estimator = Callable[[ReverseProcess, ImageBatch, ImageBatch, ImageBatch, int], PerImage]
 """(p, x_0, x_{t-1}, x_t, t) -> nats for each image; at t = T+1, x_{t-1} is x_T and x_t has no meaning."""
+Pair = tuple[int, ImageBatch, ImageBatch]
+"""t, x_{t-1}, x_t."""
 
 
 def raw(p: ReverseProcess, x_0: ImageBatch, x_prev: ImageBatch, x_t: ImageBatch, t: int) -> PerImage:
@@ -55,9 +57,9 @@ def _log_reverse(p: ReverseProcess, x_0: ImageBatch, x_prev: ImageBatch, x_t: Im
     return sum_flat(reverse.log_prob(x_prev) if t > 1 else p.decoder(x_0, reverse))
 
 
-def independent(p: ReverseProcess, x_0: ImageBatch, noise: Noise) -> Iterator[tuple[int, ImageBatch, ImageBatch]]:
+def independent(p: ReverseProcess, x_0: ImageBatch, noise: Randomness) -> Iterator[Pair]:
     """A fresh pair (x_{t-1}, x_t) for every t: t, x_{t-1}, x_t for t = T+1..1."""
-    T = p.schedule.T
+    noise, T = noise_from(noise), p.schedule.T
     x_T = p.q.sample(x_0, T, noise(x_0))
     yield T + 1, x_T, x_T
     for t in p.schedule.steps:
@@ -65,9 +67,9 @@ def independent(p: ReverseProcess, x_0: ImageBatch, noise: Noise) -> Iterator[tu
         yield t, _posterior_sample(p, x_0, x_t, t, noise), x_t
 
 
-def trajectory(p: ReverseProcess, x_0: ImageBatch, noise: Noise) -> Iterator[tuple[int, ImageBatch, ImageBatch]]:
+def trajectory(p: ReverseProcess, x_0: ImageBatch, noise: Randomness) -> Iterator[Pair]:
     """One chain x_T, ..., x_0 from q(x_{1:T}|x_0), drawn backwards: t, x_{t-1}, x_t for t = T+1..1."""
-    T = p.schedule.T
+    noise, T = noise_from(noise), p.schedule.T
     x_t = p.q.sample(x_0, T, noise(x_0))
     yield T + 1, x_t, x_t
     for t in p.schedule.steps:
@@ -76,7 +78,7 @@ def trajectory(p: ReverseProcess, x_0: ImageBatch, noise: Noise) -> Iterator[tup
         x_t = x_prev
 
 
-COUPLINGS: Mapping[str, Callable[[ReverseProcess, ImageBatch, Noise], Iterator[tuple[int, ImageBatch, ImageBatch]]]] = {
+COUPLINGS: Mapping[str, Callable[[ReverseProcess, ImageBatch, Randomness], Iterator[Pair]]] = {
     "independent": independent,
     "trajectory": trajectory,
 }
@@ -91,7 +93,7 @@ def estimates(
     x_0: ImageBatch,
     estimator: str,
     coupling: str,
-    noise: Noise = torch.randn_like,
+    noise: Randomness = torch.randn_like,
 ) -> Iterator[tuple[int, PerImage]]:
     """(t, nats for each image) for t = T+1..1; their sum estimates the bound without bias (E20 = E25 = E26)."""
     for t, x_prev, x_t in COUPLINGS[coupling](p, x_0, noise):

@@ -26,7 +26,7 @@ from ddpm.diffusion.prediction import PointwisePrediction
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import Diverged
-from ddpm.tensors import ImageBatch, Noise, PerImage, sum_flat
+from ddpm.tensors import ImageBatch, PerImage, Randomness, noise_from, sum_flat
 
 Field = Callable[[Tensor, float], Tensor]
 """The velocity of a flow: (x, log SNR) -> dx/d(log SNR), of x's shape; each row on its own."""
@@ -208,7 +208,7 @@ def _solve(
 
 
 def nats(
-    p: ReverseProcess, x_0: ImageBatch, vectors: Tensor, noise: Noise, tolerance: float = TOLERANCE, rows: int = 64
+    p: ReverseProcess, x_0: ImageBatch, vectors: Tensor, noise: Randomness, tolerance: float = TOLERANCE, rows: int = 64
 ) -> tuple[PerImage, int]:
     r"""A bound on -log p(x_0), with the chain's own first step and decoder, and the flow for all that is above it.
 
@@ -219,7 +219,7 @@ def nats(
         p: the process; its limit is used in p_theta(x_0|x_1) only.
         x_0: one image, (1, ...).
         vectors: of the trace, as in `density`.
-        noise: called once, for x_1.
+        noise: a function or a generator; called once, for x_1.
         tolerance: as in `density`.
         rows: copies of the image at a time.
 
@@ -231,7 +231,7 @@ def nats(
         Diverged: the velocity is not finite.
     """
     flow, (first, last) = velocity(p), ends(p.schedule)
-    x_1 = p.q.sample(x_0, 1, noise(x_0))
+    x_1 = p.q.sample(x_0, 1, noise_from(noise)(x_0))
     with torch.no_grad():
         decoded, _ = term(p, x_0, x_1, 1)
     drawn = sum_flat(p.q.marginal(x_0, 1).log_prob(x_1))

@@ -54,6 +54,16 @@ class Bound:
         """Number of steps."""
         return len(self.by_t) - 1
 
+    @property
+    def L_T(self) -> float:
+        """What x_T costs, bits/dim."""
+        return float(self.by_t[0])
+
+    @property
+    def L_0(self) -> float:
+        """What the pixels cost once x_1 is known, bits/dim."""
+        return float(self.by_t[1])
+
     def rate_distortion(self) -> list[tuple[int, float, float]]:
         """(t, bits/dim received once x_t is known, RMSE of the estimate of x_0 on the scale 0..255), t = T..1.
 

@@ -51,7 +51,7 @@ def from_dict(values: object) -> Experiment:
         lists = first["type"].startswith(("tuple", "too_"))
         hint = "several values are written with commas, such as 32,32" if lists else ""
         raise _wrong(place, first["input"], wanted, hint) from error
-    for name, value in _flat(asdict(experiment)).items():
+    for name, value in flat(asdict(experiment)).items():
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float) and not math.isfinite(number):  # JSON has no way to write it
                 raise _wrong(name, number, "finite")
@@ -125,13 +125,14 @@ def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
 
 def differences(old: Experiment, new: Experiment) -> list[str]:
     """What changed, as "training.lr: 0.0002 -> 0.0001"."""
-    before, after = _flat(asdict(old)), _flat(asdict(new))
+    before, after = flat(asdict(old)), flat(asdict(new))
     names = [*before, *(name for name in after if name not in before)]
     return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in names if before.get(n) != after.get(n)]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by their paths: {"training.lr": 2e-4, ...}."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat

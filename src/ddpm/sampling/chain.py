@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.tensors import ImageBatch, Noise
+from ddpm.tensors import ImageBatch, Noise, Randomness, noise_from
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Sampler(ABC):
         """Whether p_theta's own variance is drawn with."""
         return False
 
+    @property
+    def uses_earlier_x(self) -> bool:
+        """Whether a step may start again from an x before x_t, which undoes what another than the sampler did to x_t."""
+        return False
+
     @abstractmethod
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """One step from ``here.t`` in 1..T, to t - 1 unless the sampler says otherwise."""
@@ -75,15 +80,18 @@ def start(p: ReverseProcess, x: ImageBatch, t: int) -> Step:
     return Step(t, x, torch.zeros_like(x))
 
 
-def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
-    """Go on from any step: yields x_{t-1}, ..., x_0."""
-    here = begin
+def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Randomness = torch.randn_like) -> Iterator[Step]:
+    """Go on from any step: yields x_{t-1}, ..., x_0. `noise` as in `chain`."""
+    return _run(p, begin, sampler, noise_from(noise))
+
+
+def _run(p: ReverseProcess, here: Step, sampler: Sampler, noise: Noise) -> Iterator[Step]:
     while here.t > 0:
         with torch.no_grad():
             here = sampler.step(p, here, noise)
         yield here
 
 
-def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Noise = torch.randn_like) -> Iterator[Step]:
+def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Randomness = torch.randn_like) -> Iterator[Step]:
     """Algorithm 2: yields ``sampler.moves(T)`` steps; the last one's x is the sample. `x_T` ~ N(0, I)."""
     return run(p, start(p, x_T, p.schedule.T), sampler, noise)

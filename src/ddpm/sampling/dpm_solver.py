@@ -54,6 +54,11 @@ class DPMSolverSinglestep(Sampler):
     fraction r of it that the first made in lambda. Of second order, like the two-step method, but forgets between pairs.
     """
 
+    @property
+    def uses_earlier_x(self) -> bool:
+        """The second step of a pair starts again where the pair began."""
+        return True
+
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """One evaluation; the last step is the estimate of x_0."""
         x_0 = p.estimate(here.x, here.t)

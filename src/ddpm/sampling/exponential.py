@@ -29,7 +29,7 @@ def half_log_snr(schedule: Schedule, t: int) -> float:
     return 0.5 * float(schedule.log_snr[t])
 
 
-def flow(schedule: Schedule, x_t: ImageBatch, t: int, known: Sequence[tuple[int, ImageBatch]]) -> ImageBatch:
+def flow_step(schedule: Schedule, x_t: ImageBatch, t: int, known: Sequence[tuple[int, ImageBatch]]) -> ImageBatch:
     """x_{t-1} from x_t and estimates of x_0 at some steps, by the polynomial through them; t in 2..T.
 
     `known` holds (step, estimate), of distinct steps below, at or above t. From a step without signal, infinitely far

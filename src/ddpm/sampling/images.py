@@ -29,7 +29,7 @@ class Plan:
     """
 
     num: int
-    sampler: str = "ancestral"
+    sampler: str | Sampler = "ancestral"
     options: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     batch_size: int = 64
@@ -41,6 +41,8 @@ class Plan:
         Raises:
             UsageError: unknown, or with options that it does not have or that are impossible.
         """
+        if isinstance(self.sampler, Sampler):
+            return self.sampler
         sampler = chosen(SAMPLERS, self.sampler, "sampler")
         for name in self.options:
             if name not in numbers_of(sampler):
@@ -73,6 +75,13 @@ def numbers_of(sampler: Callable[..., Sampler]) -> dict[str, Callable[[float], f
         for name, default in defaults.items()
         if isinstance(default, int | float)
     }
+
+
+def described(sampler: Sampler) -> tuple[str, dict[str, float]]:
+    """The name of a sampler and its options that are numbers; of one that is not of `SAMPLERS`, the name of its class."""
+    kind = type(sampler)
+    name = next((name for name, known in SAMPLERS.items() if known is kind), kind.__qualname__)
+    return name, {option: getattr(sampler, option) for option in numbers_of(kind) if hasattr(sampler, option)}
 
 
 def _whole(value: float) -> int:

@@ -36,6 +36,11 @@ class SamplerWrapper(Sampler):
         """As the sampler."""
         return self.sampler.uses_variance
 
+    @property
+    def uses_earlier_x(self) -> bool:
+        """As the sampler."""
+        return self.sampler.uses_earlier_x
+
 
 @dataclass(frozen=True, eq=False)
 class Replacement(SamplerWrapper):

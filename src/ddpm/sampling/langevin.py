@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.sampling.dpm_solver import DPMSolverSinglestep
-from ddpm.sampling.multistep import PredictorCorrector
 from ddpm.tensors import Noise, sum_flat
 
 
@@ -90,7 +88,8 @@ class Corrected(Sampler):
 
     At x_t :math:`x \leftarrow x + \epsilon g + \sqrt{2\epsilon}z` with the score g and
     :math:`\epsilon = 2\alpha_t(\text{snr}\,\|z\|/\|g\|)^2`; norms are each image's own (theirs are means over the batch), so that
-    images do not depend on one another. A predictor that starts again from where it was before would undo the correction.
+    images do not depend on one another. A predictor that starts again from where it was before (`uses_earlier_x`) would undo
+    the correction.
 
     Raises:
         ValueError: fewer than 1 correction, an snr that is not positive, or such a predictor.
@@ -103,7 +102,7 @@ class Corrected(Sampler):
     def __post_init__(self) -> None:
         if self.corrections < 1 or not self.snr > 0:
             raise ValueError(f"corrections must be at least 1 and snr above 0, got {self.corrections} and {self.snr}")
-        if isinstance(self.predictor, PredictorCorrector | DPMSolverSinglestep):
+        if self.predictor.uses_earlier_x:
             raise ValueError(f"{type(self.predictor).__name__} goes on from an x before the corrections")
 
     @property

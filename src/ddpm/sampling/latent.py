@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step, run, start
-from ddpm.tensors import ImageBatch, Noise
+from ddpm.tensors import ImageBatch, Randomness, noise_from
 
 
 def shared(
-    p: ReverseProcess, x_T: ImageBatch, t: int, copies: int, sampler: Sampler, noise: Noise = torch.randn_like
+    p: ReverseProcess, x_T: ImageBatch, t: int, copies: int, sampler: Sampler, noise: Randomness = torch.randn_like
 ) -> tuple[ImageBatch, Iterator[Step]]:
     """Freeze x_t and draw several x_0 ~ p_theta(x_0|x_t) (Fig. 7; E78).
 
@@ -20,15 +20,15 @@ def shared(
         x_t for each row of `x_T`, and the chain of ``copies`` images for each of them, (batch * copies, ...), in the
         order image by image. `noise` is called for `x_T`'s batch above t and for the larger one below it.
     """
-    here = start(p, x_T, p.schedule.T)
+    noise, here = noise_from(noise), start(p, x_T, p.schedule.T)
     while here.t > t:
         here = next(run(p, here, sampler, noise))
     repeated = here.x.repeat_interleave(copies, dim=0)
     return here.x, run(p, start(p, repeated, t), sampler, noise)
 
 
-def mixture(
-    p: ReverseProcess, x_0: ImageBatch, other: ImageBatch, t: int, fractions: list[float], noise: Noise
+def mix_latents(
+    p: ReverseProcess, x_0: ImageBatch, other: ImageBatch, t: int, fractions: list[float], noise: Randomness
 ) -> Float[Tensor, "fractions *image"]:  # noqa: F821
     r""":math:`\bar x_t = (1-\lambda)x_t + \lambda x_t'`, with x_t ~ q(x_t|x_0) and x_t' ~ q(x_t|x_0') (section 4.4; E80).
 
@@ -41,11 +41,12 @@ def mixture(
         other: another image, (1, ...).
         t: how far to go into the noise: 0 mixes pixels, T makes new samples.
         fractions: the values of lambda.
-        noise: called twice, for each image once.
+        noise: a function or a generator; called twice, for each image once.
 
     Returns:
         (len(fractions), ...); decode with `chain.run` from t.
     """
+    noise = noise_from(noise)
     x_t, x_t_other = p.q.sample(x_0, t, noise(x_0)), p.q.sample(other, t, noise(other))
     weights = torch.tensor(fractions, dtype=x_t.dtype, device=x_t.device).reshape(-1, *[1] * (x_t.ndim - 1))
     return (1 - weights) * x_t + weights * x_t_other

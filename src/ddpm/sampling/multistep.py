@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.sampling.chain import Sampler, Step
-from ddpm.sampling.exponential import flow
+from ddpm.sampling.exponential import flow_step
 from ddpm.tensors import ImageBatch, Noise
 
 
@@ -22,25 +22,37 @@ class Multistep(Sampler):
     order: int = 2
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3):
-            raise ValueError(f"order must be 1, 2 or 3, got {self.order}")
+        _check_order(self.order)
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """One evaluation; the last step is the estimate of x_0."""
         x_0 = p.estimate(here.x, here.t)
         if here.t == 1:
             return here.down(x_0, x_0)
-        return here.down(flow(p.schedule, here.x, here.t, remembered(here, x_0)[: self.order]), x_0)
+        return here.down(flow_step(p.schedule, here.x, here.t, remembered(here, x_0)[: self.order]), x_0)
 
 
 @dataclass(frozen=True)
-class PredictorCorrector(Multistep):
-    """`Multistep`, whose every step is made again with the estimate at its end (UniPC: Zhao et al. 2023).
+class PredictorCorrector(Sampler):
+    """The steps of `Multistep`, each made again with the estimate at its end (UniPC: Zhao et al. 2023).
 
     The estimate that the next step needs anyway corrects the one before: an order more at no evaluation more, where the
     memory of three estimates reaches, so orders 1 and 2 are in truth 2 and 3, and 3 is 3. (The integrals are exact for every
-    order, where UniPC takes a half for the coefficient of a line.)
+    order, where UniPC takes a half for the coefficient of a line.) Draws no noise.
+
+    Raises:
+        ValueError: the order is not 1, 2 or 3.
     """
+
+    order: int = 2
+
+    def __post_init__(self) -> None:
+        _check_order(self.order)
+
+    @property
+    def uses_earlier_x(self) -> bool:
+        """The correction starts from the x of the step before."""
+        return True
 
     def step(self, p: ReverseProcess, here: Step, noise: Noise) -> Step:
         """One evaluation, at the uncorrected x_t."""
@@ -50,9 +62,14 @@ class PredictorCorrector(Multistep):
         known = remembered(here, x_0)
         x = here.x
         if here.before is not None:
-            x = flow(p.schedule, here.before.x, here.t + 1, known[: self.order + 1])
+            x = flow_step(p.schedule, here.before.x, here.t + 1, known[: self.order + 1])
         corrected = Step(here.t, x, here.x_0, here.made)
-        return corrected.down(flow(p.schedule, x, here.t, known[: self.order]), x_0)
+        return corrected.down(flow_step(p.schedule, x, here.t, known[: self.order]), x_0)
+
+
+def _check_order(order: int) -> None:
+    if order not in (1, 2, 3):
+        raise ValueError(f"order must be 1, 2 or 3, got {order}")
 
 
 def remembered(here: Step, x_0: ImageBatch) -> list[tuple[int, ImageBatch]]:

@@ -40,12 +40,21 @@ def images_to_evaluate(trained: LoadedModel, source: str, split: str) -> ImageSe
         Mismatch: the model is for other images.
     """
     images = open_source(source, split, trained.experiment.data.options())
+    require_fitting(trained, images, source)
+    return images
+
+
+def require_fitting(trained: LoadedModel, images: ImageSet, name: str) -> None:
+    """The images are such as the model was trained on; `name` says which they are.
+
+    Raises:
+        Mismatch: they differ in channels, size or levels.
+    """
     data = trained.experiment.data
     if images.shape != data.shape or images.levels != data.levels:
         raise Mismatch(
-            f"the model is for {data.shape} images of {data.levels} levels, not {images.shape} of {images.levels}: {source}"
+            f"the model is for {data.shape} images of {data.levels} levels, not {images.shape} of {images.levels}: {name}"
         )
-    return images
 
 
 def evaluate(

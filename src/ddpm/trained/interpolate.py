@@ -13,7 +13,7 @@ from ddpm.sampling.condition import ANYTHING, Condition
 from ddpm.sampling.ddim import DDIM
 from ddpm.sampling.encode import encode
 from ddpm.sampling.few_steps import FewSteps
-from ddpm.sampling.latent import arc, mixture
+from ddpm.sampling.latent import arc, mix_latents
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import ImageBatch
 from ddpm.trained.loaded import LoadedModel
@@ -31,7 +31,7 @@ def _stochastic(told: Told, ends: ImageBatch, t: int, fractions: list[float], se
     """As published: latents drawn and mixed along a line, the same noise for every lambda (E80); ancestral sampling."""
     p = told(len(fractions))
     noise = NoiseForEach([generator(seed, "interpolation")])
-    begin = start(p, mixture(p, ends[:1], ends[1:], t, fractions, noise), t)
+    begin = start(p, mix_latents(p, ends[:1], ends[1:], t, fractions, noise), t)
     down = NoiseForEach([generator(seed, "interpolation, down") for _ in fractions])
     yield begin
     yield from run(p, begin, Ancestral(), down)

@@ -1,7 +1,7 @@
 """What images shall show, or are said to show: the classes of a model by name."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -29,16 +29,71 @@ def asked(experiment: Experiment, label: str | None, weight: float | None, inter
             if value is not None:
                 raise UsageError(f"the model has no classes: {flag} {value}", "ddpm train --conditional makes one")
         return ANYTHING
-    labels = _labels(experiment, ALL if label is None else label)
+    try:
+        steps = None if interval is None else _interval(interval, experiment.schedule.T)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return _condition(experiment, _labels(experiment, ALL if label is None else label), weight, steps)
+
+
+def condition_of(
+    experiment: Experiment,
+    label: str | int | Sequence[str | int] | None,
+    weight: float | None = None,
+    interval: tuple[int, int] | None = None,
+) -> Condition:
+    """What a call asks for: a class by name or number, several in turn, "none", or (None) all in turn.
+
+    Raises:
+        UsageError: as `asked`.
+    """
+    if not experiment.model.classes or label is None or isinstance(label, str):
+        return asked(
+            experiment, label if label is None else str(label), weight, interval and f"{interval[0]},{interval[1]}"
+        )
+    each = [label] if isinstance(label, int) else label
+    return _condition(experiment, tuple(label_of(experiment, one) for one in each), weight, interval)
+
+
+def condition_of_edit(
+    experiment: Experiment,
+    label: str | int | Sequence[str | int] | None,
+    weight: float | None = None,
+    interval: tuple[int, int] | None = None,
+) -> Condition:
+    """The same where a given image is to be changed: no class unless one is named, for what it shows is not known.
+
+    Raises:
+        UsageError: as `asked`.
+    """
+    untold = experiment.model.classes and experiment.training.label_dropout
+    return condition_of(experiment, NONE if label is None and untold else label, weight, interval)
+
+
+def label_of(experiment: Experiment, one: str | int) -> int:
+    """The number of a class that is given by its name or its number.
+
+    Raises:
+        UsageError: the model has no such class.
+    """
+    if isinstance(one, str):
+        return _label(experiment, one)
+    if not 0 <= one < len(experiment.classes):
+        raise UsageError(f"the model has no class {one}", f"its classes are 0..{len(experiment.classes) - 1}")
+    return one
+
+
+def _condition(
+    experiment: Experiment, labels: tuple[int, ...], weight: float | None, interval: tuple[int, int] | None
+) -> Condition:
     if not labels and weight is not None:
         raise UsageError("--guidance needs a class to guide to: --label none")
     if interval is not None and weight is None:
-        raise UsageError(f"--guidance-interval needs --guidance: {interval}")
+        raise UsageError(f"--guidance-interval needs --guidance: {interval[0]},{interval[1]}")
     if not labels or weight not in (None, 1):
         _check_untold(experiment, "--guidance" if labels else "--label none")
     try:
-        steps = None if interval is None else _interval(interval, experiment.schedule.T)
-        return Condition(labels, Guidance(1.0 if weight is None else weight, steps))
+        return Condition(labels, Guidance(1.0 if weight is None else weight, interval))
     except ValueError as error:
         raise UsageError(str(error)) from error
 

@@ -53,6 +53,16 @@ class LoadedModel:
         assert isinstance(self.process.network, torch.nn.Module)
         return digest(self.process.network.parameters())
 
+    def read(self, settings: Mapping[str, Any]) -> "LoadedModel":
+        """The same weights, read in another way: with some of `READINGS` changed.
+
+        Raises:
+            UsageError: a setting that is no way to read this network.
+        """
+        experiment = _read_otherwise(self.experiment, settings)
+        p = experiment.reverse_process(self.process.network, experiment.process.limit, self.process.schedule)
+        return replace(self, experiment=experiment, process=p)
+
 
 def digest(tensors: Iterable[torch.Tensor]) -> str:
     """Of the bytes of tensors, in their order."""

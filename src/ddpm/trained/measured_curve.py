@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import DataError, Failure, NotFound
 from ddpm.evaluation.curve import ErrorAt, curve, errors
+from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.optimal import Curve
 from ddpm.seeds import generator
 from ddpm.storage.atomic import write_json
@@ -92,3 +93,21 @@ def measured_curve(
     with suppress(Failure):  # where nothing can be written it is measured again the next time
         write_json(curve_file(trained, label), _about(trained) | tables)
     return found
+
+
+def on_chain(
+    trained: LoadedModel,
+    few: FewSteps,
+    watched: Callable[[Iterator[ErrorAt]], Iterator[ErrorAt]],
+    t: int | None = None,
+    label: str = OWN,
+) -> LoadedModel:
+    """The model on fewer steps, up to t; the curve that the best ones need is measured once and kept beside the model.
+
+    Raises:
+        UsageError: there is no such chain.
+        NotFound: the curve is needed, and the training data are no longer where they were.
+    """
+    few.check(trained.process, t)
+    measured = (kept_curve(trained, label) or measured_curve(trained, watched, label)) if few.needs_curve else None
+    return replace(trained, process=few.of(trained.process, measured, t))

@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ddpm.sampling import SAMPLERS
 from ddpm.sampling.condition import Condition
-from ddpm.sampling.images import Plan, numbers_of
+from ddpm.sampling.images import Plan, described
 from ddpm.storage import strict
 from ddpm.storage.atomic import to_strict_json
 from ddpm.trained.evaluate import variance_of
@@ -44,9 +43,10 @@ def in_common(trained: LoadedModel, plan: Plan, spacing: str, begin: int, condit
 
 def _facts(trained: LoadedModel, plan: Plan, spacing: str, begin: int) -> dict[str, Any]:
     sampler = plan.build()
+    name, options = described(sampler)
     return {
-        "sampler": plan.sampler,
-        "options": {name: getattr(sampler, name) for name in numbers_of(SAMPLERS[plan.sampler])},
+        "sampler": name,
+        "options": options,
         "steps": begin,
         "spacing": spacing,
         "variance": variance_of(trained) if sampler.uses_variance else None,

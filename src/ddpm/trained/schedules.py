@@ -10,10 +10,10 @@ from ddpm.diffusion.bound import constants, prior_table
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
-from ddpm.errors import DataError, NotFound, UsageError, chosen
+from ddpm.errors import NotFound, UsageError, chosen
 from ddpm.experiment.config import LEARNED, TABLE, Experiment, ScheduleConfig
+from ddpm.experiment.request import read_table
 from ddpm.run.folder import RunFolder
-from ddpm.storage.atomic import read_json
 from ddpm.trained.loaded import load_run
 
 
@@ -52,23 +52,6 @@ def of_run(run: str, experiment: Experiment) -> Schedule:
     if experiment.schedule.learned:
         return load_run(run, "ema", torch.device("cpu")).process.schedule
     return experiment.schedule.build(experiment.data.levels)
-
-
-def read_table(path: Path) -> list[float]:
-    """The betas for t = 1..T in a file that `ddpm schedule --json` wrote.
-
-    Raises:
-        NotFound: no such file.
-        DataError: it is no JSON, or holds no list "beta" of numbers between 0 and 1.
-    """
-    values = read_json(path)
-    beta = values.get("beta") if isinstance(values, dict) else None
-    if not isinstance(beta, list) or not beta:
-        raise DataError(f'{str(path)!r} holds no schedule: a list "beta" for t = 1..T is needed')
-    for t, value in enumerate(beta, start=1):
-        if not isinstance(value, float) or not 0 < value < 1:
-            raise DataError(f"{str(path)!r} holds no schedule: beta for t = {t} is {value!r}, not between 0 and 1")
-    return beta
 
 
 def tables(schedule: Schedule) -> dict[str, Any]:

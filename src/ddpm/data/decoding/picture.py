@@ -54,8 +54,17 @@ def decode(file: Path | io.BytesIO) -> Image.Image:
     with opened(file) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
-        image.load()
-        return _eight_bit(ImageOps.exif_transpose(image))
+        return as_shown(image)
+
+
+def as_shown(image: Image.Image) -> Image.Image:
+    """A Pillow image as a viewer shows it: upright, in mode L or RGB with 8 bits, in the colours of sRGB.
+
+    Raises:
+        One of `READ_ERRORS`: its file is damaged, or it holds floating point pixels, whose range nobody knows.
+    """
+    image.load()
+    return _eight_bit(ImageOps.exif_transpose(image))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

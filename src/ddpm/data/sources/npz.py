@@ -40,7 +40,8 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
     if not parts:
         raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(_names(path))) or 'nothing'}")
     levels = options.levels or int(arrays.get("levels", np.array(0)))
-    sets = [_image_set(path, _named(arrays, IMAGES[name]), _named(arrays, LABELS[name]), levels) for name in parts]
+    found = [(_named(arrays, IMAGES[name]), _named(arrays, LABELS[name])) for name in parts]
+    sets = [from_array(str(path), images, labels, levels) for images, labels in found if images is not None]
     labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
     return ImageSet(path.name, torch.cat([s.tensor() for s in sets]), sets[0].levels, labels)
 
@@ -71,11 +72,15 @@ def _named(arrays: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarr
     return next((arrays[name] for name in names if name in arrays), None)
 
 
-def _image_set(path: Path, images: np.ndarray | None, labels: np.ndarray | None, levels: int) -> ImageSet:
-    assert images is not None
+def from_array(name: str, images: np.ndarray, labels: np.ndarray | None = None, levels: int = 0) -> ImageSet:
+    """An array of integer images, (N, H, W), (N, H, W, C) or (N, C, H, W), and labels (N,), as a set; `name` is for messages.
+
+    Raises:
+        DataError: it is of another type or shape, or holds values beyond the levels.
+    """
     if images.dtype not in (np.uint8, np.uint16):
         raise DataError(
-            f"images in {str(path)!r} are {images.dtype}; they must be uint8 or uint16",
+            f"images in {name!r} are {images.dtype}; they must be uint8 or uint16",
             "a model of pixels needs the original integers",
         )
     if images.ndim == 3:
@@ -83,10 +88,10 @@ def _image_set(path: Path, images: np.ndarray | None, labels: np.ndarray | None,
     elif images.ndim == 4 and images.shape[1] > MAX_CHANNELS >= images.shape[3]:
         images = np.moveaxis(images, 3, 1)
     if images.ndim != 4 or 0 in images.shape[1:]:
-        raise DataError(f"images in {str(path)!r} have shape {images.shape}; expected (N, H, W[, C]) or (N, C, H, W)")
+        raise DataError(f"images in {name!r} have shape {images.shape}; expected (N, H, W[, C]) or (N, C, H, W)")
     if labels is not None and labels.shape != (len(images),):
-        raise DataError(f"{str(path)!r} holds {labels.shape} labels for {len(images)} images")
+        raise DataError(f"{name!r} holds {labels.shape} labels for {len(images)} images")
     levels = levels or (256 if images.dtype == np.uint8 else 65536)
     tensor = torch.from_numpy(np.ascontiguousarray(images if images.dtype == np.uint8 else images.astype(np.int32)))
     found = no_labels() if labels is None else torch.from_numpy(labels.astype(np.int64))
-    return check_values(ImageSet(path.name, tensor, levels, found))
+    return check_values(ImageSet(name, tensor, levels, found))

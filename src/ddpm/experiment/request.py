@@ -1,0 +1,109 @@
+"""The experiment that somebody asks for: a preset, or a configuration, changed by a few names."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ddpm.errors import DataError, UsageError, chosen
+from ddpm.experiment.config import ALL_CLASSES, TABLE, Experiment
+from ddpm.experiment.presets import PRESETS
+from ddpm.experiment.settings import changed, flat, from_dict
+from ddpm.storage.atomic import read_json
+
+SHORT = {
+    "steps": "training.steps",
+    "batch_size": "training.batch_size",
+    "lr": "training.lr",
+    "seed": "training.seed",
+    "schedule": "schedule.name",
+    "prediction": "process.prediction",
+    "variance": "process.variance",
+    "objective": "objective",
+    "precision": "precision",
+}
+"""Short names of settings that are asked for most often: flags of `ddpm train`, keywords of `ddpm.fit`."""
+
+
+def requested(
+    source: str,
+    preset: str | None = None,
+    config: Path | None = None,
+    short: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    conditional: bool = False,
+) -> Experiment:
+    """The preset (or configuration file), changed by `short` names, then by full names of `settings`.
+
+    Args:
+        source: of the images.
+        preset: a name of `PRESETS`; None for "digits" of the digits, else "small".
+        config: a config.json instead of a preset.
+        short: by names of `SHORT`; None as a value changes nothing.
+        settings: by their paths in config.json, such as "model.channels".
+        conditional: whether the classes of the data are learned.
+
+    Raises:
+        UsageError: names or values that make no experiment.
+        NotFound: no such configuration file, or schedule.
+        DataError: a file that holds none.
+    """
+    if config and preset:
+        raise UsageError("--config and --preset exclude each other")
+    if config:
+        base = from_dict(read_json(config.expanduser()))
+    else:
+        base = chosen(PRESETS, preset or ("digits" if source == "digits" else "small"), "preset")()
+    found: dict[str, Any] = {"data.source": source}
+    found |= {SHORT[name]: value for name, value in (short or {}).items() if value is not None}
+    schedule = (short or {}).get("schedule")
+    if schedule not in (None, base.schedule.name):
+        found |= {"schedule.options": {}, "schedule.beta": []}
+    if schedule and schedule.endswith(".json"):
+        beta = read_table(Path(schedule).expanduser())
+        found |= {"schedule.name": TABLE, "schedule.T": len(beta), "schedule.beta": beta}
+    if conditional:
+        found["model.classes"] = ALL_CLASSES
+    return changed(base, found | dict(settings or {}))
+
+
+def path_of(name: str) -> str:
+    """The path in config.json of a setting that is named by its path, or by its last part where no other has it.
+
+    Raises:
+        UsageError: there is no such setting, or several.
+    """
+    paths = list(flat(asdict(Experiment())))
+    paths += ["schedule.options"]
+    if name in paths or name.startswith("schedule.options."):
+        return name
+    ends = [path for path in paths if path.rpartition(".")[2] == name]
+    if len(ends) > 1:
+        raise UsageError(
+            f"several settings are called {name!r}", f"settings={{...}} takes {' or '.join(map(repr, ends))}"
+        )
+    if not ends:
+        near = difflib.get_close_matches(name, [*SHORT, *(path.rpartition(".")[2] for path in paths)], n=1)
+        raise UsageError(
+            f"no setting {name!r}", f"did you mean {near[0]!r}?" if near else "ddpm train --help lists them"
+        )
+    return ends[0]
+
+
+def read_table(path: Path) -> list[float]:
+    """The betas for t = 1..T in a file that `ddpm schedule --json` wrote.
+
+    Raises:
+        NotFound: no such file.
+        DataError: it is no JSON, or holds no list "beta" of numbers between 0 and 1.
+    """
+    values = read_json(path)
+    beta = values.get("beta") if isinstance(values, dict) else None
+    if not isinstance(beta, list) or not beta:
+        raise DataError(f'{str(path)!r} holds no schedule: a list "beta" for t = 1..T is needed')
+    for t, value in enumerate(beta, start=1):
+        if not isinstance(value, float) or not 0 < value < 1:
+            raise DataError(f"{str(path)!r} holds no schedule: beta for t = {t} is {value!r}, not between 0 and 1")
+    return beta

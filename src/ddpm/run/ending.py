@@ -1,0 +1,214 @@
+"""How a run ends: after the running step where a signal asks for it, and always with a word in RUN/exit.json.
+
+The first Ctrl-C, SIGTERM or SIGHUP lets the step finish and saves; a second Ctrl-C leaves at once, with the last checkpoint.
+"""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+
+import torch
+
+from ddpm.errors import CannotCreate, Failure, Interrupted, PeerLost, Stopped, explained, in_json
+from ddpm.experiment.config import Experiment
+from ddpm.parallel.heartbeat import farewell, leaving
+from ddpm.parallel.launch import number
+from ddpm.run.events import Event, Halted, Started
+from ddpm.run.folder import RunFolder
+from ddpm.run.train import train_run
+from ddpm.storage.atomic import replacing, to_strict_json
+
+KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE = 3.0
+"""Seconds that the main thread has to hear a signal before training has begun."""
+
+Leave = Callable[[Failure], None]
+"""What ends the process from a thread that is not the main one: it says why, and does not return."""
+Say = Callable[[str], None]
+"""What tells the user that a signal was heard. It is called inside a signal handler: no print(), which may be running."""
+
+
+@dataclass
+class Stop:
+    """Whether the process was asked to stop, and by which signal; calling it answers whether.
+
+    Until training has `begun` there is nothing to save, and a signal ends it at once.
+    """
+
+    by: int = 0
+    begun: bool = False
+    asked: bool = False
+
+    def __call__(self) -> bool:
+        """Whether a signal came, or the program itself asks."""
+        return self.asked or self.by != 0
+
+    def ask(self) -> None:
+        """Ask for an end after the running step, from any thread."""
+        self.asked = True
+
+    def failure(self, step: int) -> Failure:
+        """How the run ends once the state of `step` is saved."""
+        hint = "run the same command again to go on"
+        if self.by == signal.SIGINT:
+            return Interrupted(f"interrupted: the state of step {step:,} is saved", hint)
+        other = "the program itself" if self.asked else "a signal to another process"
+        what = signal.Signals(self.by).name if self.by else other
+        return Stopped(f"stopped by {what}: the state of step {step:,} is saved", hint)
+
+
+@contextmanager
+def followed(
+    experiment: Experiment, folder: RunFolder, device: torch.device, resume: str, leave: Leave, say: Say
+) -> Iterator[tuple[Stop, Iterator[Event]]]:
+    """The events of a training run, which is ended in order whatever happens to it, or inside the `with` block.
+
+    At its end signals, which it hears meanwhile, are heard by who heard them before; the run is closed; and RUN/exit.json
+    says how it went. Python hears signals in its main thread only: elsewhere only `Stop.ask` ends a run in order.
+
+    Args:
+        experiment: as in `train_run`, like the next three.
+        folder: where to do it.
+        device: where to compute.
+        resume: how it starts.
+        leave: ends this process from another thread, where the main one waits for what does not come.
+        say: tells the user that a signal was heard, from its handler.
+
+    Raises:
+        Interrupted, Stopped: by the events, on a signal or when asked, once the state is saved.
+        Failure: as `train_run`.
+    """
+    abandon = partial(_abandon, folder, leave)
+    with (
+        stop_in_order(abandon, say) as stop,
+        _recorded(folder),
+        closing(_events(experiment, folder, device, resume, stop, abandon)) as events,
+    ):
+        yield stop, events
+
+
+def _events(
+    experiment: Experiment, folder: RunFolder, device: torch.device, resume: str, stop: Stop, abandon: Leave
+) -> Generator[Event]:
+    """What happens in the run; of one that was stopped all of it, before that is raised."""
+    halted = None
+    with closing(train_run(experiment, folder, device, resume, stop, abandon)) as events:
+        for event in events:
+            stop.begun |= isinstance(event, Started)
+            if isinstance(event, Halted):
+                halted = event  # the last one; the processes take leave of each other before any ends
+            yield event
+    if halted:
+        raise stop.failure(halted.step)
+
+
+@contextmanager
+def stop_in_order(leave: Leave, say: Say) -> Iterator[Stop]:
+    """While inside, signals set the `Stop` instead of ending the process; in a thread of which Python tells none, nothing does."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if stop.by == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if stop.by:  # a terminal that closes may say so twice: only Ctrl-C insists
+            return
+        stop.by = number
+        if leaving():  # for another reason, which stands
+            return
+        if not stop.begun:
+            raise _too_soon(number)
+        insist = "; once more leaves at once" if number == signal.SIGINT else ""
+        say(f"{signal.Signals(number).name}: finishing the step and saving{insist}")
+
+    before = {kind: signal.signal(kind, ask) for kind in KINDS}
+    try:
+        with _insisting(stop, leave):
+            yield stop
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def _insisting(stop: Stop, leave: Leave) -> Iterator[None]:
+    """While inside, a thread calls `leave` where the main one hears no signal: it may wait for others inside a library.
+
+    Of a training that has begun it is the heartbeat that notices if others are lost.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(0)
+
+    def listen() -> None:
+        while said := ours.recv(1):
+            if said[0] in KINDS and not stop.begun and _main_thread_unresponsive(stop):
+                leave(farewell(_too_soon(said[0])))
+
+    thread = threading.Thread(target=listen, daemon=True, name="signals")
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        theirs.close()
+        thread.join()
+        ours.close()
+
+
+def _too_soon(number: int) -> Failure:
+    kind = Interrupted if number == signal.SIGINT else Stopped
+    return kind(f"stopped by {signal.Signals(number).name} before training began")
+
+
+def _main_thread_unresponsive(stop: Stop) -> bool:
+    """Whether the main thread hears no signal in time."""
+    until = time.monotonic() + PATIENCE
+    while not stop.by and time.monotonic() < until:
+        time.sleep(0.01)
+    return not stop.by
+
+
+@contextmanager
+def _recorded(folder: RunFolder) -> Iterator[None]:
+    """Write RUN/exit.json, however the run ends (a full disk may prevent it: what matters has been said then).
+
+    Unless another process is at the folder: it is that one's run.
+    """
+    try:
+        yield
+    except BaseException as error:
+        failure = explained(error, str(folder.path)) or Failure(f"internal error: {error}")
+        first = not number() and folder.config.exists()
+        with suppress(CannotCreate), folder.locked() if first else nullcontext():
+            _write_exit(folder, failure)
+        raise
+    _write_exit(folder)
+
+
+def _abandon(folder: RunFolder, leave: Leave, failure: Failure) -> None:
+    """Leave at once, saying so in the folder, unless another run is at it."""
+    with suppress(OSError):
+        if number() or not folder.in_use_by_another():
+            _write_exit(folder, failure)
+    leave(failure)
+
+
+def _write_exit(folder: RunFolder, failure: Failure | None = None) -> None:
+    """Of a run that failed, or is done: by the first process, or by another one that lost it; not where there is no run."""
+    lost = isinstance(failure, PeerLost)
+    if not folder.config.exists() or (number() and (not lost or folder.exit.exists())):
+        return
+    code, told = (failure.code, in_json(failure)) if failure else (0, {"kind": "Done", "message": ""})
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    said = {"code": code, "kind": told["kind"], "message": told["message"], "time": moment}
+    with suppress(Failure), replacing(folder.exit) as temporary:
+        temporary.write_text(to_strict_json(said) + "\n")

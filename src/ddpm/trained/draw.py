@@ -1,0 +1,109 @@
+"""Images to be drawn from a trained model: one value for samples and edits, for the command line and for Python."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.figures.images import Images
+from ddpm.parallel.world import ALONE, World
+from ddpm.sampling import Sampler
+from ddpm.sampling.chain import Step, start
+from ddpm.sampling.condition import ANYTHING, Condition
+from ddpm.sampling.images import Plan, Sampled, chains, finished
+from ddpm.tensors import ImageBatch
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.provenance import how_drawn, in_common
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Chains from noise, or from `image` noised to step t; image i depends on `plan.seed`, `purpose` and i alone.
+
+    Args:
+        model: read on the chain that is gone, which may have fewer steps than it was trained on.
+        plan: how many images, from which seed.
+        sampler: the plan's, or one around it.
+        process: the model's, or one that knows more of what it is to draw (`sampling.inverse`).
+        spacing: by which rule the steps of the chain were kept.
+        image: (1, C, H, W), where the chains do not begin at x_T.
+        t: the step of the chain at which they begin then.
+        condition: what the images show.
+        purpose: a name that tells the random numbers of one kind of drawing from those of another.
+        given: what else stands in each image's file: by which method, and digests of what was given.
+    """
+
+    model: LoadedModel
+    plan: Plan
+    sampler: Sampler
+    process: ReverseProcess
+    spacing: str = "uniform"
+    image: ImageBatch | None = None
+    t: int | None = None
+    condition: Condition = ANYTHING
+    purpose: str = "edit"
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def begin(self) -> int:
+        """The step at which the chains begin."""
+        return self.process.schedule.T if self.t is None else self.t
+
+    @property
+    def moves(self) -> int:
+        """Steps of one chain."""
+        return self.sampler.moves(self.begin)
+
+    @property
+    def evaluations(self) -> int | None:
+        """Evaluations of the network for one image; None if that depends on the image."""
+        return self.sampler.evaluations(self.begin)
+
+    @cached_property
+    def common(self) -> dict[str, Any]:
+        """What the images of the set have in common, as each of them says it."""
+        return in_common(self.model, self.plan, self.spacing, self.begin, self.condition) | dict(self.given)
+
+    def text(self, row: int) -> str:
+        """What stands in the file of image `row`: how it was drawn."""
+        return how_drawn(self.common, self.condition, row)
+
+    def run(self, world: World = ALONE) -> Iterator[Sampled]:
+        """Every step of every chain: `plan.batches()` times `moves`, shared among the processes of a world."""
+        shape, device = self.model.experiment.data.shape, self.model.device
+        return chains(
+            self.process, self._start, self.sampler, shape, self.plan, device, self.condition, self.purpose, world
+        )
+
+    def _start(self, drawn: ImageBatch) -> Step:
+        """At x_T, or at the image's x_t, made of this noise."""
+        p = self.process
+        if self.image is None:
+            return start(p, drawn, p.schedule.T)
+        return start(p, p.q.sample(self.image.to(self.model.device).expand_as(drawn), self.begin, drawn), self.begin)
+
+    def images(self, sampled: Iterator[Sampled]) -> Images:
+        """The images that these steps, those of `run`, lead to."""
+        data = self.model.experiment.data
+        drawn = [x for _, x in finished(sampled)]
+        labels = self.condition.of(self.plan.rows)
+        return Images(
+            torch.cat([torch.zeros(0, *data.shape), *drawn]),
+            data.levels,
+            torch.tensor(labels) if labels else None,
+            self.model.experiment.classes,
+            [self.text(row) for row in self.plan.rows],
+            self.plan.first,
+        )
+
+
+def samples(model: LoadedModel, plan: Plan, spacing: str, condition: Condition) -> Drawing:
+    """Images from noise: what the model, on the chain that it is read on, takes for data.
+
+    Raises:
+        UsageError: there is no such sampler.
+    """
+    return Drawing(model, plan, plan.build(), model.process, spacing, condition=condition, purpose="sample")

@@ -1,0 +1,464 @@
+"""A trained model as a value with methods: what one does with it, each in a call. `ddpm.load` and `ddpm.fit` give one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ddpm.data.imageset import ImageSet
+from ddpm.diffusion.checks import check_images, check_t
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import Schedule
+from ddpm.errors import UsageError
+from ddpm.evaluation.curve import ErrorAt
+from ddpm.evaluation.rate import Bound, measure, summarise
+from ddpm.experiment.config import Experiment
+from ddpm.figures.images import Data, Images, a_mask, image_set, one_image
+from ddpm.figures.progress import followed
+from ddpm.sampling import Sampler
+from ddpm.sampling.chain import start
+from ddpm.sampling.condition import Condition
+from ddpm.sampling.encode import encode
+from ddpm.sampling.few_steps import OPTIMAL, FewSteps
+from ddpm.sampling.images import Plan, Sampled, in_full_batches
+from ddpm.trained.draw import Drawing, samples
+from ddpm.trained.edit import colour, from_noised, inpaint, small_shape, super_resolve
+from ddpm.trained.evaluate import require_fitting
+from ddpm.trained.interpolate import ESTIMATES, interpolate
+from ddpm.trained.labels import NONE, OWN, condition_of, condition_of_edit, label_of, told_when_scored
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.measured_curve import on_chain
+
+
+class DrawingOptions(TypedDict, total=False):
+    """How images are drawn: the options of `TrainedModel.sample`, which explains them."""
+
+    sampler: str | Sampler
+    steps: int | None
+    spacing: str
+    variance: str | None
+    seed: int
+    label: "Label"
+    guidance: float
+    guidance_interval: tuple[int, int] | None
+    first: int
+    batch_size: int
+    progress: bool
+
+
+Label = str | int | Sequence[str | int] | None
+"""A class by name or number, several of them in turn, "none", or None: for samples all in turn, for edits none."""
+BYTES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A trained model: sample from it, score images with it, change images by it. Frozen; nothing is drawn from a global seed.
+
+    Everything that is computed is what the command line computes, to the bit. Times t are the paper's, 1..T; images given as
+    tensors are (batch, C, H, W) float32 in [-1, 1].
+
+    Example:
+        >>> import ddpm
+        >>> model = ddpm.load(run)
+        >>> model.sample(4, seed=1, progress=False)
+        Images(4 of 1x8x8, 17 levels)
+    """
+
+    loaded: LoadedModel
+
+    def __repr__(self) -> str:
+        data, loaded = self.experiment.data, self.loaded
+        shape = "x".join(map(str, self.shape))
+        return (
+            f"TrainedModel({str(loaded.folder.path)!r}, {loaded.weights} weights of step {loaded.step:,}: "
+            f"{shape} images of {data.levels} levels, T = {self.schedule.T})"
+        )
+
+    @property
+    def process(self) -> ReverseProcess:
+        """p_theta: the network read as a Markov chain."""
+        return self.loaded.process
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the chain."""
+        return self.process.schedule
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, with the weights that were asked for."""
+        assert isinstance(self.process.network, nn.Module)
+        return self.process.network
+
+    @property
+    def experiment(self) -> Experiment:
+        """What config.json says."""
+        return self.loaded.experiment
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called; empty for a model without."""
+        return self.experiment.classes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.experiment.data.shape
+        return channels, height, width
+
+    @property
+    def levels(self) -> int:
+        """How many values a pixel's channel can have."""
+        return self.experiment.data.levels
+
+    @property
+    def step(self) -> int:
+        """After how many steps of training."""
+        return self.loaded.step
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.loaded.device
+
+    def sample(
+        self,
+        n: int,
+        *,
+        sampler: str | Sampler = "ancestral",
+        steps: int | None = None,
+        spacing: str = "uniform",
+        variance: str | None = None,
+        seed: int = 0,
+        label: Label = None,
+        guidance: float = 1.0,
+        guidance_interval: tuple[int, int] | None = None,
+        first: int = 0,
+        batch_size: int = 64,
+        progress: bool = True,
+    ) -> Images:
+        """Draw images. Image i depends on `seed` and i alone: not on `n`, nor on `batch_size`.
+
+        Args:
+            n: how many.
+            sampler: a name of `ddpm.SAMPLERS`, or a sampler such as ``ddpm.DDIM(eta=0.5)`` or one of your own.
+            steps: how many of the T steps the chain visits; None for all.
+            spacing: which ones: "uniform", "quadratic", "trailing", "leading", "log-snr" or "optimal".
+            variance: "fixed-large", "fixed-small", "learned" or "optimal"; None for the one that it was trained for.
+            seed: of all random numbers.
+            label: a class by name or number, several in turn, "none", or None for all in turn.
+            guidance: classifier-free; 1 heeds the label, more is more typical and less varied.
+            guidance_interval: (first, last) step of the whole chain at which it guides; None for all.
+            first: number of the first image.
+            batch_size: images at a time.
+            progress: whether a bar is shown, on a terminal or in a notebook.
+
+        Raises:
+            UsageError: there is no such sampler, spacing, variance or class, or the model cannot do that.
+        """
+        how = How(
+            sampler,
+            steps,
+            spacing,
+            variance,
+            seed,
+            label,
+            guidance,
+            guidance_interval,
+            first,
+            batch_size,
+            progress,
+        )
+        return _drawn(self._samples(n, how), "sampling", how)
+
+    def chain(self, n: int, **how: Unpack[DrawingOptions]) -> Iterator[Sampled]:
+        """The steps of `sample`, one by one, batch after batch: `.rows`, and `.step` with `.t`, `.x` and the estimate `.x_0`.
+
+        Takes and raises what `sample` does. Nothing is computed before the first step is asked for.
+        """
+        return self._samples(n, How(**how)).run()
+
+    def bits_per_dim(
+        self,
+        data: Data,
+        *,
+        split: str = "test",
+        num_images: int | None = None,
+        steps: int | None = None,
+        spacing: str = "uniform",
+        variance: str | None = None,
+        label: str | int | None = None,
+        seed: int = 0,
+        batch_size: int = 128,
+        progress: bool = True,
+    ) -> Bound:
+        """The variational bound of images (Eq. 5): every term of every image, an upper bound on the code length in bits/dim.
+
+        Args:
+            data: a source's name or path, an array, a tensor, Pillow images or Images.
+            split: of a source: "test", "train" or "all".
+            num_images: the first ones; None for all.
+            steps: of the chain, as in `sample`: the bound of the shorter chain.
+            spacing: as in `sample`.
+            variance: as in `sample`.
+            label: what a model with classes is told: None for each image's own, "none", or one class for all.
+            seed: of the noise.
+            batch_size: images at a time; it changes the result by rounding only.
+            progress: whether a bar is shown.
+
+        Raises:
+            UsageError: there is no such split, spacing or variance, or real numbers are not on the model's levels.
+            Mismatch: the model is for other images, or the images have no labels.
+            NotFound, DataError: the data cannot be read.
+        """
+        images = self._images(data, split)
+        if num_images is not None and num_images < len(images):
+            images = images.take(torch.arange(num_images))
+        named = self.classes[label] if isinstance(label, int) else label
+        loaded = self._few(FewSteps(steps, spacing, variance), NONE if named == NONE else OWN, progress=progress)
+        _, labels = told_when_scored(self.experiment, images, named)
+        p = loaded.process
+        measured = measure(p, images, seed, batch_size, self.device, labels)
+        total = ceil(len(images) / batch_size) * (p.schedule.T + 1)
+        with followed(measured, total, "evaluating", progress) as steps_done:
+            return summarise(steps_done, p.schedule, len(images), int(np.prod(images.shape)))
+
+    def estimate(self, x_t: Tensor, t: int | Tensor, label: str | int | None = None) -> Tensor:
+        r"""The estimate of x_0 that the network makes of x_t, of x_t's shape; within [-1, 1] if the model limits it.
+
+        Args:
+            x_t: (batch, C, H, W) float32.
+            t: one step of 1..T, or one for each image.
+            label: a class; None says nothing.
+
+        Raises:
+            UsageError: x_t has other channels, height or width, or t is no step.
+        """
+        return self._asked(x_t, t, label, lambda p, x, at: p.estimate(x, at))
+
+    def score(self, x_t: Tensor, t: int | Tensor, label: str | int | None = None) -> Tensor:
+        r""":math:`\nabla_{x_t}\log q(x_t)` as the network estimates it, of x_t's shape. Takes and raises what `estimate` does."""
+        return self._asked(x_t, t, label, lambda p, x, at: p.score(x, at))
+
+    def encode(
+        self,
+        images: Data,
+        timestep: int | None = None,
+        *,
+        steps: int | None = None,
+        batch_size: int = 64,
+        progress: bool = True,
+    ) -> Tensor:
+        """The latents x_t of images, (N, C, H, W), without noise: DDIM's chain upwards. DDIM leads back, nearly.
+
+        Args:
+            images: as data of `bits_per_dim` (of a source all of it).
+            timestep: how far up, 1..T; None for T.
+            steps: how many of these steps are visited; None for all.
+            batch_size: images at a time.
+            progress: whether a bar is shown.
+
+        Raises:
+            UsageError: there is no such step, or too many.
+            Mismatch: the model is for other images.
+        """
+        found, t = self._images(images, "all"), self.schedule.T if timestep is None else timestep
+        few = FewSteps(steps)
+        p = few.of(self.process, t=t)
+        p = replace(p, network=in_full_batches(p.network, self.device))
+        parts = [found.scaled(rows).to(self.device) for rows in torch.arange(len(found)).split(batch_size)]
+        up, place = [], few.place(t)
+        for x_0 in parts:
+            with followed(encode(p, start(p, x_0, 0), place, ESTIMATES), place, "encoding", progress) as moved:
+                *_, last = moved
+            up.append(last.x.cpu())
+        return torch.cat(up)
+
+    def interpolate(
+        self,
+        a: Data,
+        b: Data,
+        *,
+        timestep: int,
+        num: int = 9,
+        encoding: str = "stochastic",
+        steps: int | None = None,
+        seed: int = 0,
+        label: Label = None,
+        guidance: float = 1.0,
+        progress: bool = True,
+    ) -> Images:
+        """The way from one image to another through their latents at a step (section 4.4).
+
+        Args:
+            a: one image: a path, a Pillow image, an array, a tensor or Images.
+            b: another.
+            timestep: how far into the noise: 0 mixes pixels, T makes new samples.
+            num: images, the ends included.
+            encoding: "stochastic" (the paper's: drawn) or "deterministic" (DDIM's: the ends nearly come back).
+            steps: of those up to `timestep`; None for all.
+            seed: of the noise.
+            label: as in `inpaint`; one class.
+            guidance: as in `sample`.
+            progress: whether a bar is shown.
+
+        Raises:
+            UsageError: there is no such step, encoding or class.
+            Mismatch: an image has another size than the model's.
+        """
+        ends = (one_image(a, self.shape, self.levels), one_image(b, self.shape, self.levels))
+        condition = condition_of_edit(self.experiment, label, None if guidance == 1 else guidance)
+        total, chain = interpolate(self.loaded, ends, timestep, num, seed, encoding, steps, condition)
+        with followed(chain, total, "interpolating", progress) as moved:
+            *_, last = moved
+        return Images(last.x.cpu(), self.levels, classes=self.classes)
+
+    def inpaint(
+        self,
+        image: Data,
+        mask: str | Path | Image.Image | np.ndarray | Tensor,
+        n: int = 4,
+        *,
+        method: str = "repaint",
+        jump: int = 10,
+        resamplings: int | None = None,
+        **how: Unpack[DrawingOptions],
+    ) -> Images:
+        """Fill a hole in an image, `n` times.
+
+        Args:
+            image: a path, a Pillow image, an array, a tensor or Images, of the model's size.
+            mask: of the same height and width: what is white, or true, is drawn.
+            n: how many images.
+            method: "repaint", "replace" or "ddnm".
+            jump: how many steps RePaint goes up again at a time.
+            resamplings: how often each step is made; None for the method's own number (10 for RePaint).
+            **how: as in `sample`; of a model with classes none is heeded unless `label` names one.
+
+        Raises:
+            UsageError: nothing to fill, or as `sample`.
+            Mismatch: image or mask has another size than the model's.
+        """
+        x_0, hole = one_image(image, self.shape, self.levels), a_mask(mask, *self.shape[1:])
+        return self._edited(
+            How(**how), lambda model, plan: inpaint(model, x_0, hole, plan, method, jump, resamplings), n
+        )
+
+    def edit(self, image: Data, n: int = 4, *, timestep: int, **how: Unpack[DrawingOptions]) -> Images:
+        """Draw an image anew from its own x_t (SDEdit): the larger `timestep`, the less is left of it.
+
+        Takes and raises what `inpaint` does; `steps` are of those up to `timestep`.
+        """
+        x_0 = one_image(image, self.shape, self.levels)
+        return self._edited(How(**how), lambda model, plan: from_noised(model, x_0, timestep, plan), n, timestep)
+
+    def super_resolve(self, image: Data, n: int = 4, *, factor: int, **how: Unpack[DrawingOptions]) -> Images:
+        """Enlarge a small image: its pixels become the means of squares of `factor` by `factor` (DDNM).
+
+        Takes and raises what `inpaint` does; the image has 256 levels and the model's height and width divided by `factor`.
+        """
+        small = one_image(image, small_shape(self.shape, factor), BYTES)
+        return self._edited(How(**how), lambda model, plan: super_resolve(model, small, factor, plan), n)
+
+    def colour(self, image: Data, n: int = 4, **how: Unpack[DrawingOptions]) -> Images:
+        """Colour an image of which only the grey values count (DDNM). Takes and raises what `inpaint` does."""
+        grey = one_image(image, (1, *self.shape[1:]), BYTES)
+        return self._edited(How(**how), lambda model, plan: colour(model, grey, plan), n)
+
+    def _samples(self, n: int, how: "How") -> Drawing:
+        condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)
+        model = self._on_chain(how, condition)
+        return samples(model, how.plan(n), how.spacing, condition)
+
+    def _edited(
+        self, how: "How", edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
+    ) -> Images:
+        condition = condition_of_edit(self.experiment, how.label, how.weight, how.guidance_interval)
+        model = self._on_chain(how, condition, timestep)
+        drawing = edit(model, how.plan(n))
+        return _drawn(replace(drawing, condition=condition, spacing=how.spacing), "drawing", how)
+
+    def _on_chain(self, how: "How", condition: Condition, timestep: int | None = None) -> LoadedModel:
+        return self._few(how.few, OWN if condition.labels else NONE, timestep, progress=how.progress)
+
+    def _few(self, few: FewSteps, label: str, timestep: int | None = None, *, progress: bool) -> LoadedModel:
+        """The model on the chain asked for, and with the variance asked for."""
+        fixed = few.variance not in (None, OPTIMAL)
+        loaded = self.loaded.read({"process.variance": few.variance}) if fixed else self.loaded
+
+        def watched(errors: Iterator[ErrorAt]) -> Iterator[ErrorAt]:
+            with followed(errors, loaded.process.schedule.T, "measuring the error at every t, once", progress) as shown:
+                yield from shown
+
+        return on_chain(loaded, few, watched, timestep, label)
+
+    def _images(self, data: Data, split: str) -> ImageSet:
+        """As the run read its own, refused where the model is for others."""
+        images = image_set(data, split, self.experiment.data.options(), self.levels)
+        require_fitting(self.loaded, images, str(data) if isinstance(data, str | Path) else images.name)
+        return images
+
+    def _asked(
+        self,
+        x_t: Tensor,
+        t: int | Tensor,
+        label: str | int | None,
+        answer: Callable[[ReverseProcess, Tensor, int | Tensor], Tensor],
+    ) -> Tensor:
+        check_images(x_t, shape=self.shape, noisy=True)
+        check_t(t, self.schedule.T)
+        told = None if label is None else torch.tensor([label_of(self.experiment, label)], device=self.device)
+        at = t if isinstance(t, int) else t.to(self.device)
+        with torch.no_grad():
+            return answer(self.process.given(told), x_t.to(self.device), at)
+
+
+@dataclass(frozen=True)
+class How:
+    """How images are drawn, with the defaults of `TrainedModel.sample`."""
+
+    sampler: str | Sampler = "ancestral"
+    steps: int | None = None
+    spacing: str = "uniform"
+    variance: str | None = None
+    seed: int = 0
+    label: Label = None
+    guidance: float = 1.0
+    guidance_interval: tuple[int, int] | None = None
+    first: int = 0
+    batch_size: int = 64
+    progress: bool = True
+
+    @property
+    def few(self) -> FewSteps:
+        """The chain."""
+        return FewSteps(self.steps, self.spacing, self.variance)
+
+    @property
+    def weight(self) -> float | None:
+        """Of guidance; None where there is none."""
+        return None if self.guidance == 1 and self.guidance_interval is None else self.guidance
+
+    def plan(self, n: int) -> Plan:
+        """For `n` images.
+
+        Raises:
+            UsageError: a number that is none, or not so large as it must be.
+        """
+        for name, value, least in (("n", n, 0), ("first", self.first, 0), ("batch_size", self.batch_size, 1)):
+            if not isinstance(value, int) or value < least:
+                raise UsageError(f"{name} must be a whole number of at least {least}: {value!r}")
+        return Plan(n, self.sampler, seed=self.seed, batch_size=self.batch_size, first=self.first)
+
+
+def _drawn(drawing: Drawing, what: str, how: How) -> Images:
+    """All images, with progress."""
+    with followed(drawing.run(), drawing.plan.batches() * drawing.moves, what, how.progress) as steps:
+        return drawing.images(steps)
