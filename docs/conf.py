@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "src")]
+sys.path.insert(0, str(HERE.parent))
 
 from docs.gallery import Pictures  # noqa: E402
 from docs.ledger import write_ledger  # noqa: E402
@@ -24,7 +24,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build", "reference/settings.txt", "generated/examples/index.rst"]
+exclude_patterns = ["_build", "reference/settings.txt"]
 html_theme = "furo"
 html_title = "ddpm"
 html_static_path = ["style.css"]

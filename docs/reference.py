@@ -251,6 +251,8 @@ def names(shown: str) -> str:
     """Every name of ``ddpm.__all__``: described here, or a line and a link where a page of `shown` describes it."""
     here, rows = "", []
     for name in sorted(getattr(ddpm, "__all__", ()), key=str.lower):
+        if name.startswith("_"):
+            continue
         value = getattr(ddpm, name)
         home = getattr(value, "__module__", "")
         if not (inspect.isclass(value) or inspect.isfunction(value)):

@@ -46,7 +46,8 @@ model.inpaint(digit, mask, n=4, steps=25, resamplings=3, seed=0).grid(out / "2-f
 # %%
 # Only the means of 2x2 pixels are known.
 
-small = torch.nn.functional.avg_pool2d(digit.tensor, 2)
+means = torch.nn.functional.avg_pool2d(digit.tensor, 2)[0]
+small = ((means + 1) * 127.5).round().byte()
 model.super_resolve(small, n=4, factor=2, steps=25, seed=0).grid(out / "3-enlarged.png")
 
 # %%

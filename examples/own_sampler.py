@@ -7,6 +7,7 @@ To see that it is right, it is run on data of which the answer is known. ``pytho
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class FirstCalm(ddpm.Sampler):
 
     until: float = 0.5
 
-    def step(self, p: ddpm.ReverseProcess, here: ddpm.Step, noise: ddpm.Noise) -> ddpm.Step:
+    def step(self, p: ddpm.ReverseProcess, here: ddpm.Step, noise: Callable[[torch.Tensor], torch.Tensor]) -> ddpm.Step:
         """From here.t to here.t - 1."""
         calm = here.t > self.until * p.schedule.T
         return (ddpm.DDIM() if calm else ddpm.Ancestral()).step(p, here, noise)
@@ -62,4 +63,4 @@ for sampler in (ddpm.Ancestral(), ddpm.DDIM(), FirstCalm()):
     counts = torch.histc(x_0, 48, -2, 2)
     columns.append((counts / counts.max()).view(-1, 1).expand(-1, 16))
 picture = torch.cat(columns, dim=1) * 2 - 1
-ddpm.images(picture[None, None].mul(127.5).round().div(127.5).clamp(-1, 1)).grid(out / "histograms.png")
+ddpm.Images(picture[None, None]).grid(out / "histograms.png")

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 import ddpm
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/sample_three_ways")
@@ -49,6 +51,5 @@ for name, way in WAYS.items():
 # %%
 # What the network thinks the image will be, on the way: one row for each image, from noise on the left to the end.
 
-estimates = [step.x_0 for step in model.chain(4, sampler=ddpm.DDIM(), steps=8, seed=0, progress=False)]
-rows = [estimate[i] for i in range(4) for estimate in estimates]
-print(len(estimates), "estimates of each of", len(rows) // len(estimates), "images")
+estimates = [drawn.step.x_0 for drawn in model.chain(4, sampler=ddpm.DDIM(), steps=8, seed=0, progress=False)]
+ddpm.Images(torch.stack(estimates, dim=1).flatten(0, 1), model.levels).grid(out / "4-estimates.png", columns=8)

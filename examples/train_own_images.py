@@ -21,12 +21,12 @@ steps = int(sys.argv[3]) if len(sys.argv) > 3 else 300
 
 
 def discs(number: int, size: int = 16) -> torch.Tensor:
-    """(N, 1, size, size) in [-1, 1]."""
+    """(N, size, size) of 0..255."""
     random = torch.Generator().manual_seed(0)
     x, y = (torch.rand(number, 1, 1, generator=random) * 8 + 4 for _ in "xy")
     line = torch.arange(size)
     distance = ((line[None, None, :] - x) ** 2 + (line[None, :, None] - y) ** 2).sqrt()
-    return (3 - distance).clamp(-1, 1)[:, None]
+    return ((3.5 - distance).clamp(0, 1) * 255).round().byte()
 
 
 if len(sys.argv) > 2:
