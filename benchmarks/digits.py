@@ -19,6 +19,7 @@ from ddpm.experiment.presets import digits
 from ddpm.experiment.settings import changed
 from ddpm.run.budget import fitted_to
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Continue
 from ddpm.run.train import train_run
 from ddpm.trained.loaded import LoadedModel, load_run
 
@@ -44,7 +45,7 @@ QUIET = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
 
 def trained(experiment: Experiment, folder: Path) -> LoadedModel:
     """Its moving average after training."""
-    for _ in train_run(experiment, RunFolder(folder), CPU, "auto", lambda: False):
+    for _ in train_run(experiment, RunFolder(folder), CPU, Continue(), lambda: False):
         pass
     return load_run(str(folder), "ema", CPU)
 

@@ -33,6 +33,7 @@ from ddpm.experiment.presets import mnist
 from ddpm.experiment.settings import changed
 from ddpm.run.budget import fitted_to
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Fresh
 from ddpm.run.train import train_run
 from ddpm.trained.loaded import load_run
 
@@ -75,7 +76,7 @@ def ours(source: str, seconds: float, images: ImageSet, folder: Path) -> dict[st
     rhythm = {"rhythm.evaluate": 0, "rhythm.sample": 0}
     experiment = fitted_to(changed(mnist(), {"data.source": source, **rhythm}), seconds, CPU)
     begin = time.perf_counter()
-    for _ in train_run(experiment, RunFolder(folder), CPU, "never", lambda: False):
+    for _ in train_run(experiment, RunFolder(folder), CPU, Fresh(), lambda: False):
         pass
     spent = time.perf_counter() - begin
     trained = load_run(str(folder), "ema", CPU)

@@ -115,7 +115,7 @@ _PLACES = {
 """Where each public name is defined, below `ddpm`."""
 _MODULES = {name: f"ddpm.{module}" for module, names in _PLACES.items() for name in names}
 
-__all__ = ["__version__", *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll] (a test compares it with the imports above)
+__all__ = ["__version__", *_MODULES]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -1,5 +1,9 @@
 """The usual things, each in one call: open, train, sample, score. Each is the loop below it, and what the command line does."""
 
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,17 @@ from ddpm.data.inputs import on_levels
 from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.errors import Failure
 from ddpm.evaluation.rate import Bound, measure, summarise
+from ddpm.experiment.request import SHORT, path_of, requested
 from ddpm.figures.images import Data, Images, image_set, images_of
+from ddpm.figures.progress import followed
 from ddpm.parallel.device import pick_device
+from ddpm.run.ending import followed as followed_to_its_end
+from ddpm.run.events import Started, Stepped
+from ddpm.run.folder import RunFolder
+from ddpm.run.given_data import kept_in
+from ddpm.run.start import start_of
 from ddpm.sampling import Sampler
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import start
@@ -45,6 +57,80 @@ def load(path: str | Path, weights: str = "ema", device: str = "auto") -> Traine
         (12, (1, 8, 8))
     """
     return TrainedModel(load_run(str(path), weights, pick_device(device)))
+
+
+def fit(
+    data: Data,
+    output_dir: str | Path,
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    conditional: bool = False,
+    resume: str = "auto",
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    **fields: Any,  # noqa: ANN401
+) -> TrainedModel:
+    """Train a model in a run folder: what `ddpm train` does, with all its guarantees, from a script or a notebook.
+
+    The same call again goes on where training stopped, to the bit. Ctrl-C finishes the step, saves and stops; once more leaves
+    at once, with the last checkpoint. Under `torchrun` the processes train together.
+
+    Args:
+        data: a source's name or path. Arrays, tensors, Pillow images and Images are kept in the run folder, as data.npz.
+        output_dir: the run folder: config.json, checkpoints, metrics.jsonl, samples, logs.
+        preset: a name of `ddpm.PRESETS`; "digits" for the digits, else "small", if not given.
+        steps: of training in all.
+        conditional: whether the classes of the data are learned, for `sample(label=...)`.
+        resume: "auto" goes on if there is a run, "never" refuses then, else a checkpoint to go on from.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
+        settings: of config.json by their paths: ``{"model.channels": 32}``.
+        progress: whether a bar is shown, on a terminal or in a notebook.
+        **fields: further settings by their short names: `batch_size`, `lr`, `seed`, `schedule`, `prediction`, `variance`,
+            `objective`, `precision`, and any that no other setting shares, such as ``resolution=32``.
+
+    Returns:
+        The model on the moving average of the weights, as `load` gives it.
+
+    Raises:
+        UsageError: a setting that does not exist, or is impossible.
+        Interrupted, Stopped: on Ctrl-C or another signal, once the state is saved.
+        Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
+
+    Example:
+        >>> import ddpm
+        >>> tiny = {"model.channels": 8, "model.multipliers": [1, 2], "model.groups": 4, "model.blocks": 1, "schedule.T": 10}
+        >>> model = ddpm.fit("digits", folder / "run", steps=2, batch_size=8, settings=tiny, progress=False)
+        >>> model.step
+        2
+    """
+    folder = RunFolder(Path(output_dir).expanduser())
+    short = {name: fields.pop(name) for name in SHORT if name in fields} | {"steps": steps}
+    named = {path_of(name): value for name, value in fields.items()} | dict(settings or {})
+    source = kept_in(folder, data)
+    experiment = requested(source, preset, None, short, named, conditional=conditional)
+    chosen_device = pick_device(device)
+    with followed_to_its_end(experiment, folder, chosen_device, start_of(resume), _leave, _heard) as (_, events):
+        started = next(events)
+        assert isinstance(started, Started)
+        left = max(started.experiment.training.steps - started.step, 0)
+        done = (event for event in events if isinstance(event, Stepped))
+        with followed(done, left, "training", progress) as shown:
+            for _ in shown:
+                pass
+    return load(folder.path, device=device)
+
+
+def _heard(text: str) -> None:
+    """Said inside a signal handler, where print() must not be entered again."""
+    os.write(2, f"\nddpm: {text}\n".encode())
+
+
+def _leave(failure: Failure) -> None:
+    """At once, from another thread: the main one waits for a process that is gone."""
+    os.write(2, f"\nddpm: {failure}\n".encode())
+    os._exit(failure.code)
 
 
 def images(
@@ -151,10 +237,8 @@ def bound(
         >>> found.images, found.T, bool(found.total > found.L_0)
         (4, 100, True)
     """
-    from dataclasses import replace
-
     found = x_0 if isinstance(x_0, Images) else Images(on_levels(x_0, levels), levels)
     data = image_set(found, "all")
     p = replace(p, decoder=discretised(found.levels))
     measured = measure(p, data, seed, batch_size, torch.device(device))
-    return summarise(measured, p.schedule, len(data), data.images.shape[1:].numel())
+    return summarise(measured, p.schedule, len(data), math.prod(data.shape))

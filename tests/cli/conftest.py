@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ddpm.cli import actions, main
+from ddpm.cli import main
 from tests.cli.untouched import Course
 from tests.cli.zygote import zygote
 
@@ -39,7 +39,7 @@ class Said:
 def _no_reports():
     """Of tiny runs the report takes most of the time: only `ddpm demo` draws one here, and tests/report."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(actions, "report_training", lambda folder: folder.report)
+        patch.setattr("ddpm.report.training.report_training", lambda folder: folder.report)
         yield
 
 

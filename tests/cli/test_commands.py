@@ -242,8 +242,9 @@ def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_readme_commands_are_understood(name):
     """Every `ddpm ...` line of a README parses, and those that train make an experiment."""
+    from ddpm.cli.parts.requested import requested
+
     from ddpm.cli.parser import parse
-    from ddpm.cli.training import requested
 
     text = (Path(__file__).resolve().parents[2] / name).read_text(encoding="utf-8")
     lines = [line.split("#")[0].split() for line in text.splitlines() if line.startswith(".venv/bin/ddpm ")]
@@ -257,11 +258,11 @@ def test_readme_commands_are_understood(name):
 @pytest.mark.slow
 def test_demo(ddpm, tmp_path, monkeypatch):
     """A demo of two seconds, on a chain of 12 steps to save time: every file of it, and the same command again."""
-    from ddpm.cli import demo
+    from ddpm.experiment import presets
     from ddpm.experiment.config import ScheduleConfig
 
-    short = replace(demo.digits(), schedule=ScheduleConfig("log-snr", T=12))
-    monkeypatch.setattr(demo, "digits", lambda: short)
+    short = replace(presets.digits(), schedule=ScheduleConfig("log-snr", T=12))
+    monkeypatch.setattr(presets, "digits", lambda: short)
     folder = tmp_path / "demo"
     said = ddpm("demo", "--output-dir", folder, "--budget", 2)
     assert said.code == 0, said.err

@@ -201,9 +201,9 @@ def test_sampling_into_a_full_folder_or_with_wrong_flags(ddpm, trained, tmp_path
 
 def test_a_run_of_samples_goes_on_in_its_folder(ddpm, trained, tmp_path, monkeypatch):
     """Ctrl-C after the second batch: what is there, and the command that draws the others."""
-    from ddpm.cli import sampling
+    from ddpm.cli.parts import sheets
 
-    save, calls = sampling.save_each, []
+    save, calls = sheets.save_each, []
 
     def interrupted(*arguments):
         calls.append(save(*arguments))
@@ -212,7 +212,7 @@ def test_a_run_of_samples_goes_on_in_its_folder(ddpm, trained, tmp_path, monkeyp
 
     base = ("sample", trained, "--batch-size", "2", "--output-dir", tmp_path / "cut")
     with monkeypatch.context() as patched:
-        patched.setattr(sampling, "save_each", interrupted)
+        patched.setattr(sheets, "save_each", interrupted)
         said = ddpm(*base, "--num", "7")
     assert said.code == 130
     assert "4 of 7 images are in" in said.err
@@ -356,12 +356,12 @@ def test_what_the_system_says_has_a_code(error, kind):
 
 
 def test_our_own_bugs_leave_a_traceback_in_a_file(ddpm, tmp_path, monkeypatch):
-    from ddpm.cli import actions
+    from ddpm.cli import data
 
     def broken(_options):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(actions, "ACTIONS", {"data": broken})
+    monkeypatch.setattr(data, "run", broken)
     monkeypatch.chdir(tmp_path)
     _one_line(ddpm("data", "digits"), 70, "ZeroDivisionError: oops", "crash-")
     (crash,) = tmp_path.glob("crash-*.txt")

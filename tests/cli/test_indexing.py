@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm.cli import indexing
+from ddpm.cli.terminal import indexing
 from ddpm.data.indexing import index
 
 
@@ -42,7 +42,7 @@ def test_what_is_quick_is_not_followed(ddpm, folder, monkeypatch):
 def test_elsewhere_it_is_a_line_now_and_then(ddpm, folder, monkeypatch):
     """As of training, where there is no terminal."""
     monkeypatch.setattr(indexing, "QUICK", -1.0)
-    monkeypatch.setattr("ddpm.cli.console.QUIET_SECONDS", -1.0)
+    monkeypatch.setattr("ddpm.cli.terminal.console.QUIET_SECONDS", -1.0)
     lines = ddpm("data", folder).err.splitlines()
     assert len(lines) == 39
     assert lines[-1].startswith("looking through the images: 40/40   ")

@@ -50,7 +50,7 @@ def test_json_alone(ddpm, tmp_path):
 def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
     """With three of the questions: the others have tests of their own."""
     some = {name: QUESTIONS[name] for name in ("Q2", "Q26", "masking")}
-    monkeypatch.setattr("ddpm.cli.lab.QUESTIONS", some)
+    monkeypatch.setattr("ddpm.cli.parts.answers.QUESTIONS", some)
     said = ddpm("lab", "all", "--output-dir", tmp_path, "--steps", 50, "--schedule", "cosine", "--language", language)
     assert said.code == 0, said.err
     page = (tmp_path / "lab.html").read_text(encoding="utf-8")

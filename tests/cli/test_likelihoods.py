@@ -10,7 +10,7 @@ from ddpm.trained.likelihoods import LIKELIHOODS, TRACES
 
 
 def _help(flag):
-    text = " ".join(parser._parsers()[1]["evaluate"].format_help().split())
+    text = " ".join(parser._parsers()[1]["evaluate"].format_help().split("examples:")[0].split())
     return text[text.rindex(f"{flag} ") :][:200]
 
 

@@ -8,13 +8,14 @@ import sys
 
 import pytest
 import torch
+from ddpm.cli.parts.requested import requested
 
 from ddpm.checkpoints import Checkpoint
 from ddpm.checkpoints.background import gathered
 from ddpm.cli.parser import parse
-from ddpm.cli.training import requested
 from ddpm.parallel.world import World, full, meant_for
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Fresh
 from ddpm.run.train import train_run
 from tests.cli.conftest import TINY
 from tests.cli.test_processes import DROPPING, _rows, _run, _tensors, require_near
@@ -63,7 +64,7 @@ def _header(file):
 def test_shards_are_the_same_training(forked, tmp_path, ddpm):
     """Two processes in shards and one: the same losses, and the same checkpoint, which samples."""
     asked = parse([str(argument) for argument in _train("unused", 2, *AVERAGES, *SMALL)])
-    list(train_run(requested(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), "never", lambda: False))
+    list(train_run(requested(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), Fresh(), lambda: False))
     said = _run(forked, 2, *_train(tmp_path / "two", 2, *AVERAGES, *SMALL, *SHARDS))
     assert "3.5 images each, the network in shards" in said[0]
     _alike(tmp_path / "one", tmp_path / "two", 2)
@@ -103,7 +104,7 @@ PARTS = """
 import json, sys
 import torch
 from ddpm.cli.parser import parse
-from ddpm.cli.training import requested
+from ddpm.cli.parts.requested import requested
 from ddpm.run.session import new_state
 from ddpm.data.open import open_source
 from ddpm.parallel.world import connected, full, is_shard, joined

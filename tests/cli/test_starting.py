@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from ddpm.cli import training
+from ddpm.cli.parts import training
 from ddpm.errors import Mismatch, PeerLost, Stopped
 from ddpm.experiment.presets import PRESETS
 from ddpm.parallel.heartbeat import attended
@@ -21,6 +21,7 @@ from ddpm.parallel.world import World, joined
 from ddpm.run import ending
 from ddpm.run.events import Halted, Started
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Continue
 from tests.cli.conftest import TINY
 from tests.cli.zygote import free_port
 
@@ -171,7 +172,7 @@ def test_a_run_that_stops_is_read_to_its_end(monkeypatch, tmp_path):
 
     monkeypatch.setattr(ending, "train_run", run)
     with pytest.raises(Stopped, match="the state of step 3 is saved"):
-        training.follow(experiment, RunFolder(tmp_path / "run"), torch.device("cpu"), "auto")
+        training.follow(experiment, RunFolder(tmp_path / "run"), torch.device("cpu"), Continue())
     assert done
 
 

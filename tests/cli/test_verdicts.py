@@ -11,10 +11,10 @@ import pytest
 
 from ddpm import checkpoints
 from ddpm.checkpoints import manifest
-from ddpm.cli.console import note
+from ddpm.cli.terminal.console import note
 from ddpm.errors import DataError, Failure
 from ddpm.run.folder import RunFolder
-from ddpm.run.start import latest
+from ddpm.run.start import Continue
 from tests.cli.test_errors import _one_line
 from tests.cli.test_words import LIBRARIES
 
@@ -149,7 +149,7 @@ def test_what_verify_says_of_training_is_what_training_does(ddpm, last):
     run = last.parent.parent
 
     def resumed():
-        return latest(RunFolder(run), "auto")[0].numbers["step"]
+        return Continue().latest(RunFolder(run))[0].numbers["step"]
 
     shutil.copytree(last, run / "copy")
     (last / STATE).write_text("")
@@ -186,13 +186,13 @@ def test_what_training_stops_at(ddpm, last, name, harm, worth, code):
     _one_line(said, code, f"1 of 2 is {worth}: {last}", f"ddpm train stops at {LAST}; once it is moved elsewhere")
     assert "go on from" not in said.out
     with pytest.raises(Failure) as found:
-        latest(RunFolder(run), "auto")
+        Continue().latest(RunFolder(run))
     assert found.value.code == code
     assert str(last) in str(found.value)
     _one_line(ddpm("sample", run, "--num-images", 1, "--output-dir", run.with_name("no")), code, str(last))
     last.rename(run / "elsewhere")
     assert ddpm("verify", run).code == 0
-    assert latest(RunFolder(run), "auto")[0].numbers["step"] == 3
+    assert Continue().latest(RunFolder(run))[0].numbers["step"] == 3
 
 
 def test_a_run_of_another_configuration(ddpm, last):

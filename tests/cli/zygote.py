@@ -137,14 +137,18 @@ def moment(draw, seen, number, rank):
 
 def _serve():
     """Answer requests until there are none."""
+    import ddpm.cli.parts.requested
     import torch.distributed.fsdp  # (all that takes time, once)
     import torch.utils.tensorboard
 
-    import ddpm.cli.actions
+    import ddpm.cli.parts.editing
+    import ddpm.cli.parts.sheets
+    import ddpm.cli.training
+    import ddpm.report.training
     from ddpm.data.open import open_source
 
     torch.set_num_threads(1)
-    ddpm.cli.actions.report_training = lambda folder: folder.report
+    ddpm.report.training.report_training = lambda folder: folder.report
     open_source("digits", "train")
     for line in sys.stdin:
         request = json.loads(line)

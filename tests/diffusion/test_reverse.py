@@ -1,5 +1,8 @@
 """T8, T13: four predictions of one function are one process; scores of data whose score is known; what p refuses."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -230,3 +233,23 @@ def test_limits():
     assert unlimited(x) is x
     with pytest.raises(IndexError):
         at(linear().beta, -1, x)
+
+
+def test_a_step_that_is_no_integer_is_refused_everywhere():
+    """In a process of its own, without the tests' type checker, which would say it first."""
+    code = """
+import torch
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import linear
+
+p, x = ReverseProcess(lambda x, t: x, linear()), torch.zeros(2, 3)
+for t in (torch.tensor([1.0, 2.0]), 1.5):
+    for ask in (p, p.estimate, p.score, lambda x, t: p.q.sample(x, t, x), p.q.marginal, lambda x, t: p.q.posterior(x, x, t)):
+        try:
+            ask(x, t)
+        except ValueError as error:
+            assert "t must be an int or a tensor of integers in" in str(error), error
+        else:
+            raise AssertionError(f"{ask} took {t}")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -162,6 +163,31 @@ def test_log_snr_is_linear_and_its_steps_cost_the_same():
 def test_impossible_betas_are_refused(beta, match):
     with pytest.raises(ValueError, match=match):
         s.Schedule(torch.tensor(beta, dtype=torch.float64))
+
+
+def test_tables_that_are_not_given_are_formed():
+    """What is read is a table always, and an empty one is not taken for none."""
+    q = s.linear(10, 1e-3, 0.5)
+    assert q.origin is None
+    assert q.timestep_map.tolist() == [0, *range(10)]
+    assert q.kept.tolist() == list(range(11))
+    again = replace(q, timestep_map=10 * q.timestep_map)
+    assert again.timestep_map.tolist() == [0, *range(0, 100, 10)]
+    assert torch.equal(again.beta, q.beta)
+    with pytest.raises(ValueError, match="timestep_map must be an int64 table of 11 entries"):
+        s.Schedule(q.beta, torch.empty(0, dtype=torch.int64))
+    with pytest.raises(ValueError, match="kept must be an int64 table of 11 entries"):
+        s.Schedule(q.beta, origin=q, kept=torch.empty(0, dtype=torch.int64))
+    with pytest.raises(FrozenInstanceError):
+        q.beta = q.beta
+
+
+@pytest.mark.parametrize("t", [torch.tensor([1.0, 2.0]), torch.tensor([True, False]), 1.0, "1", None])
+def test_what_is_no_integer_is_no_step(t):
+    """A float `t` was taken for a place in the table, and failed there or worse."""
+    unchecked = getattr(s.Schedule.check, "__wrapped__", s.Schedule.check)  # the tests' type checker refuses it first
+    with pytest.raises(ValueError, match=r"t must be an int or a tensor of integers in 1..10, got "):
+        unchecked(s.linear(10, 1e-3, 0.5), t)
 
 
 def test_linear_with_too_large_an_end_is_refused():

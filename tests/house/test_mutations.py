@@ -778,7 +778,7 @@ FILES = [
     Mutation(
         "few steps: the decoder's own variance",
         "diffusion/variance.py",
-        "return _with_first(table, self.first[1]) if len(self.first) else table",
+        "return table if self.first is None else _with_first(table, self.first[1])",
         "return table",
         "sampling/test_optimal.py::test_the_decoder_has_the_best_variance_too",
     ),

@@ -15,6 +15,7 @@ from ddpm.experiment.settings import changed
 from ddpm.run.ending import KINDS, followed
 from ddpm.run.events import Stepped
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Continue
 
 TINY = changed(
     digits(),
@@ -29,7 +30,7 @@ TINY = changed(
 def _followed(folder, after_step, said=None):
     """Train, doing something after each step."""
     said = [] if said is None else said
-    with followed(TINY, folder, torch.device("cpu"), "auto", said.append, said.append) as (stop, events):
+    with followed(TINY, folder, torch.device("cpu"), Continue(), said.append, said.append) as (stop, events):
         for event in events:
             if isinstance(event, Stepped):
                 after_step(event.step, stop)

@@ -1,43 +1,59 @@
-"""`ddpm demo` on the terminal: train, sample, evaluate, report, and where to look."""
+"""`ddpm demo`: train, sample, evaluate, report, and where to look."""
 
-import torch
+from __future__ import annotations
 
-from ddpm.cli.actions import measure_bound, sentence
-from ddpm.cli.console import note, say, track
-from ddpm.cli.training import follow
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, seconds
+from ddpm.cli.terminal.console import note, say, track
 from ddpm.errors import Mismatch
-from ddpm.experiment.presets import digits
-from ddpm.figures.pictures import save_animation, square, to_pictures
-from ddpm.report.training import report_demo
-from ddpm.run.budget import fitted_to
-from ddpm.run.folder import RunFolder
-from ddpm.sampling.images import Plan, Watch, finished, sample
-from ddpm.storage.atomic import write_json
-from ddpm.trained.evaluate import METRICS, about, images_to_evaluate, result
-from ddpm.trained.loaded import load_run
 
+if TYPE_CHECKING:
+    import torch
+
+    from ddpm.experiment.config import Experiment
+    from ddpm.run.folder import RunFolder
+
+ABOUT = "train, sample and evaluate on the embedded digits, with a report"
+EXAMPLES = """\
+ddpm demo
+ddpm demo --budget 600 --output-dir runs/longer
+"""
 SAMPLES = 64
 ENOUGH = 400
 
 
-def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
-    """A run of the preset "digits" in `folder`, with samples.png, evaluation.json and report.html."""
-    if folder.config.exists():
-        experiment = folder.read_experiment()
-        if experiment.preset != "digits":
-            raise Mismatch(f"{str(folder.path)!r} holds a run of the preset {experiment.preset!r}, not a demo")
-        note(
-            f"going on with the demo in {folder.path}, of {experiment.training.steps:,} steps; remove it for a new one"
-        )
-    else:
-        note(f"timing a few steps, to train for about {budget:.0f} s")
-        experiment = fitted_to(digits(), budget, device)
-        if experiment.training.steps < ENOUGH:
-            note(
-                f"ddpm: warning: this machine is slow, or busy: only {experiment.training.steps} steps fit into {budget:.0f} s, "
-                f"and digits need about {ENOUGH} to be recognisable; try a larger --budget"
-            )
-    follow(experiment, folder, device, "auto")
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm demo`."""
+    group = parser.add_argument_group("the run")
+    group.add_argument("--output-dir", type=filled, default="runs/demo", metavar="RUN", help="run folder (runs/demo)")
+    group.add_argument("--budget", type=seconds, default=180.0, metavar="SECONDS", help="training time (180)")
+    groups.running(parser)
+
+
+def run(options: Namespace) -> None:
+    """A run of the preset "digits", with samples.png, evaluation.json and report.html.
+
+    Raises:
+        Mismatch: another run is in the folder.
+    """
+    from ddpm.cli.parts.bounds import measure_bound, sentence
+    from ddpm.cli.parts.training import follow
+    from ddpm.figures.pictures import save_animation, square, to_pictures
+    from ddpm.parallel.device import pick_device
+    from ddpm.report.training import report_demo
+    from ddpm.run.folder import RunFolder
+    from ddpm.run.start import Continue
+    from ddpm.sampling.images import Plan, Watch, finished, sample
+    from ddpm.storage.atomic import write_json
+    from ddpm.trained.evaluate import METRICS, about, images_to_evaluate, result
+    from ddpm.trained.loaded import load_run
+
+    folder, device = RunFolder(Path(options.output_dir).expanduser()), pick_device(options.device)
+    follow(_experiment(folder, options.budget, device), folder, device, Continue())
 
     trained = load_run(str(folder.path), "ema", device)
     p, data = trained.process, trained.experiment.data
@@ -55,3 +71,26 @@ def demo(folder: RunFolder, budget: float, device: torch.device) -> None:
     say(sentence(trained, bound, "held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")
     say(f"report:  {report}   (open it in a browser)")
+
+
+def _experiment(folder: RunFolder, budget: float, device: torch.device) -> Experiment:
+    """That of the demo in the folder, or one of as many steps as fit into the seconds of `budget`."""
+    from ddpm.experiment.presets import digits
+    from ddpm.run.budget import fitted_to
+
+    if folder.config.exists():
+        experiment = folder.read_experiment()
+        if experiment.preset != "digits":
+            raise Mismatch(f"{str(folder.path)!r} holds a run of the preset {experiment.preset!r}, not a demo")
+        note(
+            f"going on with the demo in {folder.path}, of {experiment.training.steps:,} steps; remove it for a new one"
+        )
+        return experiment
+    note(f"timing a few steps, to train for about {budget:.0f} s")
+    experiment = fitted_to(digits(), budget, device)
+    if experiment.training.steps < ENOUGH:
+        note(
+            f"ddpm: warning: this machine is slow, or busy: only {experiment.training.steps} steps fit into {budget:.0f} s, "
+            f"and digits need about {ENOUGH} to be recognisable; try a larger --budget"
+        )
+    return experiment

@@ -1,87 +1,64 @@
-"""`ddpm lab` on the terminal: questions listed, answers with their tables, and where the figures are."""
+"""`ddpm lab`: the questions of the study notes, answered with live numbers."""
 
-import unicodedata
-from collections.abc import Iterator
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
-from ddpm.cli.console import existing_folder, say, track
-from ddpm.figures import style
-from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
-from ddpm.laboratory.questions import QUESTIONS, ask, find
-from ddpm.report.lab_page import about, as_json, lab_page, shown, sources
-from ddpm.storage.atomic import write_bytes, write_text
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, positive, whole
+from ddpm.cli.flags.names import SCHEDULES
+from ddpm.cli.terminal.files import JsonTarget
 
-WIDTH = 100
-
-
-MORE = Text(
-    "ddpm lab Q20 answers one, ddpm lab all writes a page of all of them; --language ko for Korean",
-    "ddpm lab Q20 --language ko는 하나에 답하고, ddpm lab all --language ko는 모두를 한 페이지로 쓴다",
-)
+ABOUT = "answer the questions of the study notes with live numbers"
+EXAMPLES = """\
+ddpm lab
+ddpm lab Q20
+ddpm lab all --schedule cosine --steps 250 --output-dir lab
+"""
 
 
-def list_questions(language: str) -> dict[str, Any]:
-    """Name and question, a line each."""
-    for question in QUESTIONS.values():
-        say(f"{question.name:<10} {question.asked.in_language(language)}")
-    say("")
-    say(MORE.in_language(language))
-    return {question.name: about(question) for question in QUESTIONS.values()}
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm lab`."""
+    what = parser.add_argument_group("what to ask")
+    what.add_argument(
+        "question",
+        nargs="?",
+        metavar="QUESTION",
+        help="Q1 ... Q35, another's name, or all (without one: list the questions)",
+    )
+    what.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
+    of = parser.add_argument_group("of which process")
+    of.add_argument(
+        "--schedule",
+        type=filled,
+        default="linear",
+        metavar="NAME",
+        help=f"{SCHEDULES}; a run folder; or a file of ddpm schedule --json (linear)",
+    )
+    of.add_argument("--steps", type=positive, metavar="T", help="number of steps (1000)")
+    of.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of what is simulated (0)")
+    where = parser.add_argument_group("where it goes")
+    where.add_argument(
+        "--output-dir",
+        type=filled,
+        default="runs/lab",
+        metavar="DIR",
+        help="folder for figures and lab.html (runs/lab)",
+    )
+    groups.json(where, "questions, answers and tables")
+    groups.running(parser)
 
 
-def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict[str, Any]:
-    """Print one answer with its tables and write its figure."""
-    question = find(name)
-    existing_folder(folder)
-    answer = ask(question, setting)
-    _print(question, answer, language)
-    path = folder / f"{question.name}.png"
-    write_bytes(path, style.png(answer.figure))
-    say(f"figure: {path}")
-    return {question.name: as_json(question, answer, setting)}
+def run(options: Namespace) -> None:
+    """List the questions, or answer one or all."""
+    from ddpm.cli.parts.answers import answer_all, answer_one, list_questions
+    from ddpm.laboratory.answer import Setting
+    from ddpm.trained.schedules import find
 
-
-def answer_all(setting: Setting, folder: Path, language: str) -> dict[str, Any]:
-    """Write the page of all answers."""
-    existing_folder(folder)
-    answers = [
-        (question, ask(question, setting)) for question in track(QUESTIONS.values(), len(QUESTIONS), "answering")
-    ]
-    path = folder / "lab.html"
-    command = f"ddpm lab all --schedule {setting.schedule_name} --steps {setting.T} --seed {setting.seed} --language {language}"
-    write_text(path, lab_page(answers, setting, language, command))
-    say(f"{len(answers)} answers: {path}   (open it in a browser)")
-    return {question.name: as_json(question, answer, setting) for question, answer in answers}
-
-
-def _print(question: Question, answer: Answer, language: str) -> None:
-    say(f"{question.name}. {question.asked.in_language(language)}")
-    say("")
-    for line in _wrapped(answer.text.in_language(language)):
-        say(line)
-    say("")
-    say(f"({sources(question.equations, language)})")
-    for table in answer.tables:
-        say("")
-        _print_table(table)
-    say("")
-
-
-def _wrapped(text: str) -> Iterator[str]:
-    """Lines of at most `WIDTH` columns; a Hangul syllable takes two."""
-    line, width = "", 0
-    for word in text.split():
-        columns = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word)
-        if line and width + 1 + columns > WIDTH:
-            yield line
-            line, width = "", 0
-        line, width = (f"{line} {word}", width + 1 + columns) if line else (word, columns)
-    yield line
-
-
-def _print_table(table: Table) -> None:
-    cells = [[str(name) for name in table.columns], *([shown(cell) for cell in row] for row in table.rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
-    for row in cells:
-        say("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    setting = Setting(*find(options.schedule, options.steps), options.seed)
+    json_target, folder = JsonTarget(options.json), Path(options.output_dir).expanduser()
+    if options.question is None:
+        json_target.write(list_questions(options.language))
+    elif options.question == "all":
+        json_target.write(answer_all(setting, folder, options.language))
+    else:
+        json_target.write(answer_one(options.question, setting, folder, options.language))

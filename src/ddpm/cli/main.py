@@ -8,8 +8,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddpm.cli.console import complain, note, warn_in_one_line
-from ddpm.cli.parser import parse
+from ddpm.cli.parser import COMMANDS, parse
+from ddpm.cli.terminal.console import RESULTS, complain, note, warn_in_one_line
 from ddpm.errors import Failure, explained
 from ddpm.parallel.launch import launched
 
@@ -20,16 +20,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = sys.argv[1:] if arguments is None else list(arguments)
     if launched():  # torch would print its own stack where a process is lost, and advice where there is nothing to do
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    options = Namespace(command="", debug="--debug" in typed)
+    options = Namespace(debug="--debug" in typed)
     try:
         options = parse(typed)
-        from ddpm.cli.actions import ACTIONS
-        from ddpm.cli.indexing import indexing_shown
-        from ddpm.cli.outputs import check_outputs
+        RESULTS.begin(getattr(options, "json", None))
+        from ddpm.cli.terminal.indexing import indexing_shown
+        from ddpm.cli.terminal.outputs import check_outputs
 
         check_outputs(options)
         with indexing_shown():
-            ACTIONS[options.command](options)
+            COMMANDS[options.command].run(options)
     except BrokenPipeError:
         # Whoever read our output has gone; say nothing more to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _bug(error: BaseException, options: Namespace) -> Failure:
     """Our own fault: keep the traceback where it can be sent from."""
     text = "".join(traceback.format_exception(error))
-    folder = Path(getattr(options, "output_dir", "") or ".")
+    folder = Path(getattr(options, "output_dir", "."))
     path = (folder if folder.is_dir() else Path()) / f"crash-{time.strftime('%Y%m%d-%H%M%S')}.txt"
     summary = f"{type(error).__name__}: {error}".splitlines()[0]
     try:

@@ -3,34 +3,60 @@
 import argparse
 import difflib
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 from ddpm import __version__
-from ddpm.cli import flags, image_flags
+from ddpm.cli import data, demo, edit, evaluate, inpaint, interpolate, lab, sample, schedule, train, verify
 from ddpm.errors import UsageError
 
-EPILOG = """\
-start here:
-  ddpm demo                                            digits, in a few minutes, with a report
-  ddpm train --data FOLDER --output-dir runs/mine      your own images
-  ddpm sample runs/mine --num 16 --output-dir out      images from the model
-  ddpm evaluate runs/mine --data FOLDER                bits/dim of held-out images
+GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
+    "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate},
+    "with an image": {"inpaint": inpaint, "edit": edit, "interpolate": interpolate},
+    "look inside": {"schedule": schedule, "lab": lab, "data": data, "verify": verify},
+}
+"""The commands: each is a file with `ABOUT`, `EXAMPLES`, `flags(parser)` and `run(options)`."""
+COMMANDS: Mapping[str, ModuleType] = {name: file for group in GROUPS.values() for name, file in group.items()}
+
+EXAMPLES = """\
+ddpm demo
+ddpm train --data photos --output-dir runs/mine --set data.resolution=32
+ddpm sample runs/mine --num 16 --output-dir out
+ddpm evaluate runs/mine --data photos
 """
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """argparse's, with names that are not broken at a hyphen."""
+    """argparse's, with names that are not broken at a hyphen, and a first line of what is required alone."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _format_usage(self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], _prefix: object) -> str:
+        if usage is None:
+            parts = [_typed(action) for action in actions if not action.option_strings]
+            parts += [_typed(action) for action in actions if action.option_strings and action.required]
+            one_of = [group._group_actions for group in groups if group.required]
+            parts += [f"({' | '.join(_typed(action) for action in choices)})" for choices in one_of]
+            usage = " ".join([self._prog, *parts, "[flags]"])
+        return f"usage: {usage}\n\n"
+
+
+def _typed(action: argparse.Action) -> str:
+    """How an argument is typed: RUN, [QUESTION], --num N or --colour."""
+    words = [*action.option_strings[:1], *([str(action.metavar)] if action.metavar else [])]
+    return f"[{' '.join(words)}]" if action.nargs == "?" else " ".join(words)
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, with errors of one line and the nearest flag as a hint."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **{"formatter_class": Help, **options})
+        super().__init__(*args, **{"formatter_class": Help, "allow_abbrev": False, "add_help": False, **options})
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a page.
@@ -66,38 +92,34 @@ def _dashed(argument: str) -> str:
 
 
 def _parsers() -> tuple[Parser, dict[str, Parser]]:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    devices = ["auto", "cpu", "cuda", "mps"]
-    common.add_argument("--device", default="auto", choices=devices, help="where to compute (auto)")
-
     parser = Parser(
-        "ddpm", description="Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020).", epilog=EPILOG
+        "ddpm",
+        usage="ddpm COMMAND [flags]",
+        description=f"Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020).\n\n{_listed()}",
+        epilog=_examples(EXAMPLES) + "\nddpm COMMAND --help shows the flags of a command.",
     )
-    parser.allow_abbrev = False
-    parser.add_argument("--version", action="version", version=f"ddpm {__version__}")
-    commands: Any = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    top = parser.add_argument_group("flags")
+    top.add_argument("--version", action="version", version=f"ddpm {__version__}", help="show the version")
+    top.add_argument("-h", "--help", action="help", help="show this help")
+    commands: Any = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, prog="ddpm", help=argparse.SUPPRESS, parser_class=Parser
+    )
     made: dict[str, Parser] = {}
-
-    def command(name: str, text: str) -> Parser:
-        made[name] = commands.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            parents=[common],
-            allow_abbrev=False,
-        )
-        return made[name]
-
-    flags.demo(command("demo", "train, sample and evaluate on the embedded digits, with a report"))
-    flags.train(command("train", "train a model; the same command again goes on"))
-    image_flags.sample(command("sample", "draw images from a model"))
-    flags.evaluate(command("evaluate", "bits/dim of a data set, exactly, with its standard error"))
-    image_flags.interpolate(command("interpolate", "the way from one image to another through the latents"))
-    image_flags.inpaint(command("inpaint", "fill a hole in an image"))
-    image_flags.edit(command("edit", "draw an image anew, enlarge it or colour it"))
-    flags.schedule(command("schedule", "the tables of a noise schedule"))
-    flags.data(command("data", "what a data source holds"))
-    flags.lab(command("lab", "the questions of the study notes, answered with live numbers"))
-    flags.verify(command("verify", "whether the checkpoints of a run are whole, and where it would go on"))
+    for name, command in COMMANDS.items():
+        about = command.ABOUT[0].upper() + command.ABOUT[1:] + "."
+        epilog = f"The default of a flag stands in brackets at its end.\n\n{_examples(command.EXAMPLES)}"
+        made[name] = commands.add_parser(name, description=about, epilog=epilog)
+        command.flags(made[name])
     return parser, made
+
+
+def _listed() -> str:
+    """The commands in their groups, each in a line."""
+    lines = []
+    for title, commands in GROUPS.items():
+        lines += [f"{title}:", *(f"  {name:<13} {command.ABOUT}" for name, command in commands.items()), ""]
+    return "\n".join(lines).rstrip()
+
+
+def _examples(commands: str) -> str:
+    return "examples:\n" + textwrap.indent(commands, "  ")

@@ -16,22 +16,30 @@ from torch import Tensor
 
 from ddpm.tensors import Times
 
+INTEGERS = (torch.int64, torch.int32)
+"""The dtypes that a tensor of steps may have: those that index a table."""
+
 
 class SignalRemains(UserWarning):
     """x_T still carries the image, so sampling from N(0, I) starts elsewhere than training ended, and L_T is large."""
 
 
-def _step_index(beta: Tensor) -> Tensor:
-    return (torch.arange(len(beta)) - 1).clamp(min=0)
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Schedule:
     r"""The tables of a diffusion; a frozen value, never part of a `state_dict`.
 
     `beta` holds :math:`\beta_t` at index t, with ``beta[0] = 0``. `timestep_map[t]` is what the network is told at
-    step t: t - 1 unless given, as for the published weights (which count from 0). `origin` is the schedule from which
-    `respace` took these steps, and `kept[t]` the step there, unless it is t.
+    step t: t - 1 where none is given, as for the published weights (which count from 0). `origin` is the schedule from
+    which `respace` took these steps (None: these are all), and `kept[t]` is the step there: t where none are given.
+    `beta` is (T+1,) float64, the other two (T+1,) int64.
+
+    Example:
+        >>> import ddpm
+        >>> schedule = ddpm.linear()
+        >>> schedule.T, float(schedule.beta[1]), float(schedule.alpha_bar[0])
+        (1000, 0.0001, 1.0)
+        >>> ddpm.linear().respace([250, 500, 750, 1000]).timestep_map.tolist()
+        [0, 249, 499, 749, 999]
 
     Raises:
         ValueError: unless ``0 < beta[t] < 1``; only ``beta[T] = 1`` is allowed, and then alpha_bar[T] = 0 (see
@@ -43,16 +51,27 @@ class Schedule:
     """
 
     beta: Float64[Tensor, " T_plus_1"]
-    timestep_map: Int64[Tensor, " T_plus_1"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-    origin: "Schedule | None" = field(default=None, repr=False)
-    kept: Int64[Tensor, " T_plus_1"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), repr=False)
+    timestep_map: Int64[Tensor, " T_plus_1"]
+    origin: "Schedule | None" = field(repr=False)
+    kept: Int64[Tensor, " T_plus_1"] = field(repr=False)
 
-    def __post_init__(self) -> None:
-        if not len(self.timestep_map):
-            object.__setattr__(self, "timestep_map", _step_index(self.beta))
-        if not len(self.kept):
-            object.__setattr__(self, "kept", torch.arange(len(self.beta)))
-        _validate(self.beta, self.timestep_map)
+    def __init__(
+        self,
+        beta: Tensor,
+        timestep_map: Tensor | None = None,
+        origin: "Schedule | None" = None,
+        kept: Tensor | None = None,
+    ) -> None:
+        steps = torch.arange(len(beta))
+        tables = {
+            "beta": beta,
+            "timestep_map": (steps - 1).clamp(min=0) if timestep_map is None else timestep_map,
+            "origin": origin,
+            "kept": steps if kept is None else kept,
+        }
+        for name, value in tables.items():
+            object.__setattr__(self, name, value)  # frozen
+        _validate(self.beta, timestep_map=self.timestep_map, kept=self.kept)
         alpha_bar_T = float(self.alpha_bar[-1].detach())
         said_before = self.origin is not None and int(self.kept[-1]) == self.origin.T
         if not said_before and -0.5 * math.log1p(-alpha_bar_T) > 0.01 * math.log(2):
@@ -60,7 +79,7 @@ class Schedule:
                 f"alpha_bar_T = {alpha_bar_T:.4g} leaves signal in x_T after T = {self.T} steps; samples that start "
                 "from N(0, I) will not match the data: use more steps or larger betas",
                 SignalRemains,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     @property
@@ -91,16 +110,19 @@ class Schedule:
         return found
 
     def check(self, t: Times, first: int = 1) -> None:
-        """Refuse a step outside first..T.
+        """Refuse what is no step of first..T.
 
         Values on an accelerator are not read back (that would stall it): there a `t` outside 0..T fails in `at`.
 
         Raises:
-            ValueError: `t` is not an integer in first..T.
+            ValueError: `t` is neither an integer in first..T nor a tensor of such.
         """
         if isinstance(t, int):
             if not first <= t <= self.T:
                 raise ValueError(f"t must be in {first}..{self.T}, got {t}")
+        elif not _integers(t):
+            what = getattr(t, "dtype", type(t).__name__)
+            raise ValueError(f"t must be an int or a tensor of integers in {first}..{self.T}, got {what}")
         elif t.device.type == "cpu" and bool(((t < first) | (t > self.T)).any()):
             raise ValueError(f"t must be in {first}..{self.T}, got {t}")
 
@@ -176,17 +198,22 @@ class Schedule:
         return Schedule(beta, self.timestep_map[tau], self.whole, self.kept[tau])
 
 
+def _integers(t: object) -> bool:
+    return isinstance(t, Tensor) and t.dtype in INTEGERS
+
+
 def _clean(entry_0: float, rest: Tensor) -> Tensor:
     """A table from its entries 1..T and the one of the clean image."""
     return torch.cat([rest.new_full((1,), entry_0), rest])
 
 
-def _validate(beta: Tensor, timestep_map: Tensor) -> None:
+def _validate(beta: Tensor, **tables: Tensor) -> None:
     beta = beta.detach()
     if beta.ndim != 1 or len(beta) < 2 or beta.dtype != torch.float64 or beta[0] != 0:
         raise ValueError("beta must be a float64 table of T + 1 >= 2 entries with beta[0] = 0")
-    if timestep_map.shape != beta.shape or timestep_map.dtype != torch.int64:
-        raise ValueError(f"timestep_map must be an int64 table of {len(beta)} entries")
+    for name, table in tables.items():
+        if table.shape != beta.shape or table.dtype != torch.int64:
+            raise ValueError(f"{name} must be an int64 table of {len(beta)} entries")
     wrong = ~((beta > 0) & (beta < 1))
     wrong[0] = False
     wrong[-1] = not 0 < beta[-1] <= 1

@@ -28,7 +28,6 @@ def beta_1(schedule: Schedule) -> Tensor:
     return schedule.beta[1]
 
 
-NOT_MEASURED = torch.empty(0, dtype=torch.float64)
 FIRST_VARIANCES: Mapping[str, FirstVariance] = {"beta-tilde-2": beta_tilde_2, "beta-1": beta_1}
 
 
@@ -101,23 +100,24 @@ class Optimal(Fixed):
     error of the estimate of x_0 at t. It is fenced by that of :math:`x_t/\sqrt{\bar\alpha_t}`, an estimate that anyone has:
     so :math:`\tilde\beta_t \le \sigma_t^2 \le \beta_t/\alpha_t` (Bao et al. 2022, theorem 2). L_0 of pixels is the mass of a
     bin, which has a width of its own, and wants less: `first[t]` is the best variance of the decoder were t the first
-    step, unless it is empty. `outputs` is what the network gives for a variance that it learned, and is not looked at.
+    step, or None where it was not measured. `outputs` is what the network gives for a variance that it learned, and is not looked at.
     """
 
     mse_x_0: Table
-    first: Tensor = NOT_MEASURED
+    first: Table | None = None
     outputs: int = 0
 
     def table(self, schedule: Schedule) -> Table:
         """E45; at t = 1 `first`."""
         error = torch.minimum(self.mse_x_0, 1 / schedule.snr)
         table = schedule.beta_tilde + schedule.posterior_x_0**2 * error
-        return _with_first(table, self.first[1]) if len(self.first) else table
+        return table if self.first is None else _with_first(table, self.first[1])
 
     def respace(self, kept: Sequence[int]) -> "Optimal":
         """The same errors of the estimate, and decoders, at the kept steps."""
         there = [0, *kept]
-        return Optimal(self.mse_x_0[there], self.first[there] if len(self.first) else self.first, self.outputs)
+        first = None if self.first is None else self.first[there]
+        return Optimal(self.mse_x_0[there], first, self.outputs)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """RUN/images.index: the images that a run began with. It goes on with these.
 
-A few may have broken or be gone since (`lost`). Anything else is other data, which is refused in words that say what is other.
+A few may have broken or be gone since (`lost`). Anything else is other data, which is refused with a message that says how they
+differ.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from ddpm.data.indexing.snapshot import NOTHING, DataSnapshot, line, packed, unp
 from ddpm.data.open import Opened
 from ddpm.errors import Mismatch
 from ddpm.experiment.config import Experiment
-from ddpm.run import start
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Start
 from ddpm.storage import plain
 from ddpm.storage.atomic import write_bytes
 
@@ -25,13 +26,13 @@ BACK = "with the images as they were, the same command goes on"
 NEW = "a new --output-dir trains on what there is now"
 
 
-def remembered(folder: RunFolder, how: str) -> tuple[DataSnapshot, list[str]]:
-    """What the run began with that is about to go on, and a line if that cannot be read.
+def read_snapshot(folder: RunFolder, start: Start) -> tuple[DataSnapshot, list[str]]:
+    """The images that the run began with that is about to go on, and a line if that cannot be read.
 
-    Nothing where it begins, or was begun before such a file was written.
+    `NOTHING` where it begins, or was begun before such a file was written.
     """
-    origin = start.origin(folder, how)
-    if how == "never" or not checkpoints.found(origin.checkpoints) or not origin.index.exists():
+    origin = start.origin(folder)
+    if not checkpoints.found(origin.checkpoints) or not origin.index.exists():
         return NOTHING, []
     try:
         return unpacked(plain.contents(origin.index, MOST)), []
@@ -39,32 +40,32 @@ def remembered(folder: RunFolder, how: str) -> tuple[DataSnapshot, list[str]]:
         return NOTHING, [f"not used: {origin.index}: {error}; the images must be all those that the run began with"]
 
 
-def keep(folder: RunFolder, how: str, opened: Opened, began: DataSnapshot, fingerprint: str) -> None:
-    """Before the first step: write down what a run begins with, or, once that is known to be the same, goes on with.
+def write_snapshot(folder: RunFolder, start: Start, opened: Opened, snapshot: DataSnapshot, fingerprint: str) -> None:
+    """Before the first step: write down which images a run begins with, or, once these are known to be the same, goes on with.
 
     Raises:
         StorageError: the disk is full or fails.
     """
-    there = began is not NOTHING and start.origin(folder, how).index == folder.index
+    there = snapshot is not NOTHING and start.origin(folder).index == folder.index
     if opened.parts and not there:
         write_bytes(folder.index, packed(DataSnapshot(opened.parts, fingerprint)))
 
 
 def fingerprint_of(
-    experiment: Experiment, opened: Opened, lost: Mapping[int, str], began: DataSnapshot, content: Checkpoint | None
+    experiment: Experiment, opened: Opened, lost: Mapping[int, str], snapshot: DataSnapshot, content: Checkpoint | None
 ) -> str:
-    """Of the images and labels, which must be those of the checkpoint; of the images so many may be `lost`.
+    """The fingerprint of the images and labels, which must be that of the checkpoint; a few of the images may be `lost`.
 
-    Images in memory of which some are lost have none of their own: they were put together from what was kept, and have that
-    one's. (Else what was decoded is compared, too, of which another version of a decoder may make something else.)
+    Of images in memory of which some are lost none can be computed: they have that of the snapshot. (Of others also the
+    decoded pixels are compared: another version of a decoder may decode differently.)
 
     Raises:
-        Mismatch: they are not, and what is other. So it is where one was lost that there is not now.
+        Mismatch: they are other images, and how they differ; or one is `lost` that there is not now.
     """
     images, source = opened.train, experiment.data.source
     labels = experiment.labels(images)
     stands_for = (
-        began.fingerprint if images.lost and not isinstance(images.images, LazyImages) else images.digest(labels)
+        snapshot.fingerprint if images.lost and not isinstance(images.images, LazyImages) else images.digest(labels)
     )
     if content is None:
         return stands_for
@@ -80,15 +81,15 @@ def fingerprint_of(
     sets = ((images, lost), (opened.test, opened.test.lost))
     further = [part.names[row] for part, rows in sets for row in rows if row < len(part.names)]
     what = line(kinds, {"lost before": tuple(name for name in further if name not in known)})
-    what = what or "".join(beyond[-1:]) or _of_other_kind(opened, began)
+    what = what or "".join(beyond[-1:]) or _of_other_kind(opened, snapshot)
     raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", BACK, NEW)
 
 
-def _of_other_kind(opened: Opened, began: DataSnapshot) -> str:
-    """What is other where no file is."""
-    if not began.parts:
+def _of_other_kind(opened: Opened, snapshot: DataSnapshot) -> str:
+    """What differs, where no file does."""
+    if not snapshot.parts:
         return ""
-    if began.parts.keys() != opened.parts.keys():
-        parts = [" and ".join(each) or "none of pictures in files" for each in (began.parts, opened.parts)]
+    if snapshot.parts.keys() != opened.parts.keys():
+        parts = [" and ".join(each) or "none of pictures in files" for each in (snapshot.parts, opened.parts)]
         return f"its parts were {parts[0]}, and are {parts[1]}"
     return "the files are the same, but not what is read from them"

@@ -21,6 +21,7 @@ from ddpm.parallel.heartbeat import farewell, leaving
 from ddpm.parallel.launch import number
 from ddpm.run.events import Event, Halted, Started
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Start
 from ddpm.run.train import train_run
 from ddpm.storage.atomic import replacing, to_strict_json
 
@@ -65,7 +66,7 @@ class Stop:
 
 @contextmanager
 def followed(
-    experiment: Experiment, folder: RunFolder, device: torch.device, resume: str, leave: Leave, say: Say
+    experiment: Experiment, folder: RunFolder, device: torch.device, start: Start, leave: Leave, say: Say
 ) -> Iterator[tuple[Stop, Iterator[Event]]]:
     """The events of a training run, which is ended in order whatever happens to it, or inside the `with` block.
 
@@ -76,7 +77,7 @@ def followed(
         experiment: as in `train_run`, like the next three.
         folder: where to do it.
         device: where to compute.
-        resume: how it starts.
+        start: whether a run goes on.
         leave: ends this process from another thread, where the main one waits for what does not come.
         say: tells the user that a signal was heard, from its handler.
 
@@ -88,17 +89,17 @@ def followed(
     with (
         stop_in_order(abandon, say) as stop,
         _recorded(folder),
-        closing(_events(experiment, folder, device, resume, stop, abandon)) as events,
+        closing(_events(experiment, folder, device, start, stop, abandon)) as events,
     ):
         yield stop, events
 
 
 def _events(
-    experiment: Experiment, folder: RunFolder, device: torch.device, resume: str, stop: Stop, abandon: Leave
+    experiment: Experiment, folder: RunFolder, device: torch.device, start: Start, stop: Stop, abandon: Leave
 ) -> Generator[Event]:
     """What happens in the run; of one that was stopped all of it, before that is raised."""
     halted = None
-    with closing(train_run(experiment, folder, device, resume, stop, abandon)) as events:
+    with closing(train_run(experiment, folder, device, start, stop, abandon)) as events:
         for event in events:
             stop.begun |= isinstance(event, Started)
             if isinstance(event, Halted):

@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "images.index"
 
     @property
+    def data(self) -> Path:
+        """Images that were handed over in memory."""
+        return self.path / "data.npz"
+
+    @property
     def report(self) -> Path:
         """The page of the run."""
         return self.path / "report.html"
@@ -103,7 +108,7 @@ class RunFolder:
     @property
     def _own(self) -> tuple[Path, ...]:
         """All that a run puts into its folder."""
-        files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.report)
+        files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.data, self.report)
         return (*files, self.checkpoints, self.samples, self.logs, self.curves)
 
     def needs(self, path: Path) -> bool:

@@ -1,6 +1,8 @@
-"""Whether a run may go on, and from where: never silently from the start, never with another experiment."""
+"""How a run starts: anew, going on, or from a named checkpoint; never silently anew, never with another experiment."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,87 +24,164 @@ MAY_CHANGE = (
 run, another end changes the steps that are left.)"""
 
 
-def admit(folder: RunFolder, resume: str) -> None:
-    """Refuse what can be refused before a data set is downloaded or looked through.
+class Start(ABC):
+    """How a run in a folder starts: whether it may, and from which checkpoint. One of `Fresh`, `Continue` and `From`."""
 
-    Raises:
-        CannotCreate: there is a run already ("never"), or the folder holds something else.
-        NotFound: what is to be gone on from is not there, or is no run.
-        DataError: there are checkpoints, and no experiment that they are of, or a damaged one.
-    """
-    if folder.config.exists():
-        if resume == "never":
+    @abstractmethod
+    def admit(self, folder: RunFolder) -> None:
+        """Refuse what can be refused before a data set is downloaded or looked through.
+
+        Raises:
+            CannotCreate: there is a run already (`Fresh`), or the folder holds something else.
+            NotFound: the checkpoint to go on from is not there, or is of no run (`From`).
+            DataError: there are checkpoints, and no experiment that they are of, or a damaged one.
+        """
+
+    @abstractmethod
+    def check(self, experiment: Experiment, folder: RunFolder) -> None:
+        """Refuse, before anything is touched, to go on with what is another experiment.
+
+        Raises:
+            CannotCreate: as `admit`; or the run has gone further than the checkpoint to go on from.
+            Mismatch: the run, or the checkpoint's, is of another experiment.
+            NotFound: no such checkpoint.
+            DataError: as `admit`; or the checkpoint is damaged.
+        """
+
+    def source(self, experiment: Experiment, folder: RunFolder) -> str:
+        """Where the images are: of a name on the hub, the commit that the run began with; of a new run, today's.
+
+        Raises:
+            Failure: as `hub.pinned`.
+        """
+        run, wanted = self.origin(folder), experiment.data.source
+        if run.config.exists() and hub.same(before := run.read_experiment().data.source, wanted):
+            return before
+        return hub.pinned(wanted)
+
+    @abstractmethod
+    def origin(self, folder: RunFolder) -> RunFolder:
+        """The folder of the run that goes on."""
+
+    @abstractmethod
+    def latest(self, folder: RunFolder) -> tuple[Checkpoint | None, list[str]]:
+        """The checkpoint to go on from, if any, and why newer ones are not it; these are set aside.
+
+        Raises:
+            DataError: there are checkpoints, and all of them are damaged; or all of them are gone.
+        """
+
+    @abstractmethod
+    def read_again(self, folder: RunFolder, step: int) -> Checkpoint:
+        """In another process: the checkpoint of this step, which `latest` found in the first one."""
+
+
+class _InItsFolder(Start):
+    """With the newest whole checkpoint of the folder, if there is one."""
+
+    def check(self, experiment: Experiment, folder: RunFolder) -> None:
+        """The run in the folder is the same experiment."""
+        self.admit(folder)
+        _require_same_if_there(folder, experiment)
+
+    def origin(self, folder: RunFolder) -> RunFolder:
+        """The folder itself."""
+        return folder
+
+    def latest(self, folder: RunFolder) -> tuple[Checkpoint | None, list[str]]:
+        """The newest that is whole."""
+        accept = folder.accept() if folder.config.exists() else checkpoints.anything
+        content, damaged = checkpoints.newest(folder.checkpoints, accept)
+        if content is None and damaged:
+            raise DataError(
+                f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}",
+                "bring back a copy of one, or begin anew with another --output-dir",
+            )
+        if content is not None:
+            require_newest(content, folder.checkpoints, damaged)
+        begun_anew = _begun_anew(folder) if content is None else []
+        checkpoints.tidy(folder.checkpoints, [path for path, _ in damaged])
+        return content, [*begun_anew, *(f"passed over: {reason}" for _, reason in damaged)]
+
+    def read_again(self, folder: RunFolder, step: int) -> Checkpoint:
+        """That of the step."""
+        return checkpoints.read(folder.checkpoints / checkpoints.folder_name(step))
+
+
+@dataclass(frozen=True)
+class Fresh(_InItsFolder):
+    """A new run: refused where there is one."""
+
+    def admit(self, folder: RunFolder) -> None:
+        """There is no run yet."""
+        if folder.config.exists():
             raise CannotCreate(f"there is a run in {str(folder.path)!r} already", "--resume auto goes on with it")
-    elif checkpoints.found(folder.checkpoints):
-        raise DataError(f"{str(folder.path)!r} has checkpoints, but its config.json is missing: bring it back")
-    elif strangers := folder.strangers():
-        raise CannotCreate(
-            f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new --output-dir"
-        )
-    if resume not in ("auto", "never"):
-        existing(Path(resume).expanduser()).read_experiment()
+        _require_run_or_nothing(folder)
 
 
-def check(experiment: Experiment, folder: RunFolder, resume: str) -> None:
-    """Refuse, before anything is touched, to go on with what is another experiment.
+@dataclass(frozen=True)
+class Continue(_InItsFolder):
+    """The run that is in the folder goes on; where there is none, a new one begins."""
 
-    Raises:
-        CannotCreate: as `admit`; or the run has gone further than the checkpoint that is named.
-        Mismatch: the run, or the checkpoint's, is of another experiment.
-        NotFound: no such checkpoint.
-        DataError: as `admit`; or the named checkpoint is damaged.
-    """
-    admit(folder, resume)
-    if folder.config.exists():
-        _same(folder.read_experiment(), experiment, folder)
-    if resume not in ("auto", "never"):
-        origin, content, _ = find_checkpoint(Path(resume).expanduser())
-        _same(origin.read_experiment(), experiment, origin)
+    def admit(self, folder: RunFolder) -> None:
+        """There is a run, or nothing else."""
+        _require_run_or_nothing(folder)
+
+
+@dataclass(frozen=True)
+class From(Start):
+    """From a checkpoint, or from the newest one of a run, which may lie in another folder."""
+
+    path: Path
+
+    def admit(self, folder: RunFolder) -> None:
+        """The checkpoint is there, and of a run."""
+        _require_run_or_nothing(folder)
+        existing(self.path).read_experiment()
+
+    def check(self, experiment: Experiment, folder: RunFolder) -> None:
+        """The checkpoint is of the same experiment, and the folder has no later one."""
+        self.admit(folder)
+        _require_same_if_there(folder, experiment)
+        origin, content, _ = find_checkpoint(self.path)
+        _require_same(origin.read_experiment(), experiment, origin)
         here = content.numbers["step"]
         later = [path.name for path in checkpoints.found(folder.checkpoints) if checkpoints.step_of(path) > here]
         if later:
             raise CannotCreate(
-                f"{str(folder.path)!r} has gone further than {resume!r}: {later[-1]}",
+                f"{str(folder.path)!r} has gone further than {str(self.path)!r}: {later[-1]}",
                 "use another --output-dir, or remove the later checkpoints",
             )
 
+    def origin(self, folder: RunFolder) -> RunFolder:
+        """That of the checkpoint."""
+        return folder_of(self.path)
 
-def origin(folder: RunFolder, resume: str) -> RunFolder:
-    """The run that goes on: the one in `folder`, or that of the checkpoint that is named."""
-    return folder if resume in ("auto", "never") else folder_of(Path(resume).expanduser())
+    def latest(self, folder: RunFolder) -> tuple[Checkpoint | None, list[str]]:
+        """The one that is named."""
+        return find_checkpoint(self.path)[1], []
 
-
-def source(experiment: Experiment, folder: RunFolder, resume: str) -> str:
-    """Where the images are: of a name on the hub, the commit that the run began with; of a new run, today's.
-
-    Raises:
-        Failure: as `hub.pinned`.
-    """
-    run, wanted = origin(folder, resume), experiment.data.source
-    began = run.read_experiment().data.source if run.config.exists() else ""
-    return began if hub.same(began, wanted) else hub.pinned(wanted)
+    def read_again(self, folder: RunFolder, step: int) -> Checkpoint:
+        """The one that is named."""
+        return find_checkpoint(self.path)[1]
 
 
-def latest(folder: RunFolder, resume: str) -> tuple[Checkpoint | None, list[str]]:
-    """The checkpoint to go on from, if any, and why newer ones are not it; these are set aside.
+def start_of(text: str) -> Start:
+    """What is typed: "auto" goes on if there is a run, "never" begins one, anything else is the path of a checkpoint."""
+    named: Mapping[str, Start] = {"auto": Continue(), "never": Fresh()}
+    return named.get(text) or From(Path(text).expanduser())
 
-    Raises:
-        DataError: there are checkpoints, and all of them are damaged; or all of them are gone.
-    """
-    if resume not in ("auto", "never"):
-        return find_checkpoint(Path(resume).expanduser())[1], []
-    accept = folder.accept() if folder.config.exists() else checkpoints.anything
-    content, damaged = checkpoints.newest(folder.checkpoints, accept)
-    if content is None and damaged:
-        raise DataError(
-            f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}",
-            "bring back a copy of one, or begin anew with another --output-dir",
+
+def _require_run_or_nothing(folder: RunFolder) -> None:
+    """A folder with a run, an empty one, or none: what else it holds is not to be mixed with a run."""
+    if folder.config.exists():
+        return
+    if checkpoints.found(folder.checkpoints):
+        raise DataError(f"{str(folder.path)!r} has checkpoints, but its config.json is missing: bring it back")
+    if strangers := folder.strangers():
+        raise CannotCreate(
+            f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new --output-dir"
         )
-    if content is not None:
-        require_newest(content, folder.checkpoints, damaged)
-    begun_anew = _begun_anew(folder) if content is None else []
-    checkpoints.tidy(folder.checkpoints, [path for path, _ in damaged])
-    return content, [*begun_anew, *(f"passed over: {reason}" for _, reason in damaged)]
 
 
 def _begun_anew(folder: RunFolder) -> list[str]:
@@ -123,14 +202,7 @@ def _begun_anew(folder: RunFolder) -> list[str]:
     return [f"beginning anew: there was no checkpoint yet, though the log went to step {step:,}"]
 
 
-def followed(folder: RunFolder, resume: str, step: int) -> Checkpoint:
-    """What `latest` found in another process, of this step."""
-    if resume not in ("auto", "never"):
-        return find_checkpoint(Path(resume).expanduser())[1]
-    return checkpoints.read(folder.checkpoints / checkpoints.folder_name(step))
-
-
-def otherwise(content: Checkpoint | None, made_by: Mapping[str, Any]) -> list[str]:
+def other_conditions(content: Checkpoint | None, made_by: Mapping[str, Any]) -> list[str]:
     """A line for the user where a run goes on under other conditions than those of its checkpoint."""
     before = content.numbers.get("made_by") if content is not None else None
     if not isinstance(before, dict):
@@ -143,7 +215,13 @@ def otherwise(content: Checkpoint | None, made_by: Mapping[str, Any]) -> list[st
     return [f"not the same to the bit from here on: {', '.join(new)}"] if new else []
 
 
-def _same(old: Experiment, new: Experiment, folder: RunFolder) -> None:
+def _require_same_if_there(folder: RunFolder, experiment: Experiment) -> None:
+    """A run in the folder is of this experiment."""
+    if folder.config.exists():
+        _require_same(folder.read_experiment(), experiment, folder)
+
+
+def _require_same(old: Experiment, new: Experiment, folder: RunFolder) -> None:
     found = [line for line in differences(old, new) if not line.startswith(MAY_CHANGE)]
     if found:
         more = f" and {len(found) - 2} more" if len(found) > 2 else ""

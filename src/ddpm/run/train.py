@@ -20,13 +20,13 @@ from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import to_json
 from ddpm.parallel.heartbeat import attended
 from ddpm.parallel.world import World, connected, joined
-from ddpm.run import start
-from ddpm.run.data_identity import fingerprint_of, keep, remembered
+from ddpm.run.data_identity import fingerprint_of, read_snapshot, write_snapshot
 from ddpm.run.events import Event, Started
 from ddpm.run.folder import RunFolder
 from ddpm.run.log import RunLog, RunningLoss
 from ddpm.run.missing_images import held_out_left, lost_before, lost_by_all, notes_of, write_bad_images
 from ddpm.run.session import Session, conditions, new_state
+from ddpm.run.start import Start, other_conditions
 from ddpm.run.validate import require_room_for
 
 
@@ -38,7 +38,7 @@ def train_run(
     experiment: Experiment,
     folder: RunFolder,
     device: torch.device,
-    how: str,
+    start: Start,
     stop: Callable[[], bool],
     abandon: Callable[[Failure], None] = ignored,
 ) -> Generator[Event]:
@@ -48,7 +48,7 @@ def train_run(
         experiment: what to do; shape and levels are filled in from the data.
         folder: where to do it; no other run may be at it.
         device: where to compute.
-        how: to resume: "auto" goes on if there is a run in `folder`, "never" refuses then, else a checkpoint to go on from.
+        start: whether a run in `folder` goes on, or a checkpoint of another one.
         stop: asked after every step; once true in any process, a checkpoint is written and the generator ends in all.
         abandon: called from another thread if a process falls silent (`heartbeat.attended`); it should end this one.
 
@@ -62,12 +62,12 @@ def train_run(
         ExitStack() as held,
     ):
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
-        opened, began, experiment, notes = _opened(experiment, folder, how, world)
+        opened, snapshot, experiment, notes = _opened(experiment, folder, start, world)
         held.callback(opened.close)
-        content, passed = _claimed(experiment, folder, how, world, held)
+        content, passed = _claimed(experiment, folder, start, world, held)
         before = lost_before(content)
         images = replace(opened.train, lost=lost_by_all(world, {**opened.train.lost, **before}))
-        fingerprint = world.together(lambda: fingerprint_of(experiment, opened, images.lost, began, content))
+        fingerprint = world.together(lambda: fingerprint_of(experiment, opened, images.lost, snapshot, content))
         made = {name: value for name, value in made_by.items() if name != "threads"}
         _agree(
             world, {"configuration": to_json(experiment), "images": fingerprint, "held out": len(opened.test), **made}
@@ -76,7 +76,7 @@ def train_run(
         opened.close_test()
         if content is None or content.numbers["step"] < experiment.training.steps:
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
-            world.lead(lambda: keep(folder, how, opened, began, fingerprint))
+            world.lead(lambda: write_snapshot(folder, start, opened, snapshot, fingerprint))
         state = new_state(experiment, device, world)
         if content is not None:
             checkpoints.unpack(content, state)
@@ -85,7 +85,7 @@ def train_run(
         saver = held.enter_context(Saver(folder.checkpoints, experiment.rhythm.keep)) if world.first else None
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
         lost = notes_of(images, before, held_out)
-        said = tuple([*notes, *passed, *_missing(images), *lost, *start.otherwise(content, made_by)])
+        said = tuple([*notes, *passed, *_missing(images), *lost, *other_conditions(content, made_by)])
         precision = str(made_by["precision"])
         yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
         rounds = Session(
@@ -95,15 +95,15 @@ def train_run(
 
 
 def _opened(
-    experiment: Experiment, folder: RunFolder, how: str, world: World
+    experiment: Experiment, folder: RunFolder, start: Start, world: World
 ) -> tuple[Opened, DataSnapshot, Experiment, list[str]]:
-    """The images, what the run began with that goes on, the experiment for them, and what is to be said of them.
+    """The images, those that the run began with if it goes on, the experiment for them, and what is to be said of them.
 
     Looked through by the first process first.
     """
 
     def opened() -> tuple[Opened, Experiment]:
-        sets = open_again(experiment.data.source, experiment.data.options(), began.parts)
+        sets = open_again(experiment.data.source, experiment.data.options(), snapshot.parts)
         found = experiment.for_data(sets.train)
         if len(sets.test) and found.rhythm.evaluate:
             found.labels(sets.test)  # fails now rather than at the first evaluation
@@ -111,34 +111,34 @@ def _opened(
 
     if experiment.training.batch_size < world.size:
         raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
-    world.lead(lambda: start.admit(folder, how))
-    source = world.broadcast(world.lead(lambda: start.source(experiment, folder, how)))
+    world.lead(lambda: start.admit(folder))
+    source = world.broadcast(world.lead(lambda: start.source(experiment, folder)))
     experiment = replace(experiment, data=replace(experiment.data, source=source))
-    began, notes = world.together(lambda: remembered(folder, how))
-    _agree(world, {"images.index": began.seal})  # else they would count and name other images
+    snapshot, notes = world.together(lambda: read_snapshot(folder, start))
+    _agree(world, {"images.index": snapshot.seal})  # else they would count and name other images
     sets, found = world.after_first(opened)
-    return sets, began, found, notes
+    return sets, snapshot, found, notes
 
 
 def _claimed(
-    experiment: Experiment, folder: RunFolder, how: str, world: World, held: ExitStack
+    experiment: Experiment, folder: RunFolder, start: Start, world: World, held: ExitStack
 ) -> tuple[Checkpoint | None, list[str]]:
     """The checkpoint to go on from, and what was passed over; from now on the folder is ours."""
 
     def claim() -> tuple[Checkpoint | None, list[str]]:
-        start.check(experiment, folder, how)
+        start.check(experiment, folder)
         require_room_for(experiment, folder.checkpoints)
         folder.create()
         held.enter_context(folder.locked())
         folder.tidy()
         folder.exit.unlink(missing_ok=True)
-        return start.latest(folder, how)
+        return start.latest(folder)
 
     found = world.lead(claim)
     step, notes = world.broadcast((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))
     if step < 0:
         return None, notes
-    return world.together(lambda: found[0] if found else start.followed(folder, how, step)), notes
+    return world.together(lambda: found[0] if found else start.read_again(folder, step)), notes
 
 
 def _agree(world: World, own: Mapping[str, Any]) -> None:

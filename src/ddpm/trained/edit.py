@@ -40,7 +40,7 @@ def inpaint(
         UsageError: no such method or sampler, or nothing to fill.
     """
     own = chosen(METHODS, method, "method")
-    times = resamplings or own
+    times = own if resamplings is None else resamplings
     if method == "replace" and times > 1:
         raise UsageError(f"replace goes over its steps once, not {times} times", "--method repaint")
     if not bool(hole.any()):

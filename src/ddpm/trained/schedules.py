@@ -17,19 +17,19 @@ from ddpm.run.folder import RunFolder
 from ddpm.trained.loaded import load_run
 
 
-def find(name: str, steps: int) -> tuple[str, Schedule]:
-    """A schedule by name with `steps` steps (0: its default), that of a run, or that of a file of `read_table`.
+def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
+    """A schedule by name with `steps` steps (None: 1000), that of a run, or that of a file of `read_table`.
 
     Raises:
         UsageError: none of these, or no schedule at all.
         DataError: the file holds no schedule.
     """
     if name in SCHEDULES:
-        return name, ScheduleConfig(name, steps or 1000).build(256)
+        return name, ScheduleConfig(name, 1000 if steps is None else steps).build(256)
     path = Path(name).expanduser()
     if path.suffix == ".json":
         beta = tuple(read_table(path))
-        if steps:
+        if steps is not None:
             raise UsageError(f"--steps is for a schedule by name; {name!r} has T = {len(beta)}")
         return path.stem, ScheduleConfig(TABLE, len(beta), beta=beta).build(256)
     if name == LEARNED:
@@ -40,7 +40,7 @@ def find(name: str, steps: int) -> tuple[str, Schedule]:
         chosen(SCHEDULES, name, "schedule, run or file", "a run folder", "a file that ddpm schedule --json wrote")
     folder = RunFolder(path.parent.parent if path.parent.name == "checkpoints" else path)
     experiment = folder.read_experiment()
-    if steps:
+    if steps is not None:
         raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")
     if not experiment.data.levels:
         raise NotFound(f"the run in {name!r} has not started")

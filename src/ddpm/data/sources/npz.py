@@ -1,7 +1,7 @@
 """npy and npz files of integer images: (N, H, W), (N, H, W, C) or (N, C, H, W), unsigned.
 
 In an npz the images are "images", "arr_0", "x" or "x_train"/"x_test" (then that is the split); "labels" (or "y...",
-"arr_1") and a scalar "levels" may stand beside them. Nothing is unpickled.
+"arr_1"), names of the "classes" and a scalar "levels" may stand beside them. Nothing is unpickled.
 """
 
 import zipfile
@@ -34,7 +34,7 @@ def has_split(path: Path) -> bool:
 def read(path: Path, part: str, options: Options) -> ImageSet:
     """A part of the file."""
     possible = [part] if part != "all" else list(IMAGES)
-    wanted = {"levels", *(name for p in possible for name in (*IMAGES[p], *LABELS[p]))}
+    wanted = {"levels", "classes", *(name for p in possible for name in (*IMAGES[p], *LABELS[p]))}
     arrays = _load(path, wanted)
     parts = [name for name in possible if _named(arrays, IMAGES[name]) is not None]
     if not parts:
@@ -43,7 +43,8 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
     found = [(_named(arrays, IMAGES[name]), _named(arrays, LABELS[name])) for name in parts]
     sets = [from_array(str(path), images, labels, levels) for images, labels in found if images is not None]
     labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
-    return ImageSet(path.name, torch.cat([s.tensor() for s in sets]), sets[0].levels, labels)
+    classes = tuple(map(str, arrays.get("classes", ())))
+    return ImageSet(path.name, torch.cat([s.tensor() for s in sets]), sets[0].levels, labels, classes=classes)
 
 
 def _names(path: Path) -> set[str]:

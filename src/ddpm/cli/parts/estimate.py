@@ -4,16 +4,17 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import closing
 
-from ddpm.cli.console import Bar, JsonTarget, note, say
-from ddpm.cli.opening import images_asked, scored
-from ddpm.cli.processes import processes
+from ddpm.cli.parts.opening import images_asked, scored
+from ddpm.cli.terminal.console import Bar, note, say
+from ddpm.cli.terminal.files import JsonTarget
+from ddpm.cli.terminal.processes import processes
 from ddpm.errors import UsageError
 from ddpm.evaluation.cheap import bound_of, estimate, planned, watched
 from ddpm.trained.evaluate import about, cheap_result, decoder_variance
 from ddpm.trained.labels import in_words, told_when_scored
 
 
-def run_cheaply(options: Namespace, metrics: Sequence[str]) -> None:
+def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
     """An estimate of the bound, and its two standard errors.
 
     Raises:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ddpm.cli.console import Bar
+from ddpm.cli.terminal.console import Bar
 from ddpm.data.indexing import index
 
 QUICK = 2.0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ddpm.cli.console import complain
+from ddpm.cli.terminal.console import complain
 from ddpm.errors import Failure
 from ddpm.parallel.heartbeat import attended
 from ddpm.parallel.world import World, connected, joined

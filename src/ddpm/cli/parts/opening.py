@@ -1,22 +1,26 @@
-"""Opening a trained model for a command."""
+"""Opening a trained model for a command, and the images that it is given."""
 
 from argparse import Namespace
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from ddpm.cli.console import note, track
-from ddpm.cli.training import assignments
+from ddpm.cli.flags.settings import assignments
+from ddpm.cli.terminal.console import note, track
 from ddpm.data.imageset import ImageSet
+from ddpm.data.inputs import read_image, read_unscaled
 from ddpm.diffusion.variance import VARIANCES
-from ddpm.errors import chosen
+from ddpm.errors import Mismatch, chosen
+from ddpm.evaluation.curve import ErrorAt
+from ddpm.experiment.config import DataConfig
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
-from ddpm.sampling.optimal import Curve
 from ddpm.trained.evaluate import images_to_evaluate
 from ddpm.trained.labels import NONE, OWN
 from ddpm.trained.loaded import LoadedModel, load_run
-from ddpm.trained.measured_curve import kept_curve, measured_curve
+from ddpm.trained.measured_curve import on_chain
 
 
 def opened(options: Namespace) -> LoadedModel:
@@ -43,8 +47,9 @@ def images_asked(options: Namespace, trained: LoadedModel) -> ImageSet:
         Mismatch: the model is for other images.
     """
     everything = images_to_evaluate(trained, options.data, options.split)
-    num = options.num_images or len(everything)
-    images = everything.take(torch.arange(num)) if num < len(everything) else everything
+    images = everything
+    if options.num_images is not None and options.num_images < len(everything):
+        images = everything.take(torch.arange(options.num_images))
     classes, of = (len(part.labels.unique()) for part in (images, everything))
     if classes < of and bool((everything.labels.diff() >= 0).all()):
         note(
@@ -59,27 +64,26 @@ def shorter(options: Namespace) -> FewSteps:
     return FewSteps(options.steps, options.spacing, options.variance)
 
 
-def curve_for(options: Namespace, trained: LoadedModel, t: int | None = None, label: str = OWN) -> Curve | None:
-    """The curve of a model, if --spacing or --variance needs one: measured once, kept beside the model.
-
-    Raises:
-        UsageError: there is no such chain, up to t.
-    """
-    how = shorter(options)
-    how.check(trained.process, t)
-    if not how.needs_curve:
-        return None
-    return kept_curve(trained, label) or measured_curve(
-        trained,
-        lambda errors: track(errors, trained.process.schedule.T, "measuring the error at every t, once"),
-        label,
-    )
-
-
 def shortened(options: Namespace, trained: LoadedModel, t: int | None = None, label: str = OWN) -> LoadedModel:
-    """The model on the chain that `shorter` asks for, up to t.
+    """The model on the chain that `shorter` asks for, up to t; a curve that it needs is measured with progress.
 
     Raises:
         UsageError: there is no such chain.
     """
-    return replace(trained, process=shorter(options).of(trained.process, curve_for(options, trained, t, label), t))
+    return on_chain(trained, shorter(options), watched(trained), t, label)
+
+
+def watched(trained: LoadedModel) -> Callable[[Iterator[ErrorAt]], Iterator[ErrorAt]]:
+    """What shows the progress of measuring the error at every t."""
+    T = trained.process.schedule.T
+    return lambda errors: track(errors, T, "measuring the error at every t, once")
+
+
+def scaled_image(name: str, data: DataConfig) -> Tensor:
+    """An image, (1, C, H, W): scaled and cut to the model's size where it has another, which is said."""
+    path = Path(name).expanduser()
+    try:
+        return read_unscaled(path, data.shape, data.levels)
+    except Mismatch as error:
+        note(f"ddpm: {error}: scaled and cut")
+        return read_image(path, data.shape, data.levels)

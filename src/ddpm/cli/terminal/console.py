@@ -1,26 +1,43 @@
 """How the command line speaks: results on standard output, progress and warnings on standard error."""
 
-import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from ddpm.errors import CannotCreate, Failure, UsageError
+from ddpm.errors import Failure
 from ddpm.parallel.launch import number
 
 Item = TypeVar("Item")
 QUIET_SECONDS = 15.0
-_OUTPUT = {"is for JSON": False}
+
+
+class Results:
+    """Where results go: to standard output, unless `--json -` keeps that for JSON. Set once as a command begins."""
+
+    def __init__(self) -> None:
+        self._beside = False
+
+    def begin(self, json_name: str | None) -> None:
+        """A command begins whose flag --json is this."""
+        self._beside = json_name == TERMINAL
+
+    def write(self, text: str) -> None:
+        """A line, at once."""
+        print(text, file=sys.stderr if self._beside else sys.stdout, flush=True)
+
+
+RESULTS = Results()
+TERMINAL = "-"
+"""As the name of a file to write JSON to: standard output."""
 
 
 def say(text: str) -> None:
     """A line of the result; on standard error where standard output is kept for JSON (`--json -`)."""
     if number():
         return
-    print(text, file=sys.stderr if _OUTPUT["is for JSON"] else sys.stdout, flush=True)
+    RESULTS.write(text)
 
 
 def note(text: str) -> None:
@@ -43,8 +60,7 @@ def _plain(text: str) -> str:
 
 
 def warn_in_one_line() -> None:
-    """Each warning once, as `ddpm: warning: ...`, without the place in the code. Called as a command begins."""
-    _OUTPUT["is for JSON"] = False
+    """Each warning once, as `ddpm: warning: ...`, without the place in the code. Called before a command begins."""
     said: set[str] = set()
 
     def show(message: Warning | str, *_rest: object, **_more: object) -> None:
@@ -115,73 +131,3 @@ def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
             bar.advance()
     finally:
         bar.close()
-
-
-def existing_folder(path: Path) -> None:
-    """Make a folder, if it is not there.
-
-    Raises:
-        CannotCreate: it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = "it is a file" if path.is_file() else error.strerror
-        raise CannotCreate(f"cannot create {str(path)!r}: {why}") from error
-
-
-def fresh_folder(name: str, rows: range = range(1)) -> Path:
-    """A folder to write images of these numbers to: without any, or, if they are not the first, without these.
-
-    Raises:
-        CannotCreate: it holds images already, or cannot be made.
-    """
-    path = Path(name).expanduser()
-    existing_folder(path)
-    there = {file.name for file in path.glob("[0-9]*.png")}
-    if there and (rows.start == 0 or there & {f"{row:06d}.png" for row in rows}):
-        raise CannotCreate(f"there are images in {name!r} already", "give another --output-dir, or empty this one")
-    return path
-
-
-def file_for(name: str | None, *suffixes: str) -> Path | None:
-    """A file to write, if one was asked for; nothing is made yet.
-
-    Raises:
-        UsageError: the name is empty, or has none of the suffixes.
-        CannotCreate: it is a folder, or would lie in a file or in a folder that cannot be written to.
-    """
-    if name is None:
-        return None
-    if not name:
-        raise UsageError(f"the name of a file to write is empty: {name!r}")
-    path = Path(name).expanduser()
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise UsageError(f"the file must end in {' or '.join(suffixes)}: {name!r}")
-    if path.is_dir():
-        raise CannotCreate(f"{name!r} is a folder, not a file to write")
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        why = "is read-only" if above.is_dir() else "is a file"
-        raise CannotCreate(f"cannot write {name!r}: {str(above)!r} {why}")
-    return path
-
-
-class JsonTarget:
-    """Where `--json` goes: a file, standard output (-), or nowhere; checked before any work is done."""
-
-    def __init__(self, name: str | None) -> None:
-        self._to_terminal = name == "-"
-        _OUTPUT["is for JSON"] |= self._to_terminal
-        self._path = None if self._to_terminal else file_for(name)
-
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Write the values."""
-        from ddpm.storage.atomic import to_strict_json, write_json
-
-        if self._to_terminal:
-            if not number():
-                print(to_strict_json(values), flush=True)
-        elif self._path:
-            write_json(self._path, values)
-            say(f"json: {self._path}")

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ddpm.cli.console import say, track
+from ddpm.cli.terminal.console import say, track
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import UsageError

@@ -1,0 +1,65 @@
+"""`ddpm edit`: draw an image anew, enlarge it, or colour it."""
+
+from argparse import ArgumentParser, Namespace
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, positive, whole
+
+ABOUT = "draw an image anew, enlarge it or colour it"
+EXAMPLES = """\
+ddpm edit runs/mine a.png --timestep 500 --output-dir anew
+ddpm edit runs/mine small.png --super-resolve 2 --output-dir large
+ddpm edit runs/mine grey.png --colour --num 8 --output-dir coloured
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm edit`."""
+    what = parser.add_argument_group("what to draw")
+    groups.run_folder(what)
+    what.add_argument("image", type=filled, metavar="IMAGE", help="an image of the model's size, or as said below")
+    choice = parser.add_argument_group("what to do with IMAGE (one of these)")
+    one = choice.add_mutually_exclusive_group(required=True)
+    one.add_argument(
+        "--timestep",
+        type=whole,
+        metavar="T",
+        help="add the noise of step T to IMAGE and draw from there: the larger T, the less of IMAGE is left",
+    )
+    one.add_argument(
+        "--super-resolve",
+        type=positive,
+        metavar="F",
+        help="enlarge IMAGE, which is F times smaller than the model's: each of its pixels is the mean of FxF",
+    )
+    one.add_argument("--colour", action="store_true", help="colour IMAGE, of which only the grey values count")
+    groups.editing(parser, what, "use K of the chain's T steps, or of those up to --timestep (all)")
+
+
+def run(options: Namespace) -> None:
+    """Draw them."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from ddpm.cli.parts.editing import BYTES, Targets, of_the_small_one, opened_for_edit, plan_of
+    from ddpm.data.inputs import read_unscaled
+    from ddpm.figures.pictures import to_pictures
+    from ddpm.trained.edit import colour, from_noised, small_shape, super_resolve
+
+    plan, targets = plan_of(options), Targets(options)
+    trained, condition = opened_for_edit(options, options.timestep)
+    shape, levels = trained.experiment.data.shape, trained.experiment.data.levels
+    path = Path(options.image).expanduser()
+    if options.timestep is not None:
+        image = read_unscaled(path, shape, levels)
+        edit, given = from_noised(trained, image, options.timestep, plan), to_pictures(image, levels)
+    elif options.super_resolve is not None:
+        factor = options.super_resolve
+        with of_the_small_one():
+            image = read_unscaled(path, small_shape(shape, factor), BYTES)
+        edit, given = super_resolve(trained, image, factor, plan), to_pictures(image, BYTES)
+        given = given.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    else:
+        image = read_unscaled(path, (1, *shape[1:]), BYTES)
+        edit, given = colour(trained, image, plan), to_pictures(image, BYTES).expand(-1, 3, -1, -1)
+    targets.draw(replace(edit, condition=condition, spacing=options.spacing), [given])

@@ -1,0 +1,100 @@
+"""`ddpm evaluate`: bits/dim of a data set: the bound, likelihoods beside it, or an estimate from a few evaluations."""
+
+from argparse import ArgumentParser, Namespace
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import positive, tolerance, whole
+from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.files import JsonTarget, file_for
+
+ABOUT = "measure bits/dim of a data set, exactly, with the standard error"
+EXAMPLES = """\
+ddpm evaluate runs/mine --data photos --json bits.json
+ddpm evaluate runs/mine --data photos --evaluations 8
+ddpm evaluate runs/mine --data photos --num-images 16 --metrics bpd,flow
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm evaluate`."""
+    what = parser.add_argument_group("what to measure")
+    groups.run_folder(what)
+    groups.data(what)
+    what.add_argument("--split", default="test", metavar="NAME", help="part of the data: test, train or all (test)")
+    what.add_argument("--num-images", type=positive, metavar="N", help="the first N images (all)")
+    what.add_argument(
+        "--metrics",
+        default="bpd",
+        metavar="A,B",
+        help="bpd, rate-distortion, importance-weighted, flow (bpd); the last two stand beside bpd in one table",
+    )
+    what.add_argument(
+        "--label",
+        metavar="NAME",
+        help="class given to a model that knows classes: own (that of each image), none, or one name for all (own)",
+    )
+    how = parser.add_argument_group("how to measure it")
+    how.add_argument(
+        "--evaluations",
+        type=positive,
+        metavar="N",
+        help="estimate bpd from N >= 2 of the T steps for each image, and a short pilot (all T, exactly)",
+    )
+    groups.chain(how)
+    how.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of the noise (0)")
+    how.add_argument("--draws", type=positive, metavar="K", help="of importance-weighted: chains for each image (16)")
+    how.add_argument(
+        "--trace",
+        metavar="NAME",
+        help="of flow: hutchinson, or exact, which costs an evaluation for each dimension (hutchinson)",
+    )
+    how.add_argument("--probes", type=positive, metavar="N", help="of hutchinson: for each image (1)")
+    how.add_argument(
+        "--tolerance",
+        type=tolerance,
+        metavar="X",
+        help="of flow: error of a step, of x in [-1, 1] and in nats/dim (1e-4)",
+    )
+    groups.variance(groups.reading(parser))
+    where = parser.add_argument_group("where the numbers go")
+    groups.json(where, "all numbers")
+    where.add_argument("--plot", metavar="FILE.png", help="a picture of the bound by t")
+    groups.running(parser, 128)
+
+
+def run(options: Namespace) -> None:
+    """Measure, and say it."""
+    from ddpm.cli.parts.bounds import measure_bound, say_bound
+    from ddpm.cli.parts.estimate import estimate_bound
+    from ddpm.cli.parts.likelihoods import measure_likelihoods, table, ways_of
+    from ddpm.cli.parts.opening import images_asked, scored
+    from ddpm.figures import plots, style
+    from ddpm.storage.atomic import write_bytes
+    from ddpm.trained.evaluate import METRICS, about, chosen_metrics, result
+    from ddpm.trained.labels import in_words, told_when_scored
+    from ddpm.trained.likelihoods import of_bound, results
+
+    metrics = chosen_metrics(options.metrics)
+    ways = ways_of(options, metrics)
+    if options.evaluations is not None:
+        estimate_bound(options, metrics)
+        return
+    plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
+    trained = scored(options)
+    images = images_asked(options, trained)
+    label, labels = told_when_scored(trained.experiment, images, options.label)
+    what = f"{options.split} images of {options.data}{in_words(label)}"
+    likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)
+    rows = {ways.words(name): found for name, found in likelihoods.items()}
+    values = results(likelihoods, ways)
+    if plot or set(metrics) & set(METRICS):
+        bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
+        say_bound(trained, bound, metrics, what)
+        if plot:
+            write_bytes(plot, style.png(plots.bound_by_t(bound)))
+            say(f"plot: {plot}")
+        rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
+        values = result(bound, metrics) | values
+    if likelihoods:
+        table(rows, f"{len(images)} {what}")
+    json_target.write(about(trained, len(images), label) | values)

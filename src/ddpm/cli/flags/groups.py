@@ -1,0 +1,145 @@
+"""Flags that several commands have in common: each function adds one titled group, or flags to a group."""
+
+from argparse import ArgumentParser, _ArgumentGroup
+
+from ddpm.cli.flags.kinds import count, filled, number, positive, whole
+from ddpm.cli.flags.names import SAMPLERS, SOURCE, SPACINGS
+
+
+def run_folder(group: _ArgumentGroup) -> None:
+    """RUN: a trained model."""
+    group.add_argument("run", type=filled, metavar="RUN", help="run folder or checkpoint")
+
+
+def data(group: _ArgumentGroup) -> None:
+    """--data SOURCE."""
+    group.add_argument("--data", type=filled, required=True, metavar="SOURCE", help=SOURCE)
+
+
+def sampler(group: _ArgumentGroup) -> None:
+    """How a chain goes down."""
+    group.add_argument("--sampler", default="ancestral", metavar="NAME", help=f"{SAMPLERS} (ancestral: Algorithm 2)")
+    group.add_argument("--eta", type=number, metavar="X", help="of ddim: how much noise, from 0 (none) to 1 (0)")
+    group.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="another option of the sampler: order=3 (multistep, unipc), churn=10 (heun), snr=0.2, corrections=2 ...",
+    )
+
+
+def chain(group: _ArgumentGroup, steps: str = "use K of the chain's T steps (all)") -> None:
+    """On which steps the model is read."""
+    group.add_argument("--steps", type=positive, metavar="K", help=steps)
+    group.add_argument(
+        "--spacing", default="uniform", metavar="NAME", help=f"which K steps to use: {SPACINGS} (uniform)"
+    )
+
+
+def variance(group: _ArgumentGroup) -> None:
+    """Which variance the reverse process has."""
+    group.add_argument(
+        "--variance",
+        metavar="NAME",
+        help="fixed-large, fixed-small, learned, optimal (as trained); the optimal ones are measured once on training data",
+    )
+
+
+def reading(parser: ArgumentParser) -> _ArgumentGroup:
+    """How the network of a trained model is read."""
+    group = parser.add_argument_group("how the network is read")
+    group.add_argument(
+        "--weights",
+        default="ema",
+        metavar="NAME",
+        help="ema: the moving average, raw: the last ones, ema-DECAY: one of training.more_ema_decays (ema)",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="process.B=VALUE",
+        help="read the network otherwise: process.limit=unlimited, process.variance=fixed-small, process.sigma_1=beta-1",
+    )
+    return group
+
+
+def conditions(group: _ArgumentGroup, default: str) -> None:
+    """What the images show."""
+    group.add_argument(
+        "--label",
+        metavar="A,B",
+        help="classes by name or number: the images take turns; all: every class; none: the model chooses freely "
+        f"({default})",
+    )
+    group.add_argument(
+        "--guidance",
+        type=number,
+        metavar="W",
+        help="classifier-free guidance: 0 ignores the label, 1 is the model as trained, above 1 images are more typical and "
+        "less varied, and cost twice as much (1)",
+    )
+    group.add_argument(
+        "--guidance-interval",
+        metavar="A,B",
+        help="guide only at steps A to B of the whole chain's 1..T (all)",
+    )
+
+
+def seed(group: _ArgumentGroup) -> None:
+    """Which images of all that could be drawn."""
+    group.add_argument(
+        "--seed", type=whole, default=0, metavar="S", help="random seed: image i depends on S and i alone (0)"
+    )
+    group.add_argument(
+        "--first",
+        type=count,
+        default=0,
+        metavar="I",
+        help="number of the first image, to draw a set in several runs (0)",
+    )
+
+
+def json(group: _ArgumentGroup, what: str) -> None:
+    """--json FILE."""
+    group.add_argument("--json", metavar="FILE", help=f"{what}; - for the terminal")
+
+
+def output_images(group: _ArgumentGroup) -> None:
+    """--output-dir DIR of the commands that draw images."""
+    group.add_argument("--output-dir", type=filled, required=True, metavar="DIR", help="folder for 000000.png ...")
+
+
+def running(parser: ArgumentParser, batch_size: int | None = None) -> None:
+    """What every command has, and --batch-size B with this default for those that use a trained model."""
+    group = parser.add_argument_group("how the command runs")
+    if batch_size is not None:
+        text = f"images at a time ({batch_size})"
+        group.add_argument("--batch-size", type=positive, default=batch_size, metavar="B", help=text)
+    devices = ["auto", "cpu", "cuda", "mps"]
+    group.add_argument(
+        "--device",
+        default="auto",
+        choices=devices,
+        metavar="NAME",
+        help=f"where to compute: {', '.join(devices)} (auto)",
+    )
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    group.add_argument("-h", "--help", action="help", help="show this help")
+
+
+def editing(parser: ArgumentParser, what: _ArgumentGroup, steps: str) -> None:
+    """What `ddpm inpaint` and `ddpm edit` have in common: how images are drawn from a given one, and where they go."""
+    what.add_argument("--num", type=positive, default=4, metavar="N", help="how many images (4)")
+    conditions(what, "none")
+    seed(what)
+    how = parser.add_argument_group("how to draw it")
+    sampler(how)
+    chain(how, steps)
+    variance(reading(parser))
+    where = parser.add_argument_group("where it goes")
+    output_images(where)
+    where.add_argument("--grid", metavar="FILE.png", help="what was given and all images in one picture")
+    json(where, "what was drawn and where it is")
+    running(parser, 64)

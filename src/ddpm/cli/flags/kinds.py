@@ -1,0 +1,73 @@
+"""Kinds of values: what is typed as one, or why it is none."""
+
+import argparse
+
+TOO_MANY = 2**53
+"""No table and no folder has so many; the sum of two such numbers still fits an integer of 64 bits."""
+
+
+def number(text: str) -> float:
+    """Any number; whether it suits is for whoever it is meant for."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number: {text!r}") from None
+
+
+def whole(text: str) -> int:
+    """A whole number, negative ones too."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number: {text!r}") from None
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1: {text!r}")
+    return _bounded(value, text)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0: {text!r}")
+    return _bounded(int(text), text)
+
+
+def _bounded(value: int, text: str) -> int:
+    if value >= TOO_MANY:
+        raise argparse.ArgumentTypeError(f"must be below 2^53: {text!r}")
+    return value
+
+
+def filled(text: str) -> str:
+    """A text that is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def seconds(text: str) -> float:
+    """A number of seconds above 0."""
+    return _number(text, float("inf"), "a number of seconds above 0")
+
+
+def tolerance(text: str) -> float:
+    """A number between 0 and 1."""
+    return _number(text, 1, "a number between 0 and 1")
+
+
+def _number(text: str, below: float, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < below:
+        raise argparse.ArgumentTypeError(f"must be {what}: {text!r}")
+    return value

@@ -1,0 +1,13 @@
+"""Names that can be given, as the help lists them; whether one exists is checked later, where it is defined."""
+
+SOURCE = (
+    "'digits' (embedded), a folder of images, .tar or .parquet files (one, or a folder of them), an IDX file or folder (MNIST), "
+    ".npz/.npy (uint8), CIFAR-10 .bin files, or hf:OWNER/NAME of the Hugging Face hub; of a URL download the files first"
+)
+PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
+SAMPLERS = (
+    "ancestral, ddim, dpm-solver, dpm-solver-2s, dpm-solver-sde, multistep, unipc, heun, flow, "
+    "corrected, langevin, langevin-ncsn"
+)
+SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
+SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"

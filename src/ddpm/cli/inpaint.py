@@ -1,0 +1,56 @@
+"""`ddpm inpaint`: fill a hole in an image."""
+
+from argparse import ArgumentParser, Namespace
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, positive
+from ddpm.cli.terminal.console import note
+
+ABOUT = "fill a hole in an image"
+EXAMPLES = """\
+ddpm inpaint runs/mine a.png mask.png --steps 250 --output-dir filled
+ddpm inpaint runs/mine a.png mask.png --method replace --num 8 \\
+    --output-dir faster --grid faster.png
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm inpaint`."""
+    what = parser.add_argument_group("what to draw")
+    groups.run_folder(what)
+    what.add_argument("image", type=filled, metavar="IMAGE", help="an image of the model's size")
+    what.add_argument("mask", type=filled, metavar="MASK", help="of the same size: white is drawn, black is kept")
+    hole = parser.add_argument_group("how the hole is filled")
+    hole.add_argument("--method", default="repaint", metavar="NAME", help="repaint, replace, ddnm (repaint)")
+    hole.add_argument(
+        "--resamplings",
+        type=positive,
+        metavar="R",
+        help="make most steps R times, at about R times the cost (repaint: 10, ddnm: 1)",
+    )
+    hole.add_argument("--jump", type=positive, default=10, metavar="J", help="repeat J steps at a time (10)")
+    groups.editing(parser, what, "use K of the chain's T steps (all; repaint was published with 250)")
+
+
+def run(options: Namespace) -> None:
+    """Draw them."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from ddpm.cli.parts.editing import Targets, opened_for_edit, plan_of
+    from ddpm.data.inputs import read_mask, read_unscaled
+    from ddpm.figures.pictures import BACKGROUND, to_pictures
+    from ddpm.trained.edit import inpaint
+
+    plan, targets = plan_of(options), Targets(options)
+    trained, condition = opened_for_edit(options)
+    data = trained.experiment.data
+    image = read_unscaled(Path(options.image).expanduser(), data.shape, data.levels)
+    hole = read_mask(Path(options.mask).expanduser(), *data.shape[1:])
+    edit = inpaint(trained, image, hole, plan, options.method, options.jump, options.resamplings)
+    if bool(hole.all()):
+        note("ddpm: the mask is white everywhere: nothing of the image is kept")
+    given = to_pictures(image, data.levels)
+    targets.draw(
+        replace(edit, condition=condition, spacing=options.spacing), [given, given.masked_fill(hole, BACKGROUND)]
+    )

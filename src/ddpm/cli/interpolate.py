@@ -1,0 +1,65 @@
+"""`ddpm interpolate`: the images between two images, through the latents (section 4.4)."""
+
+from argparse import ArgumentParser, Namespace
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, positive, whole
+from ddpm.cli.terminal.console import say, track
+from ddpm.cli.terminal.files import fresh_folder
+
+ABOUT = "draw the images between two images, through the latents"
+EXAMPLES = """\
+ddpm interpolate runs/mine a.png b.png --timestep 500 --output-dir between
+ddpm interpolate runs/mine a.png b.png --timestep 500 --num 5 \\
+    --encoding deterministic --output-dir exact
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm interpolate`."""
+    what = parser.add_argument_group("what to draw")
+    groups.run_folder(what)
+    what.add_argument("first", type=filled, metavar="A.png", help="one image")
+    what.add_argument("second", type=filled, metavar="B.png", help="the other image")
+    what.add_argument("--num", type=positive, default=9, metavar="N", help="images, the two ends included (9)")
+    groups.conditions(what, "none")
+    what.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of the noise (0)")
+    how = parser.add_argument_group("how to draw it")
+    how.add_argument(
+        "--timestep", type=whole, required=True, metavar="T", help="how far into the noise: 0 mixes pixels"
+    )
+    how.add_argument(
+        "--encoding",
+        default="stochastic",
+        metavar="NAME",
+        help="how latents are made of the two images: stochastic (by random noise, as in the paper), deterministic (by DDIM: "
+        "the two ends come back nearly as they were) (stochastic)",
+    )
+    how.add_argument("--steps", type=positive, metavar="K", help="use K of the T steps from latents to images (all)")
+    groups.reading(parser)
+    where = parser.add_argument_group("where it goes")
+    where.add_argument(
+        "--output-dir", type=filled, required=True, metavar="DIR", help="folder for 000000.png ... and row.png"
+    )
+    groups.running(parser)
+
+
+def run(options: Namespace) -> None:
+    """Draw them, each in its file and side by side."""
+    from ddpm.cli.parts.drawing import asked_of_edits
+    from ddpm.cli.parts.opening import opened, scaled_image
+    from ddpm.figures.pictures import save_each, tile, to_pictures
+    from ddpm.trained.interpolate import interpolate
+
+    trained = opened(options)
+    data, condition = trained.experiment.data, asked_of_edits(options, trained.experiment)
+    ends = (scaled_image(options.first, data), scaled_image(options.second, data))
+    total, steps = interpolate(
+        trained, ends, options.timestep, options.num, options.seed, options.encoding, options.steps, condition
+    )
+    folder = fresh_folder(options.output_dir)
+    *_, last = track(steps, total, "interpolating")
+    pictures = to_pictures(last.x, data.levels)
+    save_each(pictures, folder)
+    tile(pictures, len(pictures)).save(folder / "row.png")
+    say(f"{options.num} images in {folder}, side by side in {folder / 'row.png'}")

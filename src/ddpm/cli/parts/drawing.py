@@ -1,0 +1,98 @@
+"""What the commands that draw images share: options of the sampler, labels, and a set that is drawn in several runs."""
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ddpm.cli.flags.settings import assignments
+from ddpm.cli.terminal.console import note
+from ddpm.errors import CannotCreate, Interrupted, UsageError
+from ddpm.experiment.config import Experiment
+from ddpm.figures.pictures import numbered, text_of
+from ddpm.parallel.launch import launched
+from ddpm.sampling import Sampler
+from ddpm.sampling.condition import Condition
+from ddpm.sampling.images import Plan
+from ddpm.sampling.langevin import Annealed
+from ddpm.trained.labels import NONE, asked
+from ddpm.trained.provenance import differences, read_how_drawn
+
+TOO_LARGE = 2**63
+"""No option of a sampler is so large; infinity is, and NaN is not smaller."""
+
+
+def numbers(options: Namespace) -> dict[str, float]:
+    """The sampler's options: --eta, and what --option NAME=NUMBER says.
+
+    Raises:
+        UsageError: not a number, or not finite.
+    """
+    settings = {} if options.eta is None else {"eta": options.eta}
+    for name, value in assignments(options.option, "--option NAME=NUMBER").items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < TOO_LARGE:
+            raise UsageError(f"--option needs NAME=NUMBER: {name}={value}", "a number below 2^63")
+        settings[name] = value
+    return settings
+
+
+def check_sampler(options: Namespace, sampler: Sampler, T: int) -> None:
+    """What `ddpm sample` is asked for must concern its sampler; says where too few steps leave noise.
+
+    Raises:
+        UsageError: --variance of a sampler that draws with none, where no sheet of others is asked for.
+    """
+    if options.variance and not (sampler.uses_variance or options.compare):
+        raise UsageError(
+            f"{options.sampler} does not draw with a variance of the model: --variance {options.variance}",
+            "--sampler ancestral and corrected do",
+        )
+    if isinstance(sampler, Annealed) and options.steps not in (None, T):
+        note(f"ddpm: {options.sampler} needs all {T} steps: in {options.steps} it leaves noise")
+
+
+def asked_of_edits(options: Namespace, experiment: Experiment) -> Condition:
+    """No class unless one is named: what a given image shows is not known."""
+    label = options.label
+    if label is None and experiment.model.classes and experiment.training.label_dropout:
+        label = NONE
+    return asked(experiment, label, options.guidance, options.guidance_interval)
+
+
+def goes_on(folder: Path, common: dict[str, Any]) -> None:
+    """What was drawn into a folder before must be of the set that is to be drawn: the first image that says so is asked.
+
+    Raises:
+        CannotCreate: it was drawn otherwise.
+    """
+    there = sorted(folder.glob("[0-9]*.png"))
+    if not there:
+        return
+    known = next((found for path in there if (found := read_how_drawn(text_of(path)))), None)
+    if known and (changed := differences(common, known)):
+        raise CannotCreate(
+            f"the images in {str(folder)!r} were drawn otherwise: {', '.join(changed)}", "give another --output-dir"
+        )
+    holds = f"ddpm: {str(folder)!r} holds {len(there):,} images already"
+    unknown = "they do not say how they were drawn; with the same flags it is one set"
+    note(f"{holds}: {'this goes on with them' if known else unknown}")
+
+
+@contextmanager
+def told_how_to_go_on(plan: Plan, folder: Path, sheets: Sequence[str]) -> Iterator[None]:
+    """On Ctrl-C: which images are there, and how to draw the others; `sheets` are flags that show what one command draws.
+
+    Raises:
+        Interrupted: it was pressed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = sum((folder / numbered(row)).exists() for row in plan.rows)
+        hints = [f"the same command with --first {plan.first + done} --num {plan.num - done} draws the others"]
+        if sheets and done:
+            hints.append(f"{', '.join(f'--{flag}' for flag in sheets)} will then hold those alone, not all")
+        if launched():  # several processes leave holes
+            hints = []
+        raise Interrupted(f"interrupted: {done:,} of {plan.num:,} images are in {folder}", *hints) from None

@@ -1,0 +1,97 @@
+"""What `ddpm inpaint` and `ddpm edit` share: the model and the plan, and what is drawn beside what was given."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from ddpm.cli.parts.drawing import asked_of_edits, goes_on, numbers, told_how_to_go_on
+from ddpm.cli.parts.opening import opened, shortened
+from ddpm.cli.terminal.console import say, track
+from ddpm.cli.terminal.files import JsonTarget, file_for, fresh_folder
+from ddpm.errors import Mismatch
+from ddpm.figures.pictures import save_each, tile, to_pictures
+from ddpm.sampling.condition import Condition
+from ddpm.sampling.images import Plan, finished
+from ddpm.storage.atomic import atomically
+from ddpm.trained.draw import Drawing
+from ddpm.trained.labels import NONE, OWN, described
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.provenance import recorded
+
+COLUMNS = 10
+BYTES = 256
+
+
+@contextmanager
+def of_the_small_one() -> Iterator[None]:
+    """What is given is what is to be enlarged.
+
+    Raises:
+        Mismatch: it is not of that size.
+    """
+    try:
+        yield
+    except Mismatch as error:
+        raise Mismatch(str(error), "the image to give is the small one, the model's size is what it becomes") from None
+
+
+def opened_for_edit(options: Namespace, t: int | None = None) -> tuple[LoadedModel, Condition]:
+    """The model on the chain asked for, and what the images show: no class unless one is named."""
+    trained = opened(options)
+    condition = asked_of_edits(options, trained.experiment)
+    return shortened(options, trained, t, OWN if condition.labels else NONE), condition
+
+
+def plan_of(options: Namespace) -> Plan:
+    """Which images, and how they are drawn.
+
+    Raises:
+        UsageError: no such sampler, or not with these options.
+    """
+    plan = Plan(
+        num=options.num,
+        sampler=options.sampler,
+        options=numbers(options),
+        seed=options.seed,
+        batch_size=options.batch_size,
+        first=options.first,
+    )
+    plan.build()
+    return plan
+
+
+class Targets:
+    """Where the images go; checked before any work is done."""
+
+    def __init__(self, options: Namespace) -> None:
+        self._json, self._grid = JsonTarget(options.json), file_for(options.grid, ".png")
+        self._read = {name: getattr(options, name) for name in ("image", "mask") if hasattr(options, name)}
+        self._folder: str = options.output_dir
+
+    def draw(self, drawing: Drawing, given: list[Tensor]) -> None:
+        """Draw all images and write them; the grid shows them after the `given` pictures."""
+        plan, model = drawing.plan, drawing.model
+        folder = fresh_folder(self._folder, plan.rows)
+        goes_on(folder, drawing.common)
+        drawn: list[Tensor] = []
+        with told_how_to_go_on(plan, folder, ["grid"] if self._grid else []):
+            for rows, images in finished(track(drawing.run(), plan.batches() * drawing.moves, "drawing")):
+                pictures = to_pictures(images, model.experiment.data.levels)
+                save_each(pictures, folder, rows.start, drawing.text)
+                drawn.append(pictures)
+        asked = "" if drawing.evaluations is None else f", {drawing.evaluations:,} evaluations of the network for each"
+        say(f"{plan.num} images in {folder}{asked}")
+        if self._grid:
+            with atomically(self._grid) as path:
+                pictures = torch.cat([*given, *drawn])
+                tile(pictures, min(len(pictures), COLUMNS)).save(path)
+            say(f"grid: {self._grid}")
+        self._json.write(
+            {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {})}
+            | {**self._read, **drawing.given, "evaluations": drawing.evaluations}
+            | recorded(model, plan, drawing.spacing, drawing.begin)
+            | described(model.experiment, drawing.condition, plan.rows)
+        )

@@ -1,0 +1,1 @@
+"""How a command speaks, what it may write, and what happens to its processes and signals."""

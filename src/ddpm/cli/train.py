@@ -1,0 +1,83 @@
+"""`ddpm train`: the flags of a training, and the report at its end; `parts.training` shows it as it goes."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, number, positive, whole
+from ddpm.cli.flags.names import PRESETS, SCHEDULES
+from ddpm.cli.terminal.console import say
+from ddpm.parallel import launch
+
+ABOUT = "train a model; the same command continues a run that was stopped"
+EXAMPLES = """\
+ddpm train --data photos --output-dir runs/mine --set data.resolution=32
+ddpm train --data pets --conditional --output-dir runs/pets --steps 20000
+ddpm train --data digits --output-dir runs/cosine --schedule cosine --lr 1e-3
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm train`."""
+    what = parser.add_argument_group("what to train, and where")
+    groups.data(what)
+    what.add_argument("--output-dir", type=filled, required=True, metavar="RUN", help="run folder")
+    what.add_argument("--preset", type=filled, metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
+    what.add_argument("--config", type=filled, metavar="FILE", help="a config.json instead of a preset")
+    what.add_argument(
+        "--conditional",
+        action="store_true",
+        help="learn the images of each class, by the data's labels (for ddpm sample --label)",
+    )
+    process = parser.add_argument_group("the diffusion process (as in the preset)")
+    process.add_argument("--schedule", metavar="NAME", help=f"{SCHEDULES}, learned, or a .json of ddpm schedule")
+    process.add_argument("--prediction", metavar="NAME", help="what the network predicts: eps, x0, mean, v")
+    process.add_argument("--variance", metavar="NAME", help="fixed-large, fixed-small, learned")
+    process.add_argument("--objective", metavar="NAME", help="simple, weighted, variational, hybrid")
+    how = parser.add_argument_group("how to train (as in the preset)")
+    how.add_argument("--steps", type=positive, metavar="N", help="steps of training in all")
+    how.add_argument("--batch-size", type=positive, metavar="B", help="images in a step")
+    how.add_argument("--lr", type=number, metavar="X", help="learning rate")
+    how.add_argument(
+        "--seed", type=whole, metavar="S", help="random seed of initialisation, batches, noise and dropout"
+    )
+    how.add_argument("--precision", metavar="NAME", help="auto, fp32, bf16, fp16")
+    how.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=VALUE",
+        help="any field of config.json, such as parallel=fsdp (or ddp)",
+    )
+    how.add_argument(
+        "--resume",
+        type=filled,
+        default="auto",
+        metavar="HOW",
+        help="auto (continue the run in RUN, if there is one), never, or a checkpoint (auto)",
+    )
+    groups.running(parser)
+
+
+def run(options: Namespace) -> None:
+    """Train, then write the report."""
+    from ddpm.cli.flags.settings import assignments
+    from ddpm.cli.parts.training import follow
+    from ddpm.experiment.request import SHORT, requested
+    from ddpm.parallel.device import pick_device
+    from ddpm.report.training import report_training
+    from ddpm.run.folder import RunFolder
+    from ddpm.run.start import start_of
+
+    folder = RunFolder(Path(options.output_dir).expanduser())
+    experiment = requested(
+        options.data,
+        options.preset,
+        Path(options.config) if options.config else None,
+        {name: getattr(options, name) for name in SHORT},
+        assignments(options.set),
+        conditional=options.conditional,
+    )
+    follow(experiment, folder, pick_device(options.device), start_of(options.resume))
+    if not launch.number():
+        say(f"done: {folder.path}; report: {report_training(folder)}")

@@ -1,0 +1,38 @@
+"""`ddpm verify`: whether the checkpoints of a run are whole."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from ddpm.cli.flags import groups
+from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.files import JsonTarget
+
+ABOUT = "check the checkpoints of a run, and say which one it would resume from"
+EXAMPLES = """\
+ddpm verify runs/mine
+ddpm verify runs/mine/checkpoints/step-000010000 --json verdict.json
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm verify`."""
+    groups.run_folder(parser.add_argument_group("what to check"))
+    groups.json(parser.add_argument_group("where it goes"), "the same as JSON")
+    groups.running(parser)
+
+
+def run(options: Namespace) -> None:
+    """A line for each checkpoint."""
+    from ddpm.run.verify import require_whole, resumable, verify
+
+    json_target, verdicts = JsonTarget(options.json), []
+    for verdict in verify(Path(options.run).expanduser()):
+        verdicts.append(verdict)
+        say(f"{verdict.path.name}  {verdict.worth:<7}  {verdict.damage or f'{verdict.bytes:,} bytes of tensors'}")
+    values: dict[str, Any] = {"checkpoints": [verdict.values() for verdict in verdicts], "resumed_from": None}
+    for newest in resumable(verdicts):
+        say(f"training would go on from step {newest.step:,}: {newest.path}")
+        values["resumed_from"] = str(newest.path)
+    json_target.write(values)
+    require_whole(verdicts)
