@@ -12,7 +12,7 @@ help:
 	@echo "make demo       train on handwritten digits for three minutes, sample, evaluate: runs/demo/report.html"
 	@echo "make test       all checks and tests (make test-long: the long proofs too)"
 	@echo "make check      format, lint, types and the floors of the architecture"
-	@echo "make docs       the paper line by line, the errata, the code: docs/_build/html/index.html"
+	@echo "make docs       the site: tutorials, how-to, reference, explanation: docs/_build/html/index.html"
 	@echo "make bench      the scripts behind the published numbers (MNIST=FOLDER for those on MNIST); two hours"
 	@echo "make setup      .venv with everything that is needed"
 
@@ -58,4 +58,4 @@ bench: setup
 	$(if $(MNIST),$(BIN)/python -m benchmarks.mnist $(MNIST),@echo "MNIST=FOLDER makes the comparison on MNIST too")
 
 clean:
-	rm -rf .venv build dist docs/_build docs/generated .pytest_cache .ruff_cache
+	rm -rf .venv build dist docs/_build docs/generated examples/runs .pytest_cache .ruff_cache

@@ -50,7 +50,9 @@ def _entry(row: Mapping[str, str], places: list[str]) -> str:
 def mentions(package: str) -> Iterator[tuple[str, set[str]]]:
     """What in a package names equations, as a link, and which."""
     for path in sorted((ROOT / "src" / "ddpm" / package).rglob("*.py")):
-        module = path.relative_to(ROOT / "src").as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        module = (
+            path.relative_to(ROOT / "src").as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        )
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if numbers := numbers_in(ast.get_docstring(tree)):
             yield f":py:mod:`{module}`", numbers

@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -52,11 +53,11 @@ def write_reference(folder: Path, named: Sequence[str]) -> None:
 def parser_of(*typed: str) -> argparse.ArgumentParser:
     """The parser that answers ``ddpm ... --help``, whichever file made it."""
     asked: list[argparse.ArgumentParser] = []
-    with patch.object(argparse.ArgumentParser, "print_help", lambda self, file=None: asked.append(self)):
-        try:
-            main([*typed, "--help"])
-        except SystemExit:
-            pass
+    with (
+        patch.object(argparse.ArgumentParser, "print_help", lambda self, file=None: asked.append(self)),
+        suppress(SystemExit),
+    ):
+        main([*typed, "--help"])
     return asked[0]
 
 
@@ -126,7 +127,9 @@ def exit_codes() -> str:
         says = inspect.getdoc(kind) or ""
         kinds.setdefault(kind.code, []).append(says.splitlines()[0].rstrip("."))
     kinds[Failure.code] = ["A bug of ours; the traceback is in a file that the message names"]
-    return table(("code", "what happened"), [[f"``{code}``", "; ".join(kinds[code])] for code in sorted(kinds)], (12, 88))
+    return table(
+        ("code", "what happened"), [[f"``{code}``", "; ".join(kinds[code])] for code in sorted(kinds)], (12, 88)
+    )
 
 
 def _kinds(kind: type[Failure]) -> Iterator[type[Failure]]:
@@ -183,7 +186,7 @@ def _written(value: Any) -> str:  # noqa: ANN401
         return "not given"
     if isinstance(value, tuple | list):
         return ",".join(str(part) for part in value) or "none"
-    return str(value) if value != "" and value != {} else "none"
+    return str(value) if value not in ("", {}) else "none"
 
 
 def explained() -> Mapping[str, str]:
@@ -211,7 +214,9 @@ def presets_page() -> str:
     for name, make in PRESETS.items():
         here = dict(_values(make()))
         usual = dict(_values(Experiment()))
-        other = [[f"``{key}``", f"``{_written(here[key])}``"] for key in here if here[key] != usual[key] and key != "preset"]
+        other = [
+            [f"``{key}``", f"``{_written(here[key])}``"] for key in here if here[key] != usual[key] and key != "preset"
+        ]
         says = " ".join((inspect.getdoc(make) or "").split())
         text += title(name, "-") + _plain(says) + "\n\n" + table(("setting", "value"), other, (40, 60))
     return text

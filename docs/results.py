@@ -49,7 +49,9 @@ def training_step() -> Rows:
         ("each with its default precision", "ours bf16 (default)", "diffusers fp32 (default)"),
     ):
         ratio = f"{time[theirs] / time[ours]:.2f} times as fast"
-        rows.append([what, f"{time[ours]:.2f} s, {memory[ours]} MiB", f"{time[theirs]:.2f} s, {memory[theirs]} MiB", ratio])
+        rows.append(
+            [what, f"{time[ours]:.2f} s, {memory[ours]} MiB", f"{time[theirs]:.2f} s, {memory[theirs]} MiB", ratio]
+        )
     return ("one step, batch 8", "ddpm", "diffusers", ""), rows
 
 
@@ -58,7 +60,14 @@ def mnist() -> Rows:
     found = result("mnist")
     keys = ("L_T", "L_1 to L_T-1", "L_0", "steps", "parameters", "training_seconds")
     rows = [["bits/dim", _bound(found["ours"]), _bound(found["diffusers"])]]
-    rows += [[key.replace("_", " ") if key.islower() else f"``{key}``", _number(found["ours"][key]), _number(found["diffusers"][key])] for key in keys]
+    rows += [
+        [
+            key.replace("_", " ") if key.islower() else f"``{key}``",
+            _number(found["ours"][key]),
+            _number(found["diffusers"][key]),
+        ]
+        for key in keys
+    ]
     return ("20 minutes each", "ddpm, preset mnist", "diffusers"), rows
 
 
@@ -70,7 +79,12 @@ def sampler_overhead() -> Rows:
     """A sampler's step without the network."""
     found = result("sampler_overhead")["microseconds_per_step"]
     rows = [
-        [f"``{name.split(' / ')[0]}``, {name.split(' / ')[1]}", f"{row['ours_us']:.0f} µs", f"{row['theirs_us']:.0f} µs", f"{row['ratio']:.2f}"]
+        [
+            f"``{name.split(' / ')[0]}``, {name.split(' / ')[1]}",
+            f"{row['ours_us']:.0f} µs",
+            f"{row['theirs_us']:.0f} µs",
+            f"{row['ratio']:.2f}",
+        ]
         for name, row in found.items()
     ]
     return ("a step", "ddpm", "diffusers", "times less"), rows
@@ -97,7 +111,9 @@ def frechet(name: str) -> Rows:
     rows = []
     for sampler in names:
         cells = [f"{found[budget][sampler]:.3g}" for budget in budgets]
-        marked = [f"**{cell}**" if found[b][sampler] == best[b] else cell for b, cell in zip(budgets, cells, strict=True)]
+        marked = [
+            f"**{cell}**" if found[b][sampler] == best[b] else cell for b, cell in zip(budgets, cells, strict=True)
+        ]
         rows.append([sampler, *marked])
     return ("evaluations", *budgets), rows
 
@@ -119,13 +135,18 @@ def learned_mixture() -> Rows:
 def learned_digits() -> Rows:
     """The same on the digits."""
     found = {name: row for name, row in result("learned_schedule")["digits"].items() if "bits_per_dim" in row}
-    return ("digits, 1,000 steps, T = 250", "bits/dim", "L_0"), [[n, _bound(r), f"{r['L_0']:.2f}"] for n, r in found.items()]
+    return ("digits, 1,000 steps, T = 250", "bits/dim", "L_0"), [
+        [n, _bound(r), f"{r['L_0']:.2f}"] for n, r in found.items()
+    ]
 
 
 def likelihoods() -> Rows:
     """Three likelihoods of one model."""
     found = result("likelihoods")["methods"]
-    rows = [[name, _bound(row), f"{row['evaluations_per_image']:.0f}", f"{row['seconds']:.0f} s"] for name, row in found.items()]
+    rows = [
+        [name, _bound(row), f"{row['evaluations_per_image']:.0f}", f"{row['seconds']:.0f} s"]
+        for name, row in found.items()
+    ]
     return ("method", "bits/dim", "evaluations of the network for an image", "time"), rows
 
 
@@ -137,7 +158,13 @@ def cheap_bound() -> Rows:
             saved = row.get("plain evaluations for one") if isinstance(row, dict) else None
             if saved:
                 rows.append([model, name, f"{row['mean']:.3f}", f"{row['standard_deviation']:.3f}", f"{saved:,.0f}"])
-    header = ("schedule and variance", "estimate: t for each image, noise", "mean", "its scatter", "evaluations with a uniform t that do as much as one")
+    header = (
+        "schedule and variance",
+        "estimate: t for each image, noise",
+        "mean",
+        "its scatter",
+        "evaluations with a uniform t that do as much as one",
+    )
     return header, rows
 
 
@@ -155,7 +182,11 @@ def checkpoint_cost() -> Rows:
 def exact_training() -> Rows:
     """What random numbers with names cost."""
     found = result("exact_training")
-    rows = [[name, f"{row['by name']:.3f} s", f"{row['carried along']:.3f} s", f"{row['ratio']:.3f}"] for name, row in found.items() if "ratio" in row]
+    rows = [
+        [name, f"{row['by name']:.3f} s", f"{row['carried along']:.3f} s", f"{row['ratio']:.3f}"]
+        for name, row in found.items()
+        if "ratio" in row
+    ]
     return ("processor time of one thread", "by name", "carried along", "ratio"), rows
 
 

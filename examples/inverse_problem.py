@@ -25,6 +25,7 @@ model = ddpm.fit(
     steps=steps,
     batch_size=64,
     settings={
+        "schedule.T": 100,
         "model.channels": 16,
         "model.blocks": 1,
         "training.warmup": 20,
@@ -53,4 +54,4 @@ model.super_resolve(small, n=4, factor=2, steps=25, seed=0).grid(out / "3-enlarg
 # %%
 # Noised half of the way, and back down (SDEdit): something like it.
 
-model.edit(digit, n=4, timestep=125, steps=25, seed=0).grid(out / "4-anew.png")
+model.edit(digit, n=4, timestep=50, steps=25, seed=0).grid(out / "4-anew.png")

@@ -2,7 +2,7 @@
 Sample in three ways
 ====================
 
-One network, three samplers: all 250 steps of the paper's Algorithm 2, 20 steps of DDIM, and 20 of DPM-Solver with noise.
+One network, three samplers: all 100 steps of the paper's Algorithm 2, 20 steps of DDIM, and 20 of DPM-Solver with noise.
 ``python sample_three_ways.py [OUT [STEPS_OF_TRAINING]]``
 """
 
@@ -26,6 +26,7 @@ model = ddpm.fit(
     steps=steps,
     batch_size=64,
     settings={
+        "schedule.T": 100,
         "model.channels": 16,
         "model.blocks": 1,
         "training.warmup": 20,
@@ -39,7 +40,7 @@ model = ddpm.fit(
 # The same seed is the same starting noise for all three.
 
 WAYS = {
-    "1-ancestral-250": {"sampler": "ancestral"},
+    "1-ancestral-100": {"sampler": "ancestral"},
     "2-ddim-20": {"sampler": ddpm.DDIM(eta=0.0), "steps": 20},
     "3-dpm-solver-sde-20": {"sampler": "dpm-solver-sde", "steps": 20, "spacing": "trailing"},
 }

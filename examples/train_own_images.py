@@ -15,6 +15,7 @@ import ddpm
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/train_own_images")
 steps = int(sys.argv[3]) if len(sys.argv) > 3 else 300
+out.mkdir(parents=True, exist_ok=True)
 
 # %%
 # Pictures to learn from: 200 discs, each at a place of its own.

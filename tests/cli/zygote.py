@@ -138,12 +138,12 @@ def moment(draw, seen, number, rank):
 def _serve():
     """Answer requests until there are none."""
     import ddpm.cli.parts.requested
+    import ddpm.cli.training
     import torch.distributed.fsdp  # (all that takes time, once)
     import torch.utils.tensorboard
 
     import ddpm.cli.parts.editing
     import ddpm.cli.parts.sheets
-    import ddpm.cli.training
     import ddpm.report.training
     from ddpm.data.open import open_source
 
