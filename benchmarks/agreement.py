@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.schedulers import scheduling_ddpm
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 from torch import Tensor
 
 from benchmarks.machine import save

@@ -9,9 +9,11 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-import tests.checks  # noqa: F401 (the hook below finds it as an attribute)
+import tests.harness.checks  # noqa: F401 (the hook below finds it as an attribute)
 
-install_import_hook("ddpm", "tests.checks.checked")
+install_import_hook("ddpm", "tests.harness.checks.checked")
+
+pytest_plugins = ["tests.harness.commands"]
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"

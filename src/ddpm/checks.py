@@ -59,6 +59,21 @@ def _check_levels(x: Tensor, levels: int) -> None:
         )
 
 
+def check_noisy(x_t: object, shape: Sequence[int]) -> None:
+    """Refuse what is no batch of x_t for a model of images of this shape: real and finite, (batch, *shape), of any size.
+
+    Raises:
+        UsageError: another type, dtype or shape, or a value that is not finite.
+    """
+    expected = f"x_t must be a float tensor (batch, {', '.join(map(str, shape))})"
+    if not isinstance(x_t, Tensor) or not x_t.is_floating_point():
+        raise UsageError(f"{expected}, got {x_t.dtype if isinstance(x_t, Tensor) else _kind(x_t)}")
+    if tuple(x_t.shape[1:]) != tuple(shape):
+        raise UsageError(f"{expected}, got the shape {tuple(x_t.shape)}")
+    if bool((unreal := ~x_t.isfinite()).any()):
+        raise UsageError(f"x_t must be finite, got {_first(x_t, unreal)}")
+
+
 def check_t(t: object, T: int, batch: int | None = None) -> None:
     """Refuse what is no step: an int in 1..T, or a tensor (batch,) of such.
 

@@ -25,7 +25,7 @@ from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal, beta_1
 from ddpm.laboratory.reverse import single_step
 from ddpm.seeds import generator
-from tests.oracles import GAUSSIAN_SCHEDULES
+from tests.harness.oracles import GAUSSIAN_SCHEDULES
 
 F64 = torch.float64
 

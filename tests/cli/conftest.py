@@ -1,85 +1,8 @@
-"""A tiny run, trained once, and a way to call the command line and see what it says."""
-
-import shutil
-from dataclasses import dataclass
+"""What every test of the command line has."""
 
 import pytest
 
-from ddpm.cli import main
-from tests.cli.untouched import Course
-from tests.cli.zygote import zygote
-
-TINY = [
-    *("--data", "digits", "--preset", "digits", "--steps", "6", "--batch-size", "8", "--precision", "fp32"),
-    *(
-        "--set",
-        "model.channels=8",
-        "--set",
-        "model.multipliers=1,2",
-        "--set",
-        "model.blocks=1",
-        "--set",
-        "model.groups=4",
-    ),
-    *("--set", "schedule.T=12", "--set", "rhythm.images=8", "--set", "rhythm.evaluate=3", "--set", "rhythm.sample=6"),
-    *("--set", "rhythm.log=2", "--set", "rhythm.save=3", "--set", "rhythm.samples=4"),
-]
-
-
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_reports():
-    """Of tiny runs the report takes most of the time: only `ddpm demo` draws one here, and tests/report."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ddpm.report.training.report_training", lambda folder: folder.report)
-        yield
-
-
-@pytest.fixture
-def ddpm(capfd):
-    """Run a command in this process."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return Said(code, out, err)
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def forked(tmp_path_factory):
-    """Runs commands in processes of their own, several together if asked."""
-    with zygote(tmp_path_factory.mktemp("forked") / "zygote") as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def course(forked, tmp_path_factory):
-    """Runs to be struck, and what they are compared with."""
-    return Course(tmp_path_factory.mktemp("course"), forked, TINY)
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """A run of six steps that all tests share: one that trains in it, or is refused to, takes `run`."""
-    folder = tmp_path_factory.mktemp("run") / "tiny"
-    assert main(["train", "--output-dir", str(folder), *TINY]) == 0
-    ended = (folder / "exit.json").read_bytes()
-    yield folder
-    assert (folder / "exit.json").read_bytes() == ended
-
-
-@pytest.fixture
-def run(trained, tmp_path):
-    """A copy of that run for one test, which may change or harm it."""
-    return shutil.copytree(trained, tmp_path / "run")
+def _without_reports(without_reports):
+    """Some tests call `main` themselves."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import TINY
+from tests.harness.commands import TINY
 
 
 def _rows(folder):

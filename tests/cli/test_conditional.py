@@ -13,7 +13,7 @@ from ddpm.trained import measured_curve
 from ddpm.trained.interpolate import ENCODINGS, interpolate
 from ddpm.trained.labels import asked
 from ddpm.trained.loaded import load_run
-from tests.cli.conftest import TINY
+from tests.harness.commands import TINY
 
 CONDITIONAL = [*TINY, "--conditional"]
 

@@ -14,10 +14,10 @@ from ddpm.diffusion.schedule import linear
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.trained.edit import METHODS
 from ddpm.trained.interpolate import ENCODINGS
-from tests.cli.conftest import TINY
 from tests.cli.test_commands import _pixels
 from tests.cli.test_errors import _one_line
-from tests.oracles import rough_network
+from tests.harness.commands import TINY
+from tests.harness.oracles import rough_network
 
 
 def _save(path, pixels):

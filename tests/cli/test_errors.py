@@ -16,7 +16,7 @@ from PIL import Image
 import ddpm.run.train as ddpm_train
 from ddpm.data.sources import hub
 from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError, explained
-from tests.cli.conftest import TINY
+from tests.harness.commands import TINY
 
 
 def _one_line(said, code, *words):

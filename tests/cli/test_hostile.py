@@ -16,9 +16,9 @@ from ddpm.errors import StorageError
 from ddpm.experiment.config import Experiment
 from ddpm.models.unet import UNet, UNetShape, size
 from ddpm.run.folder import RunFolder
-from tests.cli.conftest import TINY
 from tests.cli.test_errors import _one_line, _train
-from tests.training.faults import watched
+from tests.harness.commands import TINY
+from tests.harness.faults import watched
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -352,7 +352,7 @@ def test_the_held_out_bound_is_kept_with_the_checkpoint(trained):
 def test_files_of_users_are_flushed_before_they_take_their_place(tmp_path):
     """`atomically`: a file, then its name; and a failing disk leaves the old one."""
     from ddpm.storage.atomic import atomically, write_text
-    from tests.training.faults import error_at, recorded
+    from tests.harness.faults import error_at, recorded
 
     write_text(tmp_path / "a", "old")
     with recorded() as log, atomically(tmp_path / "a") as temporary:

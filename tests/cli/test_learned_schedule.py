@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.cli.conftest import TINY
+from tests.harness.commands import TINY
 
 LEARNED = [*TINY, "--schedule", "learned", "--objective", "variational"]
 

@@ -17,7 +17,7 @@ from ddpm.diffusion.gaussian import kl
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Learned, Optimal, beta_1
-from tests.oracles import GAUSSIAN_SCHEDULES, GaussianData, rough_network
+from tests.harness.oracles import GAUSSIAN_SCHEDULES, GaussianData, rough_network
 
 F64 = torch.float64
 

@@ -10,7 +10,7 @@ from ddpm.diffusion.estimators import COUPLINGS, ESTIMATORS, estimates
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge, beta_1
-from tests.oracles import GaussianData, rough_network
+from tests.harness.oracles import GaussianData, rough_network
 
 F64 = torch.float64
 

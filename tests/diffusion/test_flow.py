@@ -28,7 +28,7 @@ from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import SCHEDULES, constant, cosine, jsd, linear, log_snr
 from ddpm.errors import Diverged
 from ddpm.seeds import generator
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 F64 = torch.float64
 MIXTURE = mixture(

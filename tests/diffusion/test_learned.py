@@ -10,7 +10,7 @@ from ddpm.diffusion.objective import variational
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import SCHEDULES, cosine, from_log_snr, jsd, linear
 from ddpm.diffusion.variance import FixedSmall
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 F64 = torch.float64
 

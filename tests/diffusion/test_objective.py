@@ -12,7 +12,7 @@ from ddpm.diffusion.prediction import PREDICTIONS
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Learned
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 F64 = torch.float64
 

@@ -23,7 +23,7 @@ from ddpm.diffusion.variance import (
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain
 from ddpm.tensors import at
-from tests.oracles import GaussianData, rough_network, two_points
+from tests.harness.oracles import GaussianData, rough_network, two_points
 
 F64 = torch.float64
 

@@ -19,7 +19,7 @@ from ddpm.evaluation import cheap
 from ddpm.evaluation.cheap import PAIRINGS, Target, bound_of, difference_of, estimate, planned, watched
 from ddpm.evaluation.rate import in_float64
 from ddpm.parallel.world import ALONE, World
-from tests.oracles import GaussianData, rough_network
+from tests.harness.oracles import GaussianData, rough_network
 
 F64, CPU, LEVELS = torch.float64, torch.device("cpu"), 9
 SCHEDULES = {"log-snr": lambda: log_snr(40, noise_1=0.1), "linear": lambda: linear(60, 1e-3, 0.3)}

@@ -18,7 +18,7 @@ from ddpm.diffusion.variance import FixedSmall, Optimal, beta_1
 from ddpm.evaluation.likelihood import by_flow, exact_trace, flow_nats, hutchinson, log_ratios, weighted
 from ddpm.evaluation.rate import measure, summarise
 from ddpm.seeds import generator
-from tests.oracles import GaussianData, rough_network
+from tests.harness.oracles import GaussianData, rough_network
 
 CPU, F64 = torch.device("cpu"), torch.float64
 

@@ -16,7 +16,7 @@ from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall, Optimal, beta_1
 from ddpm.evaluation.rate import Measured, in_float64, measure, summarise
 from ddpm.tensors import at
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 CPU = torch.device("cpu")
 

@@ -32,18 +32,39 @@ def _calls(tree):
             yield ast.unparse(node.func), node
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
-def test_a_file_holds_one_idea(path):
-    """At most 500 lines, a module docstring of at most 8, and functions of one screen."""
-    text = path.read_text()
-    assert len(text.splitlines()) <= 500
+def crowded(text):
+    """What in a file is too long, or missing: at most 500 lines, a module docstring of at most 8, functions of one screen."""
     tree = ast.parse(text)
     docstring = ast.get_docstring(tree)
-    assert docstring, "no module docstring"
-    assert len(docstring.splitlines()) <= 8
+    if len(text.splitlines()) > 500:
+        yield "more than 500 lines"
+    if not docstring:
+        yield "no module docstring"
+    elif len(docstring.splitlines()) > 8:
+        yield "a module docstring of more than 8 lines"
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 60, node.name
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 60:
+            yield f"{node.name}: 60 lines or more"
+
+
+def test_a_file_holds_one_idea():
+    wrong = [f"{path.relative_to(ROOT)}: {what}" for path in SOURCES for what in crowded(path.read_text())]
+    assert len(SOURCES) > 100
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('"""A."""\n' + "x = 1\n" * 500, "more than 500 lines"),
+        ("x = 1", "no module docstring"),
+        ('"""A.' + "\nB" * 8 + '"""', "a module docstring of more than 8 lines"),
+        ('"""A."""\nclass A:\n    def f():\n' + "        x = 1\n" * 60, "f: 60 lines or more"),
+    ],
+    ids=["file", "silent", "docstring", "function"],
+)
+def test_what_is_too_long_is_seen(text, found):
+    assert list(crowded(text)) == [found]
 
 
 MANY = {
@@ -58,8 +79,16 @@ def test_a_folder_is_a_room():
     """At most twelve files beside `__init__.py`, where nothing says why there are more."""
     folders = {path.parent for path in SOURCES}
     files = {folder: len(list(folder.glob("[!_]*.py"))) for folder in folders}
-    crowded = {str(folder.relative_to(ROOT / "src" / "ddpm")) for folder, count in files.items() if count > 12}
-    assert crowded == set(MANY)
+    full = {str(folder.relative_to(ROOT / "src" / "ddpm")) for folder, count in files.items() if count > 12}
+    assert full == set(MANY)
+
+
+def test_tests_lie_in_the_rooms_of_what_they_test():
+    """Below tests/, a folder is a room of the source; but for those of the house itself and what tests share."""
+    folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*.py")}
+    rooms = {path.parent.relative_to(ROOT / "src" / "ddpm").as_posix() for path in SOURCES}
+    assert not folders - rooms - {"house", "harness"}
+    assert not list((ROOT / "tests" / "harness").glob("test_*.py"))
 
 
 EXECUTES = {"eval", "exec", "compile", "__import__", "importlib.import_module", "os.system", "os.popen", "os.startfile"}
@@ -107,13 +136,12 @@ def executed(tree):
             yield name
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
-def test_the_library_neither_prints_nor_unpickles(path):
-    in_cli = "cli" in path.relative_to(ROOT / "src" / "ddpm").parts
-    tree = ast.parse(path.read_text())
-    assert [name for name in executed(tree) if (name, path.name) != STARTS] == []
-    for name, node in _calls(tree):
-        assert in_cli or name != "print", node.lineno
+def test_the_library_neither_prints_nor_unpickles():
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        assert [name for name in executed(tree) if (name, path.name) != STARTS] == [], path
+        if "cli" not in path.relative_to(ROOT / "src" / "ddpm").parts:
+            assert not [node.lineno for name, node in _calls(tree) if name == "print"], path
 
 
 @pytest.mark.parametrize(

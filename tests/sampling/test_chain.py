@@ -11,7 +11,7 @@ from ddpm.sampling import DDIM, SAMPLERS, Ancestral
 from ddpm.sampling.chain import chain, run, start
 from ddpm.sampling.timesteps import SPACINGS, uniform
 from ddpm.seeds import NoiseForEach, generator
-from tests.oracles import AT_STEPS, GaussianData, rough_network
+from tests.harness.oracles import AT_STEPS, GaussianData, rough_network
 
 F64 = torch.float64
 

@@ -12,7 +12,7 @@ from ddpm.sampling import SAMPLERS, DPMSolver, DPMSolverSDE
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import Step, chain, run
 from ddpm.sampling.ddim import DDIM
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 F64 = torch.float64
 

@@ -12,7 +12,7 @@ from ddpm.sampling import DDIM
 from ddpm.sampling.chain import run, start
 from ddpm.sampling.encode import encode
 from ddpm.sampling.latent import arc, slerp
-from tests.oracles import GaussianData, rough_network
+from tests.harness.oracles import GaussianData, rough_network
 
 F64 = torch.float64
 IMAGES = torch.tensor([[0.3], [1.0], [-2.0]], dtype=F64)

@@ -16,7 +16,7 @@ from ddpm.sampling import SAMPLERS
 from ddpm.sampling.chain import chain
 from ddpm.sampling.guidance import Guidance, guided
 from ddpm.seeds import NoiseForEach, generator
-from tests.oracles import AT_STEPS, rough_network
+from tests.harness.oracles import AT_STEPS, rough_network
 
 F64 = torch.float64
 SCHEDULE = linear(50, 1e-3, 0.2)

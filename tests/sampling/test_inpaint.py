@@ -16,7 +16,7 @@ from ddpm.sampling.inpaint import Replacement, Resampled, plan, repaint
 from ddpm.sampling.langevin import Corrected, Langevin
 from ddpm.sampling.multistep import Multistep, PredictorCorrector
 from ddpm.seeds import NoiseForEach, generator
-from tests.oracles import correlated, rough_network
+from tests.harness.oracles import correlated, rough_network
 
 F64 = torch.float64
 RHO, V, SEEN = 0.9, 0.25, 0.6

@@ -9,7 +9,7 @@ from ddpm.sampling import SAMPLERS, Ancestral
 from ddpm.sampling.chain import chain
 from ddpm.sampling.inpaint import Resampled
 from ddpm.sampling.inverse import Averages, Grey, Outside, consistent
-from tests.oracles import correlated, rough_network
+from tests.harness.oracles import correlated, rough_network
 
 F64 = torch.float64
 OPERATORS = {

@@ -31,7 +31,7 @@ from ddpm.sampling import (
 from ddpm.sampling.chain import Step, chain, start
 from ddpm.sampling.inpaint import Replacement, Resampled
 from ddpm.seeds import NoiseForEach, generator
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 F64 = torch.float64
 

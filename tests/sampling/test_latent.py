@@ -7,7 +7,7 @@ from ddpm.diffusion.schedule import linear
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain, run, start
 from ddpm.sampling.latent import mix_latents, shared
-from tests.oracles import GaussianData
+from tests.harness.oracles import GaussianData
 
 F64 = torch.float64
 

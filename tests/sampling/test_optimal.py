@@ -22,7 +22,7 @@ from ddpm.evaluation.curve import curve, errors
 from ddpm.evaluation.rate import images_of, measure, summarise
 from ddpm.sampling.optimal import Curve, best_steps, jumps
 from ddpm.seeds import NoiseForEach, generator
-from tests.oracles import GaussianData, rough_network
+from tests.harness.oracles import GaussianData, rough_network
 
 F64 = torch.float64
 CPU = torch.device("cpu")

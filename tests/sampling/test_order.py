@@ -23,7 +23,7 @@ from ddpm.sampling import (
 )
 from ddpm.sampling.chain import Step, chain, run, start
 from ddpm.sampling.exponential import weights
-from tests.oracles import AT_STEPS, GaussianData, rough_network
+from tests.harness.oracles import AT_STEPS, GaussianData, rough_network
 
 F64 = torch.float64
 SOLVERS = [

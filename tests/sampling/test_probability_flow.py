@@ -8,7 +8,7 @@ from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import log_snr
 from ddpm.sampling import Multistep, ProbabilityFlow
 from ddpm.sampling.chain import chain
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 F64 = torch.float64
 

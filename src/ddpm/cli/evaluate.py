@@ -26,7 +26,7 @@ def flags(parser: ArgumentParser) -> None:
         "--metrics",
         default="bpd",
         metavar="A,B",
-        help="bpd, rate-distortion, importance-weighted, flow (bpd); the last two stand beside bpd in one table",
+        help="bpd, rate-distortion, importance-weighted, flow; the last two stand beside bpd in one table (bpd)",
     )
     what.add_argument(
         "--label",

@@ -42,8 +42,9 @@ class Help(argparse.RawDescriptionHelpFormatter):
             parts += [_typed(action) for action in actions if action.option_strings and action.required]
             one_of = [group._group_actions for group in groups if group.required]
             parts += [f"({' | '.join(_typed(action) for action in choices)})" for choices in one_of]
-            usage = " ".join([self._prog, *parts, "[flags]"])
-        return f"usage: {usage}\n\n"
+            whole = " ".join(part.replace(" ", "\0") for part in [self._prog, *parts, "[flags]"])
+            usage = textwrap.fill(whole, self._width - 7, subsequent_indent=" " * 9, break_on_hyphens=False)
+        return f"usage: {usage}\n\n".replace("\0", " ")
 
 
 def _typed(action: argparse.Action) -> str:
@@ -107,7 +108,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     made: dict[str, Parser] = {}
     for name, command in COMMANDS.items():
         about = command.ABOUT[0].upper() + command.ABOUT[1:] + "."
-        epilog = f"The default of a flag stands in brackets at its end.\n\n{_examples(command.EXAMPLES)}"
+        epilog = f"A value in brackets at the end of a flag is its default.\n\n{_examples(command.EXAMPLES)}"
         made[name] = commands.add_parser(name, description=about, epilog=epilog)
         command.flags(made[name])
     return parser, made

@@ -8,7 +8,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget
 
-ABOUT = "check the checkpoints of a run, and say which one it would resume from"
+ABOUT = "check the checkpoints of a run, and where it would resume"
 EXAMPLES = """\
 ddpm verify runs/mine
 ddpm verify runs/mine/checkpoints/step-000010000 --json verdict.json

@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ddpm.checks import check_images
 from ddpm.data.decoding.picture import READ_ERRORS, as_shown, decode, fit
 from ddpm.data.imageset import to_levels, to_model
 from ddpm.errors import DataError, Mismatch, NotFound, UsageError
-
-NEAR = 1e-4
-"""Real images may be so far from a level, of rounding."""
 
 
 def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
@@ -81,16 +79,10 @@ def on_levels(x: torch.Tensor, levels: int) -> torch.Tensor:
     Raises:
         UsageError: they do not.
     """
-    hint = "integers are taken for the data's own levels: give uint8"
-    if x.ndim != 4 or not len(x):
-        raise UsageError(f"images are (N, C, H, W), not of the shape {tuple(x.shape)}")
-    if not bool(x.isfinite().all()) or float(x.abs().max()) > 1 + NEAR:
-        raise UsageError(f"real images lie in [-1, 1], not in [{float(x.min()):.4g}, {float(x.max()):.4g}]", hint)
-    exact = to_model(to_levels(x, levels), levels)
-    off = (exact - x).abs() > NEAR
-    if bool(off.any()):
-        raise UsageError(f"the images lie on {levels} levels from -1 to 1, and {float(x[off][0]):.6g} does not", hint)
-    return exact
+    check_images(x, levels)
+    if x.ndim != 4:
+        raise UsageError(f"images are (N, C, H, W), got the shape {tuple(x.shape)}")
+    return to_model(to_levels(x, levels), levels)
 
 
 def _shown(picture: Image.Image) -> Image.Image:

@@ -195,8 +195,11 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
         return read_unscaled(Path(given).expanduser(), shape, levels)
     if isinstance(given, Image.Image):
         return from_picture(given, shape, levels)
-    if isinstance(given, np.ndarray | Tensor) and given.ndim == 3:
-        given = given[None]
+    if isinstance(given, np.ndarray | Tensor):
+        channels, height, width = shape
+        if tuple(given.shape) == (height, width, channels) != tuple(shape):
+            given = torch.as_tensor(given).movedim(2, 0)
+        given = given[None] if given.ndim in (2, 3) else given
     found = image_set(given, "all", levels=levels)
     if len(found) != 1:
         raise UsageError(f"one image is needed, not {len(found)}")

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ddpm.checks import check_noisy, check_t
 from ddpm.data.imageset import ImageSet
-from ddpm.diffusion.checks import check_images, check_t
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
@@ -412,12 +412,12 @@ class TrainedModel:
         label: str | int | None,
         answer: Callable[[ReverseProcess, Tensor, int | Tensor], Tensor],
     ) -> Tensor:
-        check_images(x_t, shape=self.shape, noisy=True)
-        check_t(t, self.schedule.T)
+        check_noisy(x_t, self.shape)
+        check_t(t, self.schedule.T, len(x_t))
         told = None if label is None else torch.tensor([label_of(self.experiment, label)], device=self.device)
         at = t if isinstance(t, int) else t.to(self.device)
         with torch.no_grad():
-            return answer(self.process.given(told), x_t.to(self.device), at)
+            return answer(self.process.given(told), x_t.to(self.device, torch.float32), at)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def variance(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--variance",
         metavar="NAME",
-        help="fixed-large, fixed-small, learned, optimal (as trained); the optimal ones are measured once on training data",
+        help="fixed-large, fixed-small, learned, or optimal, which is measured once on training data (as trained)",
     )
 
 
@@ -117,14 +117,9 @@ def running(parser: ArgumentParser, batch_size: int | None = None) -> None:
     if batch_size is not None:
         text = f"images at a time ({batch_size})"
         group.add_argument("--batch-size", type=positive, default=batch_size, metavar="B", help=text)
-    devices = ["auto", "cpu", "cuda", "mps"]
-    group.add_argument(
-        "--device",
-        default="auto",
-        choices=devices,
-        metavar="NAME",
-        help=f"where to compute: {', '.join(devices)} (auto)",
-    )
+    devices = ("auto", "cpu", "cuda", "mps")
+    where = f"where to compute: {', '.join(devices)} (auto)"
+    group.add_argument("--device", default="auto", choices=devices, metavar="NAME", help=where)
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     group.add_argument("-h", "--help", action="help", help="show this help")
 

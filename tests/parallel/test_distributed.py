@@ -1,4 +1,4 @@
-"""What processes do one after the other; that they agree on numbers is shown by real ones (tests/cli)."""
+"""What processes do one after the other; that they agree on numbers is shown by real ones (test_processes)."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The last words of a process: by real ones in tests/cli."""
+"""The last words of a process: by real ones in test_starting."""
 
 import threading
 import time

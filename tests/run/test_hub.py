@@ -2,8 +2,8 @@
 
 import json
 
-from tests.cli.conftest import TINY
-from tests.data.small_hub import NEW, OLD, served, tables
+from tests.harness.commands import TINY
+from tests.harness.small_hub import NEW, OLD, served, tables
 
 __all__ = ["served", "tables"]
 

@@ -15,10 +15,11 @@ from pyarrow import parquet as pq
 from ddpm.data import open as sources
 from ddpm.data.batches import Batches
 from ddpm.data.decoding import parquet_rows
-from ddpm.data.open import open_both, open_source, parquet, shards
+from ddpm.data.open import open_both, open_source
+from ddpm.data.sources import parquet, shards
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, Failure, NotFound, UsageError
-from tests.data.pictures import append, fill, trapped
+from tests.harness.pictures import append, fill, trapped
 
 __all__ = ["trapped"]
 COUNT, GROUP = 24, 5

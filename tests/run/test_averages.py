@@ -14,7 +14,7 @@ from ddpm.errors import UsageError
 from ddpm.trained.loaded import load_run
 from ddpm.training.optimizer import ema_decay
 from ddpm.training.trainer import Recipe, State
-from tests.cli.conftest import TINY
+from tests.harness.commands import TINY
 from tests.training.test_trainer import _state, _train
 
 RECIPE = Recipe(steps=40, batch_size=2, lr=1e-3, warmup=4, seed=5, ema_decay=0.9, more_ema_decays=(0.3, 0.0))

@@ -12,8 +12,8 @@ from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint, background
 from ddpm.checkpoints.background import Noted, Saver, Wrote, require_room
 from ddpm.errors import Diverged, StorageError
-from tests.training.faults import watched
-from tests.training.test_durability import content
+from tests.checkpoints.test_durability import content
+from tests.harness.faults import watched
 
 
 def steps(folder):

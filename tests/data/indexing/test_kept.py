@@ -15,8 +15,8 @@ from ddpm.data.indexing.snapshot import Change, DataSnapshot, line, packed, unpa
 from ddpm.data.open import open_again, open_both
 from ddpm.data.splits import Options
 from ddpm.storage.sealed import sealed, unsealed
-from tests.data.pictures import fill
-from tests.data.test_shards import packed as table
+from tests.data.sources.test_shards import packed as table
+from tests.harness.pictures import fill
 
 COUNT = 24
 MODES = {"memory": Options(held_out=0), "files": Options(held_out=0, in_memory=0, workers=0)}

@@ -68,7 +68,7 @@ class Zygote:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "DDPM_CACHE": str(folder / "cache")}
         paths = [str(Path(ddpm.__file__).parents[1]), str(ROOT)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.zygote"],
+            [sys.executable, "-m", "tests.harness.zygote"],
             cwd=ROOT,
             env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.PIPE,
@@ -137,13 +137,12 @@ def moment(draw, seen, number, rank):
 
 def _serve():
     """Answer requests until there are none."""
-    import ddpm.cli.parts.requested
-    import ddpm.cli.training
     import torch.distributed.fsdp  # (all that takes time, once)
     import torch.utils.tensorboard
 
     import ddpm.cli.parts.editing
     import ddpm.cli.parts.sheets
+    import ddpm.cli.parts.training
     import ddpm.report.training
     from ddpm.data.open import open_source
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from ddpm.data.batches import Batches
-from ddpm.data.open import open_source, tar
+from ddpm.data.open import open_source
+from ddpm.data.sources import tar
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, NotFound
-from tests.data.pictures import fill
+from tests.harness.pictures import fill
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import constants
 
-from tests.data.pictures import fill
-from tests.data.test_shards import packed
+from tests.data.sources.test_shards import packed
+from tests.harness.pictures import fill
 
 OLD, NEW = "0" * 39 + "1", "0" * 39 + "2"
 

@@ -10,9 +10,9 @@ import sys
 import pytest
 import safetensors.torch
 
-from tests.cli.conftest import TINY
-from tests.cli.untouched import PATIENCE, SHARDS, Mode, Tally, require_lost
-from tests.cli.zygote import BREAK, Strike, moment
+from tests.harness.commands import TINY
+from tests.harness.untouched import PATIENCE, SHARDS, Mode, Tally, require_lost
+from tests.harness.zygote import BREAK, Strike, moment
 
 DROPPING = [*TINY, "--set", "model.dropout=0.3", "--set", "data.augmentation=horizontal-flip"]
 TWO = [Mode(2), Mode(2, 0, SHARDS)]

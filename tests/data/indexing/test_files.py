@@ -17,7 +17,7 @@ from ddpm.data.indexing.lazy_images import Lost
 from ddpm.data.open import open_both, open_source
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, Unavailable
-from tests.data.pictures import append, fill, trapped
+from tests.harness.pictures import append, fill, trapped
 
 __all__ = ["trapped"]
 COUNT = 60

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from ddpm.data.indexing import listing
 from ddpm.data.indexing.lazy_images import Reader
 from ddpm.run import session
-from tests.cli.conftest import TINY
+from tests.harness.commands import TINY
 
 QUICK = ("--steps", "4", "--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0", "--set", "schedule.T=4")
 SMALL = (*TINY[2:], *QUICK)  # but for the source

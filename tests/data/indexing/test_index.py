@@ -16,7 +16,7 @@ from ddpm.data.open import open_source
 from ddpm.data.sources.folder import find, listing
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, NotFound
-from tests.data.pictures import append, fill, trapped
+from tests.harness.pictures import append, fill, trapped
 
 __all__ = ["trapped"]
 

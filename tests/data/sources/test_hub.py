@@ -9,8 +9,8 @@ from huggingface_hub import constants
 from ddpm.data.open import open_both, open_source
 from ddpm.data.sources import hub
 from ddpm.errors import NotFound, StorageError, Unavailable, UsageError
-from tests.data.pictures import fill
-from tests.data.small_hub import NEW, OLD, served, tables
+from tests.harness.pictures import fill
+from tests.harness.small_hub import NEW, OLD, served, tables
 
 __all__ = ["served", "tables"]
 

@@ -22,8 +22,8 @@ from ddpm.run import ending
 from ddpm.run.events import Halted, Started
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Continue
-from tests.cli.conftest import TINY
-from tests.cli.zygote import free_port
+from tests.harness.commands import TINY
+from tests.harness.zygote import free_port
 
 ARRIVES = """
 import os, time

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.cli.zygote import ENDING
-from tests.data.pictures import fill
+from tests.harness.pictures import fill
+from tests.harness.zygote import ENDING
 
 PATIENCE = 4
 STEPS = 8

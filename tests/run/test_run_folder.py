@@ -3,7 +3,7 @@
 import shutil
 
 from ddpm.run.folder import RunFolder
-from tests.cli.conftest import TINY
+from tests.harness.commands import TINY
 
 
 def test_what_a_killed_run_was_about_to_name_is_removed(tmp_path):

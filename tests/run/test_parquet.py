@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ddpm.run.ending import Stop
-from tests.cli.test_data_faults import _folders, _same, _train
-from tests.data.test_shards import packed
+from tests.data.sources.test_shards import packed
+from tests.run.test_data_faults import _folders, _same, _train
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ddpm.checkpoints import Checkpoint, damage, manifest, reading, writing
 from ddpm.checkpoints.background import Saver
 from ddpm.checkpoints.retention import NEWEST, Keeper, extra
 from ddpm.errors import DataError, Diverged, Mismatch, StorageError
-from tests.training.faults import Crash, Disk, crash_at, error_at, recorded, watched
+from tests.harness.faults import Crash, Disk, crash_at, error_at, recorded, watched
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,7 +124,7 @@ def kill_everywhere(place):
 
 def test_a_kill_at_any_file_operation_leaves_the_old_or_the_new(tmp_path):
     """SIGKILL, not an exception: nothing of Python runs any more."""
-    code = "import sys, pathlib; from tests.training.test_durability import kill_everywhere as k; k(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from tests.checkpoints.test_durability import kill_everywhere as k; k(pathlib.Path(sys.argv[1]))"
     done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == len(list(tmp_path.glob("kill-*"))) > 30

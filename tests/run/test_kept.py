@@ -17,7 +17,7 @@ from ddpm.parallel.world import World
 from ddpm.run import session
 from ddpm.run.missing_images import lost_by_all
 from ddpm.run.validate import require_numbers
-from tests.cli.test_data_faults import SMALL, _folders, _same, _train
+from tests.run.test_data_faults import SMALL, _folders, _same, _train
 
 MODES = {"memory": (), "files": ("--set", "data.in_memory=0", "--set", "data.workers=0")}
 STEADY = (

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from tests.cli.untouched import ALONE, SHARDS, Mode, Tally, require_lost, require_stopped
-from tests.cli.zygote import ENDING, Strike, moment
+from tests.harness.untouched import ALONE, SHARDS, Mode, Tally, require_lost, require_stopped
+from tests.harness.zygote import ENDING, Strike, moment
 
 MODES = [ALONE, Mode(2, 2), Mode(2, 0, SHARDS), Mode(1, 2), Mode(2, 0), Mode(3, 0)]
 FEW = [ALONE, Mode(2, 2), Mode(1, 2), Mode(2, 0)]

@@ -17,9 +17,9 @@ from ddpm.parallel.world import World, full, meant_for
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Fresh
 from ddpm.run.train import train_run
-from tests.cli.conftest import TINY
-from tests.cli.test_processes import DROPPING, _rows, _run, _tensors, require_near
-from tests.cli.zygote import Strike, free_port
+from tests.harness.commands import TINY
+from tests.harness.zygote import Strike, free_port
+from tests.parallel.test_processes import DROPPING, _rows, _run, _tensors, require_near
 
 UNEVEN = ["--batch-size", 7, "--set", "training.accumulate=3", "--set", "training.decay=constant"]
 """Two processes have three rows and four, which must be cut into as many parts: all take part in each."""
