@@ -23,7 +23,7 @@ model = ddpm.fit(
     "digits",
     out / "run",
     steps=steps,
-    batch_size=64,
+    batch_size=32,
     settings={
         "schedule.T": 100,
         "model.channels": 16,
