@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from ddpm.experiment.presets import PRESETS as PRESETS
     from ddpm.figures.images import Images as Images
     from ddpm.models.mlp import MLP as MLP
+    from ddpm.models.mlp import MLPShape as MLPShape
     from ddpm.models.unet import UNet as UNet
     from ddpm.models.unet import UNetShape as UNetShape
     from ddpm.sampling import SAMPLERS as SAMPLERS
@@ -77,14 +78,14 @@ if TYPE_CHECKING:
     from ddpm.sampling.multistep import PredictorCorrector as PredictorCorrector
     from ddpm.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
     from ddpm.trained.model import TrainedModel as TrainedModel
-    from ddpm.training.trainer import Progress as Progress
+    from ddpm.training.loop import Progress as Progress
 
 _PLACES = {
     "api": ("load", "fit", "train", "sample", "bound", "images"),
     "trained.model": ("TrainedModel",),
     "figures.images": ("Images",),
     "evaluation.rate": ("Bound",),
-    "training.trainer": ("Progress",),
+    "training.loop": ("Progress",),
     "diffusion.schedule": (
         *("Schedule", "linear", "cosine", "quadratic", "constant", "warmup", "jsd", "log_snr", "SCHEDULES"),
     ),
@@ -107,7 +108,7 @@ _PLACES = {
     "sampling.langevin": ("Corrected", "Langevin", "SongLangevin"),
     "sampling.guidance": ("Guidance",),
     "models.unet": ("UNet", "UNetShape"),
-    "models.mlp": ("MLP",),
+    "models.mlp": ("MLP", "MLPShape"),
     "experiment.config": ("Experiment",),
     "experiment.presets": ("PRESETS",),
     "errors": ("Failure",),

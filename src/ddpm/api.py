@@ -2,23 +2,27 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ddpm.data.inputs import on_levels
 from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
+from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import Failure
+from ddpm.errors import Failure, UsageError, chosen
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.request import SHORT, path_of, requested
 from ddpm.figures.images import Data, Images, image_set, images_of
 from ddpm.figures.progress import followed
+from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
 from ddpm.run.ending import followed as followed_to_its_end
 from ddpm.run.events import Started, Stepped
@@ -33,6 +37,9 @@ from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, chains, finished
 from ddpm.trained.loaded import load_run
 from ddpm.trained.model import TrainedModel
+from ddpm.training import loop
+from ddpm.training.loop import Average, Batch, Progress, batches_of, repeated
+from ddpm.training.optimizer import adam
 
 ANCESTRAL = Ancestral()
 
@@ -120,6 +127,62 @@ def fit(
             for _ in shown:
                 pass
     return load(folder.path, device=device)
+
+
+def train(
+    p: ReverseProcess,
+    data: Data | Iterable[Batch],
+    *,
+    steps: int,
+    batch_size: int = 128,
+    lr: float = 2e-4,
+    objective: str | Objective = "simple",
+    optimizer: torch.optim.Optimizer | None = None,
+    ema: float | None = 0.9999,
+    seed: int = 0,
+) -> Iterator[Progress]:
+    """Train a network of your own: Algorithm 1, step by step. The network of `p` is changed in place.
+
+    Args:
+        p: its network is any `nn.Module` (x_t, timestep) -> output, or (x_t, timestep, label) if the data have labels.
+        data: a tensor (N, ...), Images, a source's name or path, or any iterable of batches, such as a DataLoader: x_0, or
+            (x_0, labels). It is gone through again and again.
+        steps: how many.
+        batch_size: of data that are no batches yet.
+        lr: the learning rate, where no optimiser is given.
+        objective: a name of `ddpm.OBJECTIVES`, or a function of (p, x_0, t, eps).
+        optimizer: any of `torch.optim`, on the network's parameters; Adam if not given.
+        ema: the decay of a moving average of the weights, `progress.average`; None for none.
+        seed: of the order of the data, times, noise and dropout.
+
+    Raises:
+        UsageError: nothing to train, no such objective, or a batch that is none.
+        Diverged: too many steps in a row were not finite.
+
+    Example:
+        >>> import ddpm
+        >>> network = ddpm.UNet(ddpm.UNetShape(channels=8, multipliers=(1,), attention=(), blocks=1, groups=4), 1, 1)
+        >>> p = ddpm.ReverseProcess(network, ddpm.cosine(T=100))
+        >>> [progress.step for progress in ddpm.train(p, ddpm.images("digits"), steps=2, batch_size=8)]
+        [1, 2]
+    """
+    if not isinstance(p.network, torch.nn.Module) or not any(w.requires_grad for w in p.network.parameters()):
+        raise UsageError(f"there is nothing to train: the network is {type(p.network).__name__}", "give an nn.Module")
+    if isinstance(data, Tensor):
+        batches = batches_of(data, None, batch_size, seed)
+    elif isinstance(data, str | Path | np.ndarray | Images | Image.Image):
+        found = images_of(image_set(data, "train"))
+        batches = batches_of(found.tensor, found.labels if _takes_labels(p.network) else None, batch_size, seed)
+    else:
+        batches = repeated(data)  # pyright: ignore[reportArgumentType] (pictures are no batches, and are refused as such)
+    chosen_objective = chosen(OBJECTIVES, objective, "objective") if isinstance(objective, str) else objective
+    average = None if ema is None else Average(p.network, ema)
+    return loop.train(p, batches, steps, chosen_objective, optimizer or adam(p.network, lr), average, seed)
+
+
+def _takes_labels(network: torch.nn.Module) -> bool:
+    """Whether a network of ours was built for classes; of others only batches say so."""
+    return isinstance(network, UNet) and network.shape.classes > 0
 
 
 def _heard(text: str) -> None:

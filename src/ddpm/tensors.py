@@ -9,7 +9,8 @@ from torch import Tensor
 
 ImageBatch = Float[Tensor, "batch *image"]
 PerImage = Float[Tensor, " batch"]
-Table = Float[Tensor, " T_plus_1"]
+PerStep = Float[Tensor, " T_plus_1"]
+"""A number for each step, at index t = 0..T (1..T where entry 0 has no meaning)."""
 Times = Int[Tensor, " batch"] | int
 """Step indices 0..T: one for each image, or one for the whole batch."""
 Noise = Callable[[Tensor], Tensor]
@@ -18,7 +19,7 @@ Randomness = Noise | torch.Generator
 """What every public function takes for its `noise`: a function, or a generator from which to draw (`noise_from`)."""
 
 
-def at(table: Table, t: Times, like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def at(table: PerStep, t: Times, like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """``table[t]`` as ``(batch, 1, ..., 1)`` in `like`'s dtype and device, or as a scalar for an integer `t`.
 
     This is the one place where a float64 coefficient meets an image. Never wraps around: a negative `t` raises.

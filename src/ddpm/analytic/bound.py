@@ -14,10 +14,10 @@ from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import Table
+from ddpm.tensors import PerStep
 
 
-def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: Table, second_moment: float) -> Table:
+def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: PerStep, second_moment: float) -> PerStep:
     r"""L_T, L_0, L_1, ..., L_{T-1} at index 0, 1, 2, ..., T, in nats/dim, with a density as the decoder.
 
     :math:`L_{t-1} = \tfrac12(\frac{\tilde\beta_t + c_t^2 m_t}{\sigma_t^2} - 1 + \log\frac{\sigma_t^2}{\tilde\beta_t})`, where
@@ -28,7 +28,7 @@ def terms_from_mse(schedule: Schedule, variance: Fixed, mse_x_0: Table, second_m
     return _terms(schedule, variance.table(schedule)[1:], off, second_moment)
 
 
-def _terms(schedule: Schedule, sigma_2: Tensor, off: Tensor, second_moment: float) -> Table:
+def _terms(schedule: Schedule, sigma_2: Tensor, off: Tensor, second_moment: float) -> PerStep:
     """L_T, L_0, L_1 .. in nats/dim (T + 1,), of variances and errors of the mean, `off` = E[(mu-tilde - mu)^2], each (T,) for t = 1..T.
 
     L_T depends on x_0 only through its square, so on data only through E[x_0^2] (E42).
@@ -40,7 +40,7 @@ def _terms(schedule: Schedule, sigma_2: Tensor, off: Tensor, second_moment: floa
     return torch.cat([prior(ForwardProcess(schedule), value), first, later])
 
 
-def with_pixels(terms: Table, nats: float) -> float:
+def with_pixels(terms: PerStep, nats: float) -> float:
     """The bound of `terms_from_mse` with another L_0, such as that of a decoder with bins; nats/dim."""
     return float(terms[0] + terms[2:].sum()) + nats
 
@@ -54,7 +54,7 @@ class LinearChain:
     """
 
     v: float
-    terms: Table
+    terms: PerStep
     model_var: float
     displayed_var: float
 

@@ -15,7 +15,7 @@ from ddpm.analytic.process import Diffused
 from ddpm.diffusion.decoder import Decoder
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import Table
+from ddpm.tensors import PerStep
 
 REACH, NODES = 10.0, 1001
 
@@ -50,7 +50,7 @@ def from_standard(law: Mixture) -> float:
     return -entropy(law) + 0.5 * float(law.second_moment) + 0.5 * math.log(2 * math.pi)
 
 
-def mmse(diffused: Diffused) -> Table:
+def mmse(diffused: Diffused) -> PerStep:
     """E Var(x_0|x_t) at t = 0..T: what the best estimate of x_0 is still off by, squared; 0 at t = 0."""
     table = torch.zeros(diffused.schedule.T + 1, dtype=torch.float64)
     for t in diffused.schedule.steps:
@@ -75,7 +75,7 @@ def kernel_from_gaussian(diffused: Diffused, t: int) -> float:
     return float(expected(diffused.marginal(t), divergence)) - kernel_entropy(diffused, t)
 
 
-def excess(diffused: Diffused, variance: Fixed, errors: Table) -> float:
+def excess(diffused: Diffused, variance: Fixed, errors: PerStep) -> float:
     """L - H(x_0) by Eq. 16 and 26, nats: D_KL(q(x_T)||p(x_T)) + sum over t of E D_KL(q(x_{t-1}|x_t)||p_theta(x_{t-1}|x_t)).
 
     For data with a density, a fixed variance and the best mean, whose `errors` are `mmse(diffused)`.

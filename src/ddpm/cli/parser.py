@@ -36,7 +36,9 @@ class Help(argparse.RawDescriptionHelpFormatter):
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(text, width, break_on_hyphens=False)
 
-    def _format_usage(self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], _prefix: object) -> str:
+    def _format_usage(
+        self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], prefix: str | None
+    ) -> str:
         if usage is None:
             parts = [_typed(action) for action in actions if not action.option_strings]
             parts += [_typed(action) for action in actions if action.option_strings and action.required]

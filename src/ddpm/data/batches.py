@@ -90,12 +90,7 @@ class Batches:
 
     def rows(self, step: int) -> Int[Tensor, " batch"]:
         """Which images step `step` sees, (batch_size,) int64."""
-        number = len(self.images)
-        places = torch.arange(step * self.batch_size, (step + 1) * self.batch_size)[self.places]
-        epochs, offsets = places // number, places % number
-        rows = torch.empty_like(places)
-        for epoch in epochs.unique().tolist():
-            rows[epochs == epoch] = _order(number, self.seed, epoch)[offsets[epochs == epoch]]
+        rows = rows_at(step, self.batch_size, len(self.images), self.seed, self.places)
         if self.lost:
             rows = torch.tensor([self._instead(row) for row in rows.tolist()])
         return rows.to(self.images.images.device)
@@ -129,6 +124,16 @@ class Batches:
             return row
         others = (key(self.seed, "instead", row, n) % len(self.images) for n in count())
         return next(other for other in others if other not in self.lost)
+
+
+def rows_at(step: int, batch_size: int, number: int, seed: int, places: slice = slice(None)) -> Int[Tensor, " batch"]:
+    """Which of `number` examples step `step` sees, in a new order for each epoch; of the batch those at `places`."""
+    at = torch.arange(step * batch_size, (step + 1) * batch_size)[places]
+    epochs, offsets = at // number, at % number
+    rows = torch.empty_like(at)
+    for epoch in epochs.unique().tolist():
+        rows[epochs == epoch] = _order(number, seed, epoch)[offsets[epochs == epoch]]
+    return rows
 
 
 @lru_cache(maxsize=4)

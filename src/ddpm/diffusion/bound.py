@@ -16,7 +16,7 @@ from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import ImageBatch, PerImage, Randomness, Table, Times, at, noise_from, sum_flat
+from ddpm.tensors import ImageBatch, PerImage, PerStep, Randomness, Times, at, noise_from, sum_flat
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,24 @@ class Term:
 def terms(p: ReverseProcess, x_0: ImageBatch, noise: Randomness = torch.randn_like) -> Iterator[Term]:
     """L_T, then L_{T-1}, ..., L_1, L_0: one evaluation of the network for each t, each with a fresh x_t (Eq. 5).
 
-    The sum of all terms estimates the bound without bias; the only randomness is `noise`, called once for each t.
+    The sum of all terms estimates the bound without bias; the only randomness is `noise`, drawn once for each t.
+
+    Args:
+        p: the process.
+        x_0: images on the levels of p's decoder, (batch, ...).
+        noise: a function such as `torch.randn_like`, or a `torch.Generator`.
+
+    Raises:
+        TypeError: `noise` is neither.
+
+    Example:
+        >>> import ddpm, torch
+        >>> p = ddpm.ReverseProcess(lambda x_t, timestep: torch.zeros_like(x_t), ddpm.linear()).respace([1, 500, 1000])
+        >>> found = list(ddpm.terms(p, torch.ones(2, 1, 8, 8), torch.Generator().manual_seed(0)))
+        >>> [term.t for term in found]
+        [4, 3, 2, 1]
+        >>> sum(term.nats for term in found).shape  # the bound of each image, nats
+        torch.Size([2])
     """
     draw = noise_from(noise)
     yield Term(p.schedule.T + 1, prior(p.q, x_0), torch.zeros_like(x_0))
@@ -77,7 +94,7 @@ def prior_table(schedule: Schedule, x_0: float) -> float:
     return float(prior(ForwardProcess(schedule), value))
 
 
-def constants(schedule: Schedule, variance: Fixed) -> Table:
+def constants(schedule: Schedule, variance: Fixed) -> PerStep:
     r""":math:`C_t = \tfrac12(\tilde\beta_t/\sigma_t^2 - 1 + \log(\sigma_t^2/\tilde\beta_t))` for t = 2..T, nats/dim (E47).
 
     What a fixed variance other than the posterior's costs whatever the network does.

@@ -22,6 +22,21 @@ def log_likelihood(x_0: ImageBatch, gaussian: Gaussian, levels: int = 256) -> Im
 
     The `levels` >= 2 values lie evenly on [-1, 1]: bins are 2/(levels-1) wide, centred on them, and the two outermost
     are open. `x_0` must hold such values. In float64 all 76 reference cases agree to 1e-9; float32 to 5e-5.
+
+    Args:
+        x_0: images, (batch, ...).
+        gaussian: p(x_0|x_1), of the same shape.
+        levels: how many values a channel may have.
+
+    Returns:
+        (batch, ...), nats of each coordinate.
+
+    Example:
+        >>> import ddpm, torch
+        >>> every = torch.arange(256, dtype=torch.float64)[:, None] / 127.5 - 1
+        >>> gaussian = ddpm.Gaussian(torch.zeros_like(every), torch.full_like(every, -2.0))
+        >>> round(float(ddpm.log_likelihood(every, gaussian).exp().sum()), 9)  # it is a probability
+        1.0
     """
     half = 1 / (levels - 1)
     inverse_std = (-0.5 * gaussian.log_var).exp()

@@ -16,7 +16,18 @@ from ddpm.tensors import ImageBatch, Times, at
 class ForwardProcess:
     """q, given by its schedule. Images are real tensors (batch, ...) scaled to [-1, 1]; steps are 1..T.
 
-    All methods raise ValueError for a step outside their range.
+    All methods raise ValueError for a step outside their range. A step is an int, or a tensor (batch,) with one for each
+    image.
+
+    Example:
+        >>> import ddpm, torch
+        >>> q = ddpm.ForwardProcess(ddpm.linear())
+        >>> x_0 = torch.rand(2, 3, 32, 32) * 2 - 1
+        >>> x_t = q.sample(x_0, torch.tensor([1, 1000]), eps=torch.randn_like(x_0))  # a little noise, and almost nothing else
+        >>> x_t.shape
+        torch.Size([2, 3, 32, 32])
+        >>> torch.equal(q.sample(x_0, 0, eps=torch.randn_like(x_0)), x_0)
+        True
     """
 
     schedule: Schedule

@@ -14,7 +14,7 @@ from ddpm.diffusion.bound import bits_per_dim, prior, term
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Fixed
-from ddpm.tensors import ImageBatch, PerImage, Table, Times, at, mean_flat
+from ddpm.tensors import ImageBatch, PerImage, PerStep, Times, at, mean_flat
 
 Objective = Callable[[ReverseProcess, ImageBatch, Times, ImageBatch], PerImage]
 
@@ -73,7 +73,7 @@ class Hybrid:
         return mean_flat((p.prediction.target(p.schedule, x_0, eps, t) - output) ** 2) + self.weight * bound
 
 
-def weights(schedule: Schedule, variance: Fixed) -> Table:
+def weights(schedule: Schedule, variance: Fixed) -> PerStep:
     r""":math:`w_t = \beta_t^2 / (2\sigma_t^2\alpha_t(1-\bar\alpha_t))` at index t (Eq. 12; E51, E68); entry 0 has no meaning."""
     table = schedule.beta**2 / (2 * variance.table(schedule) * schedule.alpha * schedule.one_minus_alpha_bar)
     table[0] = 0

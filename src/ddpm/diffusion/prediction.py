@@ -61,7 +61,17 @@ def _level(schedule: Schedule, t: Times, like: ImageBatch) -> tuple[Tensor, Tens
 
 @dataclass(frozen=True)
 class Epsilon(PointwisePrediction):
-    r"""The noise of Eq. 4: :math:`\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\epsilon_\theta)/\sqrt{\bar\alpha_t}` (Eq. 15)."""
+    r"""The noise of Eq. 4: :math:`\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\epsilon_\theta)/\sqrt{\bar\alpha_t}` (Eq. 15).
+
+    The paper's choice. It has no x_0 where alpha_bar = 0 (`needs_signal`).
+
+    Example:
+        >>> import ddpm, torch
+        >>> schedule, x_0, eps = ddpm.linear(), torch.rand(2, 3), torch.randn(2, 3)
+        >>> x_t = ddpm.ForwardProcess(schedule).sample(x_0, 500, eps)
+        >>> torch.allclose(ddpm.Epsilon().x_0(schedule, x_t, eps, 500), x_0, atol=1e-4)
+        True
+    """
 
     needs_signal = True
 

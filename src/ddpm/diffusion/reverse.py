@@ -44,6 +44,14 @@ class ReverseProcess:
     Gaussian into probabilities of pixels: `log_likelihood` (256 levels), `discretised(levels)`, or `log_density`. `label` is
     what the network is told of each image (`given`); `project` changes the limited estimates of x_0 (`sampling.inverse`).
 
+    Example:
+        >>> import ddpm, torch
+        >>> p = ddpm.ReverseProcess(lambda x_t, timestep: torch.zeros_like(x_t), ddpm.linear())
+        >>> x_t = torch.randn(2, 3, 8, 8)
+        >>> gaussian, x_0 = p(x_t, 1000)  # p(x_999|x_1000), and the estimate of x_0
+        >>> gaussian.mean.shape, x_0.shape, p.score(x_t, 1000).shape
+        (torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]))
+
     Raises:
         ValueError: the prediction cannot be inverted at T because the schedule leaves no signal there.
     """

@@ -223,7 +223,22 @@ def _validate(beta: Tensor, **tables: Tensor) -> None:
 
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
-    """Beta linear in t (the paper, section 4); the ends are not rescaled with T."""
+    """Beta linear in t (the paper, section 4); the ends are not rescaled with T.
+
+    Args:
+        T: how many steps.
+        beta_1: the variance of the noise of the first step.
+        beta_T: that of the last.
+
+    Raises:
+        ValueError: a beta is not between 0 and 1.
+
+    Example:
+        >>> import ddpm
+        >>> schedule = ddpm.linear()
+        >>> float(schedule.beta[1]), float(schedule.beta[1000])
+        (0.0001, 0.02)
+    """
     return Schedule(_clean(0.0, _linspace(beta_1, beta_T, T)))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ddpm.diffusion.schedule import Schedule
-from ddpm.tensors import ImageBatch, Table, Times, at
+from ddpm.tensors import ImageBatch, PerStep, Times, at
 
 FirstVariance = Callable[[Schedule], Tensor]
 
@@ -50,7 +50,7 @@ class Fixed(Variance):
     """A variance that depends on t alone."""
 
     @abstractmethod
-    def table(self, schedule: Schedule) -> Table:
+    def table(self, schedule: Schedule) -> PerStep:
         r""":math:`\sigma_t^2` at index t, (T+1,) float64; entry 0 has no meaning."""
 
     def log_var(self, schedule: Schedule, x_t: ImageBatch, t: Times, *outputs: ImageBatch) -> Tensor:
@@ -72,22 +72,34 @@ def _with_first(table: Tensor, first: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FixedLarge(Fixed):
-    r""":math:`\sigma_t^2 = \beta_t`: optimal for x_0 ~ N(0, I); the paper's choice for CIFAR-10."""
+    r""":math:`\sigma_t^2 = \beta_t`: optimal for x_0 ~ N(0, I); the paper's choice for CIFAR-10.
+
+    `first` is the rule for t = 1: `beta_tilde_2`, or `beta_1`.
+
+    Example:
+        >>> import ddpm, torch
+        >>> schedule = ddpm.linear()
+        >>> torch.equal(ddpm.FixedLarge().table(schedule)[2:], schedule.beta[2:])
+        True
+    """
 
     first: FirstVariance = beta_tilde_2
 
-    def table(self, schedule: Schedule) -> Table:
+    def table(self, schedule: Schedule) -> PerStep:
         """Beta, with the rule for t = 1."""
         return _with_first(schedule.beta, self.first(schedule))
 
 
 @dataclass(frozen=True)
 class FixedSmall(Fixed):
-    r""":math:`\sigma_t^2 = \tilde\beta_t`: optimal for x_0 a single point; the better code for images when T is small."""
+    r""":math:`\sigma_t^2 = \tilde\beta_t`: optimal for x_0 a single point; the better code for images when T is small.
+
+    `first` is the rule for t = 1: `beta_tilde_2`, or `beta_1`.
+    """
 
     first: FirstVariance = beta_tilde_2
 
-    def table(self, schedule: Schedule) -> Table:
+    def table(self, schedule: Schedule) -> PerStep:
         """Beta tilde, with the rule for t = 1."""
         return _with_first(schedule.beta_tilde, self.first(schedule))
 
@@ -103,11 +115,11 @@ class Optimal(Fixed):
     step, or None where it was not measured. `outputs` is what the network gives for a variance that it learned, and is not looked at.
     """
 
-    mse_x_0: Table
-    first: Table | None = None
+    mse_x_0: PerStep
+    first: PerStep | None = None
     outputs: int = 0
 
-    def table(self, schedule: Schedule) -> Table:
+    def table(self, schedule: Schedule) -> PerStep:
         """E45; at t = 1 `first`."""
         error = torch.minimum(self.mse_x_0, 1 / schedule.snr)
         table = schedule.beta_tilde + schedule.posterior_x_0**2 * error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ddpm.tensors import Table
+from ddpm.tensors import PerStep
 
 DEFENSIVE = 0.05
 """The part of the proposal that is the pilot's: no t is rarer than this allows (Owen & Zhou 2000)."""
@@ -20,12 +20,12 @@ class Proposal:
     which the mean is known without a network: only what is left is estimated, so a wrong guess costs variance, not bias.
     """
 
-    q: Table
-    level: Table
-    slope: Table
+    q: PerStep
+    level: PerStep
+    slope: PerStep
 
 
-def systematic(q: Table, images: int, draws: int, random: torch.Generator) -> Tensor:
+def systematic(q: PerStep, images: int, draws: int, random: torch.Generator) -> Tensor:
     """Draws from q, (images, draws): one in each `draws`-th part of q for every image, and all evenly spread over q.
 
     One random shift, one random order of the images: whatever depends on the image alone or on t alone adds no variance,
@@ -36,7 +36,7 @@ def systematic(q: Table, images: int, draws: int, random: torch.Generator) -> Te
     return torch.searchsorted(q.cumsum(0), points, right=True).clamp(1, len(q) - 1)
 
 
-def broad(T: int) -> Table:
+def broad(T: int) -> PerStep:
     """The pilot's proposal: a quarter for t = 1, the rest half evenly in t and half evenly in its logarithm."""
     t = torch.arange(2, T + 1, dtype=torch.float64)
     rest = 0.5 / max(T - 1, 1) + 0.5 / t / (1 / t).sum()
@@ -70,7 +70,7 @@ def _std(values: Tensor, weight: Tensor) -> Tensor:
     return (weight * (values - (weight * values).sum()) ** 2).sum().sqrt()
 
 
-def _curve(T: int, t: Tensor, nats: Tensor) -> Table:
+def _curve(T: int, t: Tensor, nats: Tensor) -> PerStep:
     """The size of the terms at t = 1..T: at 1 as found; after it a local line through their logarithms; 0 at 0.
 
     The scale is the one on which the pilot is uniform: on it the curves of all schedules are smooth.

@@ -122,7 +122,7 @@ class Images:
         return data.getvalue()
 
 
-Data: TypeAlias = "str | Path | np.ndarray | Tensor | Images | Image.Image | Sequence[Image.Image]"
+Data: TypeAlias = str | Path | np.ndarray | Tensor | Images | Image.Image | Sequence[Image.Image]
 """What may be given as data: a source's name or path, an array, a tensor, Pillow images, or Images."""
 
 

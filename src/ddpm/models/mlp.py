@@ -10,16 +10,30 @@ from ddpm.models.layers import linear, time_embedding, zeroed
 
 @dataclass(frozen=True)
 class MLPShape:
-    """Width and number of the residual layers."""
+    """How wide the layers are, at least 4, and how many of them are residual."""
 
     channels: int = 128
     layers: int = 3
 
 
-class MLP(nn.Module):
-    """(x_t, timestep) -> output: (B, inputs), (B,) -> (B, outputs)."""
+DEFAULT = MLPShape()
 
-    def __init__(self, shape: MLPShape, inputs: int = 2, outputs: int = 2) -> None:
+
+class MLP(nn.Module):
+    """(x_t, timestep) -> output: (B, inputs), (B,) -> (B, outputs), for data that are points, not images.
+
+    `outputs` is twice `inputs` where the variance is learned. At first the output is 0. Points need not lie in [-1, 1] and
+    have no levels: read the network without a limit, and with a density as the decoder.
+
+    Example:
+        >>> import ddpm, torch
+        >>> network = ddpm.MLP(inputs=2, outputs=2)
+        >>> network(torch.randn(5, 2), torch.arange(5)).shape
+        torch.Size([5, 2])
+        >>> p = ddpm.ReverseProcess(network, ddpm.linear(), limit=ddpm.unlimited, decoder=ddpm.log_density)
+    """
+
+    def __init__(self, shape: MLPShape = DEFAULT, inputs: int = 2, outputs: int = 2) -> None:
         super().__init__()
         self.shape = shape
         width = shape.channels

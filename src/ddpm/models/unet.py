@@ -46,7 +46,15 @@ class UNet(nn.Module):
     """(x_t, timestep[, label]) -> output: (B, inputs, H, W), (B,)[, (B,)] -> (B, outputs, H, W).
 
     A class is a vector that is added to the time embedding. A label of -1 says nothing of its image: it adds 0, and so do
-    all where no labels are given.
+    all where no labels are given. Any height and width will do; `outputs` is twice `inputs` where the variance is learned.
+    At first the output is 0.
+
+    Example:
+        >>> import ddpm, torch
+        >>> network = ddpm.UNet(ddpm.UNetShape(channels=32, multipliers=(1, 2)), inputs=1, outputs=1)
+        >>> network(torch.randn(2, 1, 28, 28), torch.tensor([0, 999])).shape
+        torch.Size([2, 1, 28, 28])
+        >>> p = ddpm.ReverseProcess(network, ddpm.linear())
 
     Raises:
         ValueError: there are labels for a network without classes.

@@ -17,7 +17,7 @@ def pick_device(name: str) -> torch.device:
     found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = "cuda" if found["cuda"] else "cpu"
-    if not found[name]:
+    if not found.get(name):
         raise UsageError(
             f"this machine has no device {name!r}", f"--device {' or '.join(n for n in found if found[n])}"
         )

@@ -38,18 +38,34 @@ class Step:
 class Sampler(ABC):
     """A way to go from x_t to x_{t-1}; pure, so it can be stopped, split and resumed anywhere.
 
-    One that asks the network `image_by_image` cannot be disturbed by what else is in the batch. Whether it draws with the
-    variance of p_theta or has one of its own, or none, is `uses_variance`.
+    One of your own is a frozen dataclass with a `step`. `p` gives the Gaussian p(x_{t-1}|x_t) and the estimate of x_0,
+    ``p.estimate`` the estimate alone; ``noise(x)`` draws noise of x's shape; `here.down` makes the step to t - 1. The rest
+    describes it, and has a value for most: `moves`, `evaluations`, `image_by_image`, `uses_variance`, `uses_earlier_x`.
+
+    Example:
+        >>> import ddpm, torch
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Cooler(ddpm.Sampler):
+        ...     temperature: float = 0.9
+        ...     def step(self, p, here, noise):
+        ...         gaussian, x_0 = p(here.x, here.t)
+        ...         z = self.temperature * noise(here.x) if here.t > 1 else torch.zeros_like(here.x)
+        ...         return here.down(gaussian.sample(z), x_0)
+        >>> p = ddpm.ReverseProcess(lambda x_t, timestep: torch.zeros_like(x_t), ddpm.linear()).respace([1, 500, 1000])
+        >>> *_, last = ddpm.chain(p, torch.randn(2, 3, 8, 8), Cooler())
+        >>> last.t, last.x.shape
+        (0, torch.Size([2, 3, 8, 8]))
     """
 
     @property
     def image_by_image(self) -> bool:
-        """Whether the network is asked of one image at a time."""
+        """Whether the network is asked of one image at a time, so that nothing else in the batch can disturb it."""
         return False
 
     @property
     def uses_variance(self) -> bool:
-        """Whether p_theta's own variance is drawn with."""
+        """Whether it draws with the variance of p_theta, and not with one of its own or none."""
         return False
 
     @property
@@ -93,5 +109,23 @@ def _run(p: ReverseProcess, here: Step, sampler: Sampler, noise: Noise) -> Itera
 
 
 def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Randomness = torch.randn_like) -> Iterator[Step]:
-    """Algorithm 2: yields ``sampler.moves(T)`` steps; the last one's x is the sample. `x_T` ~ N(0, I)."""
+    """Algorithm 2: yields ``sampler.moves(T)`` steps; the last one's x is the sample.
+
+    Args:
+        p: the process.
+        x_T: the noise to begin with, N(0, I), (batch, ...).
+        sampler: how to go from x_t to x_{t-1}.
+        noise: that of the steps: a function such as `torch.randn_like`, or a `torch.Generator`.
+
+    Raises:
+        TypeError: `noise` is neither.
+
+    Example:
+        >>> import ddpm, torch
+        >>> p = ddpm.ReverseProcess(lambda x_t, timestep: torch.zeros_like(x_t), ddpm.linear()).respace([1, 500, 1000])
+        >>> random = torch.Generator().manual_seed(0)
+        >>> steps = list(ddpm.chain(p, torch.randn(2, 3, 8, 8, generator=random), ddpm.Ancestral(), random))
+        >>> [step.t for step in steps], steps[-1].x.shape
+        ([2, 1, 0], torch.Size([2, 3, 8, 8]))
+    """
     return run(p, start(p, x_T, p.schedule.T), sampler, noise)

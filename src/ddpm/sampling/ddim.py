@@ -16,6 +16,13 @@ class DDIM(Sampler):
     With :math:`\sigma_t^2 = \eta^2\tilde\beta_t` (Song et al. 2021, Eq. 12): eta = 0 draws no noise, eta = 1 is
     ancestral sampling with the small variance. epsilon is the one that belongs to the (limited) estimate of x_0.
 
+    Example:
+        >>> import ddpm, torch
+        >>> p = ddpm.ReverseProcess(lambda x_t, timestep: torch.zeros_like(x_t), ddpm.linear())
+        >>> *_, last = ddpm.chain(p.respace([1, 250, 500, 750, 1000]), torch.randn(2, 3, 8, 8), ddpm.DDIM())  # 5 evaluations
+        >>> last.t, last.x.shape
+        (0, torch.Size([2, 3, 8, 8]))
+
     Raises:
         ValueError: eta is outside 0..1.
     """

@@ -23,6 +23,11 @@ class Guidance:
     Guidance in the middle of the chain alone keeps more of the variety (Kynkäänniemi et al. 2024). None is all steps. The
     steps are those at which the network was trained, also in a chain that visits a few of them.
 
+    Example:
+        >>> import ddpm
+        >>> ddpm.Guidance(3.0, interval=(100, 800))
+        Guidance(weight=3.0, interval=(100, 800))
+
     Raises:
         ValueError: the weight is not finite, or the interval is not 1 <= first <= last.
     """
@@ -49,6 +54,19 @@ def guided(p: ReverseProcess, label: Int[Tensor, " batch"], guidance: Guidance =
 
     Two evaluations of the network for a step, made as one of a batch twice as large; one where the weight is 0, is 1, or all
     images are outside the interval. Each image's result is a function of that image alone.
+
+    Args:
+        p: the process; its network is called as (x_t, timestep, label), and -1 says nothing.
+        label: the class of each image of the batch, (batch,) int64.
+        guidance: the weight and its interval.
+
+    Example:
+        >>> import ddpm, torch
+        >>> shape = ddpm.UNetShape(channels=32, multipliers=(1, 2), classes=10)
+        >>> p = ddpm.ReverseProcess(ddpm.UNet(shape), ddpm.linear())
+        >>> of_cats = guided(p, torch.tensor([3, 3]), ddpm.Guidance(2.0))
+        >>> of_cats.estimate(torch.randn(2, 3, 8, 8), 1000).shape
+        torch.Size([2, 3, 8, 8])
 
     Raises:
         ValueError: the interval goes beyond the whole chain.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import Optimal
-from ddpm.tensors import Table
+from ddpm.tensors import PerStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class Curve:
     best variance of its decoder, and `L_0[t]` what remains with it, nats per coordinate.
     """
 
-    mse_x_0: Table
-    sigma2_1: Table
-    L_0: Table
+    mse_x_0: PerStep
+    sigma2_1: PerStep
+    L_0: PerStep
 
     def below(self, t: int) -> "Curve":
         """That of the steps 1..t."""
@@ -38,7 +38,7 @@ class Curve:
         return Optimal(self.mse_x_0, self.sigma2_1, outputs)
 
 
-def jumps(schedule: Schedule, mse_x_0: Table) -> Float64[Tensor, "T_plus_1 T_plus_1"]:
+def jumps(schedule: Schedule, mse_x_0: PerStep) -> Float64[Tensor, "T_plus_1 T_plus_1"]:
     """What the jump from x_t to x_s costs, nats per coordinate, at [s, t] for 1 <= s < t; infinite elsewhere."""
     gain = (schedule.snr[:, None] - schedule.snr[None, :]).clamp(min=0)
     costs = 0.5 * torch.log1p(gain * mse_x_0)

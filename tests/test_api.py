@@ -1,0 +1,426 @@
+"""The public face: what `import ddpm` gives, and that a command and a call write the same bytes."""
+
+import ast
+import doctest
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import ddpm as public
+from ddpm.errors import CannotCreate, Mismatch, UsageError
+
+SMALL = {
+    "model.channels": 8,
+    "model.multipliers": (1, 2),
+    "model.blocks": 1,
+    "model.groups": 4,
+    "schedule.T": 12,
+    "rhythm.images": 8,
+    "rhythm.evaluate": 3,
+    "rhythm.sample": 6,
+    "rhythm.log": 2,
+    "rhythm.save": 3,
+    "rhythm.samples": 4,
+}
+"""The settings of `TINY`, as a call gives them."""
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return public.load(trained, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def digit(tmp_path_factory):
+    """One of the held-out digits, as a picture that lies on the model's levels."""
+    pixels = public.images("digits", "test").numpy()[0, :, :, 0]
+    path = tmp_path_factory.mktemp("digit") / "a.png"
+    Image.fromarray((pixels.astype(float) * 255 / 16).round().astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def mask(tmp_path_factory):
+    hole = np.zeros((8, 8), np.uint8)
+    hole[2:6, 2:6] = 255
+    path = tmp_path_factory.mktemp("mask") / "mask.png"
+    Image.fromarray(hole).save(path)
+    return path
+
+
+def _same_files(one, other, pattern="*.png"):
+    names = sorted(path.name for path in Path(one).glob(pattern))
+    assert names
+    assert names == sorted(path.name for path in Path(other).glob(pattern))
+    for name in names:
+        assert (Path(one) / name).read_bytes() == (Path(other) / name).read_bytes(), name
+
+
+def test_the_names_are_the_same_at_run_time_and_for_type_checkers():
+    tree = ast.parse(Path(public.__file__).read_text())
+    (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imported = {(f"{node.module}", alias.name) for node in checked.body for alias in node.names}
+    assert imported == {(module, name) for name, module in public._MODULES.items()}
+    assert dir(public) == sorted(public.__all__)
+    for name in public.__all__:
+        assert getattr(public, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        public.nonsense  # noqa: B018
+
+
+def test_importing_it_loads_nothing_heavy():
+    code = (
+        "import sys, ddpm; dir(ddpm); print(sorted({'torch', 'numpy', 'PIL', 'pydantic', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_every_public_name_says_what_it_is():
+    for name in public.__all__:
+        thing = getattr(public, name)
+        if callable(thing):
+            assert thing.__doc__, name
+
+
+def test_the_examples_of_the_docstrings_run(trained, tmp_path):
+    """Of every public name, and of the methods of public classes."""
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
+    ran = 0
+    for name in public.__all__:
+        thing = getattr(public, name)
+        if not (callable(thing) and getattr(thing, "__module__", "").startswith("ddpm")):
+            continue
+        for test in finder.find(thing, name, globs={"run": trained, "folder": tmp_path}):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ran += runner.run(test).attempted
+    assert ran > 20
+    assert runner.failures == 0
+
+
+def test_a_run_or_a_checkpoint_is_loaded(model, trained):
+    assert repr(model).endswith("ema weights of step 6: 1x8x8 images of 17 levels, T = 12)")
+    checkpoint = public.load(str(trained / "checkpoints" / "step-000000003"), weights="raw")
+    assert (checkpoint.step, checkpoint.loaded.weights) == (3, "raw")
+    assert (model.shape, model.levels, model.classes, model.schedule.T) == ((1, 8, 8), 17, (), 12)
+
+
+@pytest.mark.parametrize(
+    ("flags", "how"),
+    [
+        ((), {}),
+        (("--seed", "3", "--first", "2", "--batch-size", "2"), {"seed": 3, "first": 2, "batch_size": 2}),
+        (("--sampler", "ddim", "--eta", "0.5", "--steps", "5"), {"sampler": public.DDIM(eta=0.5), "steps": 5}),
+        (
+            ("--sampler", "multistep", "--spacing", "log-snr", "--steps", "4"),
+            {"sampler": "multistep", "spacing": "log-snr", "steps": 4},
+        ),
+    ],
+)
+def test_samples_are_those_of_the_command(ddpm, model, trained, tmp_path, flags, how):
+    assert ddpm("sample", trained, "--num", 3, "--output-dir", tmp_path / "command", *flags).code == 0
+    found = model.sample(3, **how, progress=False)
+    found.save(tmp_path / "call")
+    _same_files(tmp_path / "command", tmp_path / "call")
+    again = torch.cat([step.step.x for step in model.chain(3, **how) if step.step.t == 0])
+    assert torch.equal(again.cpu(), found.tensor)
+
+
+def test_bits_are_those_of_the_command(ddpm, model, trained, tmp_path):
+    flags = ("--data", "digits", "--num-images", 5, "--batch-size", 2, "--json", tmp_path / "e.json")
+    assert ddpm("evaluate", trained, *flags).code == 0
+    said = json.loads((tmp_path / "e.json").read_text())["bits_per_dim"]
+    found = model.bits_per_dim("digits", num_images=5, batch_size=2, progress=False)
+    assert (found.total, found.stderr, found.L_T, found.L_0) == (
+        said["total"],
+        said["stderr"],
+        said["L_T"],
+        said["L_0"],
+    )
+    assert found.by_t[2:].tolist() == said["L_t"]
+
+
+def test_holes_are_filled_as_by_the_command(ddpm, model, trained, digit, mask, tmp_path):
+    flags = ("--num", 2, "--resamplings", 2, "--jump", 2, "--seed", 1, "--output-dir", tmp_path / "command")
+    assert ddpm("inpaint", trained, digit, mask, *flags).code == 0
+    found = model.inpaint(digit, mask, 2, resamplings=2, jump=2, seed=1, progress=False)
+    found.save(tmp_path / "call")
+    _same_files(tmp_path / "command", tmp_path / "call")
+    by_value = model.inpaint(
+        Image.open(digit), np.array(Image.open(mask)) > 0, 2, resamplings=2, jump=2, seed=1, progress=False
+    )
+    assert torch.equal(by_value.tensor, found.tensor)
+
+
+@pytest.mark.parametrize(
+    ("flags", "edit"),
+    [
+        (("--timestep", "6", "--steps", "3"), lambda m, image: m.edit(image, 2, timestep=6, steps=3, progress=False)),
+        (("--timestep", "6"), lambda m, image: m.edit(image, 2, timestep=6, progress=False)),
+    ],
+)
+def test_edits_are_those_of_the_command(ddpm, model, trained, digit, tmp_path, flags, edit):
+    assert ddpm("edit", trained, digit, *flags, "--num", 2, "--output-dir", tmp_path / "command").code == 0
+    edit(model, digit).save(tmp_path / "call")
+    _same_files(tmp_path / "command", tmp_path / "call")
+
+
+def test_a_small_image_is_enlarged_as_by_the_command(ddpm, model, trained, tmp_path):
+    Image.fromarray(np.arange(0, 256, 16, dtype=np.uint8).reshape(4, 4)).save(tmp_path / "small.png")
+    flags = ("--super-resolve", 2, "--num", 2, "--output-dir", tmp_path / "command")
+    assert ddpm("edit", trained, tmp_path / "small.png", *flags).code == 0
+    model.super_resolve(tmp_path / "small.png", 2, factor=2, progress=False).save(tmp_path / "call")
+    _same_files(tmp_path / "command", tmp_path / "call")
+
+
+def test_the_way_between_images_is_that_of_the_command(ddpm, model, trained, digit, mask, tmp_path):
+    flags = ("--timestep", 6, "--num", 3, "--output-dir", tmp_path / "command")
+    assert ddpm("interpolate", trained, digit, mask, *flags).code == 0
+    model.interpolate(digit, mask, timestep=6, num=3, progress=False).save(tmp_path / "call")
+    _same_files(tmp_path / "command", tmp_path / "call", "0*.png")
+
+
+def test_training_is_that_of_the_command(trained, tmp_path):
+    """Weights, averages, moments and pictures; and a call goes on with what a command began."""
+    run = tmp_path / "call"
+    fields = {"preset": "digits", "batch_size": 8, "precision": "fp32", "settings": SMALL, "progress": False}
+    model = public.fit("digits", run, steps=6, **fields)
+    assert model.step == 6
+    for name in ("model", "ema", "optimizer"):
+        place = f"checkpoints/step-000000006/{name}.safetensors"
+        assert (run / place).read_bytes() == (trained / place).read_bytes(), name
+    assert (run / "config.json").read_bytes() == (trained / "config.json").read_bytes()
+    _same_files(run / "samples", trained / "samples")
+    assert json.loads((run / "exit.json").read_text())["code"] == 0
+    shutil.copytree(trained, tmp_path / "command")
+    assert public.fit("digits", tmp_path / "command", steps=7, **fields).step == 7
+
+
+def test_data_in_memory_are_kept_with_the_run(tmp_path):
+    """So that the same call goes on; another set is refused."""
+    pixels = np.random.default_rng(0).integers(0, 17, (30, 8, 8), dtype=np.uint8)
+    data = public.Images(
+        torch.from_numpy(pixels)[:, None] / 8 - 1, levels=17, labels=torch.arange(30) % 2, classes=("a", "b")
+    )
+    fields = {"batch_size": 8, "preset": "digits", "settings": SMALL, "progress": False, "conditional": True}
+    model = public.fit(data, tmp_path / "run", steps=2, **fields)
+    assert (model.classes, model.levels) == (("a", "b"), 17)
+    assert public.fit(data, tmp_path / "run", steps=3, **fields).step == 3
+    with pytest.raises(Mismatch, match="begun with other data"):
+        public.fit(data[:20], tmp_path / "run", steps=4, **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"resolutoin": 8}, "no setting 'resolutoin'"),
+        ({"channels": 8}, "several settings are called 'channels'"),
+        ({"lr": -1.0}, "training.lr"),
+        ({"preset": "digit"}, "unknown preset"),
+        ({"device": "tpu"}, "no device 'tpu'"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_before_anything_is_made(tmp_path, fields, words):
+    with pytest.raises(UsageError, match=words):
+        public.fit("digits", tmp_path / "run", steps=1, **fields)
+    assert not (tmp_path / "run").exists()
+
+
+class Tiny(nn.Module):
+    """A network that nobody here has seen: (x_t, timestep) -> output."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x, timestep):
+        return self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lambda x: x.tensor,
+        lambda x: x,
+        lambda _: "digits",
+        lambda x: [x.tensor[:8], x.tensor[8:13]],
+        lambda x: torch.utils.data.DataLoader(
+            torch.utils.data.TensorDataset(x.tensor[:32]), 8, collate_fn=lambda rows: torch.stack([r[0] for r in rows])
+        ),
+        lambda x: x.pil() and x[:16],
+    ],
+    ids=["tensor", "Images", "source", "list", "DataLoader", "slice"],
+)
+def test_any_network_learns_from_any_batches(data):
+    """The loss of a network that begins at random falls, and its average is another than itself."""
+    digits = public.images("digits", "train")
+    p = public.ReverseProcess(Tiny(), public.cosine(T=50))
+    seen = list(public.train(p, data(digits), steps=30, batch_size=16, lr=3e-2, ema=0.9))
+    assert [progress.step for progress in seen] == list(range(1, 31))
+    assert sum(progress.loss for progress in seen[-5:]) < 0.7 * sum(progress.loss for progress in seen[:5])
+    x, t = digits.tensor[:2], torch.tensor([3, 9])
+    assert not torch.equal(seen[-1].average.estimate(x, t), p.estimate(x, t))
+
+
+def test_training_by_hand_is_a_function_of_the_seed():
+    digits = public.images("digits", "train").tensor[:40]
+
+    def trained(seed, optimizer=None):
+        torch.manual_seed(5)
+        network = Tiny()
+        p = public.ReverseProcess(network, public.cosine(T=50))
+        given = optimizer and optimizer(network.parameters())
+        return [
+            progress.loss for progress in public.train(p, digits, steps=4, batch_size=16, seed=seed, optimizer=given)
+        ]
+
+    assert trained(1) == trained(1)
+    assert trained(1) != trained(2)
+    assert trained(1, lambda w: torch.optim.SGD(w, lr=0.1)) != trained(1)
+
+
+def test_labels_reach_a_network_of_ones_own():
+    told = []
+
+    class Labelled(Tiny):
+        def forward(self, x, timestep, label):
+            told.append(label.tolist())
+            return self.layer(x)
+
+    p = public.ReverseProcess(Labelled(), public.cosine(T=50))
+    x = torch.zeros(4, 1, 8, 8)
+    for _ in public.train(p, [(x, torch.tensor([0, 1, 2, -1]))], steps=1):
+        pass
+    assert told == [[0, 1, 2, -1]]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ([], "no batch"),
+        ([torch.zeros(2, 1, 8, 8, dtype=torch.uint8)], "float tensor"),
+        ([torch.full((2, 1, 8, 8), 3.0)], r"in \[-1, 1\], got 3.0"),
+        (torch.full((2, 1, 8, 8), torch.nan), "got nan"),
+    ],
+)
+def test_batches_that_are_none_are_refused(data, words):
+    p = public.ReverseProcess(Tiny(), public.cosine(T=50))
+    with pytest.raises(UsageError, match=words):
+        next(public.train(p, data, steps=1))
+    with pytest.raises(UsageError, match="nothing to train"):
+        public.train(public.ReverseProcess(lambda x, t: x, public.cosine(T=50)), data, steps=1)
+
+
+def test_any_process_is_sampled_and_scored(model):
+    """`ddpm.sample` and `ddpm.bound` on a model's own process are its own `sample` and `bits_per_dim`."""
+    drawn = public.sample(model.process, (3, *model.shape), public.DDIM(), steps=4, seed=2)
+    assert torch.equal(drawn, model.sample(3, sampler="ddim", steps=4, seed=2, progress=False).tensor)
+    some = public.images("digits", "test")[:5]
+    assert public.bound(model.process, some).total == model.bits_per_dim(some, progress=False).total
+    assert public.bound(model.process, some.tensor, levels=17).total == public.bound(model.process, some).total
+
+
+def test_points_are_sampled_too():
+    p = public.ReverseProcess(lambda x, t: torch.zeros_like(x), public.linear(T=20, beta_T=0.5))
+    assert public.sample(p, (70, 2), seed=1).shape == (70, 2)
+
+
+def test_a_sampler_of_ones_own(model):
+    class Halfway(public.Sampler):
+        def step(self, p, here, noise):
+            x_0 = p.estimate(here.x, here.t)
+            return here.down((here.x + x_0) / 2, x_0)
+
+    images = model.sample(2, sampler=Halfway(), progress=False)
+    assert json.loads(images.texts[0])["sampler"].endswith("Halfway")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: m.estimate(torch.zeros(1, 3, 8, 8), 1), r"\(batch, 1, 8, 8\)"),
+        (lambda m: m.estimate(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), 1), "float tensor"),
+        (lambda m: m.estimate(torch.zeros(1, 1, 8, 8), 0), r"1\.\.12"),
+        (lambda m: m.score(torch.zeros(1, 1, 8, 8), torch.tensor([1.5])), "whole numbers"),
+        (lambda m: m.bits_per_dim(torch.full((1, 1, 8, 8), 0.01)), "17 levels"),
+        (lambda m: m.bits_per_dim(torch.full((1, 1, 8, 8), 2.0)), r"\[-1, 1\]"),
+        (lambda m: m.sample(-1), "n must be a whole number"),
+        (lambda m: m.sample(1, sampler="dim"), "unknown sampler"),
+        (lambda m: m.sample(1, steps=13), r"1\.\.12"),
+        (lambda m: m.sample(1, label="cat"), "no classes"),
+        (lambda m: m.estimate(torch.zeros(1, 1, 8, 8), 1, label=3), "no class"),
+    ],
+)
+def test_arguments_are_checked_at_the_door(model, call, words):
+    with pytest.raises(UsageError, match=words):
+        call(model)
+
+
+def test_the_wrong_size_is_a_mismatch(model):
+    for data in (np.zeros((2, 9, 9), np.uint8), torch.zeros(2, 3, 8, 8), Image.new("L", (9, 9))):
+        with pytest.raises(Mismatch):
+            model.bits_per_dim(data)
+    with pytest.raises(Mismatch, match="9x9"):
+        model.edit(Image.new("L", (9, 9)), timestep=3)
+
+
+def test_images_are_a_value(tmp_path):
+    digits = public.images("digits")
+    assert len(digits) == 1797
+    assert digits.numpy().max() == 16
+    some = digits[3:7]
+    assert torch.equal(some.tensor, digits.tensor[3:7])
+    assert torch.equal(some[1].tensor, digits.tensor[4:5])
+    assert some[[0, 2]].labels.tolist() == digits.labels[[3, 5]].tolist()
+    assert [picture.size for picture in some.pil()] == [(8, 8)] * 4
+    assert some._repr_png_().startswith(b"\x89PNG")
+    some.grid(tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size == some.grid().size
+    some.save(tmp_path / "folder")
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [f"00000{i}.png" for i in range(3, 7)]
+    with pytest.raises(CannotCreate, match=r"000003\.png"):
+        some.save(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("kind", ["array", "NCHW", "tensor", "pictures", "paths", "Images"])
+def test_data_are_taken_in_every_shape(kind, tmp_path):
+    """The same four images of 256 levels, however they are given."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 6, 3), dtype=np.uint8)
+    original = public.images(pixels)
+    original.save(tmp_path / "folder")
+    given = {
+        "array": pixels,
+        "NCHW": pixels.transpose(0, 3, 1, 2),
+        "tensor": original.tensor,
+        "pictures": [Image.fromarray(one) for one in pixels],
+        "paths": tmp_path / "folder",
+        "Images": original,
+    }[kind]
+    found = public.images(given)
+    assert torch.equal(found.tensor, original.tensor)
+    assert np.array_equal(found.numpy(), pixels)
+    assert found.levels == 256
+
+
+def test_latents_lead_back_to_their_images(model):
+    """DDIM up and down again, on a network that has hardly learned: near, and nearer than another image."""
+    some = public.images("digits", "test")[:3]
+    latents = model.encode(some, progress=False)
+    assert latents.shape == (3, 1, 8, 8)
+    process = model.process
+    from ddpm.sampling.chain import run, start
+
+    *_, last = run(process, start(process, latents, process.schedule.T), public.DDIM())
+    error = (last.x - some.tensor).flatten(1).norm(dim=1)
+    assert bool((error < 0.5 * (some.tensor.roll(1, 0) - some.tensor).flatten(1).norm(dim=1)).all())
