@@ -39,7 +39,7 @@ class FirstCalm(ddpm.Sampler):
 # Points around -1 and around +1 on a line, and their exact denoiser: Tweedie's formula, by hand.
 
 schedule = ddpm.cosine(T=100)
-WIDTH = 0.1
+WIDTH = 0.2
 
 
 def exact(x_t: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
@@ -54,13 +54,12 @@ def exact(x_t: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
 p = ddpm.ReverseProcess(exact, schedule, limit=ddpm.unlimited)
 
 # %%
-# Each column is a sampler's histogram from -2 to 2: bright where many points are.
+# Histograms from -2 at the top to 2 at the bottom, bright where many points are: ancestral, DDIM, ours.
 
-columns = []
+histograms = []
 for sampler in (ddpm.Ancestral(), ddpm.DDIM(), FirstCalm()):
     x_0 = ddpm.sample(p, (number, 1), sampler, seed=0, batch_size=number)[:, 0]
     print(f"{sampler}: {(x_0 > 0).float().mean():.3f} above 0, distance from the centres {(x_0.abs() - 1).std():.3f}")
     counts = torch.histc(x_0, 48, -2, 2)
-    columns.append((counts / counts.max()).view(-1, 1).expand(-1, 16))
-picture = torch.cat(columns, dim=1) * 2 - 1
-ddpm.Images(picture[None, None]).grid(out / "histograms.png")
+    histograms.append((counts / counts.max() * 2 - 1).view(1, -1, 1).expand(1, 48, 24))
+ddpm.Images(torch.stack(histograms)).grid(out / "histograms.png", columns=3)
