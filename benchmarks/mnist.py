@@ -43,7 +43,7 @@ T_PEER = 1000
 
 def bound_of(p: ReverseProcess, images: ImageSet) -> Bound:
     """Our evaluator, for whatever network."""
-    return summarise(measure(p, images, 0, 64, CPU), p.schedule, len(images), images.images[0].numel())
+    return summarise(measure(p, images, 0, 64, CPU), p.schedule, len(images), images.tensor()[0].numel())
 
 
 class Remembering:
@@ -67,7 +67,7 @@ def bounds_of_both(network: torch.nn.Module, images: ImageSet) -> dict[str, Boun
     for name, variance in (("large", FixedLarge()), ("small", FixedSmall())):
         runs[name] = measure(ReverseProcess(remembering, schedule, variance=variance), images, 0, 64, CPU)
     pairs = list(zip(*runs.values(), strict=True))
-    dims = images.images[0].numel()
+    dims = images.tensor()[0].numel()
     return {name: summarise((pair[i] for pair in pairs), schedule, len(images), dims) for i, name in enumerate(runs)}
 
 

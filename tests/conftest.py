@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
 
-import tests.harness.checks  # noqa: F401 (the hook below finds it as an attribute)
+from tests.harness import checks
 
-install_import_hook("ddpm", "tests.harness.checks.checked")
+checks.check("ddpm")
 
 pytest_plugins = ["tests.harness.commands"]
 

@@ -7,7 +7,9 @@ The usual things, each in a call: `load`, `fit`, `train`, `sample`, `bound`, `im
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ddpm.version import VERSION
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from ddpm.api import bound as bound

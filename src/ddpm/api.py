@@ -38,8 +38,9 @@ from ddpm.sampling.images import Plan, chains, finished
 from ddpm.trained.loaded import load_run
 from ddpm.trained.model import TrainedModel
 from ddpm.training import loop
-from ddpm.training.loop import Average, Batch, Progress, batches_of, repeated
+from ddpm.training.loop import Batch, Progress, batches_of, repeated
 from ddpm.training.optimizer import adam
+from ddpm.training.trainer import Recipe
 
 ANCESTRAL = Ancestral()
 
@@ -176,13 +177,15 @@ def train(
     else:
         batches = repeated(data)  # pyright: ignore[reportArgumentType] (pictures are no batches, and are refused as such)
     chosen_objective = chosen(OBJECTIVES, objective, "objective") if isinstance(objective, str) else objective
-    average = None if ema is None else Average(p.network, ema)
-    return loop.train(p, batches, steps, chosen_objective, optimizer or adam(p.network, lr), average, seed)
+    if ema is not None and not 0 <= ema < 1:
+        raise UsageError(f"the decay of the moving average must be at least 0 and less than 1: {ema}")
+    recipe = Recipe(steps=steps, batch_size=batch_size, ema_decay=ema or 0.0, seed=seed)
+    return loop.train(p, batches, chosen_objective, optimizer or adam(p.network, lr), recipe)
 
 
 def _takes_labels(network: torch.nn.Module) -> bool:
     """Whether a network of ours was built for classes; of others only batches say so."""
-    return isinstance(network, UNet) and network.shape.classes > 0
+    return isinstance(network, UNet) and bool(network.shape.classes)
 
 
 def _heard(text: str) -> None:
@@ -218,7 +221,7 @@ def images(
         Images(300 of 1x8x8, 17 levels)
     """
     size = (resolution, resolution) if isinstance(resolution, int) else resolution
-    options = Options(resolution=size or (), channels=channels or 0)
+    options = Options(resolution=size, channels=channels)
     return images_of(image_set(source, split, options))
 
 

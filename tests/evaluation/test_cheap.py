@@ -56,7 +56,7 @@ def _exactly(p, images):
         nats = term(wide, x_0, p.q.sample(x_0, t, z.repeat(len(values))[:, None]), t)[0].reshape(-1, len(z))
         mean[:, t] = nats @ weight
         var[:, t] = nats**2 @ weight - mean[:, t] ** 2
-    pixels = images.images.flatten(1).long()
+    pixels = images.tensor().flatten(1).long()
     return mean[pixels].sum(1), var[pixels].sum(1)
 
 
@@ -75,7 +75,7 @@ def test_the_oracle_agrees_with_the_closed_form():
     """Eq. 5: quadrature pixel by pixel against the bound from mean squared errors, for N(0, v) and a density as decoder."""
     schedule, images = SCHEDULES["linear"](), _images()
     p = GaussianData(0.25).process(schedule, FixedSmall())
-    second = float((to_model(images.images, LEVELS, F64) ** 2).mean())
+    second = float((to_model(images.tensor(), LEVELS, F64) ** 2).mean())
     signal, noise = schedule.alpha_bar, schedule.one_minus_alpha_bar
     k = signal.sqrt() * 0.25 / (signal * 0.25 + noise)
     errors = second * (1 - k * signal.sqrt()) ** 2 + k**2 * noise

@@ -63,7 +63,7 @@ def test_the_batch_size_does_not_matter(p, batch_size):
 
 def test_an_image_does_not_depend_on_the_others(p):
     images = _images()
-    last = replace(images, images=images.images.flip(0))
+    last = replace(images, images=images.tensor().flip(0))
     for score in (lambda data: _weighted(p, data, 2), lambda data: _flow(p, data, exact_trace, seed=3)):
         assert not torch.allclose(score(images).per_image, score(last).per_image.flip(0), rtol=1e-6)  # other noise
         first = ImageSet("one", images.images[:1], 17)
@@ -111,7 +111,7 @@ def test_the_weighted_bound_is_the_log_of_a_mean():
 def test_one_draw_is_the_bound_and_more_are_less():
     """Eq. 3: over 4,000 copies of one image, K = 1 has the bound's mean; K = 2, 8, 32 fall, by more than their error."""
     p = ReverseProcess(rough_network, linear(6, 0.05, 0.9), decoder=discretised(17))
-    x_0 = (_images(1, shape=(1, 1, 2)).images.double() / 8 - 1).repeat(4000, 1, 1, 1)
+    x_0 = (_images(1, shape=(1, 1, 2)).tensor().double() / 8 - 1).repeat(4000, 1, 1, 1)
     bound = sum(term.nats for term in terms(p, x_0, _noise(1)))
     copies = x_0.repeat_interleave(32, 0)
     nats = sum(nats for _, nats in estimates(p, copies, "log-ratio", "trajectory", _noise(0)))
@@ -148,7 +148,7 @@ def test_all_three_are_exact_for_gaussian_data(make):
     network = _real_time(lambda x, a, s: a * v / (a**2 * v + s**2) * x, schedule)
     p = ReverseProcess(network, schedule, X0(), Optimal(GaussianData(v).mse_x_0(schedule)), unlimited, log_density)
     images = _images(3)
-    x_0 = images.images.double() / 8 - 1
+    x_0 = images.tensor().double() / 8 - 1
     exact = -Gaussian(torch.zeros((), dtype=F64), torch.tensor(v, dtype=F64).log()).log_prob(x_0)
     bits = exact.flatten(1).mean(1) / math.log(2)
     one, four = _weighted(p, images, 1).per_image, _weighted(p, images, 4).per_image

@@ -76,7 +76,7 @@ def test_who_has_read_what_is_held_out_goes_home(ddpm, tmp_path, monkeypatch, sp
             readers.append(self)
 
     def begun(*given):
-        working.extend(reader for reader in readers if reader._crew is not None)
+        working.extend(reader for reader in readers if reader._pool is not None)
         return real(*given)
 
     monkeypatch.setattr(listing, "Reader", Noted)
@@ -89,7 +89,7 @@ def test_who_has_read_what_is_held_out_goes_home(ddpm, tmp_path, monkeypatch, sp
     said = _train(ddpm, clean, tmp_path / "run", *flags)
     assert said.code == 0, said.err
     assert len(working) == (split == "by name")
-    assert all(reader._crew is None for reader in readers)
+    assert all(reader._pool is None for reader in readers)
 
 
 def _check(ddpm, tmp_path, count, broken, *flags):

@@ -14,7 +14,7 @@ from ddpm.data.open import open_both
 from ddpm.data.splits import Options
 from ddpm.errors import DataError
 from ddpm.parallel.world import World
-from ddpm.run import session
+from ddpm.run import session, writer
 from ddpm.run.missing_images import lost_by_all
 from ddpm.run.validate import require_numbers
 from tests.run.test_data_faults import SMALL, _folders, _same, _train
@@ -277,7 +277,7 @@ def test_lost_images_that_there_are_not(train, folder, tmp_path, monkeypatch):
     real = session.lost_by_all
     monkeypatch.setattr(session, "lost_by_all", lambda world, lost: {**real(world, lost), 40: "x"})
     monkeypatch.setattr(session.Batches, "lose", lambda self, lost: None)
-    monkeypatch.setattr(session, "write_lost", lambda *_: None)
+    monkeypatch.setattr(writer, "write_bad_images", lambda *_: None)
     assert train(run, 2, *NONE_HELD).code == 0
     said = train(run, 3, *NONE_HELD)
     assert said.code == 78

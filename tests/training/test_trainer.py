@@ -71,6 +71,54 @@ def test_stopping_changes_no_bit(tmp_path, precision):
     _equal(whole, second)
 
 
+class Given:
+    """Batches of one's own: the same images in every step."""
+
+    places = slice(None)
+
+    def __init__(self, images):
+        self.images = images
+
+    def __getitem__(self, step):
+        return self.images
+
+    def labels_of(self, step, dropout):
+        return None
+
+
+@pytest.mark.parametrize("parameters", ["all", "last"])
+def test_any_optimizer_and_any_batches(parameters):
+    """The same as a loop by hand; the learning rate is left alone, and what is not optimised stays."""
+    state, by_hand = _state(), _state()
+    batches, recipe = Given(torch.rand(6, 1, 6, 6) * 2 - 1), Recipe(steps=4, batch_size=6, lr=7.0, warmup=100, seed=5)
+
+    def optimizer(network):
+        chosen = list(network.parameters())[0 if parameters == "all" else -6 :]
+        return torch.optim.SGD(chosen, lr=0.1, momentum=0.9)
+
+    state = State.with_optimizer(state.network, optimizer(state.network))
+    p = ReverseProcess(state.network, linear(20, 1e-3, 0.5), limit=unlimited)
+    rates = []
+    for progress in train(state, lambda: p, simple, batches, recipe):
+        rates.append(progress.lr)
+        state.optimizer.param_groups[0]["lr"] /= 2
+
+    network = by_hand.network
+    q, ours = ReverseProcess(network, linear(20, 1e-3, 0.5), limit=unlimited), optimizer(network)
+    for step in range(4):
+        torch.manual_seed(key(5, "dropout", step))
+        place(network, key(5, "dropout", step), 0)
+        (part,) = draws(batches, 20, recipe, step, CPU)
+        network.zero_grad()
+        (simple(q, part.x_0, part.t, part.eps).sum() / 6).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        ours.step()
+        ours.param_groups[0]["lr"] /= 2
+    assert rates == [0.1, 0.05, 0.025, 0.0125]
+    for one, other in zip(state.network.parameters(), network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("where", ["loss", "gradient"])
 def test_a_step_that_is_not_finite_changes_nothing(where):
     """Weights, their average and the optimiser are as they were; it is counted; the next step is taken."""

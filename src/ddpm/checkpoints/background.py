@@ -80,7 +80,7 @@ class Saver:
         self._running = self._started(_Save(step, on_host(content)))
         return outcomes
 
-    def take(self, step: int, content: Checkpoint) -> list[Outcome]:
+    def save_owned(self, step: int, content: Checkpoint) -> list[Outcome]:
         """As `save`, of tensors that nobody else has: no copy is made."""
         outcomes = self.wait()
         writing.require_finite(content, step)

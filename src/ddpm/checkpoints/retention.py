@@ -68,7 +68,7 @@ class Keeper:
         return [folder for folder in folders if not self._damage(folder)]
 
     def _damage(self, folder: Path) -> str:
-        """As `checkpoint.damage`, read anew only if a file has changed."""
+        """As `reading.damage`, read anew only if a file has changed."""
         try:
             now = _stamps(folder)
             before, reason = self._seen.get(folder, ((), ""))

@@ -1,4 +1,4 @@
-"""What changes while training, to and from the content of a checkpoint; whole, or this process' part of what is in shards."""
+"""What changes while training, to and from the content of a checkpoint: whole tensors, or this process' part of sharded ones."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from ddpm.training.trainer import State
 
 
 def pack(state: State) -> Checkpoint:
-    """The state of training as a checkpoint's content; in shards, where the network is."""
+    """The state of training by Adam as a checkpoint's content; sharded, where the network is."""
     moments = {
         f"{moment}.{name}": state.optimizer.state[parameter][moment]
         for name, parameter in state.network.named_parameters()

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from ddpm import __version__
 from ddpm.checkpoints import manifest as manifests
 from ddpm.checkpoints.manifest import ENDING, STATE, Facts, Manifest, Watched
 from ddpm.checkpoints.reading import Checkpoint, damage, folder_name, not_finite
 from ddpm.errors import Diverged, StorageError
 from ddpm.storage import durable
+from ddpm.version import VERSION
 
 
 def write(checkpoints: Path, step: int, content: Checkpoint) -> Path:
@@ -82,7 +82,7 @@ def _write_files(folder: Path, step: int, content: Checkpoint) -> None:
     numbers = manifests.to_json(content.numbers)
     durable.write(folder / STATE, [numbers])
     files[STATE] = Facts(len(numbers), hashlib.sha256(numbers).hexdigest())
-    made_by = {"ddpm": __version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    made_by = {"ddpm": VERSION, "torch": torch.__version__, "threads": torch.get_num_threads()}
     durable.write(folder / manifests.NAME, [Manifest(step, files, tensors, made_by).text()])
 
 

@@ -76,7 +76,7 @@ def run(options: Namespace) -> None:
 def _experiment(folder: RunFolder, budget: float, device: torch.device) -> Experiment:
     """That of the demo in the folder, or one of as many steps as fit into the seconds of `budget`."""
     from ddpm.experiment.presets import digits
-    from ddpm.run.budget import fitted_to
+    from ddpm.run.session import fitted_to
 
     if folder.config.exists():
         experiment = folder.read_experiment()

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ddpm import __version__
 from ddpm.cli import data, demo, edit, evaluate, inpaint, interpolate, lab, sample, schedule, train, verify
 from ddpm.errors import UsageError
+from ddpm.version import VERSION
 
 GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
     "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate},
@@ -102,7 +102,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         epilog=_examples(EXAMPLES) + "\nddpm COMMAND --help shows the flags of a command.",
     )
     top = parser.add_argument_group("flags")
-    top.add_argument("--version", action="version", version=f"ddpm {__version__}", help="show the version")
+    top.add_argument("--version", action="version", version=f"ddpm {VERSION}", help="show the version")
     top.add_argument("-h", "--help", action="help", help="show this help")
     commands: Any = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, prog="ddpm", help=argparse.SUPPRESS, parser_class=Parser

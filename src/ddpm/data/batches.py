@@ -1,7 +1,7 @@
-"""Batches as a function of the step: which images, and how flipped, is decided by (seed, step) alone.
+"""Batches as a function of the step: (seed, step) alone decides which images are in one, and which of them are mirrored.
 
-So training can stop after any step and go on with the next batch it would have had, whatever happened in between, and any
-number of processes can compute a part of it each.
+So training can stop after any step and go on with exactly the batch that would have come next, and any number of processes can
+each compute a part of a batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,20 +14,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.indexing.lazy_images import Lost
 from ddpm.data.labels import Labels
+from ddpm.data.pixels import Lost
 from ddpm.errors import DataError
 from ddpm.seeds import generator, key
 from ddpm.tensors import ImageBatch
 
 Augmentation = Callable[[ImageBatch, Float[Tensor, " batch"]], ImageBatch]
-"""Images, and for each a number of its own that is uniform in [0, 1)."""
+"""Takes images, and for each of them a uniform random number in [0, 1)."""
 MAX_LOST = 0.001
-"""Of a run's images: what may turn out unreadable while it goes on; one may in any case."""
+"""The fraction of a run's images that may turn out to be unreadable while it goes on; one image always may."""
 
 
 def too_many(lost: int, number: int) -> bool:
-    """Whether a run of so many images cannot do without those that are lost."""
+    """Whether a run on `number` images must stop because so many of them are lost."""
     return lost > max(1, MAX_LOST * number)
 
 
@@ -49,12 +49,12 @@ class Batches:
     """An endless sequence: ``batches[step]`` is (batch_size, C, H, W) float32 in [-1, 1].
 
     Images come in the order of a new permutation for each epoch; batches run across the ends of epochs, so every image
-    is seen equally often and a batch may be larger than the set. `labels` (N,), on the CPU,
-    are what the network is told of each image. `places` are those of the batch that this process computes: several with
-    all the places between them have the same batch.
+    is seen equally often and a batch may be larger than the set. `labels` (N,), on the CPU, are what the network is given
+    with each image. `places` are the places of the batch that this process computes: processes that have all places between
+    them compute the same batch as one process with all of them.
 
-    An image that can no longer be read is replaced by one that (seed, image) alone decides, with its label; `lost` says
-    which these are, and why.
+    An image that can no longer be read is replaced by another one, with that one's label; (seed, image) alone decides which.
+    `lost` says which images are replaced, and why.
     """
 
     images: ImageSet
@@ -73,15 +73,15 @@ class Batches:
             Unavailable: the processes that read them were lost.
         """
         for later in range(step, step + 1 + self.images.ahead):
-            self.images.expect(self.rows(later))
+            self.images.prefetch(self.rows(later))
         x = self._readable(step)
         uniform = torch.rand(self.batch_size, generator=generator(self.seed, "augmentation", step))
         return self.augment(x, uniform[self.places])
 
     def labels_of(self, step: int, dropout: float) -> Int[Tensor, " batch"] | None:
-        """The labels of step `step`, (batch_size,), each kept back (-1) with probability `dropout`; None without labels.
+        """The labels of step `step`, (batch_size,), each replaced by -1 with probability `dropout`; None without labels.
 
-        Of the images that ``self[step]`` gave, if some of them had to be replaced.
+        Call it after ``self[step]``, which finds out which images have to be replaced.
         """
         if self.labels is None:
             return None
@@ -103,7 +103,7 @@ class Batches:
                 self.lose(error.rows)
 
     def lose(self, rows: Mapping[int, str]) -> None:
-        """From now on these images are replaced; `rows` says why.
+        """Replace these images from now on; `rows` gives the reason for each.
 
         Raises:
             DataError: more images than `MAX_LOST` can no longer be read.
@@ -119,7 +119,7 @@ class Batches:
             )
 
     def _instead(self, row: int) -> int:
-        """The image itself, or the first that can be read of those that (seed, image) puts in a row for it."""
+        """The image itself; if it is lost, the first readable one of the sequence that (seed, image) draws for it."""
         if row not in self.lost:
             return row
         others = (key(self.seed, "instead", row, n) % len(self.images) for n in count())

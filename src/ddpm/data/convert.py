@@ -1,4 +1,4 @@
-"""Whole sets brought to a size and a number of channels, for the sources that are not files of pictures."""
+"""Scales whole sets and changes their channels, for sources whose images are not picture files."""
 
 from dataclasses import replace
 
@@ -12,19 +12,19 @@ from ddpm.data.splits import Options
 from ddpm.errors import DataError
 
 GREY = torch.tensor([0.299, 0.587, 0.114])
-"""How bright red, green and blue look (ITU-R BT.601, as Pillow has it)."""
+"""How much red, green and blue add to the brightness of a grey picture (ITU-R BT.601, as in Pillow)."""
 
 
 def converted(images: ImageSet, options: Options) -> ImageSet:
-    """The set at the resolution and with the channels asked for; itself, if it is so already.
+    """The set with the resolution and the channels that the options ask for; the set itself if it has them already.
 
     Raises:
-        DataError: it cannot be: images of more than 256 levels are not resized, and 2 or 4 channels are no colour.
+        DataError: images of more than 256 levels are not resized, and 2 or 4 channels cannot become 1 or 3.
     """
     channels, height, width = images.shape
-    if options.channels and options.channels != channels:
+    if options.channels is not None and options.channels != channels:
         images = replace(images, images=_with_channels(images, options.channels))
-    if options.resolution and options.resolution != (height, width):
+    if options.resolution is not None and options.resolution != (height, width):
         if images.levels > 256:
             raise DataError(f"images of {images.levels} levels are not resized: {images.name}")
         images = replace(images, images=_resized(images.tensor(), *options.resolution))

@@ -10,7 +10,7 @@ from ddpm.data.splits import DEFAULT
 def describe(source: str) -> dict[str, Any]:
     """Count, shape, levels, classes, the split and the broken files.
 
-    A source of files whose images differ in size has no shape; its `sizes` tell them. Broken files are listed, no error.
+    If the images differ in size there is no shape, only `sizes`. Broken files are listed; they are no error here.
 
     Raises:
         NotFound: no such source, or no image in it.

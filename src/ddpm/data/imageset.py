@@ -2,21 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ddpm.data.indexing.lazy_images import AHEAD, LazyImages
+from ddpm.data.pixels import InMemory, Pixels
 from ddpm.tensors import ImageBatch
-
-Pixels = Tensor | LazyImages
-"""(N, C, H, W): in memory, or in files that are read when they are indexed."""
 
 
 class Broken(NamedTuple):
-    """A file that was left out: its name, what kind of fault it has, and a line that says more."""
+    """A file that was left out because it cannot be read: its name, the kind of fault in a word, and a line that says more."""
 
     file: str
     fault: str
@@ -28,23 +25,41 @@ def no_labels() -> Tensor:
     return torch.empty(0, dtype=torch.int64)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class ImageSet:
-    """Images: (N, C, H, W) uint8 (or int32 above 256 levels), values 0..levels-1, in memory or in their files.
+    """Images as integers 0..levels-1, (N, C, H, W) uint8 (int32 above 256 levels), in memory or in their files.
 
-    `labels` is (N,) int64, and `names` one for each image, empty where there are none; `classes` are what the labels
-    0, 1, ... are called, where they have names. `broken` lists what could not be read. `lost` says which rows could be
-    read when a run began and no longer can, and why: nobody may look at these.
+    A tensor that is given as `images` becomes `InMemory`. `labels` is (N,) int64, and `names` has one for each image; both
+    are empty where there are none. `classes` are the names of the labels 0, 1, ..., where they have names. `broken` are the
+    files that were left out because they cannot be read. `lost` are rows that could be read when a run began and no longer
+    can, each with the reason; their pixels must not be used.
     """
 
     name: str
     images: Pixels
-    levels: int = 256
-    labels: Tensor = field(default_factory=no_labels)
-    names: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    broken: tuple[Broken, ...] = ()
-    lost: Mapping[int, str] = field(default_factory=dict)
+    levels: int
+    labels: Tensor
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    broken: tuple[Broken, ...]
+    lost: Mapping[int, str]
+
+    def __init__(
+        self,
+        name: str,
+        images: Pixels | Tensor,
+        levels: int = 256,
+        labels: Tensor | None = None,
+        names: tuple[str, ...] = (),
+        classes: tuple[str, ...] = (),
+        broken: tuple[Broken, ...] = (),
+        lost: Mapping[int, str] | None = None,
+    ) -> None:
+        pixels = InMemory(images) if isinstance(images, Tensor) else images
+        labels = no_labels() if labels is None else labels
+        values = (name, pixels, levels, labels, names, classes, broken, {} if lost is None else lost)
+        for field, value in zip(fields(self), values, strict=True):
+            object.__setattr__(self, field.name, value)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -59,61 +74,60 @@ class ImageSet:
         """The images at `rows`, in that order."""
         labels = self.labels[rows] if len(self.labels) else self.labels
         names = tuple(self.names[row] for row in rows.tolist()) if self.names else ()
-        images = self.images.take(rows) if isinstance(self.images, LazyImages) else self.images[rows]
         lost = {new: self.lost[row] for new, row in enumerate(rows.tolist()) if row in self.lost} if self.lost else {}
-        return replace(self, images=images, labels=labels, names=names, lost=lost)
+        return replace(self, images=self.images.take(rows), labels=labels, names=names, lost=lost)
 
     def tensor(self) -> Tensor:
-        """All pixels, in memory.
+        """All pixels, (N, C, H, W), in memory.
 
         Raises:
-            Lost: a file can no longer be read.
+            Lost: an image can no longer be read.
         """
-        return self.images.in_memory() if isinstance(self.images, LazyImages) else self.images
+        return self.images.tensor()
 
     def in_memory(self) -> "ImageSet":
-        """The same, without files."""
+        """The same set with its pixels in memory.
+
+        Raises:
+            Lost: an image can no longer be read.
+        """
         return replace(self, images=self.tensor())
 
     def load_readable(self) -> "ImageSet":
-        """The same without files; what can no longer be read is `lost`, not an error."""
-        if not isinstance(self.images, LazyImages):
-            return self
-        images, lost = self.images.left(self.lost)
+        """The same set with its pixels in memory; an image that can no longer be read is added to `lost`."""
+        images, lost = self.images.read_all_readable(self.lost)
         return replace(self, images=images, lost=lost)
 
     def close(self) -> None:
         """End the processes that read files, where there are any."""
-        if isinstance(self.images, LazyImages):
-            self.images.reader.close()
+        self.images.close()
 
-    def near(self, device: torch.device, most: int) -> "ImageSet":
-        """The same on `device`, unless that takes more than `most` bytes or they are in files: these come batch by batch."""
-        if isinstance(self.images, LazyImages):
-            return self
-        return replace(self, images=self.images.to(device if self.images.nbytes <= most else "cpu"))
+    def moved_to(self, device: torch.device, most: int) -> "ImageSet":
+        """The same set with its pixels on `device`, if they are in memory and take at most `most` bytes; else on the CPU."""
+        return replace(self, images=self.images.moved_to(device, most))
 
     @property
     def ahead(self) -> int:
-        """How many batches it helps to announce (`expect`): none, of images in memory."""
-        return AHEAD if isinstance(self.images, LazyImages) and self.images.reader.workers else 0
+        """How many batches should be announced with `prefetch` before they are used; 0 for images in memory."""
+        return self.images.ahead
 
-    def expect(self, rows: Tensor) -> None:
-        """These will be asked for soon."""
-        if isinstance(self.images, LazyImages):
-            self.images.expect(rows)
+    def prefetch(self, rows: Tensor) -> None:
+        """Begin to read the images at `rows`, which will be asked for soon."""
+        self.images.prefetch(rows)
+
+    @property
+    def has_fingerprint(self) -> bool:
+        """Whether `digest` can be computed: not for images in memory of which some are `lost`, as it needs their pixels."""
+        return self.images.known_by_hash or not self.lost
 
     def digest(self, labels: Tensor | None = None) -> str:
         """A fingerprint of the images in their order, and of labels that belong to them.
 
-        Of pixels in memory; of the hashes of the files' bytes where these are not.
+        It is made of the pixels if they are in memory, and of the hashes of the files' bytes otherwise.
         """
         found = hashlib.blake2b(repr((tuple(self.images.shape), self.levels)).encode(), digest_size=16)
-        if isinstance(self.images, LazyImages):
-            found.update(self.images.hashes().tobytes())
-        else:
-            for rows in self.images.cpu().split(4096):
-                found.update(rows.contiguous().numpy().tobytes())
+        for part in self.images.fingerprint_parts():
+            found.update(part)
         if labels is not None:
             found.update(labels.cpu().numpy().tobytes())
         return found.hexdigest()
@@ -122,7 +136,7 @@ class ImageSet:
         """Images as the network sees them, float32 in [-1, 1].
 
         Raises:
-            Lost: of images in files, some can no longer be read.
+            Lost: some of them can no longer be read.
         """
         return to_model(self.images[rows], self.levels)
 

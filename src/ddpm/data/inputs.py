@@ -1,6 +1,6 @@
-"""Single images as a model sees them: a file, a picture or an array that a user hands to a command or a call.
+"""Single images that a user gives to a command or a call, as a model sees them: a file, a picture or an array.
 
-Read here and now, by this process: one image, named by its owner. Folders of them are read by `sources.folder`.
+This process reads a file itself, without worker processes: the user named it. Folders are read by `sources.folder`.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
 
 
 def read_unscaled(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
-    """As `read_image`, of a file that has this height and width: not a pixel is moved.
+    """As `read_image`, for a file that already has this height and width: no pixel is scaled or cropped.
 
     Raises:
         NotFound, DataError: as `read_image`.
@@ -38,7 +38,7 @@ def read_unscaled(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tens
 
 
 def read_mask(path: Path, height: int, width: int) -> torch.Tensor:
-    """A mask, (1, 1, H, W) bool: true where the picture is white, by half or more; transparent is white.
+    """A mask, (1, 1, H, W) bool: true where the picture is at least half white. Transparent parts count as white.
 
     Raises:
         NotFound, DataError: as `read_image`.

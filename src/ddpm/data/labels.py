@@ -1,4 +1,4 @@
-"""What a network is told of an image: the number of its class. -1 says nothing; no labels at all are None."""
+"""Labels: the number of an image's class, which a network may be given. -1 is an unknown class; None is no labels at all."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,12 @@ from ddpm.data.imageset import ImageSet
 from ddpm.errors import Mismatch
 
 Labels = Int[Tensor, " images"] | None
+MAX_CLASSES = 2**20
+"""More classes than any data set has: a file with a larger label is refused."""
 
 
 def labels_at(labels: Labels, rows: Int[Tensor, " rows"], device: torch.device) -> Int[Tensor, " rows"] | None:
-    """The labels of some rows, on the device where the network is."""
+    """The labels of some rows, on the device of the network."""
     return None if labels is None else labels[rows.to(labels.device)].to(device)
 
 
@@ -24,12 +26,12 @@ def class_count(images: ImageSet) -> int:
 
 
 def class_names(classes: Sequence[str], number: int) -> tuple[str, ...]:
-    """What `number` classes are called: by their names, or by their numbers where they have none."""
+    """The names of `number` classes; their numbers, if they have no names."""
     return tuple(classes) or tuple(str(label) for label in range(number))
 
 
 def matched_labels(images: ImageSet, known: Sequence[str]) -> Int[Tensor, " images"]:
-    """The images' labels as a network counts them that knows these classes, found by their names.
+    """The images' labels in the numbering of a network that knows the classes `known`. Classes are matched by their names.
 
     Raises:
         Mismatch: the images have no labels, or a class that the network does not know.

@@ -1,7 +1,7 @@
-"""Where images come from: `open_source` reads a name or a path, tells its kind, and splits it.
+"""Opens a data set: `open_source` takes a name or a path, finds out which kind of source it is, and reads a split.
 
-A source brings its own split where it has one (digits, MNIST, CIFAR-10, train/ and test/ folders). Elsewhere one image
-in twenty, chosen by a hash of its name, is held out for "test": the same ones on every machine and after additions.
+Some sources have a split of their own (digits, MNIST, CIFAR-10, train/ and test/ folders). Elsewhere one image in twenty is
+held out for "test", chosen by a hash of its name: the same ones on every machine, also after new images were added.
 """
 
 import re
@@ -12,7 +12,6 @@ from pathlib import Path
 from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import SUFFIXES
 from ddpm.data.imageset import ImageSet
-from ddpm.data.indexing.lazy_images import LazyImages
 from ddpm.data.indexing.listing import Listing, Pictures, image_set, looked_at
 from ddpm.data.indexing.snapshot import Change, match_to_snapshot
 from ddpm.data.sources import cifar, digits, folder, hub, idx, npz, parquet, tar
@@ -20,7 +19,7 @@ from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
 
 Lists = Callable[[Path, str], Listing]
-"""The images of a part ("train", "test", "all") of what lies there."""
+"""Lists the images of a part ("train", "test", "all") of the source at a path."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +47,18 @@ KINDS: Mapping[str, Kind] = {
     "npz or npy": Kind(npz.matches, npz.has_split, npz.read),
     "image folder": Kind(folder.matches, folder.has_split, _read(folder.listing)),
 }
-"""In the order in which they are tried: a folder of IDX files is no folder of images."""
+"""In the order in which they are tried, since a folder of IDX files is also a folder."""
 LISTS: Mapping[str, Lists] = {
     "Parquet": parquet.listing,
     "tar archive": tar.listing,
     "image folder": folder.listing,
 }
-"""Those whose images are files of pictures."""
+"""The kinds of source whose images are picture files."""
 STREAM = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def open_source(source: str, split: str = "train", options: Options = DEFAULT) -> ImageSet:
-    """The images of a SOURCE (see `ddpm data --help`), in memory, or in their files where that is too much.
+    """The images of a SOURCE (see `ddpm data --help`), in memory, or left in their files if they take too much of it.
 
     Args:
         source: "digits", or a path.
@@ -89,7 +88,7 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
 
 
 def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageSet]:
-    """The images to train on and those held out (maybe none), reading each file once.
+    """The images to train on and those held out (maybe none). Each file is read once.
 
     Raises:
         NotFound: nothing to train on.
@@ -101,7 +100,11 @@ def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageS
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """The images to train on and those held out; of pictures in files also the `parts` to keep, and what changed in them."""
+    """The images to train on and those held out.
+
+    `parts` are the pictures in files that a run keeps in its snapshot, empty for other kinds of source: "all", or "train" and
+    "test" where the source has a split of its own. `change` is what happened to them since the run began.
+    """
 
     train: ImageSet
     test: ImageSet
@@ -114,16 +117,15 @@ class Opened:
         self.test.close()
 
     def close_test(self) -> None:
-        """End those that read what is held out alone: in a source with a split of its own."""
-        readers = [part.images.reader for part in (self.train, self.test) if isinstance(part.images, LazyImages)]
-        if len({id(reader) for reader in readers}) > 1:
+        """End the processes that read only held-out images. Two sets that were split from one source share theirs."""
+        if "test" in self.parts:
             self.test.close()
 
 
 def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> Opened:
-    """As `open_both`, for a run that began with these parts: with the same images, some of which may be `lost`.
+    """As `open_both`, for a run that goes on: with the images of the parts that it began with, some of which may be `lost`.
 
-    Where the source no longer has these parts, or the run began with none, it is what is there now.
+    If the source no longer has these parts, or the run began with none, the images are those that are there now.
 
     Raises:
         NotFound: nothing to train on.
@@ -155,7 +157,7 @@ def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> 
 
 
 def listed(source: str) -> list[Listing]:
-    """The images of a SOURCE of pictures in files, not looked at yet: one listing, or none of any other kind.
+    """The list of the picture files of a SOURCE, none of which is opened: one listing, or none for other kinds of source.
 
     Raises:
         UsageError, NotFound, DataError: as `open_source`.

@@ -12,43 +12,45 @@ from ddpm.seeds import key
 
 SPLITS = ("train", "test", "all")
 TESTS = ("test", "val", "valid", "validation")
-"""What a folder or a file of the test split may be called; the first that is there is it."""
-AUTOMATIC = -1
+"""Names of the folder or file with the test split. If several are there, the first of these is taken."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to read a source.
+    """How to read a source. None means that it is decided by what is there.
 
-    `resolution` (height, width) scales and crops, () keeps the size; `channels` 1 or 3 converts, 0 keeps (a folder is
-    grey where all its images are); `levels` 0 takes what the storage says (256, or 65536); `held_out` is the fraction for
-    "test" where the source has no test set; more than the fraction `max_broken` of unreadable files is an error.
-    A folder's images are held in memory where they take up to `in_memory` bytes, and otherwise read batch by batch, by
-    `workers` processes (`AUTOMATIC`: as many as there are cores less one, 1 to 8; 0: by this one).
+    Args:
+        resolution: (height, width) that images are scaled to cover and then cropped to; None keeps their size.
+        channels: 1 or 3, to which images are converted; None keeps theirs (a folder is grey if all its images are).
+        levels: how many values a pixel can have; None takes what the file says (256, or 65536).
+        held_out: the fraction of the images for "test", if the source has no test set.
+        max_broken: the fraction of the files that may be unreadable; more is an error.
+        in_memory: bytes. Pictures in files that take more are read batch by batch.
+        workers: how many processes read those; 0 is this process, None is the number of cores less one, from 1 to 8.
     """
 
-    resolution: tuple[int, ...] = ()
-    channels: int = 0
-    levels: int = 0
+    resolution: tuple[int, int] | None = None
+    channels: int | None = None
+    levels: int | None = None
     held_out: float = 0.05
     max_broken: float = 0.01
     in_memory: int = 2**30
-    workers: int = AUTOMATIC
+    workers: int | None = None
 
 
 DEFAULT = Options()
 
 
 def hold_out(images: ImageSet, fraction: float) -> dict[str, ImageSet]:
-    """The "train" and "test" parts of a set that has no split of its own; without names, by number."""
+    """The "train" and "test" parts of a set that has no split of its own. Images without names are known by their number."""
     mask = held_out(images.names or [str(i) for i in range(len(images))], fraction)
     return {"train": images.take((~mask).nonzero().flatten()), "test": images.take(mask.nonzero().flatten())}
 
 
 def held_out(names: Sequence[str], fraction: float) -> Tensor:
-    """True for about `fraction` of the names: each by its own hash, so that no other name can change it.
+    """True for about `fraction` of the names, (N,) bool. Each is decided by its own hash, so no other name can change it.
 
-    Where that would be none of several, the one with the least hash is held out.
+    If that holds out none of several, the one with the smallest hash is held out.
     """
     hashes = [key("held out", name) for name in names]
     chosen = torch.tensor([value < fraction * 2**63 for value in hashes], dtype=torch.bool)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 from torch import nn
 
 from ddpm.data.batches import AUGMENTATIONS, Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, class_count, class_names, matched_labels
-from ddpm.data.splits import AUTOMATIC, Options
+from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
 from ddpm.diffusion.objective import OBJECTIVES
@@ -21,7 +21,7 @@ from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
 from ddpm.diffusion.schedule import SCHEDULES, Schedule, log_snr
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
-from ddpm.models.unet import UNet, UNetShape, size
+from ddpm.models.unet import ALL_CLASSES, UNet, UNetShape, class_number, size
 from ddpm.training.optimizer import DECAYS
 from ddpm.training.precision import DTYPES
 from ddpm.training.replicas import PARALLEL
@@ -29,8 +29,6 @@ from ddpm.training.trainer import TIMESTEPS, Recipe
 
 Count = Annotated[int, Ge(0)]
 LEARNED, TABLE = "learned", "table"
-ALL_CLASSES = -1
-"""As many as the data have."""
 
 
 def _from_table(T: int, beta: Sequence[float]) -> Schedule:
@@ -47,28 +45,34 @@ BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr
 class DataConfig:
     """What to train on. `shape` (channels, height, width) and `levels` are filled in from the data when 0 or empty.
 
-    So are the `class_names` of a model with classes, where the data have names for them. `in_memory` is how many bytes of
-    images of a folder are held in memory; more are read batch by batch, by `workers` processes (-1: as many as suit the
-    machine), which changes no bit of a run.
+    So are the `class_names` of a model with classes, where the data have names for them. `resolution` and `channels` of None
+    leave the images as they are. `in_memory` is how many bytes of images of a folder are held in memory; more are read batch
+    by batch, by `workers` processes (None: as many as suit the machine), which changes no bit of a run.
     """
 
     source: str = "digits"
     shape: tuple[int, ...] = ()
     levels: Literal[0] | Annotated[int, Ge(2), Le(65536)] = 0
-    class_names: tuple[str, ...] = ()
-    resolution: Annotated[tuple[Annotated[int, Ge(1)], ...], MaxLen(2)] = ()
-    channels: Literal[0, 1, 3] = 0
+    class_names: tuple[str, ...] | None = None
+    resolution: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1), MaxLen(2)] | None = None
+    channels: Literal[1, 3] | None = None
     augmentation: str = "none"
     held_out: Annotated[float, Ge(0), Le(0.5)] = 0.05
     max_broken: Annotated[float, Ge(0), Le(1)] = 0.01
     in_memory: Annotated[int, Ge(0)] = 2**30
-    workers: Annotated[int, Ge(AUTOMATIC), Le(256)] = AUTOMATIC
+    workers: Annotated[int, Ge(0), Le(256)] | None = None
 
     def options(self) -> Options:
         """How to read any split of this data."""
-        resolution = self.resolution * 2 if len(self.resolution) == 1 else self.resolution
+        resolution = self.resolution or ()
         return Options(
-            resolution, self.channels, self.levels, self.held_out, self.max_broken, self.in_memory, self.workers
+            resolution=(resolution[0], resolution[-1]) if resolution else None,
+            channels=self.channels,
+            levels=self.levels,
+            held_out=self.held_out,
+            max_broken=self.max_broken,
+            in_memory=self.in_memory,
+            workers=self.workers,
         )
 
 
@@ -77,13 +81,13 @@ class ScheduleConfig:
     """A schedule by name, with the arguments of its function.
 
     For "log-snr", `noise_1` defaults to half the levels' spacing; "learned" begins there and is then trained with the
-    network; "table" is `beta`, for t = 1..T.
+    network; "table" is `beta`, for t = 1..T, which no other has.
     """
 
     name: str = "linear"
     T: Annotated[int, Ge(1), Le(100_000)] = 1000
     options: dict[str, float] = field(default_factory=dict)
-    beta: tuple[float, ...] = ()
+    beta: tuple[float, ...] | None = None
 
     @property
     def learned(self) -> bool:
@@ -100,7 +104,7 @@ class ScheduleConfig:
         if self.name in (LEARNED, "log-snr"):
             options.setdefault("noise_1", 1 / (levels - 1) if levels > 2 else 0.1)
         if self.name == TABLE:
-            options["beta"] = self.beta
+            options["beta"] = self.beta or ()
         make = chosen(BUILDERS, self.name, "schedule")
         known = [name for name in inspect.signature(make).parameters if name != "T"]
         for name in options:
@@ -222,34 +226,33 @@ class Experiment:
     def _for_classes(self, images: ImageSet) -> "Experiment":
         """With the number of classes and their names."""
         asked, found = self.model.classes, class_count(images)
-        if not asked:
+        if asked is None:
             return self
         if not found:
             raise UsageError(
                 f"the data have no labels, which a model with classes needs: {self.data.source}",
                 "labels are the folders of images, MNIST's and CIFAR's own, or \"labels\" in an .npz",
             )
-        if 0 < asked < found:
-            raise UsageError(f"the data have {found} classes, the model {asked}: {self.data.source}", "--conditional")
         classes = found if asked == ALL_CLASSES else asked
-        return replace(
-            self, data=replace(self.data, class_names=images.classes), model=replace(self.model, classes=classes)
-        )
+        if classes < found:
+            raise UsageError(f"the data have {found} classes, the model {asked}: {self.data.source}", "--conditional")
+        names = images.classes or None
+        return replace(self, data=replace(self.data, class_names=names), model=replace(self.model, classes=classes))
 
     def labels(self, images: ImageSet) -> Labels:
-        """What a network of this experiment is told of each image, (N,); None where it has no classes.
+        """The label that a network of this experiment is given with each image, (N,); None where it has no classes.
 
         Raises:
             Mismatch: the images have no labels, or a class that the network does not know.
         """
-        if not self.model.classes:
+        if self.model.classes is None:
             return None
         return matched_labels(images, self.classes)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """What the classes are called: by their names in the data, or by their numbers."""
-        return class_names(self.data.class_names, self.model.classes)
+        return class_names(self.data.class_names or (), class_number(self.model))
 
     @property
     def every_class(self) -> tuple[int, ...]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.errors import DataError, UsageError, chosen
-from ddpm.experiment.config import ALL_CLASSES, TABLE, Experiment
+from ddpm.experiment.config import TABLE, Experiment
 from ddpm.experiment.presets import PRESETS
 from ddpm.experiment.settings import changed, flat, from_dict
+from ddpm.models.unet import ALL_CLASSES
 from ddpm.storage.atomic import read_json
 
 SHORT = {
@@ -60,7 +61,7 @@ def requested(
     found |= {SHORT[name]: value for name, value in (short or {}).items() if value is not None}
     schedule = (short or {}).get("schedule")
     if schedule not in (None, base.schedule.name):
-        found |= {"schedule.options": {}, "schedule.beta": []}
+        found |= {"schedule.options": {}, "schedule.beta": None}
     if schedule and schedule.endswith(".json"):
         beta = read_table(Path(schedule).expanduser())
         found |= {"schedule.name": TABLE, "schedule.T": len(beta), "schedule.beta": beta}

@@ -13,8 +13,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from ddpm.errors import SHOWN, UsageError, chosen
 from ddpm.experiment.config import Experiment
+from ddpm.models.unet import ALL_CLASSES
 
 _ADAPTER = TypeAdapter(Experiment)
+NOT_GIVEN: Mapping[str, int | tuple[()]] = {
+    **{"data.class_names": (), "data.resolution": (), "data.channels": 0, "data.workers": -1},
+    **{"model.classes": 0, "schedule.beta": ()},
+}
+"""How JSON, and whoever types a setting, writes that it is not given: None in an experiment."""
+ALL_IN_JSON = -1
+"""How JSON writes `ALL_CLASSES`."""
 _LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda context: f"more than {context['gt']:g}",
     "greater_than_equal": lambda context: f"at least {context['ge']:g}",
@@ -30,7 +38,27 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 def to_json(experiment: Experiment) -> str:
     """The text of config.json."""
-    return json.dumps(asdict(experiment), indent=1) + "\n"
+    return json.dumps(_spelled(experiment), indent=1) + "\n"
+
+
+def _spelled(experiment: Experiment) -> dict[str, Any]:
+    """The fields as JSON writes them."""
+    values = asdict(experiment)
+    for place, spelling in NOT_GIVEN.items():
+        section, name = place.split(".")
+        if values[section][name] is None:
+            values[section][name] = spelling
+    if values["model"]["classes"] == ALL_CLASSES:
+        values["model"]["classes"] = ALL_IN_JSON
+    return values
+
+
+def _meant(place: str, value: object) -> object:
+    """What a setting is that was written so."""
+    if place == "model.classes" and value == ALL_IN_JSON:
+        return ALL_CLASSES
+    written = tuple(value) if isinstance(value, list) else value
+    return None if place in NOT_GIVEN and written == NOT_GIVEN[place] else value
 
 
 def from_dict(values: object) -> Experiment:
@@ -48,6 +76,8 @@ def from_dict(values: object) -> Experiment:
         place = _place(first["loc"])
         same = [first, *(other for other in more if _place(other["loc"]) == place and other["input"] is first["input"])]
         wanted = ", or ".join(dict.fromkeys(_wanted(each["type"], each.get("ctx", {})) for each in same))
+        if NOT_GIVEN.get(place, ()) != ():
+            wanted = f"{NOT_GIVEN[place]}{', ' if first['type'] == 'literal_error' else ', or '}{wanted}"
         lists = first["type"].startswith(("tuple", "too_"))
         hint = "several values are written with commas, such as 32,32" if lists else ""
         raise _wrong(place, first["input"], wanted, hint) from error
@@ -91,17 +121,18 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
     known = {f.name: getattr(like, f.name) for f in fields(like)} if is_dataclass(like) else {}
     result = {}
     for name, value in values.items():
-        current = chosen(known, name, f"setting of {place[:-1]}" if place else "setting")
+        current, here = chosen(known, name, f"setting of {place[:-1]}" if place else "setting"), f"{place}{name}"
         if is_dataclass(current) and isinstance(value, Mapping):
-            result[name] = _named(value, current, f"{place}{name}.")
-        else:
-            for number in value if isinstance(value, list | tuple) else (value,):
-                if isinstance(number, int) and abs(number) >= 2**63:
-                    raise _wrong(f"{place}{name}", number, "less than 2^63")
-            if isinstance(value, bool) and isinstance(current, int | float) and not isinstance(current, bool):
-                raise _wrong(f"{place}{name}", value, "a number")
-            single = isinstance(current, tuple) and isinstance(value, int | float)
-            result[name] = (value,) if single else value
+            result[name] = _named(value, current, f"{here}.")
+            continue
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(number, int) and abs(number) >= 2**63:
+                raise _wrong(here, number, "less than 2^63")
+        written = NOT_GIVEN.get(here, current)
+        if isinstance(value, bool) and isinstance(written, int | float) and not isinstance(written, bool):
+            raise _wrong(here, value, "a number")
+        single = isinstance(written, tuple) and isinstance(value, int | float)
+        result[name] = (value,) if single else _meant(here, value)
     return result
 
 
@@ -111,7 +142,7 @@ def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
     Raises:
         UsageError: as `from_dict`.
     """
-    values = asdict(experiment)
+    values = _spelled(experiment)
     for path, value in settings.items():
         *sections, name = path.split(".")
         here = values
@@ -125,7 +156,7 @@ def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
 
 def differences(old: Experiment, new: Experiment) -> list[str]:
     """What changed, as "training.lr: 0.0002 -> 0.0001"."""
-    before, after = flat(asdict(old)), flat(asdict(new))
+    before, after = flat(_spelled(old)), flat(_spelled(new))
     names = [*before, *(name for name in after if name not in before)]
     return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in names if before.get(n) != after.get(n)]
 

@@ -5,7 +5,7 @@ entry and cropped on exit, inside the network: any height and width is a valid i
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import torch
 from annotated_types import Ge, Lt, MaxLen, MinLen
@@ -24,13 +24,16 @@ from ddpm.models.layers import (
     zeroed,
 )
 
+ALL_CLASSES: Final = "all"
+"""As many classes as the data have, until they are known."""
+
 
 @dataclass(frozen=True)
 class UNetShape:
     """The numbers that make a U-Net; the defaults are the paper's for 32x32.
 
-    `attention` lists the levels that attend (the middle always does). `classes` > 0 adds a class embedding; -1 stands for
-    as many classes as the data have, until they are known.
+    `attention` lists the levels that attend (the middle always does). A number of `classes` adds a class embedding; None is a
+    network that knows no classes.
     """
 
     channels: Annotated[int, Ge(4)] = 128
@@ -39,7 +42,7 @@ class UNetShape:
     attention: tuple[int, ...] = (1,)
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     groups: Annotated[int, Ge(1)] = 32
-    classes: Annotated[int, Ge(-1)] = 0
+    classes: Annotated[int, Ge(1)] | Literal["all"] | None = None
 
 
 class UNet(nn.Module):
@@ -67,7 +70,8 @@ class UNet(nn.Module):
         width = shape.channels
         embedding = 4 * width
         self.time = nn.Sequential(linear(width, embedding), nn.SiLU(), linear(embedding, embedding))
-        self.label = nn.Embedding(shape.classes, embedding) if shape.classes else None
+        classes = class_number(shape)
+        self.label = nn.Embedding(classes, embedding) if classes else None
         self.first = conv(inputs, width)
 
         def stage(inputs: int, outputs: int, level: int) -> Stage:
@@ -139,6 +143,17 @@ class Stage(nn.Module):
         return self.attention(self.block(x_BCHW, emb_BD))
 
 
+def class_number(shape: UNetShape) -> int:
+    """How many classes a network is built for; 0 if it knows none.
+
+    Raises:
+        ValueError: that depends on data that are not known yet.
+    """
+    if shape.classes == ALL_CLASSES:
+        raise ValueError("how many classes the network has is known once the data are")
+    return shape.classes or 0
+
+
 def size(shape: UNetShape, inputs: int, outputs: int) -> tuple[int, int]:
     """How many tensors and how many numbers the parameters of a U-Net are, without building it: 16 levels take no time."""
     embedding, C = 4 * shape.channels, shape.channels
@@ -154,7 +169,8 @@ def size(shape: UNetShape, inputs: int, outputs: int) -> tuple[int, int]:
         return 2, (kernel**2 * a + 1) * b
 
     parts = [(1, layer(C, embedding, 1)), (1, layer(embedding, embedding, 1)), (1, layer(inputs, C))]
-    parts += [(1, (1, shape.classes * embedding))] if shape.classes else []
+    classes = class_number(shape)
+    parts += [(1, (1, classes * embedding))] if classes else []
     for level, width in enumerate(widths):
         attends = int(level in shape.attention)
         parts += [(1, stage(before[level], width, attends)), (shape.blocks - 1, stage(width, width, attends))]

@@ -10,7 +10,6 @@ from dataclasses import replace
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
 from ddpm.data.batches import too_many
-from ddpm.data.indexing.lazy_images import LazyImages
 from ddpm.data.indexing.snapshot import NOTHING, DataSnapshot, line, packed, unpacked
 from ddpm.data.open import Opened
 from ddpm.errors import Mismatch
@@ -64,9 +63,7 @@ def fingerprint_of(
     """
     images, source = opened.train, experiment.data.source
     labels = experiment.labels(images)
-    stands_for = (
-        snapshot.fingerprint if images.lost and not isinstance(images.images, LazyImages) else images.digest(labels)
-    )
+    stands_for = images.digest(labels) if images.has_fingerprint else snapshot.fingerprint
     if content is None:
         return stands_for
     kinds = replace(opened.change, relabelled=opened.change.relabelled if labels is not None else ())

@@ -204,12 +204,15 @@ def _abandon(folder: RunFolder, leave: Leave, failure: Failure) -> None:
 
 
 def _write_exit(folder: RunFolder, failure: Failure | None = None) -> None:
-    """Of a run that failed, or is done: by the first process, or by another one that lost it; not where there is no run."""
+    """Write exit.json of a run that failed or is done; nothing where there is no run.
+
+    The first process writes it; another one does if it has lost the first.
+    """
     lost = isinstance(failure, PeerLost)
     if not folder.config.exists() or (number() and (not lost or folder.exit.exists())):
         return
-    code, told = (failure.code, in_json(failure)) if failure else (0, {"kind": "Done", "message": ""})
+    code, what = (failure.code, in_json(failure)) if failure else (0, {"kind": "Done", "message": ""})
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    said = {"code": code, "kind": told["kind"], "message": told["message"], "time": moment}
+    said = {"code": code, "kind": what["kind"], "message": what["message"], "time": moment}
     with suppress(Failure), replacing(folder.exit) as temporary:
         temporary.write_text(to_strict_json(said) + "\n")

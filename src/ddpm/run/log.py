@@ -1,6 +1,6 @@
 """What a training run writes down as it goes: metrics.jsonl and TensorBoard, with the mean loss since the last line.
 
-Every process keeps the account, the first one writes it down.
+Every process knows the running loss, the first one writes it down.
 """
 
 import json
@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 
 MEASURES = (MEASURE,)
 STEP = tuple(field.name for field in fields(Progress))
+POSTPONED = "owed_"
+"""In a checkpoint's numbers, before the name of each field of the postponed step."""
 
 
 class RunningLoss:
     """The mean loss since the last line, over the steps that were not skipped, and the time spent.
 
-    `owed` is the last step, if the run was stopped before what was due after it: its line, perhaps a picture.
+    `postponed` is the last step, if the run was stopped before its log line, evaluation or picture was made.
     """
 
     def __init__(self, kept: Mapping[str, Any]) -> None:
         self._loss_sum, self._loss_count = float(kept.get("loss_sum", 0.0)), int(kept.get("loss_count", 0))
         self._measured = {name: kept[name] for name in MEASURES if name in kept}
-        owed = {name: kept[f"owed_{name}"] for name in STEP if f"owed_{name}" in kept}
-        self.owed = Progress(**owed) if len(owed) == len(STEP) else None
+        postponed = {name: kept[f"{POSTPONED}{name}"] for name in STEP if f"{POSTPONED}{name}" in kept}
+        self.postponed = Progress(**postponed) if len(postponed) == len(STEP) else None
         self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
 
     def add(self, progress: Progress) -> None:
@@ -50,20 +52,20 @@ class RunningLoss:
             self._loss_sum += progress.loss
             self._loss_count += 1
 
-    def owe(self, progress: Progress) -> None:
-        """What is due after this step will be done when the run goes on."""
-        self.owed = progress
+    def postpone(self, progress: Progress) -> None:
+        """Log, evaluate and sample after this step only when the run goes on."""
+        self.postponed = progress
 
-    def pay(self) -> Progress | None:
-        """The step whose dues are done now."""
-        owed, self.owed = self.owed, None
-        return owed
+    def take_postponed(self) -> Progress | None:
+        """The step that was postponed, if one was; it no longer is."""
+        postponed, self.postponed = self.postponed, None
+        return postponed
 
     def kept(self) -> dict[str, Any]:
         """What a checkpoint must hold so that the next line comes out the same."""
         sums = {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
-        owed = {f"owed_{name}": value for name, value in asdict(self.owed).items()} if self.owed else {}
-        return {**sums, **self._measured, **owed}
+        postponed = asdict(self.postponed) if self.postponed else {}
+        return {**sums, **self._measured, **{f"{POSTPONED}{name}": value for name, value in postponed.items()}}
 
     def keep(self, row: Mapping[str, Any]) -> None:
         """Remember what was measured."""
@@ -161,7 +163,7 @@ class RunLog:
                 raise StorageError(f"cannot write {str(self._logs)!r}: {error.strerror}") from error
 
     def _without_board(self, failed: threading.ExceptHookArgs) -> None:
-        """What fails in a thread of TensorBoard's own is told by the next call of it."""
+        """A failure in a thread of TensorBoard's own is ignored here: the next call of TensorBoard raises it."""
         if not (isinstance(failed.exc_value, OSError) and "tensorboard" in type(failed.thread).__module__):
             self._hook(failed)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from ddpm.checkpoints import Checkpoint
-from ddpm.data.batches import Batches, too_many
+from ddpm.data.batches import too_many
 from ddpm.data.imageset import Broken, ImageSet
 from ddpm.errors import Mismatch
 from ddpm.parallel.world import World
@@ -25,7 +25,7 @@ LOST = "lost"
 
 
 def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
-    """What any of the processes has lost, the same in each of them; why, as the first of them says."""
+    """The images that any of the processes has lost, the same in each of them, with the reason that the first of them gives."""
     found: dict[int, str] = {}
     for theirs in reversed(world.all_gather({str(row): reason for row, reason in lost.items()})):
         found |= {int(row): reason for row, reason in theirs.items()}
@@ -33,7 +33,7 @@ def lost_by_all(world: World, lost: Mapping[int, str]) -> dict[int, str]:
 
 
 def lost_before(content: Checkpoint | None) -> dict[int, str]:
-    """What was lost when the checkpoint was written; whether there are such images is not known yet."""
+    """The images that were lost when the checkpoint was written; the data may not have so many, which is not known yet."""
     lost = content.numbers.get("lost", {}) if content is not None else {}
     return {int(row): reason for row, reason in lost.items()}
 
@@ -48,8 +48,8 @@ def left_of(images: ImageSet) -> ImageSet:
 def held_out_left(held_out: ImageSet, most: int, world: World) -> tuple[ImageSet, ImageSet]:
     """The held-out images that are left, and in memory those of the first `most` that are; the same in all processes.
 
-    A lost one makes no room for another: the estimates before and after have all other images in common. Not their t and
-    noise: t goes by how many there are, and noise by the place, which is another for all after the lost one.
+    A lost image is not replaced by another, so that the estimates before and after have all other images in common. They do not
+    have the same t and noise: t depends on how many images there are, and noise on the place, which moves after a lost image.
 
     Raises:
         Mismatch: more are lost than a run can do without, or all that the estimates are of.
@@ -87,15 +87,6 @@ def write_bad_images(folder: RunFolder, *sets: ImageSet) -> None:
     bad = [bad for images in sets for bad in images.broken]
     lost = [Broken(images.names[row], LOST, why) for images in sets for row, why in sorted(images.lost.items())]
     _write(folder, list(dict.fromkeys([*bad, *lost])))
-
-
-def write_lost(folder: RunFolder, batches: Batches, *others: ImageSet) -> None:
-    """The same, with every image that is replaced while training.
-
-    Raises:
-        StorageError: the disk is full or fails.
-    """
-    write_bad_images(folder, replace(batches.images, lost=batches.lost), *others)
 
 
 def _write(folder: RunFolder, bad: list[Broken]) -> None:

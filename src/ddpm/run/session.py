@@ -1,41 +1,40 @@
 """A running training: its steps, and what is done between them."""
 
+import itertools
+import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 
-import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ddpm import __version__, checkpoints
-from ddpm.checkpoints import Checkpoint, Noted, Outcome, Saver, Wrote, gathered
+from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint, Outcome, Wrote, gathered
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
+from ddpm.data.open import open_source
 from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import StorageError
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.experiment.config import Experiment
 from ddpm.figures.pictures import square, to_pictures
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.run.events import Event, Halted, Logged, Stepped
 from ddpm.run.folder import RunFolder
-from ddpm.run.log import RunLog, RunningLoss
-from ddpm.run.missing_images import lost_by_all, write_lost
+from ddpm.run.log import RunningLoss
+from ddpm.run.missing_images import lost_by_all
+from ddpm.run.writer import Writer, grid_path
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished, sample
 from ddpm.seeds import key
-from ddpm.storage.atomic import atomically
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.replicas import PARALLEL, is_sharded, team_of
 from ddpm.training.trainer import Progress, State, train
+from ddpm.version import VERSION
 
 PREVIEW_STEPS = 50
 ON_DEVICE_BYTES = 4 * 2**30
@@ -45,7 +44,7 @@ ON_DEVICE_BYTES = 4 * 2**30
 def conditions(experiment: Experiment, device: torch.device, world: World) -> dict[str, str | int]:
     """What a run must have in common with itself before it was stopped, to go on to the bit."""
     return {
-        "ddpm": __version__,
+        "ddpm": VERSION,
         "torch": torch.__version__,
         "precision": choose(experiment.precision, device),
         "device": device.type,
@@ -82,18 +81,36 @@ def training_process(
     return lambda: p
 
 
+WARM_UP, TIMED = 5, 15
+"""Trial steps of which the first few may be slow."""
+
+
+def fitted_to(experiment: Experiment, budget: float, device: torch.device) -> Experiment:
+    """The experiment with as many steps as this machine takes in `budget` seconds; the trial steps are thrown away."""
+    images = open_source(experiment.data.source, "train", experiment.data.options())
+    experiment = experiment.for_data(images)
+    trial = replace(experiment.training, steps=WARM_UP + TIMED)
+    state = new_state(experiment, device)
+    process = training_process(experiment, state, device)
+    steps = train(state, process, OBJECTIVES[experiment.objective], experiment.batches(images), trial)
+    times = []
+    for _ in steps:
+        times.append(time.perf_counter())
+    per_step = statistics.median(b - a for a, b in itertools.pairwise(times[WARM_UP - 1 :]))
+    return replace(experiment, training=replace(experiment.training, steps=max(20, int(budget / per_step))))
+
+
 @dataclass(frozen=True)
 class Session:
-    """The parts of a running training, and what is done between its steps; only the first process has ledger and saver."""
+    """The parts of a running training, and what is done between its steps."""
 
     experiment: Experiment
     folder: RunFolder
     device: torch.device
     world: World
     state: State
-    account: RunningLoss
-    ledger: RunLog | None
-    saver: Saver | None
+    running_loss: RunningLoss
+    writer: Writer
     images: ImageSet
     held_out: ImageSet
     fingerprint: str
@@ -104,20 +121,21 @@ class Session:
         experiment, world = self.experiment, self.world
         share = world.share(experiment.training.batch_size)
         batches = replace(
-            experiment.batches(self.images.near(self.device, ON_DEVICE_BYTES)), places=slice(share.start, share.stop)
+            experiment.batches(self.images.moved_to(self.device, ON_DEVICE_BYTES)),
+            places=slice(share.start, share.stop),
         )
         replica, team = team_of(self.state.network, world, self.device)
         process = training_process(experiment, self.state, self.device, replica)
         objective = OBJECTIVES[experiment.objective]
-        if owed := self.account.pay():
-            yield from self._look(owed, batches)
+        if postponed := self.running_loss.take_postponed():
+            yield from self._look(postponed, batches)
         stopping = False
         for progress in train(self.state, process, objective, batches, experiment.training, team):
             stopping = world.any(stop())
-            self.account.add(progress)
+            self.running_loss.add(progress)
             yield Stepped(progress.step)
             if stopping and self._takes_long() and not progress.skipped:
-                self.account.owe(progress)
+                self.running_loss.postpone(progress)
             else:
                 yield from self._look(progress, batches)
             rhythm, last = experiment.rhythm, progress.step == experiment.training.steps
@@ -125,23 +143,21 @@ class Session:
                 yield from self._save(batches)
             if stopping:
                 break
-        yield from world.lead(self._finish) or ()
+        yield from world.together(self.writer.finish)
         if stopping:
             yield Halted(self.state.step)
 
     def _look(self, progress: Progress, batches: Batches) -> Iterator[Event]:
         """What is due after a step: a line of the log, the held-out bound, a grid of samples."""
-        rhythm, account = self.experiment.rhythm, self.account
+        rhythm, running_loss = self.experiment.rhythm, self.running_loss
         if self._evaluating or self._due(rhythm.log):
-            row = account.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
+            row = running_loss.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
             row |= self._evaluate() if self._evaluating else {}
-            account.keep(row)
-            if lost := lost_by_all(self.world, batches.lost):  # told only: a log line changes no step
+            running_loss.keep(row)
+            if lost := lost_by_all(self.world, batches.lost):  # only noted: a log line changes no step
                 row["lost_images"] = len(lost)
-            if self.ledger and lost:
-                yield from attempted(lambda: write_lost(self.folder, replace(batches, lost=lost), self.held_out))
-            if self.ledger:
-                yield from attempted(partial(self.ledger.write, row))
+                yield from self.writer.write_bad_images(replace(batches.images, lost=lost), self.held_out)
+            yield from self.writer.write_row(row)
             yield Logged(row)
         if self._due(rhythm.sample):
             yield from self._preview()
@@ -151,7 +167,7 @@ class Session:
         return len(self.held_out) > 0 and self._due(self.experiment.rhythm.evaluate)
 
     def _takes_long(self) -> bool:
-        """Whether more than a line is due: whoever asked for an end shall not wait for it, the next start will do it."""
+        """Whether more than a line is due: then who asked for an end does not wait for it: the next start does it."""
         return self._evaluating or self._due(self.experiment.rhythm.sample)
 
     def _due(self, every: int) -> bool:
@@ -196,57 +212,25 @@ class Session:
         drawn = [x for _, x in finished(sample(p, data.shape, plan, self.device, condition))]
         images = self.world.all_gather_rows(torch.cat([torch.zeros(0, *data.shape), *drawn]))
         picture = square(to_pictures(images, data.levels), len(condition.labels))
-        path = self.folder.samples / f"{checkpoints.folder_name(self.state.step)}.png"
-        if self.ledger:
-            pixels = torch.from_numpy(np.atleast_3d(np.array(picture))).movedim(2, 0)
-            yield from attempted(partial(save_picture, picture, path))
-            yield from attempted(partial(self.ledger.show, "samples", pixels, self.state.step))
-        yield Wrote(path)
+        yield from self.writer.save_grid(picture, self.state.step)
+        yield Wrote(grid_path(self.folder, self.state.step))
 
     def _save(self, batches: Batches) -> Sequence[Outcome]:
-        """Begin to save; returns how the save before ended. Of what is in shards, a copy is made by all processes together.
+        """Begin to save; returns how the save before ended. Sharded weights are copied by all processes together.
 
-        What any process has lost all do without from here on, and so does a run that goes on from here.
+        From here on no process uses an image that any of them has lost, and neither does a run that goes on from here.
         """
         lost = lost_by_all(self.world, batches.lost)
         batches.lose(lost)
-        step, saver, account = self.state.step, self._saver, self.account
-        if self.ledger:
-            with suppress(StorageError):  # said already, or will be
-                self.ledger.sync()
-        numbers = {"made_by": self.made_by, **account.measured(), "ledger": account.kept(), "images": self.fingerprint}
+        step, writer, running_loss = self.state.step, self.writer, self.running_loss
+        numbers = {"made_by": self.made_by, **running_loss.measured(), "ledger": running_loss.kept()}
+        numbers["images"] = self.fingerprint
         numbers["lost"] = {str(row): reason for row, reason in lost.items()}
         content = checkpoints.pack(self.state)
         content = Checkpoint(content.tensors, {**content.numbers, **numbers})
         if not is_sharded(self.state.network):
-            return self.world.lead(lambda: saver().save(step, content)) or ()
-        before = self.world.lead(lambda: saver().wait()) or ()  # its memory is free before another copy is made
+            return self.world.together(lambda: writer.save(step, content))
+        before = self.world.together(writer.wait)  # its memory is free before another copy is made
         copy = gathered(content, self.world)
-        self.world.lead(lambda: saver().take(step, copy))
+        self.world.together(lambda: writer.save_owned(step, copy))
         return before
-
-    def _finish(self) -> Sequence[Outcome]:
-        """Wait for the last one."""
-        return self._saver().finish()
-
-    def _saver(self) -> Saver:
-        assert self.saver is not None
-        return self.saver
-
-
-def attempted(write: Callable[[], None]) -> Iterator[Event]:
-    """Something that is written beside checkpoints: where that fails it is said, and training goes on."""
-    try:
-        write()
-    except (StorageError, OSError) as error:
-        yield Noted(f"{error}; training goes on")
-
-
-def save_picture(picture: Image, path: Path) -> None:
-    """Whole or not at all.
-
-    Raises:
-        StorageError: the disk is full or fails.
-    """
-    with atomically(path) as temporary:
-        picture.save(temporary)

@@ -4,14 +4,14 @@ The last checkpoint, the log and the configuration agree at any moment, so runni
 """
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from ddpm import checkpoints
-from ddpm.checkpoints import Checkpoint, Saver
+from ddpm.checkpoints import Checkpoint
 from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing.snapshot import DataSnapshot
 from ddpm.data.open import Opened, open_again
@@ -23,15 +23,16 @@ from ddpm.parallel.world import World, connected, joined
 from ddpm.run.data_identity import fingerprint_of, read_snapshot, write_snapshot
 from ddpm.run.events import Event, Started
 from ddpm.run.folder import RunFolder
-from ddpm.run.log import RunLog, RunningLoss
+from ddpm.run.log import RunningLoss
 from ddpm.run.missing_images import held_out_left, lost_before, lost_by_all, notes_of, write_bad_images
 from ddpm.run.session import Session, conditions, new_state
 from ddpm.run.start import Start, other_conditions
 from ddpm.run.validate import require_room_for
+from ddpm.run.writer import writing
 
 
 def ignored(_failure: Failure) -> None:
-    """Enough where there is one process only: of several, the main thread may wait for the lost one for days."""
+    """Do nothing, which is enough for one process; of several, the main thread may wait for the lost one for days."""
 
 
 def train_run(
@@ -80,26 +81,26 @@ def train_run(
         state = new_state(experiment, device, world)
         if content is not None:
             checkpoints.unpack(content, state)
-        account = RunningLoss(content.numbers["ledger"] if content is not None else {})
-        ledger = held.enter_context(closing(RunLog(folder, state.step - bool(account.owed)))) if world.first else None
-        saver = held.enter_context(Saver(folder.checkpoints, experiment.rhythm.keep)) if world.first else None
+        running_loss = RunningLoss(content.numbers["ledger"] if content is not None else {})
+        logged = state.step - bool(running_loss.postponed)
+        writer = held.enter_context(writing(folder, world, logged, experiment.rhythm.keep))
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
         lost = notes_of(images, before, held_out)
         said = tuple([*notes, *passed, *_missing(images), *lost, *other_conditions(content, made_by)])
         precision = str(made_by["precision"])
         yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
-        rounds = Session(
-            experiment, folder, device, world, state, account, ledger, saver, images, some, fingerprint, made_by
+        session = Session(
+            experiment, folder, device, world, state, running_loss, writer, images, some, fingerprint, made_by
         )
-        yield from rounds.events(stop)
+        yield from session.events(stop)
 
 
 def _opened(
     experiment: Experiment, folder: RunFolder, start: Start, world: World
 ) -> tuple[Opened, DataSnapshot, Experiment, list[str]]:
-    """The images, those that the run began with if it goes on, the experiment for them, and what is to be said of them.
+    """The images, the snapshot of those that the run began with, the experiment for them, and lines for the user.
 
-    Looked through by the first process first.
+    The first process looks through the images before the others do, which find that work done.
     """
 
     def opened() -> tuple[Opened, Experiment]:
@@ -147,10 +148,10 @@ def _agree(world: World, own: Mapping[str, Any]) -> None:
     Raises:
         Mismatch: they are not.
     """
-    told = world.all_gather(own)
-    for rank, theirs in enumerate(told):
+    gathered = world.all_gather(own)
+    for rank, theirs in enumerate(gathered):
         for name, value in theirs.items():
-            if value != told[0][name]:
+            if value != gathered[0][name]:
                 raise Mismatch(f"process 0 and process {rank} do not agree: they have other {name}")
 
 

@@ -12,6 +12,7 @@ from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint, Damaged, Layouts, require_room
 from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
 from ddpm.experiment.config import Experiment
+from ddpm.models.unet import ALL_CLASSES
 from ddpm.storage.tensorfile import TENSORS, Layout
 
 COPIES = 4
@@ -127,7 +128,7 @@ def require_sound(experiment: Experiment, where: Path) -> None:
         DataError: it cannot.
     """
     shape = experiment.data.shape
-    if len(shape) != 3 or min(shape) < 1 or not experiment.data.levels or experiment.model.classes < 0:
+    if len(shape) != 3 or min(shape) < 1 or not experiment.data.levels or experiment.model.classes == ALL_CLASSES:
         raise DataError(f"damaged configuration: {where}: data of shape {shape} and {experiment.data.levels} levels")
     try:
         schedule = experiment.schedule.build(experiment.data.levels)

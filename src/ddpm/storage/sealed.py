@@ -1,4 +1,4 @@
-"""Arrays in one file that is sealed with its hash: what an index is on the disk, in the cache and in a run folder."""
+"""Arrays in one file that begins with the hash of the rest: how an index is stored in the cache and in a run folder."""
 
 import hashlib
 import io
@@ -10,11 +10,11 @@ import numpy as np
 
 SEAL = hashlib.sha256().digest_size
 DAMAGE = (OSError, LookupError, EOFError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError)
-"""What numpy and zipfile raise, beside ValueError, for what somebody made with a good seal."""
+"""What numpy and zipfile raise, besides ValueError, for a file with a correct hash that somebody made by hand."""
 
 
 def sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The content of a file."""
+    """The content of the file that holds these arrays."""
     parts = io.BytesIO()
     np.savez(parts, allow_pickle=False, **arrays)
     content = parts.getvalue()
@@ -22,10 +22,10 @@ def sealed(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unsealed(content: bytes | bytearray) -> dict[str, np.ndarray]:
-    """What was sealed; nothing of a file that is not whole is parsed.
+    """The arrays in the content of such a file. If the hash is wrong, nothing of it is parsed.
 
     Raises:
-        ValueError: it is not whole, or holds something else.
+        ValueError: the hash is wrong, or the file holds something else.
     """
     if hashlib.sha256(content[SEAL:]).digest() != content[:SEAL]:
         raise ValueError("its hash is not the one that it was sealed with")

@@ -13,12 +13,10 @@ from torch.func import functional_call
 from ddpm.checks import check_images
 from ddpm.data.batches import rows_at
 from ddpm.diffusion.objective import Objective
-from ddpm.diffusion.reverse import ReverseProcess, unlimited
-from ddpm.errors import Diverged, UsageError
-from ddpm.models.dropout import place
+from ddpm.diffusion.reverse import Network, ReverseProcess, unlimited
+from ddpm.errors import UsageError
 from ddpm.seeds import by_place, generator, key, normal
-from ddpm.training.optimizer import ema_decay, update_ema
-from ddpm.training.trainer import ALLOWED, uniform
+from ddpm.training.trainer import TIMESTEPS, Part, Recipe, State, backward, update
 
 Batch = Tensor | tuple[Tensor, Tensor | None]
 """x_0 (batch, ...), or x_0 and labels (batch,)."""
@@ -38,27 +36,18 @@ class Progress:
     average: ReverseProcess | None = field(default=None, repr=False, compare=False)
 
 
-class Average:
-    """The moving average of a network's weights, and the network read with it."""
+def read_with(network: nn.Module, weights: Mapping[str, Tensor]) -> Network:
+    """The network as it is in evaluation, with other weights than its own, which are not copied."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        if not 0 <= decay < 1:
-            raise UsageError(f"the decay of the moving average must be in 0..1, 1 excluded: {decay}")
-        self._network, self._decay = network, decay
-        self.weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-
-    def update(self, step: int) -> None:
-        """After `step` steps, counted from 0."""
-        update_ema(self.weights, self._network, ema_decay(step, self._decay))
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        """The network's output with these weights, as in evaluation."""
-        was_training = self._network.training
-        self._network.eval()
+    def averaged(*inputs: Tensor) -> Tensor:
+        was_training = network.training
+        network.eval()
         try:
-            return functional_call(self._network, self.weights, inputs)
+            return functional_call(network, dict(weights), inputs)
         finally:
-            self._network.train(was_training)
+            network.train(was_training)
+
+    return averaged
 
 
 def repeated(data: Iterable[Batch]) -> Iterator[Batch]:
@@ -86,58 +75,37 @@ def batches_of(x_0: Tensor, labels: Tensor | None, batch_size: int, seed: int) -
 
 
 def train(
-    p: ReverseProcess,
-    batches: Iterator[Batch],
-    steps: int,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    average: Average | None,
-    seed: int,
-    clip: float = 1.0,
+    p: ReverseProcess, batches: Iterator[Batch], objective: Objective, optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> Iterator[Progress]:
-    """Algorithm 1: `steps` gradient steps on `objective`; changes the network of `p` in place, yields after every step.
+    """Algorithm 1: gradient steps on `objective`; changes the network of `p` in place, yields after every step.
 
     Args:
         p: its network is an `nn.Module`.
         batches: x_0, or (x_0, labels); images in [-1, 1], or points.
-        steps: how many.
         objective: (p, x_0, t, eps) -> a number for each example.
         optimizer: of the network's parameters; its learning rate is left alone.
-        average: of the weights, if one is kept.
-        seed: of times, noise and dropout.
-        clip: the gradient's norm is at most this.
+        recipe: how many steps, the seed, the decay of the moving average (0: none), and at what norm gradients are clipped.
 
     Raises:
-        Diverged: more than `ALLOWED` steps in a row were not finite; such steps change nothing.
+        Diverged: more than `trainer.ALLOWED` steps in a row were not finite; such steps change nothing.
         UsageError: a batch is none.
     """
     network = p.network
     assert isinstance(network, nn.Module)
-    p, parameters = replace(p, limit=unlimited), list(network.parameters())
-    device, T, in_a_row = parameters[0].device, p.schedule.T, 0
-    averaged = None if average is None else replace(p, network=average)
-    for step in range(steps):
+    state = State.with_optimizer(network, optimizer, ("ema",) if recipe.ema_decay else ())
+    average = replace(p, network=read_with(network, state.ema)) if recipe.ema_decay else None
+    p, device = replace(p, limit=unlimited), next(network.parameters()).device
+    for step in range(recipe.steps):
         x_0, label = _checked(next(batches), device)  # x_0 ~ q(x_0)
-        t = uniform(T, len(x_0), generator(seed, "t", step, device=device))  # t ~ Uniform({1, ..., T})
-        eps = by_place(x_0, 0, normal, seed, "eps", step)  # eps ~ N(0, I)
+        t = TIMESTEPS[recipe.timesteps](p.schedule.T, len(x_0), generator(recipe.seed, "t", step, device=device))
+        eps = by_place(x_0, 0, normal, recipe.seed, "eps", step)  # eps ~ N(0, I)
         network.train()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(key(seed, "dropout", step))
-            place(network, key(seed, "dropout", step), 0)
-            loss = objective(p.given(label), x_0, t, eps).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, clip)
-        if bool(torch.stack([loss.detach(), norm]).isfinite().all()):
-            optimizer.step()
-            in_a_row = 0
-        else:
-            in_a_row += 1
-        if in_a_row > ALLOWED:
-            raise Diverged(f"loss or gradient was not finite in {in_a_row} steps in a row, up to step {step + 1}")
-        if average is not None and not in_a_row:
-            average.update(step)
-        yield Progress(step + 1, float(loss), float(norm), optimizer.param_groups[0]["lr"], averaged)
+            torch.manual_seed(key(recipe.seed, "dropout", step))
+            part, this = Part(0, x_0, t, eps, label), replace(recipe, batch_size=len(x_0))
+            loss = backward(state, p, objective, part, this, step, 1)
+        done = update(state, float(loss), recipe, step)
+        yield Progress(done.step, done.loss, done.grad_norm, done.lr, average)
 
 
 def _checked(batch: object, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -9,13 +9,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Gt, Lt, MaxLen
 from torch import Tensor, nn
 
-from ddpm.data.batches import Batches
 from ddpm.diffusion.objective import Objective
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import Diverged, UsageError
@@ -48,8 +47,8 @@ class Recipe:
     """How to train; the defaults are the paper's for CIFAR-10 (Appendix B and the authors' code).
 
     `accumulate` splits a batch into that many parts to save memory: the same images, times and noise, one step.
-    `label_dropout` is how often a network with classes is not told an image's (Ho & Salimans 2022, algorithm 1): so it
-    also learns the images of all classes together, which guidance needs. Each of `more_ema_decays` is one more average: as
+    `label_dropout` is how often the label of an image is hidden from a network with classes (Ho & Salimans 2022, algorithm 1):
+    so it also learns the images of all classes together, which guidance needs. Each of `more_ema_decays` is one more average: as
     much memory again as the weights, a quarter more of a checkpoint, and a pass over the weights in every step.
     """
 
@@ -82,17 +81,36 @@ ALLOWED = 10
 """Steps in a row whose loss or gradient is not finite: one more, and training has diverged."""
 
 
+LearningRate = Callable[[torch.optim.Optimizer, Recipe, int], float]
+"""Sets the learning rate of a step (from 0), if that is for the recipe to say, and returns it."""
+
+
+def of_recipe(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> float:
+    """Warmed up and decayed as the recipe says."""
+    lr = learning_rate(step, recipe.steps, recipe.lr, recipe.warmup, DECAYS[recipe.decay])
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    return lr
+
+
+def of_optimizer(optimizer: torch.optim.Optimizer, _recipe: Recipe, _step: int) -> float:
+    """That of the optimiser (of its first group), which whoever made it sets, or a scheduler of theirs."""
+    return float(optimizer.param_groups[0]["lr"])
+
+
 @dataclass
 class State:
     """All that changes while training: weights, their moving averages, the optimiser, and the number of steps done.
 
-    `skipped` steps were passed over because their loss or gradient was not finite, the last `in_a_row` of them together.
+    The optimiser may be any that steps without a closure; `lr` says who sets its learning rate. `skipped` steps were passed
+    over because their loss or gradient was not finite, the last `in_a_row` of them together.
     """
 
     network: nn.Module
     averages: dict[str, dict[str, Tensor]]
-    optimizer: torch.optim.Adam
+    optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    lr: LearningRate = of_recipe
     step: int = 0
     skipped: int = 0
     in_a_row: int = 0
@@ -101,15 +119,27 @@ class State:
     def start(
         cls, network: nn.Module, lr: float, scaler: torch.amp.GradScaler, averages: Iterable[str] = ("ema",)
     ) -> "State":
-        """A new run: the averages begin at the weights."""
-        weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
-        begun = {average: {name: weight.clone() for name, weight in weights.items()} for average in averages}
-        return cls(network, begun, adam(network, lr), scaler)
+        """A new run by Adam, whose learning rate the recipe sets; the averages begin at the weights."""
+        return cls(network, averages_of(network, averages), adam(network, lr), scaler)
+
+    @classmethod
+    def with_optimizer(
+        cls, network: nn.Module, optimizer: torch.optim.Optimizer, averages: Iterable[str] = ("ema",)
+    ) -> "State":
+        """A new run in float32 by an optimiser of one's own, whose learning rate is left alone."""
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        return cls(network, averages_of(network, averages), optimizer, scaler, of_optimizer)
 
     @property
     def ema(self) -> dict[str, Tensor]:
         """The average that is evaluated."""
         return self.averages["ema"]
+
+
+def averages_of(network: nn.Module, names: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+    """Averages of the weights as they begin: each a copy of them."""
+    weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    return {average: {name: weight.clone() for name, weight in weights.items()} for average in names}
 
 
 @dataclass(frozen=True)
@@ -128,6 +158,24 @@ class Progress:
     def skipped(self) -> bool:
         """Whether it changed nothing."""
         return not (math.isfinite(self.loss) and math.isfinite(self.grad_norm))
+
+
+@runtime_checkable
+class TrainingBatches(Protocol):
+    """Where the images of each step come from, such as `data.batches.Batches`."""
+
+    @property
+    def places(self) -> slice:
+        """Which of the `recipe.batch_size` places of a batch this process computes; asked for after ``self[step]``."""
+        ...
+
+    def __getitem__(self, step: int, /) -> Tensor:
+        """The images of a step (from 0): (places, C, H, W) float32 in [-1, 1]."""
+        ...
+
+    def labels_of(self, step: int, dropout: float, /) -> Tensor | None:
+        """Their labels, (places,) int64, each -1 with probability `dropout`; None without labels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -159,7 +207,7 @@ def train(
     state: State,
     process: Callable[[], ReverseProcess],
     objective: Objective,
-    batches: Batches,
+    batches: TrainingBatches,
     recipe: Recipe,
     team: Team = SOLO,
 ) -> Iterator[Progress]:
@@ -184,11 +232,11 @@ def train(
             *before, last = draws(batches, T, recipe, step, device)
             for part in (*before, last):
                 with nullcontext() if part is last else team.apart():
-                    loss += _backward(state, process(), objective, part, recipe, step, team.world.size)
-        yield _update(state, float(team.world.sum(loss)), recipe, step)
+                    loss += backward(state, process(), objective, part, recipe, step, team.world.size)
+        yield update(state, float(team.world.sum(loss)), recipe, step)
 
 
-def draws(batches: Batches, T: int, recipe: Recipe, step: int, device: torch.device) -> list[Part]:
+def draws(batches: TrainingBatches, T: int, recipe: Recipe, step: int, device: torch.device) -> list[Part]:
     """Lines 2-4 of Algorithm 1: x_0 ~ q(x_0), t ~ Uniform({1, ..., T}), eps ~ N(0, I), in `accumulate` parts.
 
     Time and noise of a place in the whole batch are the same whichever process computes it.
@@ -199,15 +247,15 @@ def draws(batches: Batches, T: int, recipe: Recipe, step: int, device: torch.dev
     label = batches.labels_of(step, recipe.label_dropout)
     labels = repeat(None) if label is None else label.to(device).tensor_split(recipe.accumulate)
     parts, first = [], places.start
-    for one, time, noise, told in zip(
+    for one, time, noise, known in zip(
         *(tensor.tensor_split(recipe.accumulate) for tensor in (x_0, t, eps)), labels, strict=False
     ):
-        parts.append(Part(first, one, time, noise, told))
+        parts.append(Part(first, one, time, noise, known))
         first += len(one)
     return parts
 
 
-def _backward(
+def backward(
     state: State, p: ReverseProcess, objective: Objective, part: Part, recipe: Recipe, step: int, processes: int
 ) -> Tensor:
     """Add the gradient of the part's share of the mean over the whole batch; returns that share."""
@@ -217,11 +265,9 @@ def _backward(
     return loss.detach()
 
 
-def _update(state: State, loss: float, recipe: Recipe, step: int) -> Progress:
+def update(state: State, loss: float, recipe: Recipe, step: int) -> Progress:
     """Line 5: the gradient step, then the moving average; nothing, if loss or gradient are not finite."""
-    lr = learning_rate(step, recipe.steps, recipe.lr, recipe.warmup, DECAYS[recipe.decay])
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr
+    lr = state.lr(state.optimizer, recipe, step)
     state.scaler.unscale_(state.optimizer)
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
     progress = Progress(step + 1, loss, float(full(norm)), lr)
@@ -231,10 +277,11 @@ def _update(state: State, loss: float, recipe: Recipe, step: int) -> Progress:
     else:
         state.in_a_row = 0
         state.scaler.step(state.optimizer)
-        for name, decay in recipe.averages.items():
-            update_ema(state.averages[name], state.network, decay(step))
+        for name, average in state.averages.items():
+            update_ema(average, state.network, recipe.averages[name](step))
     state.scaler.update()
     state.optimizer.zero_grad()
+    state.network.zero_grad()  # the optimiser may have but some of the parameters
     state.step = step + 1
     if state.in_a_row > ALLOWED:
         raise Diverged(

@@ -13,8 +13,8 @@ from ddpm.data.batches import Batches, as_is, horizontal_flip
 from ddpm.data.decoding import workers
 from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing import lazy_images
-from ddpm.data.indexing.lazy_images import Lost
 from ddpm.data.open import open_both, open_source
+from ddpm.data.pixels import InMemory, Lost
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, Unavailable
 from tests.harness.pictures import append, fill, trapped
@@ -55,30 +55,30 @@ def _patient(images, seconds):
 def _busy(images, batches):
     """Waits until there are workers; returns their numbers."""
     _ = batches[0]
-    return images.images.reader.crew.pids
+    return images.images.reader.pool.pids
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_a_batch_is_the_same_from_files_and_from_memory(root, in_files, workers):
     memory, found = open_source(str(root), "all"), in_files(workers)
-    assert isinstance(memory.images, torch.Tensor)
+    assert isinstance(memory.images, InMemory)
     assert isinstance(found.images, lazy_images.LazyImages)
     assert (found.shape, found.names, found.images.nbytes) == (memory.shape, memory.names, memory.images.nbytes)
     there, here = _batches(memory), _batches(found)
     for step in (0, 1, 2, 3, 4, 5, 9, 10, 2):  # on, over the ends of epochs, and as after a resume
         assert torch.equal(there[step], here[step])
         assert torch.equal(there.labels_of(step, 0.3), here.labels_of(step, 0.3))
-    assert torch.equal(found.tensor(), memory.images)
+    assert torch.equal(found.tensor(), memory.tensor())
 
 
 def test_sizes_and_channels_are_those_of_the_options(root, in_files):
     options = {"resolution": (4, 3), "channels": 1}
-    assert torch.equal(in_files(0, **options).tensor(), open_source(str(root), "all", Options(**options)).images)
+    assert torch.equal(in_files(0, **options).tensor(), open_source(str(root), "all", Options(**options)).tensor())
 
 
 def test_the_limit_of_memory_decides(root):
     size = COUNT * 3 * 5 * 6
-    for limit, kind in ((size, torch.Tensor), (size - 1, lazy_images.LazyImages)):
+    for limit, kind in ((size, InMemory), (size - 1, lazy_images.LazyImages)):
         assert isinstance(open_source(str(root), "all", Options(in_memory=limit, workers=0)).images, kind)
 
 
@@ -87,7 +87,7 @@ def test_parts_of_a_split_stay_in_files(root):
     assert isinstance(train.images, lazy_images.LazyImages)
     assert len(train) + len(test) == COUNT
     some = test.take(torch.tensor([2, 0])).in_memory()
-    assert torch.equal(some.images, test.tensor()[[2, 0]])
+    assert torch.equal(some.tensor(), test.tensor()[[2, 0]])
     assert some.names == (test.names[2], test.names[0])
 
 
@@ -126,7 +126,7 @@ def test_parts_of_a_set_do_not_get_each_others_images(in_files):
     """They share the processes that read ahead; equal places in them are other images."""
     images = in_files(1)
     first, second = images.take(torch.arange(0, 10)), images.take(torch.arange(10, 20))
-    first.expect(torch.tensor([0, 1]))
+    first.prefetch(torch.tensor([0, 1]))
     assert torch.equal(second.images[torch.tensor([0, 1])], images.images[torch.tensor([10, 11])])
 
 
@@ -150,10 +150,10 @@ def test_a_lost_worker_changes_no_bit(root, in_files, blow):
     before = _busy(images, here)
     for step in range(1, 7):
         if step in (1, 4):
-            for pid in images.images.reader.crew.pids:
+            for pid in images.images.reader.pool.pids:
                 os.kill(pid, blow)
         assert torch.equal(here[step], there[step])
-    assert not set(before) & set(images.images.reader.crew.pids)
+    assert not set(before) & set(images.images.reader.pool.pids)
 
 
 @pytest.mark.parametrize("polite", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -165,7 +165,7 @@ def test_workers_leave_signals_to_their_parent(in_files, polite):
         assert os.getpgid(pid) != os.getpgid(0)  # what is sent to the whole group does not even reach them
         os.kill(pid, polite)
     _ = batches[1]
-    assert images.images.reader.crew.pids == before
+    assert images.images.reader.pool.pids == before
 
 
 def test_a_file_that_costs_three_workers_is_named(root, in_files, trapped):
@@ -194,7 +194,7 @@ from ddpm.data.open import open_source
 from ddpm.data.splits import Options
 images = open_source({str(root)!r}, "all", Options(in_memory=0, workers=1))
 images.images[slice(0, 4)]
-pid, = images.images.reader.crew.pids
+pid, = images.images.reader.pool.pids
 os.kill(pid, signal.SIGSTOP)
 print(pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -2,14 +2,17 @@
 
 import errno
 import hashlib
+import json
 import os
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ddpm.data.decoding import image_file
+from ddpm.data.decoding.span import FilePart, TableRow, WholeFile, span_in
 from ddpm.data.indexing import index
 from ddpm.data.indexing.listing import survey
 from ddpm.data.open import open_source
@@ -66,6 +69,26 @@ def test_only_what_changed_is_looked_at_again(tmp_path, looked):
     assert third.names[11] == "00012.png"
     assert third.entries["width"][11] == 3
     assert list(third.faults) == [6]
+
+
+def test_the_kinds_of_span_are_kept_in_the_numbers_of_old_files(tmp_path, monkeypatch):
+    """`length` -1 is a whole file and -2 a row: what is in caches and run folders is read with these."""
+    spans = [
+        WholeFile(str(tmp_path / "a.png")),
+        FilePart("/x.tar", 512, 3),
+        TableRow("/y.parquet", 4),
+        FilePart("/x.tar", 0, 0),
+    ]
+    monkeypatch.setattr(index, "_looked", lambda _sources, _missing: [])
+    names = ("a.png", "x.tar/b.png", "y.parquet/00000004", "x.tar/c.png")
+    found = index.indexed(tmp_path, [index.Source(name, span, 9, 8) for name, span in zip(names, spans, strict=True)])
+    kept = [tuple(int(found.entries[field][row]) for field in ("offset", "length", "shard")) for row in range(4)]
+    assert kept == [(0, -1, -1), (512, 3, 0), (4, -2, 1), (0, 0, 0)]
+    assert found.shards == ("/x.tar", "/y.parquet")
+    assert [found.span(row) for row in range(4)] == spans
+    assert [span_in(json.loads(json.dumps(vars(span)))) for span in spans] == spans
+    moved = replace(found, entries=index.without_places(found.entries))
+    assert [moved.span(row) for row in range(4)] == [WholeFile(str(tmp_path / name)) for name in names]
 
 
 def test_a_damaged_cache_is_built_anew(tmp_path, looked):
@@ -152,7 +175,7 @@ def test_a_disk_that_fails_for_a_moment_is_asked_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(image_file, "_read", failing)
     monkeypatch.setattr(image_file.time, "sleep", waited.append)
-    span = image_file.Span(str(tmp_path / "00000.png"))
+    span = WholeFile(str(tmp_path / "00000.png"))
     assert image_file.read_bytes(span) == (tmp_path / "00000.png").read_bytes()
     assert tuple(waited) == image_file.PAUSES
     failures += [errno.EIO] * 4

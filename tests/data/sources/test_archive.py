@@ -38,7 +38,7 @@ def _append(path, *members):
 def test_an_archive_is_its_folder(packed, workers):
     folder, tar = (open_source(str(path), "all") for path in packed)
     assert (tar.names, tar.classes, tar.shape) == (folder.names, folder.classes, folder.shape)
-    assert torch.equal(tar.images, folder.images)
+    assert torch.equal(tar.tensor(), folder.tensor())
     assert torch.equal(tar.labels, folder.labels)
     in_place = open_source(str(packed[1]), "all", Options(in_memory=0, workers=workers))
     for step in (0, 7, 3):
@@ -69,7 +69,7 @@ def test_names_links_and_copies_do_no_harm(packed, tmp_path, monkeypatch):
     assert len(found) == 24 + 2
     assert {"../../escape.png", "/absolute.png"} <= set(found.names)
     rows = [found.names.index(name), found.names.index(open_source(str(folder), "all").names[5])]
-    assert torch.equal(found.images[rows[0]], found.images[rows[1]])
+    assert torch.equal(found.tensor()[rows[0]], found.tensor()[rows[1]])
 
 
 def test_what_is_no_archive(packed, tmp_path):

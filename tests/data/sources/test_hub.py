@@ -23,7 +23,7 @@ def test_a_data_set_of_the_hub_is_its_files(served, tables, tmp_path, place):
     images, held_out = open_both("hf:a/b")
     for found, split in ((images, "train"), (held_out, "test")):
         local = open_source(str(tmp_path / split), "all")
-        assert torch.equal(found.images, local.images)
+        assert torch.equal(found.tensor(), local.tensor())
         assert found.labels.tolist() == local.labels.tolist()
         assert found.classes == ("cats", "dogs")
     assert served.asked["resolve"] == 4  # of each table, where it is and what it holds; the README is not asked for
@@ -36,11 +36,11 @@ def test_what_is_there_is_not_asked_for_again(served, tables):
     assert source == f"hf:a/b@{OLD}"
     first = open_source(source)
     served.asked.clear()
-    assert torch.equal(open_source(source).images, first.images)
+    assert torch.equal(open_source(source).tensor(), first.tensor())
     assert not served.asked
     served.sets.clear()
     served.newest.clear()
-    assert torch.equal(open_source(source).images, first.images)
+    assert torch.equal(open_source(source).tensor(), first.tensor())
 
 
 def test_a_name_is_the_newest_and_a_commit_stays(served, tables):

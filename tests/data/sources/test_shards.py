@@ -16,6 +16,7 @@ from ddpm.data import open as sources
 from ddpm.data.batches import Batches
 from ddpm.data.decoding import parquet_rows
 from ddpm.data.open import open_both, open_source
+from ddpm.data.pixels import InMemory
 from ddpm.data.sources import parquet, shards
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, Failure, NotFound, UsageError
@@ -80,7 +81,7 @@ def test_one_set_in_five_kinds(kinds, in_memory, workers):
     prints, batches = set(), []
     for kind, source in kinds.items():
         found = open_source(source, "all", Options(in_memory=in_memory, workers=workers))
-        assert isinstance(found.images, torch.Tensor) == bool(in_memory)
+        assert isinstance(found.images, InMemory) == bool(in_memory)
         assert found.labels.tolist() == [0] * (COUNT // 2) + [1] * (COUNT // 2)
         assert found.classes == (() if kind == "tars" else ("cats", "dogs"))
         assert list(found.names) == sorted(found.names)
@@ -154,7 +155,7 @@ def test_columns(tmp_path):
     file = write(tmp_path / "a.parquet", {"img": images, "label": pa.array([3, None, 0, -1], pa.int8())}, note={})
     found = open_source(str(file), "all")
     assert found.labels.tolist() == [3, -1, 0, -1]
-    assert torch.equal(found.images, open_source(str(tmp_path / "pictures"), "all").images)
+    assert torch.equal(found.tensor(), open_source(str(tmp_path / "pictures"), "all").tensor())
     odd = [{"bytes": images[0], "path": "x"}, None, {"bytes": None, "path": "/etc/passwd"}, {"bytes": b"", "path": ""}]
     found = open_source(str(write(tmp_path / "b.parquet", {"image": odd})), "all", Options(max_broken=1.0))
     assert [(bad.file, bad.fault) for bad in found.broken] == [(f"0000000{row}", "no image") for row in (1, 2, 3)]

@@ -1,7 +1,9 @@
 """Every kind of source, its split, and what is wrong with it in one line."""
 
 import gzip
+import hashlib
 import struct
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -31,17 +33,33 @@ def test_the_digits():
     assert (len(train), len(test), len(every)) == (1497, 300, 1797)
     assert train.shape == (1, 8, 8)
     assert train.levels == 17
-    assert int(every.images.max()) == 16
-    assert train.images.dtype == torch.uint8
-    joined = torch.cat([train.images, test.images]).flatten(1)
-    assert torch.equal(joined.sort(0).values, every.images.flatten(1).sort(0).values)
+    assert int(every.tensor().max()) == 16
+    assert train.tensor().dtype == torch.uint8
+    joined = torch.cat([train.tensor(), test.tensor()]).flatten(1)
+    assert torch.equal(joined.sort(0).values, every.tensor().flatten(1).sort(0).values)
     assert sorted(test.labels.unique().tolist()) == list(range(10))
     assert test.labels[:8].tolist() == [2, 8, 2, 6, 6, 7, 1, 9]  # the split is fixed for ever
 
 
+def test_the_shipped_digits_are_those_of_scikit_learn():
+    """To the bit, in the same order; and the split is the one that earlier checkpoints were trained on."""
+    every = open_source("digits", "all")
+    pixels, labels = every.tensor().reshape(-1, 64).numpy(), every.labels.numpy()
+    found = hashlib.sha256(pixels.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    assert found == "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
+    if find_spec("sklearn") is not None:
+        from sklearn.datasets import load_digits
+
+        theirs, classes = load_digits(return_X_y=True)
+        assert (pixels == theirs).all()
+        assert (labels == classes).all()
+    digests = {part: open_source("digits", part).digest() for part in ("train", "test")}
+    assert digests == {"train": "7061abb35c1b76809a6184bf2c50a281", "test": "9955c4d8d5f33ad57ff36dd90d2c7ca0"}
+
+
 def test_independent_histograms_reach_2_44_bits():
     """The figure that a model of the digits must beat, on this split."""
-    train, test = (open_source("digits", s).images.flatten(1).numpy() for s in ("train", "test"))
+    train, test = (open_source("digits", s).tensor().flatten(1).numpy() for s in ("train", "test"))
     counts = np.stack([np.bincount(column, minlength=17) + 0.5 for column in train.T])
     bits = -np.log2(counts / counts.sum(1, keepdims=True))
     assert np.mean(bits[np.arange(64), test]) == pytest.approx(2.4365, abs=1e-4)
@@ -71,7 +89,7 @@ def test_a_folder(tmp_path):
     every = open_source(str(tmp_path), "all")
     assert every.shape == (3, 8, 8)
     assert every.labels.tolist() == [0] * 40 + [1] * 20
-    assert (every.images[0].movedim(0, 2).numpy() == np.asarray(_picture(0))).all()
+    assert (every.tensor()[0].movedim(0, 2).numpy() == np.asarray(_picture(0))).all()
     train, test = open_source(str(tmp_path), "train"), open_source(str(tmp_path), "test")
     assert len(train) + len(test) == 60
     assert 0 < len(test) < 10
@@ -145,7 +163,7 @@ def test_idx(tmp_path, suffix):
         _idx(tmp_path / f"{prefix}-images-idx3-ubyte{suffix}", images[part])
         _idx(tmp_path / f"{prefix}-labels-idx1-ubyte{suffix}", labels[part])
     train, test, every = (open_source(str(tmp_path), split) for split in ("train", "test", "all"))
-    assert (train.images[:, 0].numpy() == images[:25]).all()
+    assert (train.tensor()[:, 0].numpy() == images[:25]).all()
     assert (test.labels.numpy() == labels[25:]).all()
     assert len(every) == 30
     assert every.shape == (1, 5, 4)
@@ -161,13 +179,13 @@ def test_sources_are_brought_to_a_size_and_to_channels(tmp_path):
     np.save(tmp_path / "a.npy", pixels)
     found = open_source(str(tmp_path / "a.npy"), "all", Options(resolution=(5, 5), channels=3))
     assert found.shape == (3, 5, 5)
-    row = found.images[0, 0, 2].tolist()
+    row = found.tensor()[0, 0, 2].tolist()
     assert row[0] < 10
     assert row[-1] > 190
     colour = np.zeros((4, 6, 6, 3), np.uint8)
     colour[..., 1] = 255
     np.save(tmp_path / "b.npy", colour)
-    assert open_source(str(tmp_path / "b.npy"), "all", Options(channels=1)).images.unique().tolist() == [150]
+    assert open_source(str(tmp_path / "b.npy"), "all", Options(channels=1)).tensor().unique().tolist() == [150]
     np.save(tmp_path / "c.npy", pixels.astype(np.uint16))
     with pytest.raises(DataError, match="not resized"):
         open_source(str(tmp_path / "c.npy"), "all", Options(resolution=(5, 5)))
@@ -212,8 +230,8 @@ def test_arrays(tmp_path):
     np.savez(tmp_path / "d.npz", images=nhwc[..., :1] // 16, levels=16)
     np.save(tmp_path / "e.npy", nhwc.astype(np.uint16) * 257)
     a, b = open_source(str(tmp_path / "a.npy"), "all"), open_source(str(tmp_path / "b.npz"), "all")
-    assert torch.equal(a.images, b.images)
-    assert (a.images[3, 1].numpy() == nhwc[3, :, :, 1]).all()
+    assert torch.equal(a.tensor(), b.tensor())
+    assert (a.tensor()[3, 1].numpy() == nhwc[3, :, :, 1]).all()
     assert b.labels.tolist() == list(range(30))
     assert len(open_source(str(tmp_path / "a.npy"), "train")) + len(open_source(str(tmp_path / "a.npy"), "test")) == 30
     c = [open_source(str(tmp_path / "c.npz"), split) for split in ("train", "test", "all")]
@@ -222,7 +240,7 @@ def test_arrays(tmp_path):
     assert open_source(str(tmp_path / "d.npz"), "all").levels == 16
     e = open_source(str(tmp_path / "e.npy"), "all")
     assert e.levels == 65536
-    assert int(e.images.max()) == 65535
+    assert int(e.tensor().max()) == 65535
     assert open_source(str(tmp_path / "a.npy"), "all", Options(levels=300)).levels == 300
 
 
@@ -257,7 +275,7 @@ def test_cifar(tmp_path):
     rows[8:].tofile(tmp_path / "test_batch.bin")
     train, test = open_source(str(tmp_path), "train"), open_source(str(tmp_path), "test")
     assert (len(train), len(test), len(open_source(str(tmp_path), "all"))) == (8, 4, 12)
-    assert (train.images.reshape(8, -1).numpy() == rows[:8, 1:]).all()
+    assert (train.tensor().reshape(8, -1).numpy() == rows[:8, 1:]).all()
     assert (test.labels.numpy() == rows[8:, 0]).all()
     assert len(open_source(str(tmp_path / "data_batch_1.bin"), "all")) == 5
     (tmp_path / "data_batch_1.bin").write_bytes(b"x" * 3074)
@@ -283,7 +301,7 @@ def test_mnist(shared_data):
     assert (len(train), len(test)) == (60_000, 10_000)
     assert train.shape == (1, 28, 28)
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert float(train.images.float().mean()) == pytest.approx(33.3184, abs=1e-3)
+    assert float(train.tensor().float().mean()) == pytest.approx(33.3184, abs=1e-3)
 
 
 def test_emoji(shared_data):

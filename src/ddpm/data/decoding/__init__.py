@@ -1,1 +1,1 @@
-"""From the bytes of a file to pixels, by processes that may die of it."""
+"""From the bytes of a file to pixels, in worker processes, which a bad file may crash."""

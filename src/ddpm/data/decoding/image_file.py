@@ -1,7 +1,7 @@
-"""One image file looked at, or read as the pixels that were asked for: what the decoding processes do (`crew`).
+"""One image: described for the index (`look`), or read as the pixels that were asked for (`pixels`).
 
-Everything that can be wrong with a file is a `Fault` of a kind. Bytes that no longer are those of the index are never
-decoded: a flipped bit of a JPEG would decode without complaint.
+This is what the worker processes do. Whatever is wrong with a file is raised as a `Fault`. Bytes that differ from those
+of the index are never decoded: a JPEG with a flipped bit would decode without complaint.
 """
 
 import errno
@@ -17,22 +17,22 @@ from PIL import Image, UnidentifiedImageError
 
 from ddpm.data.decoding.parquet_rows import row_bytes
 from ddpm.data.decoding.picture import FORMATS, MAX_PIXELS, READ_ERRORS, decode, fit
-from ddpm.data.decoding.span import ROW, WHOLE, Fault, Span
+from ddpm.data.decoding.span import Fault, FilePart, Span, TableRow, WholeFile
 from ddpm.errors import in_a_line
 
 PAUSES = (0.1, 0.3, 1.0)
-"""How long to wait, in seconds, before a file is tried again that a network disk failed to give."""
+"""Seconds to wait before a file is tried again, after a network disk failed to give it."""
 FLEETING = (errno.EIO, errno.ESTALE)
 MAX_BYTES = 2**30
 RULES = f"2 pillow {Image.__version__} {MAX_PIXELS}"  # pyright: ignore[reportAttributeAccessIssue]
-"""What a verdict over a file depends on, beside the file: another version of these looks at all files again."""
+"""What the verdict on a file depends on, apart from the file. When it changes, all files are looked at again."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the index keeps of a good image: its bytes' hash, the mode in the file, and size and greyness as decoded.
+    """What the index keeps of a good image: the hash of its bytes, its mode in the file, and size and greyness once decoded.
 
-    `values` has a bit for each of the 256 values that occur in it.
+    `values` are 256 bits: which of the values 0..255 occur in it.
     """
 
     sha256: bytes
@@ -44,10 +44,10 @@ class Facts:
 
 
 def read_bytes(span: Span) -> bytes:
-    """The bytes of a regular file, of a part of one or in a row of a table; tried again where a disk fails for a moment.
+    """The bytes of an image file, wherever they are; tried again when a disk fails for a moment.
 
     Raises:
-        Fault: missing, unreadable, no regular file, or of more than 1 GiB.
+        Fault: they are missing, unreadable, not in a regular file, or more than 1 GiB.
     """
     for pause in (*PAUSES, None):
         try:
@@ -61,25 +61,34 @@ def read_bytes(span: Span) -> bytes:
 
 
 def _read(span: Span) -> bytes:
-    if span.length == ROW:
-        return row_bytes(span.path, span.offset)
-    descriptor = os.open(span.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe named .png must not block
+    match span:
+        case WholeFile(path):
+            return _bytes_of(path, 0, None)
+        case FilePart(path, offset, length):
+            return _bytes_of(path, offset, length)
+        case TableRow(path, row):
+            return row_bytes(path, row)
+
+
+def _bytes_of(path: str, offset: int, length: int | None) -> bytes:
+    """So many bytes of a regular file, from `offset` on; all of them where `length` is None."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe named .png must not block
     with open(descriptor, "rb") as file:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise Fault("unreadable", "not a regular file")
-        length = about.st_size if span.length == WHOLE else span.length
+        length = about.st_size if length is None else length
         if length > MAX_BYTES:
             raise Fault("too large", f"{length:,} bytes are more than {MAX_BYTES:,}")
-        file.seek(span.offset)
+        file.seek(offset)
         return file.read(length)
 
 
 def picture_of(data: bytes) -> Image.Image:
-    """The picture in a file's bytes (`decode.decode`).
+    """The picture in the bytes of a file, as `picture.decode` gives it.
 
     Raises:
-        Fault: it is none, or cannot be decoded.
+        Fault: they are no picture, or one that cannot be decoded.
     """
     try:
         return decode(io.BytesIO(data))
@@ -109,10 +118,10 @@ def look(span: Span) -> Facts:
 
 
 def pixels(span: Span, sha256: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image of the index as (channels, height, width) uint8: scaled to cover that size, its centre cut out.
+    """An image of the index as (channels, height, width) uint8: scaled until it covers that size, then cropped to the centre.
 
     Raises:
-        Fault: as `look`; "changed" where the bytes are no longer those of this hash.
+        Fault: as `look`; of the kind "changed" if its bytes do not have this hash.
     """
     data = read_bytes(span)
     if hashlib.sha256(data).digest() != sha256:

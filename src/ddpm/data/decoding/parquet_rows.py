@@ -1,8 +1,8 @@
-"""Rows of a Parquet file, by pyarrow (an extra): in the processes that decode, for a hostile file may crash or bloat it.
+"""Rows of a Parquet file, read with pyarrow (an extra) in the worker processes: a hostile file may crash or bloat it.
 
-No row can be read by itself: the images of its row group are read and decompressed together, and the last group is kept.
-In order that is one reading of each group by each process; in any other order it is a group for a row, so that a file
-with groups of a hundred rows is read quickly at random, and one with a single group is not (above `MAX_GROUP` not at all).
+No row can be read alone: all images of its row group are read and decompressed together, and the last group is kept. In
+order, a process reads each group once. In random order it reads a group for each row: quick with groups of a hundred rows,
+slow with a single group for the whole file, and refused if a group holds more than `MAX_GROUP` bytes.
 """
 
 import os
@@ -18,13 +18,12 @@ from ddpm.errors import in_a_line
 from ddpm.storage.strict import parse
 
 Arrow = Any
-"""Something of pyarrow's, which has no types."""
+"""An object of pyarrow, which has no types."""
 IMAGE, LABEL = "image", "label"
 MAX_GROUP = 2**30
-"""Bytes of images in a row group, decompressed: what a process holds for the sake of one of them."""
+"""Bytes of the images of a row group, decompressed: a process holds them all to read one."""
 LEAST = 16
-"""No image file has fewer bytes: a small table that claims many rows is none of images."""
-MAX_CLASSES = 2**20
+"""No image file has fewer bytes: a small table that claims many rows holds no images."""
 BYTES = ("binary", "large_binary")
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 READ_ERRORS = (OSError, ValueError, LookupError, NotImplementedError, OverflowError, TypeError, MemoryError)
@@ -33,7 +32,7 @@ READ_ERRORS = (OSError, ValueError, LookupError, NotImplementedError, OverflowEr
 
 @dataclass(frozen=True)
 class Table:
-    """What a file holds: `rows`, their `labels` (rows,) int64 (-1 says nothing) or none, and what the labels are called."""
+    """What a file holds: how many rows, `labels` (rows,) int64 (-1: unknown) or (0,) if it has none, and the labels' names."""
 
     rows: int
     labels: np.ndarray
@@ -48,10 +47,10 @@ class _Footer:
 
 
 def table(path: str) -> Table:
-    """The rows of a file, and the labels where an integer column has this name.
+    """How many rows a file has; and their labels, if it has a column of integers named `LABEL`.
 
     Raises:
-        Fault: it is no such file, is damaged, or has no column of images.
+        Fault: it is no Parquet file, is damaged, or has no column of images.
     """
     try:
         footer = _footer(path, *_version(path))
@@ -62,8 +61,6 @@ def table(path: str) -> Table:
         classes = _class_names((schema.metadata or {}).get(b"huggingface", b"{}")) if len(labels) else ()
     except READ_ERRORS as error:
         raise _fault(error) from error
-    if len(labels) and not -1 <= labels.min() <= labels.max() < (len(classes) or MAX_CLASSES):
-        raise Fault("damaged", f"labels {labels.min()}..{labels.max()} of {len(classes) or MAX_CLASSES:,} classes")
     return Table(rows, labels, classes)
 
 
@@ -97,7 +94,7 @@ def _fault(error: BaseException) -> Fault:
 
 
 def _version(path: str) -> tuple[int, int]:
-    """Size and time of a regular file: what is kept of one is not used for another that took its place."""
+    """Size and time of a regular file: when they change, nothing that was kept of the file is used again."""
     about = os.stat(path)
     if not stat.S_ISREG(about.st_mode):
         raise Fault("unreadable", "not a regular file")
@@ -137,8 +134,8 @@ def _open(path: str, *known: _Footer) -> Arrow:
 
 
 def _image_column(schema: Arrow) -> str:
-    """The column of bytes named `IMAGE`, or the only one there is; of a struct its field of bytes."""
-    fits = {field.name: leaf for field in schema if (leaf := _leaf(field))}
+    """The column of bytes named `IMAGE`, or the only one there is; of a struct, its field of bytes."""
+    fits = {field.name: leaf for field in schema if (leaf := _leaf(field)) is not None}
     name = IMAGE if IMAGE in fits or len(fits) != 1 else next(iter(fits))
     names = [field.name for field in schema]
     if name not in fits or names.count(name) != 1:
@@ -146,14 +143,13 @@ def _image_column(schema: Arrow) -> str:
     return fits[name]
 
 
-def _leaf(field: Arrow) -> str:
-    """The path of the bytes in a column; empty if it is none of images."""
+def _leaf(field: Arrow) -> str | None:
+    """The path of the bytes in a column; None if it is no column of images."""
     if str(field.type) in BYTES:
         return field.name
     inside = list(field.type) if str(field.type).startswith("struct<") else []
-    return (
-        f"{field.name}.bytes" if [str(part.type) in BYTES for part in inside if part.name == "bytes"] == [True] else ""
-    )
+    has_bytes = [str(part.type) in BYTES for part in inside if part.name == "bytes"] == [True]
+    return f"{field.name}.bytes" if has_bytes else None
 
 
 def _is_integer(schema: Arrow) -> bool:
@@ -168,10 +164,9 @@ def _labels(file: Arrow, rows: int) -> np.ndarray:
 
 
 def _class_names(note: bytes) -> tuple[str, ...]:
-    """What the labels are called in the note that `datasets` leaves in its files; nothing, where it says nothing of it."""
+    """The names of the labels in the note that the library `datasets` writes into its files; () if it does not say."""
     try:
         names = parse(note)["info"]["features"][LABEL]["names"]
     except (KeyError, TypeError):
         return ()
-    fits = isinstance(names, list) and len(names) <= MAX_CLASSES and all(isinstance(name, str) for name in names)
-    return tuple(names) if fits else ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()

@@ -1,9 +1,9 @@
-"""One image file to one array, as a person would expect to see it, whatever its mode.
+"""One image file to one picture, as a person expects to see it, whatever its mode.
 
-16-bit grey is scaled, transparency is laid over white, EXIF rotation is applied, colours of another profile become sRGB's
-(where nothing is transparent), sizes change without squashing.
-Only formats that browsers and cameras write are tried: the others of Pillow are a wide door. Without torch, so that the
-processes that only decode start at once.
+16-bit grey is scaled to 8 bits, transparent parts show white, EXIF rotation is applied, colours of another profile become
+sRGB (where nothing is transparent), and a change of size never squashes.
+Only formats that browsers and cameras write are opened: Pillow's many others are a risk. Nothing here imports torch, so that
+the worker processes start quickly.
 """
 
 import io

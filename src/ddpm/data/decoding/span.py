@@ -1,8 +1,11 @@
-"""Where an image's bytes are, and what may be wrong with them."""
+"""Where the bytes of an image are (`Span`), and what can be wrong with them (`Fault`).
 
+There are three kinds of span. A request to a worker process holds the fields of one, by which its kind is known.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-WHOLE, ROW = -1, -2
+from typing import Any
 
 
 class Fault(Exception):
@@ -14,9 +17,36 @@ class Fault(Exception):
 
 
 @dataclass(frozen=True)
-class Span:
-    """Where an image's bytes are: a file, or `length` bytes of one from `offset`; of length `ROW`, the row `offset` of a table."""
+class WholeFile:
+    """The image is a file of its own."""
 
     path: str
-    offset: int = 0
-    length: int = WHOLE
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """The image is `length` bytes of a file, from byte `offset` on: a member of a tar archive."""
+
+    path: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """The image is in a row of a Parquet file, counted from 0."""
+
+    path: str
+    row: int
+
+
+Span = WholeFile | FilePart | TableRow
+
+
+def span_in(request: Mapping[str, Any]) -> Span:
+    """The span whose fields (`vars`) are in a request."""
+    if "row" in request:
+        return TableRow(request["path"], request["row"])
+    if "offset" in request:
+        return FilePart(request["path"], request["offset"], request["length"])
+    return WholeFile(request["path"])

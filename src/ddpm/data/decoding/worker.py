@@ -1,7 +1,8 @@
-"""A process that decodes images for another: requests are lists in JSON, answers a line of JSON and then the pixels.
+"""A process that decodes images for another one: `python -m ddpm.data.decoding.worker PARENT`, started by `workers`.
 
-`python -m ddpm.data.child PARENT`, started by `crew`. It is the one that dies when a file makes a decoder crash, and that
-cannot take more than `MAX_MEMORY`. Signals are its parent's affair; it ends when its input does, and with its parent.
+A line of its input is a JSON list of requests; the answer to each is a line of JSON, then the pixels. If a file makes a
+decoder crash, only this process dies, and it cannot take more than `MAX_MEMORY`. It ignores the signals that stop a run:
+it ends when its input ends, or with its parent.
 """
 
 import contextlib
@@ -16,12 +17,12 @@ from typing import Any, BinaryIO
 
 from ddpm.data.decoding.image_file import look, pixels
 from ddpm.data.decoding.parquet_rows import table
-from ddpm.data.decoding.span import Fault, Span
+from ddpm.data.decoding.span import Fault, span_in
 
 MAX_MEMORY = 4 * 2**30
-"""Of addresses: about eight times what the largest picture that is allowed needs for its own pixels."""
+"""Bytes of address space: about eight times as many as the pixels of the largest allowed picture take."""
 LONG = 0.1
-"""Seconds after which what is answered is sent, before another image is begun."""
+"""Seconds after which the finished answers are sent, before the next image is begun."""
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -42,12 +43,12 @@ def confined(parent: int) -> None:
 
 
 def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """What is sent back: facts, or pixels, or labels, or the fault of the file."""
+    """The answer to a request, and the bytes behind it: facts about an image, its pixels, the labels of a table, or a fault."""
     try:
         if "table" in request:
             found = table(request["table"])
             return {"rows": found.rows, "classes": found.classes}, found.labels.tobytes()
-        span = Span(request["path"], request["offset"], request["length"])
+        span = span_in(request)
         if "shape" not in request:
             facts = look(span)
             values = {"sha256": facts.sha256.hex(), "values": facts.values.hex()}
@@ -60,7 +61,7 @@ def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until there are no more requests: a line holds several, and no answer waits long for the next."""
+    """Answer until the requests end. A line holds several of them; a finished answer does not wait long for the next one."""
     _send(answers, {}, b"")
     answers.flush()
     for line in requests:

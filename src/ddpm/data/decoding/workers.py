@@ -1,8 +1,8 @@
-"""Child processes that decode images, so that a file which crashes, stalls or bloats a decoder costs one file.
+"""Worker processes that decode images: a file that makes a decoder crash, hang or eat memory costs that file only.
 
-Every thread of a pool owns one child and talks to it through pipes. A child that dies or says nothing for too long is
-replaced, and its file tried again by the next. No torch in them and nothing of the caller's script: they start in a
-quarter of a second, whatever threads and devices this process has, and no signal of theirs reaches its training loop.
+Each thread of a pool owns one worker and talks to it through pipes. A worker that dies, or gives no answer for too long, is
+replaced, and the next one tries the file again. Workers import neither torch nor the caller's script, so they start in a
+quarter of a second, whatever threads and devices this process has; and no signal of theirs reaches its training loop.
 """
 
 import contextlib
@@ -30,19 +30,19 @@ ALONE = {
     "MKL_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""One thread, and no memory set aside: a child may take little of it (`child.MAX_MEMORY`)."""
+"""One thread, and no memory reserved in advance: a worker may take only `worker.MAX_MEMORY`."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Facts about a file or its pixels; or `facts` with a "fault" and a "message"."""
+    """`facts` about a file, or its `pixels`. If something is wrong with it, `facts` has a "fault" (its kind) and a "message"."""
 
     facts: Mapping[str, Any]
     pixels: bytes = b""
 
 
 def cores() -> int:
-    """How many this process may use; a share of them, where a launcher has put several processes on this machine."""
+    """How many cores this process may use: its share, if a launcher has started several processes on this machine."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, found // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
@@ -86,7 +86,7 @@ class _Worker:
 
     def send(self, requests: Sequence[Request]) -> None:
         left = memoryview(json.dumps(requests).encode() + b"\n")
-        with contextlib.suppress(OSError):  # a child that is gone is found out by the next `receive`
+        with contextlib.suppress(OSError):  # the next `receive` notices a worker that has died
             while left:
                 left = left[os.write(self._in.fileno(), left) :]
 
@@ -125,72 +125,73 @@ def _end(code: int) -> str:
 
 
 class WorkerPool:
-    """`workers` processes. `ask` hands work to them; every answer comes, and in order, whatever happens to them.
+    """`workers` processes. `ask` gives them requests; every request is answered, in order, whatever happens to a worker.
 
     Args:
-        workers: how many; they are started as they are needed.
-        patience: how long one image may take, in seconds.
-        tries: how many children one file may cost in a row until it gets the fault "crashed" or "hung".
+        workers: how many; they are started when they are needed.
+        patience: how many seconds one image may take.
+        tries: how many workers in a row one file may cost, before its answer is the fault "crashed" or "hung".
     """
 
     def __init__(self, workers: int, patience: float, tries: int) -> None:
         self.workers = workers
         self._patience, self._tries = patience, tries
-        self._children: dict[int, _Worker] = {}
-        self._pool = ThreadPoolExecutor(workers, "decoder")
+        self._running: dict[int, _Worker] = {}
+        self._threads = ThreadPoolExecutor(workers, "decoder")
         self._closed = threading.Event()
-        self._finalizer = weakref.finalize(self, _close, self._pool, self._children, self._closed)
+        self._finalizer = weakref.finalize(self, _close, self._threads, self._running, self._closed)
 
     @property
     def pids(self) -> list[int]:
-        """The processes there are now."""
-        return [child.pid for child in list(self._children.values())]
+        """The process numbers of the workers that run now."""
+        return [worker.pid for worker in list(self._running.values())]
 
     def ask(self, requests: Sequence[Request]) -> Future[list[Answer]]:
-        """An answer for each, by one of the children, one after the other.
+        """An answer for each request, all from one worker, one after the other.
 
         The future raises:
-            Unavailable: a child cannot be started.
+            Unavailable: a worker cannot be started.
         """
-        # Not a bound method: the threads must not keep the crew alive, or it would never be closed.
-        return self._pool.submit(_ask, requests, self._children, self._closed, self._patience, self._tries)
+        # Not a bound method: the threads must not keep the pool alive, or it would never be closed.
+        return self._threads.submit(_ask, requests, self._running, self._closed, self._patience, self._tries)
 
     def close(self) -> None:
-        """End all children; what they are at is given up."""
+        """End all workers; what they were asked is not answered any more."""
         self._finalizer()
 
 
 def _ask(
-    requests: Sequence[Request], children: dict[int, _Worker], closed: threading.Event, patience: float, tries: int
+    requests: Sequence[Request], running: dict[int, _Worker], closed: threading.Event, patience: float, tries: int
 ) -> list[Answer]:
     thread, answers, deaths, together = threading.get_ident(), [], 0, len(requests)
     while len(answers) < len(requests) and not closed.is_set():
-        if thread not in children:
-            children[thread] = _Worker()
-        child, group = children[thread], requests[len(answers) : len(answers) + together]
+        if thread not in running:
+            running[thread] = _Worker()
+        worker, group = running[thread], requests[len(answers) : len(answers) + together]
         try:
-            child.send(group)
+            worker.send(group)
             for _ in group:
-                answers.append(child.receive(patience))
-            child.forget()
+                answers.append(worker.receive(patience))
+            worker.forget()
             deaths = 0
         except _Died as death:
-            children.pop(thread).kill()
-            # The one without an answer is to blame if it was alone; among others, whose answers may be lost, nobody is.
+            running.pop(thread).kill()
+            # A death counts against a file only if that file was sent alone: among several, finished answers may be lost
+            # with the worker, so the first file without an answer need not be the one that killed it.
             deaths, together = deaths + (together == 1), 1
             if deaths == tries:
-                message = f"the process that decoded it (last {child.pid}) {death} ({tries} times)"
+                message = f"the process that decoded it (last {worker.pid}) {death} ({tries} times)"
                 answers.append(Answer({"fault": death.kind, "message": message}))
                 deaths = 0
     return answers
 
 
-def _close(pool: ThreadPoolExecutor, children: dict[int, _Worker], closed: threading.Event) -> None:
+def _close(threads: ThreadPoolExecutor, running: dict[int, _Worker], closed: threading.Event) -> None:
     closed.set()
-    pool.shutdown(wait=False, cancel_futures=True)
-    for child in list(children.values()):
-        child._process.kill()
-    pool.shutdown(wait=True)
-    for child in children.values():
-        child.kill()
-    children.clear()
+    threads.shutdown(wait=False, cancel_futures=True)
+    for worker in list(running.values()):
+        worker._process.kill()
+    threads.shutdown(wait=True)
+    for worker in running.values():
+        worker.kill()
+    running.clear()

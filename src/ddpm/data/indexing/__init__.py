@@ -1,1 +1,1 @@
-"""What is in a folder, an archive or a table: looked through once, remembered, read when asked for."""
+"""The images of a folder, an archive or a table: listed, looked at once for the index, and read when they are asked for."""

@@ -1,8 +1,8 @@
-"""The index of a folder: for every image its size, time, SHA-256, mode and extent, or what is wrong with it.
+"""The index of a folder: the size, time, SHA-256, mode, width and height of every image, or what is wrong with it.
 
-Built once, by child processes (`crew`), at the cost of decoding each file once; kept in the user's cache folder, never in
-the data's, so that all runs and commands share it and a read-only disk does. An entry counts as long as the file's size
-and time are the same. A cached index that is damaged, or by other rules, is built anew.
+Worker processes build it once, which decodes each file once. It is kept in the user's cache folder, where all runs and
+commands find it, and not beside the data, which may be read-only. An entry is used again as long as the size and time of its
+file stay the same. A cached index that is damaged, or was made by other rules, is not used: a new one is built.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ddpm.data.decoding.image_file import RULES
-from ddpm.data.decoding.span import WHOLE, Span
+from ddpm.data.decoding.span import FilePart, Span, TableRow, WholeFile
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
 from ddpm.storage.sealed import sealed, unsealed
 
@@ -30,23 +30,28 @@ ENTRY = np.dtype(
         *(("length", "<i8"), ("shard", "<i4")),
     ]
 )
-"""118 bytes for an image; `time` in nanoseconds; `offset` and `length` as of a `Span`, in this `shard`; `values` are bits."""
+"""118 bytes for an image. `time` is in nanoseconds, `values` are bits; `offset`, `length` and `shard` say where its bytes are.
+
+Of a file with several images, `shard` is its number; it is -1 for an image that is a file of its own.
+"""
+WHOLE, ROW = -1, -2
+"""In the place of a `length`: the image is a whole file; or the row `offset` of a table."""
 PATIENCE = 10.0
 """How many seconds the decoding of one image may take."""
 SAVE_SECONDS = 120.0
-"""How much of a long look through a folder may be lost with the machine."""
+"""How many seconds of a long indexing may be lost if the machine goes away."""
 TRIES = 2
-"""How many processes one image may cost: the first may have been killed by somebody else."""
+"""How many processes one image may cost: something else may have killed the first."""
 PER_TASK, TASKS_WAITING = 32, 4
 FLEETING = ("missing", "unreadable", "memory", "crashed", "hung")
-"""What may be otherwise the next time, though the file is the same."""
+"""Faults that may be gone the next time, though the file is the same."""
 OBSERVERS: list[Callable[[int, int], None]] = []
-"""Told, after each image that is looked at, which one it was, counted from 1, and of how many."""
+"""Called after each image that was looked at, with its number, counted from 1, and how many there are."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """What is wrong with a file: the kind in a word, and a line that says more."""
+class FaultRecord:
+    """What is wrong with a file, as the index keeps it: the kind in a word, and a line that says more."""
 
     kind: str
     message: str
@@ -54,7 +59,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an image's bytes are, its name, and what the system says of the file: these make an entry valid."""
+    """An image to be indexed: its name, where its bytes are, and its file's size and time, which keep an entry valid."""
 
     name: str
     span: Span
@@ -64,22 +69,22 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Images by name, in the order of their names' bytes; `entries` (N,) of `ENTRY`, `faults` of those that are not good.
+    """Images in the order of the bytes of their names; `entries` (N,) of `ENTRY`; `faults` of the rows that are not good.
 
-    `root` is the folder to which the names are relative, or the archive; `shards` are the files that hold several images.
+    The names are relative to `root`, a folder or an archive. `shards` are the files that hold several images.
     """
 
     root: str
     names: Sequence[str]
     entries: np.ndarray
-    faults: Mapping[int, Fault]
+    faults: Mapping[int, FaultRecord]
     shards: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def good(self) -> np.ndarray:
-        """The rows of what can be decoded, int64."""
+        """The rows of the images that can be decoded, int64."""
         return np.flatnonzero(self.entries["good"])
 
     def names_of(self, rows: np.ndarray) -> tuple[str, ...]:
@@ -89,11 +94,32 @@ class Index:
     def span(self, row: int) -> Span:
         """Where the bytes of an image are."""
         offset, length, shard = (int(self.entries[field][row]) for field in ("offset", "length", "shard"))
-        return Span(os.path.join(self.root, self.names[row])) if shard < 0 else Span(self.shards[shard], offset, length)
+        path = os.path.join(self.root, self.names[row]) if shard < 0 else self.shards[shard]
+        if shard < 0 or length == WHOLE:
+            return WholeFile(path)
+        return TableRow(path, offset) if length == ROW else FilePart(path, offset, length)
+
+
+def _place(span: Span) -> tuple[int, int]:
+    """The `offset` and `length` of an entry: the other way than `Index.span`."""
+    match span:
+        case WholeFile():
+            return 0, WHOLE
+        case TableRow(_, row):
+            return row, ROW
+        case FilePart(_, offset, length):
+            return offset, length
+
+
+def without_places(entries: np.ndarray) -> np.ndarray:
+    """A copy in which every image is a file of its own, under its own name, until it is found somewhere else."""
+    entries = entries.copy()
+    entries["length"], entries["shard"] = WHOLE, -1
+    return entries
 
 
 def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
-    """The index of these images of this part of `root`, from the cache where it has them.
+    """The index of these images of a part of `root`; what the cache knows already is not decoded again.
 
     Raises:
         Unavailable: no process can be started that decodes.
@@ -104,11 +130,12 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
     entries, faults = np.zeros(len(sources), ENTRY), {}
     entries["size"] = [source.size for source in sources]
     entries["time"] = [source.time for source in sources]
-    entries["offset"] = [source.span.offset for source in sources]
+    places = [_place(source.span) for source in sources]
+    entries["offset"] = [offset for offset, _ in places]
     missing = _reuse(known, names, entries, faults)
-    entries["length"] = [source.span.length for source in sources]
-    shards = {source.span.path: 0 for source in sources if source.span.length != WHOLE}
-    shards = {path: number for number, path in enumerate(shards)}
+    entries["length"] = [length for _, length in places]
+    files = dict.fromkeys(source.span.path for source in sources if not isinstance(source.span, WholeFile))
+    shards = {path: number for number, path in enumerate(files)}
     entries["shard"] = [shards.get(source.span.path, -1) for source in sources]
     index = Index(os.fspath(root), names, entries, faults, tuple(shards))
     try:
@@ -120,14 +147,14 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
             if time.monotonic() - saved > SAVE_SECONDS:  # a machine may be taken away before the last one
                 _save(cache, index)
                 saved = time.monotonic()
-    finally:  # also what an interrupted index has found
+    finally:  # keeps what was found even if indexing is interrupted
         if missing or known is None or len(known) != len(index):
             _save(cache, index)
     return index
 
 
-def _reuse(known: Index | None, names: Sequence[str], entries: np.ndarray, faults: dict[int, Fault]) -> list[int]:
-    """Fill in what is known of unchanged files; returns the other rows."""
+def _reuse(known: Index | None, names: Sequence[str], entries: np.ndarray, faults: dict[int, FaultRecord]) -> list[int]:
+    """Fill in the entries of files that have not changed since; the rows of the others."""
     if known is None:
         return list(range(len(names)))
     rows = {name: row for row, name in enumerate(known.names)}
@@ -144,21 +171,21 @@ def _reuse(known: Index | None, names: Sequence[str], entries: np.ndarray, fault
 
 
 def _looked(sources: Sequence[Source], rows: Sequence[int]) -> Iterator[tuple[int, Answer]]:
-    """What the children say of these rows, not much sooner than it is asked for."""
+    """The workers' answer about each of these rows; they are only a little ahead of the caller."""
     if not rows:
         return
     tasks = [rows[start : start + PER_TASK] for start in range(0, len(rows), PER_TASK)]
-    crew = WorkerPool(min(cores(), len(tasks)), PATIENCE, TRIES)
+    pool = WorkerPool(min(cores(), len(tasks)), PATIENCE, TRIES)
     waiting: deque[tuple[Sequence[int], Future[list[Answer]]]] = deque()
     try:
         for task in tasks:
-            waiting.append((task, crew.ask([vars(sources[row].span) for row in task])))
-            if len(waiting) > TASKS_WAITING * crew.workers:
+            waiting.append((task, pool.ask([vars(sources[row].span) for row in task])))
+            if len(waiting) > TASKS_WAITING * pool.workers:
                 yield from _finished(waiting)
         while waiting:
             yield from _finished(waiting)
     finally:
-        crew.close()
+        pool.close()
 
 
 def _finished(waiting: "deque[tuple[Sequence[int], Future[list[Answer]]]]") -> Iterator[tuple[int, Answer]]:
@@ -166,10 +193,10 @@ def _finished(waiting: "deque[tuple[Sequence[int], Future[list[Answer]]]]") -> I
     yield from zip(rows, future.result(), strict=True)
 
 
-def _enter(entries: np.ndarray, faults: dict[int, Fault], row: int, answer: Answer) -> None:
+def _enter(entries: np.ndarray, faults: dict[int, FaultRecord], row: int, answer: Answer) -> None:
     facts = answer.facts
     if "fault" in facts:
-        faults[row] = Fault(facts["fault"], facts["message"])
+        faults[row] = FaultRecord(facts["fault"], facts["message"])
         return
     entry = entries[row]
     for name in ("sha256", "values"):
@@ -180,7 +207,7 @@ def _enter(entries: np.ndarray, faults: dict[int, Fault], row: int, answer: Answ
 
 
 def cache_file(root: Path, part: str = "all") -> Path:
-    """Where the index of a part of a folder is kept: below $DDPM_CACHE, or $XDG_CACHE_HOME/ddpm, or ~/.cache/ddpm."""
+    """The file that keeps the index of a part of a folder: below $DDPM_CACHE, or $XDG_CACHE_HOME/ddpm, or ~/.cache/ddpm."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = os.environ.get("DDPM_CACHE") or os.path.join(home, "ddpm")
     about = b"\0".join((os.fsencode(root.resolve()), RULES.encode(), part.encode()))
@@ -189,7 +216,7 @@ def cache_file(root: Path, part: str = "all") -> Path:
 
 
 def load(file: Path, root: Path) -> Index | None:
-    """The cached index of a folder; None if there is none, or one that is not whole."""
+    """The cached index of a folder; None if there is none, or if it is damaged."""
     try:
         return from_arrays(unsealed(file.read_bytes()), root)
     except (OSError, ValueError):
@@ -197,7 +224,7 @@ def load(file: Path, root: Path) -> Index | None:
 
 
 def to_arrays(index: Index) -> dict[str, np.ndarray]:
-    """Names, entries and faults, as a file holds them; where the shards are is not kept."""
+    """Names, entries and faults, as a file holds them. The paths of the shards are not kept."""
     names = os.fsencode("".join(f"{name}\0" for name in index.names))
     faults = json.dumps({row: (fault.kind, fault.message) for row, fault in index.faults.items()}).encode()
     return {
@@ -208,14 +235,14 @@ def to_arrays(index: Index) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], root: Path) -> Index:
-    """The index that `to_arrays` took apart, of this folder.
+    """The index of the folder `root` from what `to_arrays` made of it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: these are not the arrays of an index.
     """
     try:
         names = os.fsdecode(arrays["names"].tobytes()).split("\0")[:-1]
-        faults = {int(row): Fault(*fault) for row, fault in json.loads(arrays["faults"].tobytes()).items()}
+        faults = {int(row): FaultRecord(*fault) for row, fault in json.loads(arrays["faults"].tobytes()).items()}
         os.fsencode("".join(f"{fault.kind}{fault.message}" for fault in faults.values()))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no index: {error}") from error
@@ -226,7 +253,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], root: Path) -> Index:
 
 
 def _save(file: Path, index: Index) -> None:
-    """Sealed with its hash and put in its place at once. A cache that cannot be written costs time only."""
+    """Write the index with its hash, and rename it into its place. If that fails, the next start only takes longer."""
     content = sealed(to_arrays(index))
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):

@@ -1,10 +1,10 @@
-"""Images that stay in their files until they are asked for: what a large folder is instead of a tensor.
+"""Images that stay in their files until they are asked for: a large folder is read so instead of into one tensor.
 
-Every read is checked against the hash of the index, so what is decoded is what was decoded before, wherever and by however
-many processes: their number and how far they read ahead cannot change a pixel.
+Every read is checked against the hash in the index, so the pixels are those of the first time, whichever process reads them:
+how many processes read, and how far ahead, cannot change a pixel.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from ddpm.data.decoding.image_file import pixels
-from ddpm.data.decoding.span import Fault, Span
+from ddpm.data.decoding.span import Fault, span_in
 from ddpm.data.decoding.workers import Answer, WorkerPool
 from ddpm.data.indexing.index import Index
-from ddpm.errors import DataError, Unavailable
+from ddpm.data.pixels import Lost
+from ddpm.errors import Unavailable
 
 PATIENCE = 120.0
 """How many seconds an image may take that was decoded before."""
@@ -27,18 +28,8 @@ AHEAD = 2
 KILLING = ("crashed", "hung")
 
 
-class Lost(DataError):
-    """Images that the index knew as good cannot be read any more; `rows` says which, and why."""
-
-    def __init__(self, rows: dict[int, str], name: str) -> None:
-        row, reason = next(iter(rows.items()))
-        more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
-        super().__init__(f"an image that could be read before cannot be now: {name}: {reason}{more}")
-        self.rows, self.first = rows, row
-
-
 class Reader:
-    """Reads images of an index: in this process (`workers` 0), or by a crew of processes, also ahead of time.
+    """Reads images of an index: in this process (`workers` 0), or in worker processes, which can also read ahead.
 
     Args:
         workers: how many processes.
@@ -48,40 +39,40 @@ class Reader:
     def __init__(self, workers: int, patience: float = PATIENCE) -> None:
         self.workers = workers
         self._patience = patience
-        self._crew: WorkerPool | None = None
+        self._pool: WorkerPool | None = None
         self._ahead: dict[bytes, list[Future[list[Answer]]]] = {}
 
     @property
-    def crew(self) -> WorkerPool:
-        """The processes; there are none before the first images are asked for."""
-        if self._crew is None:
-            self._crew = WorkerPool(self.workers, self._patience, TRIES)
-        return self._crew
+    def pool(self) -> WorkerPool:
+        """The worker processes. None runs before the first images are asked for."""
+        if self._pool is None:
+            self._pool = WorkerPool(self.workers, self._patience, TRIES)
+        return self._pool
 
     def close(self) -> None:
-        """End the processes; the next read starts others."""
-        if self._crew is not None:
-            self._crew.close()
-        self._crew, self._ahead = None, {}
+        """End the processes; the next read starts new ones."""
+        if self._pool is not None:
+            self._pool.close()
+        self._pool, self._ahead = None, {}
 
-    def expect(self, requests: Sequence[dict[str, Any]], key: bytes) -> None:
-        """Begin to read what `answers` will be asked for under this key, unless that is under way."""
+    def prefetch(self, requests: Sequence[dict[str, Any]], key: bytes) -> None:
+        """Begin to read what `answers` will be asked for under the same key, unless that has begun already."""
         if self.workers and key not in self._ahead:
-            while len(self._ahead) > 2 * AHEAD:  # of a sequence that was left
+            while len(self._ahead) > 2 * AHEAD:  # batches that were announced and never asked for
                 self._ahead.pop(next(iter(self._ahead)))
             size = max(1, min(16, -(-len(requests) // self.workers)))
             parts = [requests[start : start + size] for start in range(0, len(requests), size)]
-            self._ahead[key] = [self.crew.ask(part) for part in parts]
+            self._ahead[key] = [self.pool.ask(part) for part in parts]
 
     def answers(self, requests: Sequence[dict[str, Any]], key: bytes) -> list[Answer]:
         """One for each request.
 
         Raises:
-            Unavailable: `TRIES` processes in a row were lost with one file.
+            Unavailable: `TRIES` processes in a row died of one file.
         """
         if not self.workers:
             return [_here(request) for request in requests]
-        self.expect(requests, key)
+        self.prefetch(requests, key)
         found = [answer for part in self._ahead.pop(key) for answer in part.result()]
         for request, answer in zip(requests, found, strict=True):
             if answer.facts.get("fault") in KILLING:
@@ -93,8 +84,7 @@ class Reader:
 
 def _here(request: dict[str, Any]) -> Answer:
     try:
-        span = Span(request["path"], request["offset"], request["length"])
-        values = pixels(span, bytes.fromhex(request["sha256"]), request["shape"])
+        values = pixels(span_in(request), bytes.fromhex(request["sha256"]), request["shape"])
     except Fault as fault:
         return Answer({"fault": fault.kind, "message": str(fault)})
     return Answer({}, values.tobytes())
@@ -106,9 +96,9 @@ def _without(rows: Tensor, lost: Mapping[int, str]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class LazyImages:
-    """Images of an index as (N, C, H, W) uint8, read when they are indexed, as one would a tensor.
+    """Images of an index as (N, C, H, W) uint8, read when they are indexed, as one would index a tensor.
 
-    `rows` (N,) are the index's rows, and `image` is (C, H, W).
+    `rows` (N,) are their rows in the index, and `image` is (C, H, W).
     """
 
     index: Index
@@ -116,15 +106,15 @@ class LazyImages:
     image: tuple[int, int, int]
     reader: Reader = field(repr=False)
 
-    dtype = torch.uint8
     device = torch.device("cpu")
+    known_by_hash = True
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, C, H, W), as a tensor's."""
+        """(N, C, H, W)."""
         return len(self), *self.image
 
     @property
@@ -132,24 +122,29 @@ class LazyImages:
         """How many bytes they would take in memory."""
         return len(self) * int(np.prod(self.image))
 
+    @property
+    def ahead(self) -> int:
+        """How many batches should be announced: `AHEAD` where worker processes read, 0 where this process does."""
+        return AHEAD if self.reader.workers else 0
+
     def take(self, rows: Tensor) -> "LazyImages":
         """Those at `rows`, in that order; none is read."""
         return replace(self, rows=self.rows[rows.cpu().numpy()])
 
-    def expect(self, rows: Tensor) -> None:
-        """Begin to read these, in other processes."""
+    def prefetch(self, rows: Tensor) -> None:
+        """Begin to read the images at `rows`, in worker processes."""
         if self.reader.workers and len(rows):
-            self.reader.expect(self._requests(rows.tolist()), self._key(rows))
+            self.reader.prefetch(self._requests(rows.tolist()), self._key(rows))
 
     def _key(self, rows: Tensor) -> bytes:
-        """Of a request, for the reader, which parts of a set share."""
+        """What the reader knows a request by: the rows of the index, since several sets share one reader."""
         return self.rows[rows.cpu().numpy()].tobytes()
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
-        """The images at `rows`.
+        """The images at `rows`, (n, C, H, W) uint8.
 
         Raises:
-            Lost: some of them cannot be read any more.
+            Lost: some of them can no longer be read.
             Unavailable: the processes that read them were lost.
         """
         if isinstance(rows, slice):
@@ -164,28 +159,37 @@ class LazyImages:
             else:
                 values[place] = np.frombuffer(answer.pixels, np.uint8).reshape(self.image)
         if lost:
-            raise Lost(lost, self.index.names[int(self.rows[next(iter(lost))])])
+            raise self._lost(lost)
         return torch.from_numpy(values)
 
-    def in_memory(self) -> Tensor:
-        """All of them, read in parts.
+    def tensor(self) -> Tensor:
+        """All of them, (N, C, H, W) uint8, read in parts.
 
         Raises:
-            Lost: some of them cannot be read any more.
+            Lost, Unavailable: as `__getitem__`.
         """
-        values, lost = self.left({})
+        values, lost = self.read_all_readable({})
         if lost:
-            raise Lost(lost, self.index.names[int(self.rows[next(iter(lost))])])
+            raise self._lost(lost)
         return values
 
-    def left(self, lost: Mapping[int, str]) -> tuple[Tensor, dict[int, str]]:
-        """All that can be read, zeros in the place of the others; and which these are, beside those `lost` before, and why."""
+    def _lost(self, lost: Mapping[int, str]) -> Lost:
+        return Lost(lost, self.index.names[int(self.rows[next(iter(lost))])])
+
+    def read_all_readable(self, lost: Mapping[int, str]) -> tuple[Tensor, Mapping[int, str]]:
+        """All that can be read, with zeros in the place of the others; and which others, each with its reason.
+
+        The rows that are `lost` already are not tried again, and are among the others.
+
+        Raises:
+            Unavailable: as `__getitem__`.
+        """
         values, found = torch.zeros(self.shape, dtype=torch.uint8), dict(lost)
         parts = torch.arange(len(self)).split(max(1, 2**24 // int(np.prod(self.image))))
         for part, later in zip(parts, [*parts[1:], torch.arange(0)], strict=True):
             while len(rows := _without(part, found)):
-                self.expect(rows)
-                self.expect(_without(later, found))
+                self.prefetch(rows)
+                self.prefetch(_without(later, found))
                 try:
                     values[rows] = self[rows]
                     break
@@ -193,9 +197,18 @@ class LazyImages:
                     found.update(error.rows)
         return values, found
 
-    def hashes(self) -> np.ndarray:
-        """The SHA-256 of each image's bytes, (N, 32) uint8."""
-        return self.index.entries["sha256"][self.rows]
+    def moved_to(self, device: torch.device, most: int) -> "LazyImages":
+        """The same: they come to the CPU, batch by batch."""
+        del device, most
+        return self
+
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """The SHA-256 of the bytes of each image, 32 bytes for each."""
+        yield self.index.entries["sha256"][self.rows].tobytes()
+
+    def close(self) -> None:
+        """End the worker processes; the next read starts new ones."""
+        self.reader.close()
 
     def _requests(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         found = []

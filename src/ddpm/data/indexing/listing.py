@@ -1,6 +1,6 @@
-"""Images that were found in files: what folders, archives and tables have in common from there on.
+"""From a list of image files to a set of images: the same for folders, archives and tables.
 
-They are looked at once (`index`); those that can be decoded become a set, or are counted.
+Each image is looked at once, for the index; those that can be decoded become a set (`image_set`), or are counted (`survey`).
 """
 
 import os
@@ -17,22 +17,22 @@ from ddpm.data.decoding.workers import cores
 from ddpm.data.imageset import Broken, ImageSet, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
 from ddpm.data.indexing.lazy_images import LazyImages, Reader
-from ddpm.data.splits import AUTOMATIC, Options, held_out
+from ddpm.data.splits import Options, held_out
 from ddpm.errors import DataError
 
 Classes = tuple[Tensor, tuple[str, ...]]
-"""A label for each of some images, (N,) int64, or none; and what the labels are called, where they have names."""
+"""Labels of some images, (N,) int64, or (0,) if they have none; and the names of the labels, if they have names."""
 TRAIN, TEST, NEITHER = 0, 1, 2
 MOST_WORKERS = 8
 FEW = 256
-"""So few small images are read sooner by one process than others are started."""
+"""One process reads so few images sooner than others could be started."""
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The images of a part of `root`, in order; `classes_of` rows of them (N,) int64.
+    """The images of a part of `root`, in order. `classes_of` gives the labels of some of its rows, (n,) int64.
 
-    `split` (N,) int8 says to which part each belongs (`TRAIN`, `TEST`, `NEITHER`); empty where the source has no split.
+    `split` (N,) int8 says to which part each image belongs (`TRAIN`, `TEST`, `NEITHER`); it is empty if there is no split.
     """
 
     root: Path
@@ -42,7 +42,7 @@ class Listing:
     split: np.ndarray
 
     def looked_through(self) -> Index:
-        """The index of these images, from the cache where it has them.
+        """The index of these images; what the cache knows already is not decoded again.
 
         Raises:
             Unavailable: no process can be started that decodes.
@@ -56,12 +56,12 @@ def unknown(_rows: np.ndarray) -> Classes:
 
 
 def by_number(labels: np.ndarray, classes: tuple[str, ...]) -> Callable[[np.ndarray], Classes]:
-    """Classes of images with labels (N,) int64 of their own; -1 says nothing."""
+    """Classes of images whose labels (N,) int64 are known; -1 is an unknown class."""
     return lambda rows: (torch.from_numpy(labels[rows]), classes)
 
 
 def by_folder(names: Sequence[str], depth: int) -> Callable[[np.ndarray], Classes]:
-    """Classes of images of these names: the part of each at `depth`, where every one lies in a folder that deep."""
+    """Classes from the names of images: the folder at `depth` of each path. No classes, if some paths are not that deep."""
     return lambda rows: _folders([names[row].split("/", depth + 1) for row in map(int, rows)], depth)
 
 
@@ -76,7 +76,7 @@ def _folders(parts: Sequence[Sequence[str]], depth: int) -> Classes:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a source holds: (width, height) with counts, the most common first, and why some files cannot be read."""
+    """What a source holds. `sizes` are (width, height) with their counts, the most common first; `broken` cannot be read."""
 
     images: int
     grey: bool
@@ -90,7 +90,7 @@ class Survey:
 
 
 def survey(listing: Listing, options: Options) -> Survey:
-    """What the index says of the images; nothing is kept."""
+    """What the index says about the images; no pixel is kept in memory."""
     index = listing.looked_through()
     good = index.good()
     entries, names = index.entries[good], index.names_of(good)
@@ -115,13 +115,16 @@ def survey(listing: Listing, options: Options) -> Survey:
 
 
 def broken(index: Index) -> tuple[Broken, ...]:
-    """What cannot be read, in order."""
+    """The files that cannot be read, in order."""
     return tuple(Broken(index.names[row], *vars(fault).values()) for row, fault in sorted(index.faults.items()))
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Images that were looked at: `labels` (n,) of the n good ones, or none; `lost` rows of the index were good once."""
+    """Images that were looked at. `labels` (n,) are those of the n good ones, or (0,) if there are none.
+
+    `lost` are rows of the index that were good when a run began and now cannot be read, each with the reason.
+    """
 
     name: str
     index: Index
@@ -131,19 +134,19 @@ class Pictures:
 
 
 def looked_at(listing: Listing, index: Index) -> Pictures:
-    """The images of a listing, of which this is the index."""
+    """The images of a listing, whose index this is."""
     return Pictures(listing.root.name, index, *listing.classes_of(index.good()))
 
 
 Decode = Callable[[ImageSet], ImageSet]
-"""Brings images from their files into memory."""
+"""Reads the images of a set into memory."""
 
 
 def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in_memory) -> ImageSet:
-    """Those of the images that are good, in their files, or in memory by `decode`.
+    """The good images as a set: read into memory by `decode`, or left in their files if they take more than allowed.
 
     Raises:
-        DataError: too many cannot be read, or they differ in size and no size was asked for.
+        DataError: too many cannot be read, or they differ in size and `options` give none.
     """
     index = pictures.index
     rows, bad = index.good(), broken(index)
@@ -155,7 +158,7 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
         )
     channels = options.channels or (1 if index.entries["grey"][rows].all() else 3)
     height, width = options.resolution or _common_size(index, rows)
-    workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers == AUTOMATIC else options.workers
+    workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers is None else options.workers
     files = LazyImages(index, rows, (channels, height, width), Reader(workers))
     labels, classes, lost = pictures.labels, pictures.classes, sorted(pictures.lost.items())
     lost = {int(np.searchsorted(rows, row)): reason for row, reason in lost}
@@ -170,7 +173,11 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
 
 
 def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
-    """(height, width), which every image must have."""
+    """The (height, width) that all images have.
+
+    Raises:
+        DataError: they differ.
+    """
     widths, heights = index.entries["width"][rows], index.entries["height"][rows]
     other = np.flatnonzero((widths != widths[0]) | (heights != heights[0]))
     if len(other):

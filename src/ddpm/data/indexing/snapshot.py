@@ -1,7 +1,7 @@
-"""What a run began with, so that it goes on with the same images in the same order whatever became of them since.
+"""The images that a run began with, so that it goes on with the same ones in the same order, whatever happened to them since.
 
-Names, hashes and classes of all images, with the fingerprint of those to train on: a checkpoint belongs to what is kept here
-where its own fingerprint is this one, even if some of the images are gone and none can be computed any more.
+A snapshot keeps the names, hashes and classes of all images, and the fingerprint of those to train on. A checkpoint belongs to
+it if it has the same fingerprint; so this can be told even if some images are gone and no fingerprint can be computed.
 """
 
 import json
@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddpm.data.decoding.span import WHOLE
-from ddpm.data.indexing.index import Index, from_arrays, to_arrays
+from ddpm.data.indexing.index import Index, from_arrays, to_arrays, without_places
 from ddpm.data.indexing.listing import Classes, Listing, Pictures
 from ddpm.data.splits import SPLITS
 from ddpm.storage.sealed import SEAL, sealed, unsealed
@@ -26,7 +25,7 @@ ABOUT, LABELS = "about", "labels"
 class DataSnapshot:
     """The parts of a source ("all", or "train" and "test") as they were, and the fingerprint of the images to train on.
 
-    `seal` is the hash of the file that this was read from, if it was: what processes agree on.
+    `seal` is the hash of the file that it was read from, if it was read from one: by it, processes check that they agree.
     """
 
     parts: Mapping[str, Pictures] = field(default_factory=dict)
@@ -39,7 +38,7 @@ NOTHING = DataSnapshot()
 
 @dataclass(frozen=True)
 class Change:
-    """What became of the images of a run, by their names; `relabelled` are those of another class than they were."""
+    """What happened to the images of a run, by their names; `relabelled` are those that now have another class."""
 
     gone: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
@@ -48,12 +47,12 @@ class Change:
     relabelled: tuple[str, ...] = ()
 
     def and_then(self, other: "Change") -> "Change":
-        """Both, as of two parts of a source."""
+        """The changes in two parts of a source together."""
         return Change(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 def packed(kept: DataSnapshot) -> bytes:
-    """The content of a file."""
+    """The content of the file that keeps a snapshot."""
     about = {part: pictures.classes for part, pictures in kept.parts.items()}
     text = json.dumps({"fingerprint": kept.fingerprint, "parts": about}).encode()
     arrays = {ABOUT: np.frombuffer(text, np.uint8)}
@@ -64,10 +63,10 @@ def packed(kept: DataSnapshot) -> bytes:
 
 
 def unpacked(content: bytes | bytearray) -> DataSnapshot:
-    """What was packed. Where the images lie is not kept: of that, only what is there now is used.
+    """The snapshot in the content of a file. It does not say where the images are: for that, only the source is asked.
 
     Raises:
-        ValueError: the file is damaged, or another one.
+        ValueError: the file is damaged, or of another kind.
     """
     arrays = unsealed(content)
     try:
@@ -94,18 +93,18 @@ def _pictures(arrays: Mapping[str, np.ndarray], part: str, classes: list[str]) -
 
 
 def match_to_snapshot(began: Pictures, listing: Listing, now: Index) -> tuple[Pictures, Change]:
-    """The images that a run began with, where they lie now, and what became of them.
+    """The images that a run began with, found in what there is now (`now`, the index of `listing`), and what changed.
 
-    The rows, the order and the classes are those of then: what could not be read stays left out, though it now can be. Where
-    the bytes are the same an image is the same, wherever they lie; any other is lost. Images are known by their names; by their
-    order, where all bytes in order are those of then, whatever the files are called now.
+    Rows, order and classes are those of the beginning; a file that could not be read then stays left out, even if it can be
+    read now. An image is still the same if its bytes are, wherever they are now; every other image is lost. An image is found
+    by its name. If all images have the same bytes in the same order as then, they are found by that order, and the files may
+    have new names.
     """
     at, good = _places(began.index, now), began.index.entries["good"]
     there = at >= 0
     readable = there & (now.entries["good"][at] if len(now) else False)
     same = readable & (now.entries["sha256"][at] == began.index.entries["sha256"]).all(-1)
-    entries = began.index.entries.copy()
-    entries["length"], entries["shard"] = WHOLE, -1
+    entries = without_places(began.index.entries)
     for name in ("size", "time", "offset", "length", "shard"):
         entries[name][same] = now.entries[name][at[same]]
     shards = _renamed(began.index, now, at, entries)
@@ -123,7 +122,7 @@ def match_to_snapshot(began: Pictures, listing: Listing, now: Index) -> tuple[Pi
 
 
 def _places(began: Index, now: Index) -> np.ndarray:
-    """The row of each image of then in what there is now, (N,) int64; -1 where it is not."""
+    """For each image of the beginning its row in what there is now, (N,) int64; -1 if it is not there."""
     place = {name: row for row, name in enumerate(now.names)}
     at = np.array([place.get(name, -1) for name in began.names], np.int64)
     before, after = began.good(), now.good()
@@ -134,7 +133,7 @@ def _places(began: Index, now: Index) -> np.ndarray:
 
 
 def _renamed(began: Index, now: Index, at: np.ndarray, entries: np.ndarray) -> tuple[str, ...]:
-    """The files that are read by another path than by their image's name, which is that of then; `entries` learns of them."""
+    """The shards of `now`, and the files that have a new name: images keep their old name, so `entries` must say their path."""
     rows = np.flatnonzero((at >= 0) & (entries["shard"] < 0)).tolist()
     renamed = [row for row in rows if began.names[row] != now.names[at[row]]]
     entries["shard"][renamed] = len(now.shards) + np.arange(len(renamed))
@@ -142,7 +141,7 @@ def _renamed(began: Index, now: Index, at: np.ndarray, entries: np.ndarray) -> t
 
 
 def _relabelled(began: Pictures, rows: np.ndarray, now: Classes) -> np.ndarray:
-    """Which of these rows, (n,) bool, are of another class than they were: by the classes' names, where they have names."""
+    """Which of these rows, (n,) bool, now have another class; classes are compared by their names, if they have names."""
     if not len(began.labels):
         return np.zeros(len(rows), bool)
     labels, classes = now
@@ -156,7 +155,7 @@ def _relabelled(began: Pictures, rows: np.ndarray, now: Classes) -> np.ndarray:
 
 
 def line(change: Change, more: Mapping[str, tuple[str, ...]]) -> str:
-    """3 gone, 1 added: the first: cats/12.png; `more` are further kinds of change."""
+    """A line such as "3 gone, 1 added: the first: cats/12.png"; empty if nothing changed. `more` are further kinds of change."""
     kinds = {kind: names for kind, names in {**vars(change), **more}.items() if names}
     first = min((name for names in kinds.values() for name in names), key=os.fsencode, default="")
     said = ", ".join(f"{len(names):,} {kind}" for kind, names in kinds.items())

@@ -51,6 +51,6 @@ def _load(name: str, files: list[Path]) -> ImageSet:
 
 
 def _names(folder: Path) -> tuple[str, ...]:
-    """What the classes are called, where the file that says so is there."""
+    """The names of the classes; () without the file that holds them."""
     file = folder / NAMES
     return tuple(file.read_text().split()) if file.is_file() else ()

@@ -1,7 +1,7 @@
-"""A folder of image files, searched through; the first folder of a file's path may be its class.
+"""A folder of image files, with all folders below it; the first folder of a file's path may be its class.
 
-train/ and test/ (or val/, valid/) at the top are the split. Files are taken in the order of their paths' bytes, the same
-on every machine, whatever is no image between them; what cannot be read is listed, and is an error only if it is much.
+train/ and test/ (or val/, valid/) at the top are the split. Files come in the order of the bytes of their paths, which is the
+same on every machine. Files that cannot be read are listed; they are an error only if there are many.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ddpm.data.decoding.picture import SUFFIXES
-from ddpm.data.decoding.span import Span
+from ddpm.data.decoding.span import WholeFile
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import NEITHER, TEST, TRAIN, Listing, by_folder
 from ddpm.data.splits import TESTS
@@ -19,7 +19,7 @@ from ddpm.errors import DataError, NotFound
 
 
 def matches(path: Path) -> bool:
-    """Any folder: whether there are images in it is found out by reading."""
+    """Any folder; `listing` finds out whether it holds images."""
     return path.is_dir()
 
 
@@ -49,17 +49,17 @@ def listing(path: Path, part: str) -> Listing:
 
 
 def find(root: Path) -> list[Source]:
-    """Image files below `root`, hidden ones aside, in the order of their paths' bytes; links to folders are not followed.
+    """The image files below `root`, in the order of the bytes of their paths. Hidden ones and links to folders are left out.
 
     Raises:
-        DataError: a folder cannot be read: what is in it would be missing without a word.
+        DataError: a folder cannot be read. Its images would be missing, and nobody would notice.
     """
     start = len(os.path.join(root, ""))
     return sorted((_source(path, start) for path in walk(root)), key=lambda source: os.fsencode(source.name))
 
 
 def walk(root: Path) -> Iterator[str]:
-    """The paths of the same, one by one, in no order.
+    """The paths of the same files, one by one, in no particular order.
 
     Raises:
         DataError: as `find`.
@@ -79,6 +79,6 @@ def _source(path: str, start: int) -> Source:
     try:
         about = os.stat(path)
         size, time = about.st_size, about.st_mtime_ns
-    except OSError:  # what is wrong is found out, and said, when it is read
+    except OSError:  # reading the file will find out what is wrong, and say it
         size, time = 0, 0
-    return Source(path[start:].replace(os.sep, "/"), Span(path), size, time)
+    return Source(path[start:].replace(os.sep, "/"), WholeFile(path), size, time)

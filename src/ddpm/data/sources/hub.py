@@ -1,7 +1,7 @@
-"""Data sets of the Hugging Face hub, `hf:NAME`: their files are downloaded once, and then read as any others.
+"""Data sets of the Hugging Face hub, `hf:NAME`: their files are downloaded once, and then read like any others.
 
-A name says what is there now. A run writes down which commit that was, `hf:NAME@COMMIT`, and goes on with this one whatever
-is uploaded later.
+A name means what is there now. A run writes down the commit that it found, `hf:NAME@COMMIT`, and goes on with that one,
+whatever is uploaded later.
 """
 
 import errno
@@ -25,7 +25,7 @@ FORM = re.compile(
     r"hf:(?P<name>[\w.-]+(/[\w.-]+)?)"
     r"(@(?=[^/])(?P<revision>refs/(convert|pr)/[^/=]+|[^/]+?)??(?P<commit>=?[0-9a-f]{40})?)?(/(?P<folder>[^/@][^@]*))?"
 )
-"""As the hub's own hf://datasets/OWNER/NAME@REVISION/FOLDER; REVISION=COMMIT is what it stood for once."""
+"""As the hub's own hf://datasets/OWNER/NAME@REVISION/FOLDER. REVISION=COMMIT says which commit a branch or tag once meant."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SUFFIXES = (*parquet.SUFFIXES, *tar.TARS, *sorted(picture.SUFFIXES))
 SEVERAL = 5
@@ -36,7 +36,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 class Name:
     """A data set of the hub: its name there, a branch or tag ("" for the newest), a commit, and a folder in it ("" for all).
 
-    With a commit it is the same files for ever; the branch or tag then only says what was asked for.
+    A name with a commit means the same files for ever; its branch or tag then only tells what was asked for.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Name:
 
 
 def parse(source: str) -> Name:
-    """What `hf:OWNER/NAME@REVISION/FOLDER` says; all but the name may be left out.
+    """The parts of `hf:OWNER/NAME@REVISION/FOLDER`; all but the name may be left out.
 
     Raises:
-        UsageError: it is no such name.
+        UsageError: it has another form.
     """
     found = FORM.fullmatch(source)
     folder = (found["folder"] or "").strip("/") if found else ""
@@ -68,7 +68,7 @@ def parse(source: str) -> Name:
 
 
 def pinned(source: str) -> str:
-    """The SOURCE of the files that `source` stands for today; of any other kind of source, itself.
+    """A name of the hub with the commit that it means today; any other kind of source is returned as it is.
 
     Raises:
         UsageError: it is no such name, or huggingface_hub is not installed.
@@ -88,7 +88,7 @@ def pinned(source: str) -> str:
 
 
 def fetched(source: str) -> Path:
-    """Where the files of `source` are on this machine: below the hub's own cache ($HF_HOME), downloaded if they are not there.
+    """The folder with the files of `source`, in the hub's own cache ($HF_HOME). They are downloaded if they are not there.
 
     Raises:
         Failure: as `pinned`.
@@ -107,7 +107,7 @@ def fetched(source: str) -> Path:
 
 
 def same(began: str, wanted: str) -> bool:
-    """Whether `wanted` is a name of which `began` is what it once stood for."""
+    """Whether `began` names the same data set as `wanted`, at a commit that it was pinned to when a run began."""
     if not (began.startswith(PREFIX) and wanted.startswith(PREFIX)):
         return False
     old, new = parse(began), parse(wanted)
@@ -116,15 +116,15 @@ def same(began: str, wanted: str) -> bool:
 
 
 def _in_any_case(suffix: str) -> str:
-    """As a pattern: the hub's client tells .PNG from .png, whoever reads the files does not."""
+    """A pattern for a suffix in any case: the hub's client takes .PNG and .png for different, our readers do not."""
     return "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else letter for letter in suffix)
 
 
 def _folder(name: Name, files: Sequence[str]) -> str:
-    """The folder that was asked for; of a data set with its tables in one folder, that one.
+    """The folder that was asked for; if none was, and all tables are in one folder, that one.
 
     Raises:
-        NotFound: nothing there that can be read, or tables in several folders.
+        NotFound: nothing in it can be read, or there are tables in several folders.
     """
     inside = [file for file in files if file.startswith(f"{name.folder}/" if name.folder else "")]
     readable = [file for file in inside if file.lower().endswith(SUFFIXES)]
@@ -140,14 +140,14 @@ def _folder(name: Name, files: Sequence[str]) -> str:
 
 
 def _set_of(file: str) -> str:
-    """The folder of a table, or the one above where that is named as a split or data/: as `shards` finds it again."""
+    """The folder of a table; the one above it, if it is named after a split or "data", since `shards` looks into those."""
     folder, _, last = file.rpartition("/")[0].rpartition("/")
     return folder if last in ("data", "train", *splits.TESTS) else f"{folder}{folder and '/'}{last}"
 
 
 @contextmanager
 def _asking(name: Name) -> Iterator[None]:
-    """What the hub's client raises, which is of several libraries, as ours."""
+    """Turns the errors of the hub's client, which come from several libraries, into ours."""
     if find_spec("huggingface_hub") is None:
         raise UsageError(
             f"the hub needs huggingface_hub, which is not installed: {str(name)!r}", "pip install 'ddpm[hub]'"

@@ -1,7 +1,8 @@
 """npy and npz files of integer images: (N, H, W), (N, H, W, C) or (N, C, H, W), unsigned.
 
-In an npz the images are "images", "arr_0", "x" or "x_train"/"x_test" (then that is the split); "labels" (or "y...",
-"arr_1"), names of the "classes" and a scalar "levels" may stand beside them. Nothing is unpickled.
+In an npz the array of images is called "images", "arr_0" or "x", or there are "x_train" and "x_test", which are then the
+split. Labels ("labels", "arr_1", "y", "y_train", ...), "classes" (their names) and a number "levels" are optional. Nothing is
+unpickled.
 """
 
 import zipfile
@@ -39,7 +40,7 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
     parts = [name for name in possible if _named(arrays, IMAGES[name]) is not None]
     if not parts:
         raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(_names(path))) or 'nothing'}")
-    levels = options.levels or int(arrays.get("levels", np.array(0)))
+    levels = options.levels or int(arrays.get("levels", np.array(0))) or None
     found = [(_named(arrays, IMAGES[name]), _named(arrays, LABELS[name])) for name in parts]
     sets = [from_array(str(path), images, labels, levels) for images, labels in found if images is not None]
     labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
@@ -73,7 +74,7 @@ def _named(arrays: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarr
     return next((arrays[name] for name in names if name in arrays), None)
 
 
-def from_array(name: str, images: np.ndarray, labels: np.ndarray | None = None, levels: int = 0) -> ImageSet:
+def from_array(name: str, images: np.ndarray, labels: np.ndarray | None = None, levels: int | None = None) -> ImageSet:
     """An array of integer images, (N, H, W), (N, H, W, C) or (N, C, H, W), and labels (N,), as a set; `name` is for messages.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Parquet: a file or a folder of them, each row an image file in a column `image`, its class in a column `label`.
+"""Parquet: a file, or a folder of them. Each row holds an image file in the column `image`, its class in the column `label`.
 
-As the Hugging Face hub has data sets of images. Any row at any time, and so the exact continuation of every run; what
-that costs depends on the row groups (`rows`). No file is parsed by this process before another one has done it unharmed.
+This is how the Hugging Face hub stores data sets of images. Any row can be read at any time, so that every run goes on
+exactly; how fast, depends on the row groups (`decoding.parquet_rows`). Only worker processes parse these files.
 """
 
 import os
@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from ddpm.data.decoding.parquet_rows import Table
-from ddpm.data.decoding.span import ROW, Span
-from ddpm.data.decoding.workers import WorkerPool, cores
+from ddpm.data.decoding.span import TableRow
+from ddpm.data.decoding.workers import Answer, WorkerPool, cores
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import Listing, by_number, unknown
+from ddpm.data.labels import MAX_CLASSES
 from ddpm.data.sources import shards
 from ddpm.errors import DataError, NotFound, UsageError
 
@@ -62,20 +63,26 @@ def _rows(root: Path, name: str, count: int) -> list[Source]:
     path = root / name
     file, about, prefix = os.fspath(path), path.stat(), f"{name}/" if name else ""
     size, time = about.st_size, about.st_mtime_ns
-    return [Source(f"{prefix}{row:08d}", Span(file, row, ROW), size, time) for row in range(count)]
+    return [Source(f"{prefix}{row:08d}", TableRow(file, row), size, time) for row in range(count)]
 
 
 def _tables(files: Sequence[Path]) -> list[Table]:
-    crew = WorkerPool(min(cores(), len(files)), PATIENCE, TRIES)
+    pool = WorkerPool(min(cores(), len(files)), PATIENCE, TRIES)
     try:
-        waiting = [crew.ask([{"table": os.fspath(file)}]) for file in files]
+        waiting = [pool.ask([{"table": os.fspath(file)}]) for file in files]
         answers = [future.result()[0] for future in waiting]
     finally:
-        crew.close()
-    for file, answer in zip(files, answers, strict=True):
-        if "fault" in answer.facts:
-            raise DataError(f"cannot read the Parquet file {str(file)!r}: {answer.facts['message']}")
-    return [
-        Table(answer.facts["rows"], np.frombuffer(answer.pixels, np.int64), tuple(answer.facts["classes"]))
-        for answer in answers
-    ]
+        pool.close()
+    return [_table(file, answer) for file, answer in zip(files, answers, strict=True)]
+
+
+def _table(file: Path, answer: Answer) -> Table:
+    cannot = f"cannot read the Parquet file {str(file)!r}"
+    if "fault" in answer.facts:
+        raise DataError(f"{cannot}: {answer.facts['message']}")
+    labels, classes = np.frombuffer(answer.pixels, np.int64), tuple(answer.facts["classes"])
+    classes = classes if len(classes) <= MAX_CLASSES else ()
+    most = len(classes) or MAX_CLASSES
+    if len(labels) and not -1 <= labels.min() <= labels.max() < most:
+        raise DataError(f"{cannot}: labels {labels.min()}..{labels.max()} of {most:,} classes")
+    return Table(answer.facts["rows"], labels, classes)

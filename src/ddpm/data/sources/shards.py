@@ -1,6 +1,7 @@
-"""A data set in one file, or cut into several: FOLDER/*.tar or *.parquet, also in FOLDER/data or in folders named as splits.
+"""Finds the shard files of a data set: FOLDER/*.tar or *.parquet, also in FOLDER/data or in folders named after a split.
 
-A file's name begins with its split, or that of its folder does, as the Hugging Face hub has it: train-00000-of-00002.parquet.
+The split of a file is the beginning of its name or of its folder's name, as on the Hugging Face hub:
+train-00000-of-00002.parquet. A data set in a single file is found, too.
 """
 
 import os
@@ -17,11 +18,11 @@ from ddpm.errors import DataError
 PLACES = ("", "data", "train", *TESTS)
 SPLIT = re.compile(rf"(train|{'|'.join(TESTS)})(?![A-Za-z])")
 NOTES = "metadata."
-"""Tables about the images of a folder begin with this."""
+"""Files whose names begin so are tables about the images of a folder, and hold no images."""
 
 
 def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """The files of a folder that end so, by their paths in it, in the order of these paths' bytes; of a file "" itself.
+    """The paths, relative to a folder, of its files with such names, in the order of the paths' bytes; [""] if `path` is a file.
 
     Raises:
         DataError: a folder cannot be read.
@@ -42,9 +43,9 @@ def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
 
 
 def splits(names: Sequence[str]) -> np.ndarray:
-    """`TRAIN`, `TEST` or `NEITHER` for each, int8; empty where there are not both of the first.
+    """`TRAIN`, `TEST` or `NEITHER` for each file, (n,) int8; (0,) if there is not both a train and a test split.
 
-    Of several that could be the test split it is the first of `TESTS`.
+    If several names could mean the test split, the one that comes first in `TESTS` is it.
     """
     found = [match[0] if (match := SPLIT.match(name.removeprefix("data/"))) else "" for name in names]
     test = next((name for name in TESTS if name in found), "train")
@@ -55,7 +56,7 @@ def splits(names: Sequence[str]) -> np.ndarray:
 
 
 def chosen(names: Sequence[str], part: str) -> list[str]:
-    """Those of a part: "train", "test" or "all"."""
+    """The files of a part: "train", "test" or "all"."""
     which = splits(names)
     wanted = {"train": TRAIN, "test": TEST}.get(part)
     return [name for place, name in enumerate(names) if wanted is None or not len(which) or which[place] == wanted]

@@ -1,8 +1,8 @@
-"""Tar archives of image files, read in their place: never unpacked, so that no name in one touches the file system.
+"""Tar archives of image files, read in place: they are never unpacked, so no name in them touches the file system.
 
-What WebDataset calls shards, but by index: any image at any time, and so the exact continuation of every run. Compressed
-archives are refused, as they can be read from the start only. What stands before the first dot of a file's name makes a
-sample: 17.cls is the class of 17.png. Without such files the first folder of a name may be its class.
+WebDataset reads such shards from the start; here any image is read at any time, so that every run goes on exactly. Compressed
+archives are refused, because they can only be read from the start. Files whose names are equal up to the first dot make a
+sample: 17.cls holds the class of 17.png. Without such files, the first folder of a name may be its class.
 """
 
 import os
@@ -14,11 +14,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ddpm.data.decoding.parquet_rows import MAX_CLASSES
 from ddpm.data.decoding.picture import SUFFIXES
-from ddpm.data.decoding.span import Span
+from ddpm.data.decoding.span import FilePart
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import Listing, by_folder, by_number
+from ddpm.data.labels import MAX_CLASSES
 from ddpm.data.sources import folder, shards
 from ddpm.errors import DataError, NotFound
 
@@ -27,16 +27,16 @@ TARS = (".tar", *COMPRESSED)
 LABEL = ".cls"
 MAX_LABEL = 32
 MAX_HEADER = 2**20
-"""More bytes than any honest name or note about a member takes."""
+"""Bytes: more than any honest name of a member, or note about one, takes."""
 
 
 def matches(path: Path) -> bool:
-    """A file named .tar, or as a compressed one (to say why not); or a folder with such files and without images."""
+    """A .tar file, or a compressed one (which `find` refuses with a reason); or a folder with such files and no images."""
     return bool(shards.find(path, TARS)) and (path.is_file() or next(folder.walk(path), None) is None)
 
 
 def has_split(path: Path) -> bool:
-    """Whether the archives are those of a training and a test split; else images are held out by their names."""
+    """Whether there are archives of a train and of a test split. If not, images are held out by their names."""
     return len(shards.splits(shards.find(path, TARS))) > 0
 
 
@@ -69,7 +69,7 @@ class Contents:
     numbers: Mapping[str, int]
 
     def labels(self) -> np.ndarray:
-        """One for each image, int64; -1 where the archive does not say."""
+        """The label of each image, (n,) int64; -1 if the archive gives none."""
         return np.array([self.numbers.get(_sample(image.name), -1) for image in self.images], np.int64)
 
 
@@ -79,11 +79,11 @@ def _sample(name: str) -> str:
 
 
 MARK = 512
-"""Zeros in the place of a header are the end of an archive."""
+"""Bytes of a header. One of zeros marks the end of an archive."""
 
 
 class _Headers:
-    """An archive of which only headers are read: whole members are skipped, and a huge header is refused."""
+    """An archive whose headers alone are read: members are skipped, and a huge header is refused."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self.tell, self._file = file.seek, file.tell, file
@@ -95,7 +95,7 @@ class _Headers:
 
 
 def find(path: Path) -> Contents:
-    """Image files of an archive, hidden ones aside; of several of one name the last, which is the one that tar would leave.
+    """The image files of an archive, without hidden ones. If several have one name it is the last, which tar would leave there.
 
     Raises:
         DataError: it is no tar archive, is cut off, or is compressed; or a class is no number.
@@ -120,7 +120,7 @@ def find(path: Path) -> Contents:
                 if not hidden and os.path.splitext(name)[1].lower() in SUFFIXES and not member.isdir():
                     plain = member.isreg() and not member.issparse()
                     size = member.size if plain else 0  # a link is listed as broken: empty
-                    found[name] = Source(name, Span(os.fspath(path), member.offset_data, size), size, time)
+                    found[name] = Source(name, FilePart(os.fspath(path), member.offset_data, size), size, time)
             _require_end(file, archive.offset)
     except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read the archive {str(path)!r}: {error}") from error
@@ -128,7 +128,7 @@ def find(path: Path) -> Contents:
 
 
 def _require_end(file: BinaryIO, offset: int) -> None:
-    """What stopped the list of members is the mark of the end, and nothing follows it: else there may be more of them.
+    """Check that the list of members ended at the mark of the end, and that nothing follows; else members may be missing.
 
     Raises:
         ReadError: a header is damaged, or the file is cut off.

@@ -33,20 +33,20 @@ def test_a_full_disk_is_said_once_and_tensorboard_comes_back(tmp_path, monkeypat
     monkeypatch.setattr(tensorboard, "SummaryWriter", Board)
     folder = RunFolder(tmp_path)
     folder.create()
-    ledger = RunLog(folder, 0)
+    log = RunLog(folder, 0)
     Board.full = True
     with pytest.raises(StorageError, match=r"cannot write '.*logs': No space left"):
-        ledger.write({"step": 1, "loss": 1.0})
+        log.write({"step": 1, "loss": 1.0})
     for step in (2, 3):
-        ledger.write({"step": step, "loss": 1.0})
+        log.write({"step": step, "loss": 1.0})
     Board.full, before = False, Board.made
-    ledger.write({"step": 4, "loss": 1.0})
-    ledger.write({"step": 5, "loss": 1.0})
+    log.write({"step": 4, "loss": 1.0})
+    log.write({"step": 5, "loss": 1.0})
     assert Board.made == before + 1
     Board.full = True
     with pytest.raises(StorageError):
-        ledger.write({"step": 6, "loss": 1.0})
-    ledger.close()
+        log.write({"step": 6, "loss": 1.0})
+    log.close()
     assert [row["step"] for row in read_metrics(folder.metrics)] == [1, 2, 3, 4, 5, 6]
 
 
@@ -63,15 +63,15 @@ def test_what_fails_in_a_thread_of_tensorboard_is_no_traceback(tmp_path, capfd):
     before = threading.excepthook
     folder = RunFolder(tmp_path)
     folder.create()
-    ledger, seen = RunLog(folder, 0), []
-    ledger._hook = seen.append
+    log, seen = RunLog(folder, 0), []
+    log._hook = seen.append
     for thread in (Writer(), threading.Thread(target=fail)):
         thread.start()
         thread.join()
     assert [str(failed.exc_value) for failed in seen] == ["[Errno 28] ours"]
     assert capfd.readouterr().err == ""
-    ledger._hook = before
-    ledger.close()
+    log._hook = before
+    log.close()
     assert threading.excepthook is before
 
 

@@ -1,0 +1,74 @@
+"""What is not given is None in an experiment; in config.json, and as a setting is typed, it is what it always was."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from ddpm.errors import UsageError
+from ddpm.experiment.presets import PRESETS, digits
+from ddpm.experiment.settings import NOT_GIVEN, changed, differences, from_dict, to_json
+from ddpm.models.unet import ALL_CLASSES, UNet, size
+
+OLD = {
+    **{"data.class_names": [], "data.resolution": [], "data.channels": 0, "data.workers": -1},
+    **{"model.classes": 0, "schedule.beta": []},
+}
+"""As config.json writes what is not given."""
+
+
+def _at(values, place):
+    section, name = place.split(".")
+    return values[section][name]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_config_json_is_written_and_read_as_before(preset):
+    experiment = PRESETS[preset]()
+    values = json.loads(to_json(experiment))
+    for place in NOT_GIVEN:
+        if _at(asdict(experiment), place) is None:
+            assert _at(values, place) == OLD[place]
+    assert from_dict(values) == experiment
+    assert differences(from_dict(values), experiment) == []
+
+
+@pytest.mark.parametrize("place", NOT_GIVEN)
+def test_what_is_typed_for_not_given_is_none(place):
+    """Also JSON's own word for it."""
+    given = {"data.class_names": ["a"], "data.resolution": 28, "data.channels": 3, "data.workers": 0}
+    given |= {"model.classes": 2, "schedule.beta": [0.1, 0.2]}
+    experiment = changed(digits(), {place: given[place]})
+    assert _at(asdict(experiment), place) is not None
+    assert changed(experiment, {place: OLD[place]}) == digits()
+    assert changed(experiment, {place: None}) == digits()
+    assert differences(digits(), experiment)[0].startswith(
+        f"{place}: {tuple(OLD[place]) if OLD[place] == [] else OLD[place]} -> "
+    )
+
+
+def test_no_workers_are_not_as_many_as_suit():
+    assert changed(digits(), {"data.workers": 0}).data.workers == 0
+    assert changed(digits(), {"data.workers": 0}).data.options().workers == 0
+    assert digits().data.options().workers == -1
+
+
+def test_as_many_classes_as_the_data_have():
+    """A value of its own, which JSON writes as before; no network is built before the number is known."""
+    experiment = changed(digits(), {"model.classes": -1})
+    assert experiment.model.classes == ALL_CLASSES
+    assert changed(digits(), {"model.classes": "all"}) == experiment
+    assert json.loads(to_json(experiment))["model"]["classes"] == -1
+    for build in (size, UNet):
+        with pytest.raises(ValueError, match="known once the data are"), torch.device("meta"):
+            build(experiment.model, 1, 1)
+
+
+@pytest.mark.parametrize("place", [place for place, spelling in NOT_GIVEN.items() if spelling != ()])
+@pytest.mark.parametrize("value", [-2, True, "x"])
+def test_what_it_may_be_is_said(place, value):
+    with pytest.raises(
+        UsageError, match=rf"wrong value for {place}: {value!r}: it must be ({NOT_GIVEN[place]}, |a number)"
+    ):
+        changed(digits(), {place: value})
