@@ -31,7 +31,8 @@ html_static_path = ["style.css"]
 html_css_files = ["style.css"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
+html_show_copyright = False
 napoleon_include_special_with_doc = True
 add_module_names = False
 nitpicky = True  # a link to code of ours that does not exist is an error
@@ -45,6 +46,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,
+    "capture_repr": (),
     "write_computation_times": False,
     "min_reported_time": 1000,
     "remove_config_comments": True,

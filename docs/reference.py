@@ -30,6 +30,8 @@ ROOMS: Mapping[str, str] = {
     "evaluation": "Likelihoods of a data set",
 }
 """Packages whose modules the site shows, and what they hold."""
+USUAL = ("ddpm.api", "ddpm.trained.model", "ddpm.figures.images")
+"""Modules whose public names are described on the page of names itself."""
 ALONE = ("ddpm.tensors", "ddpm.seeds")
 EXPLAINED = ROOT / "docs" / "reference" / "settings.txt"
 
@@ -89,7 +91,7 @@ def _command(name: str, parser: argparse.ArgumentParser) -> str:
 
 def _help(action: argparse.Action) -> str:
     text = _plain(action.help or "")
-    if action.choices and not isinstance(action, argparse._SubParsersAction):
+    if action.choices and not all(str(choice) in text for choice in action.choices):
         text += f"; one of {', '.join(f'``{choice}``' for choice in action.choices)}"
     return text + ("; **required**" if action.required and action.option_strings else "")
 
@@ -200,7 +202,7 @@ def settings_page() -> str:
     words = explained()
     groups: dict[str, list[list[str]]] = {}
     for name, values, default in settings():
-        group = name.rpartition(".")[0] or "the run as a whole"
+        group = name.rpartition(".")[0] or "The run as a whole"
         groups.setdefault(group, []).append(
             [f"``{name}``", words.get(name, ""), _plain(values), f"``{default}``"],
         )
@@ -253,22 +255,22 @@ def _modules(room: str) -> Iterator[str]:
 
 
 def names(shown: str) -> str:
-    """Every name of ``ddpm.__all__``: described here, or a line and a link where a page of `shown` describes it."""
+    """Every name of ``ddpm.__all__``: the usual things described, the parts with a line and a link into the pages of `shown`."""
     here, rows = "", []
-    for name in sorted(getattr(ddpm, "__all__", ()), key=str.lower):
+    for name in getattr(ddpm, "__all__", ()):
         if name.startswith("_"):
             continue
         value = getattr(ddpm, name)
         home = getattr(value, "__module__", "")
-        if not (inspect.isclass(value) or inspect.isfunction(value)):
-            listed = ", ".join(f"``{key}``" for key in value) if isinstance(value, Mapping) else f"``{value}``"
-            rows.append([f"``ddpm.{name}``", listed])
+        if home in USUAL:
+            here += f".. auto{'class' if inspect.isclass(value) else 'function'}:: ddpm.{name}\n\n"
         elif f".. automodule:: {home}\n" in shown:
             rows.append([f":py:obj:`ddpm.{name} <{home}.{value.__qualname__}>`", _summary(value)])
+        elif isinstance(value, Mapping):
+            rows.append([f"``ddpm.{name}``", "by name: " + ", ".join(f"``{key}``" for key in value)])
         else:
-            kind = "class" if inspect.isclass(value) else "function"
-            here += f".. auto{kind}:: ddpm.{name}\n\n"
-    return here + (title("The parts", "-") + table(("name", "what it is"), rows, (30, 70)) if rows else "")
+            rows.append([f"``ddpm.{name}``", _plain(_summary(value))])
+    return here + (title("The parts", "-") + table(("name", "what it is"), rows, (34, 66)) if rows else "")
 
 
 def _summary(value: object) -> str:

@@ -110,7 +110,8 @@ def frechet(name: str) -> Rows:
     best = {budget: min(found[budget].values()) for budget in budgets}
     rows = []
     for sampler in names:
-        cells = [f"{found[budget][sampler]:.3g}" for budget in budgets]
+        values = [found[budget][sampler] for budget in budgets]
+        cells = [f"{value:.0f}" if value >= 100 else f"{value:.1f}" for value in values]
         marked = [
             f"**{cell}**" if found[b][sampler] == best[b] else cell for b, cell in zip(budgets, cells, strict=True)
         ]

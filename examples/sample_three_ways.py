@@ -39,12 +39,12 @@ model = ddpm.fit(
 # %%
 # The same seed is the same starting noise for all three.
 
-WAYS = {
+ways = {
     "1-ancestral-100": {"sampler": "ancestral"},
     "2-ddim-20": {"sampler": ddpm.DDIM(eta=0.0), "steps": 20},
-    "3-dpm-solver-sde-20": {"sampler": "dpm-solver-sde", "steps": 20, "spacing": "trailing"},
+    "3-solver-20": {"sampler": "dpm-solver-sde", "steps": 20, "spacing": "trailing"},
 }
-for name, way in WAYS.items():
+for name, way in ways.items():
     begin = time.perf_counter()
     model.sample(16, seed=0, progress=False, **way).grid(out / f"{name}.png")
     print(f"{name}: {time.perf_counter() - begin:.1f} s")
@@ -52,5 +52,6 @@ for name, way in WAYS.items():
 # %%
 # What the network thinks the image will be, on the way: one row for each image, from noise on the left to the end.
 
-estimates = [drawn.step.x_0 for drawn in model.chain(4, sampler=ddpm.DDIM(), steps=8, seed=0, progress=False)]
-ddpm.Images(torch.stack(estimates, dim=1).flatten(0, 1), model.levels).grid(out / "4-estimates.png", columns=8)
+steps_of_four = model.chain(4, sampler=ddpm.DDIM(), steps=8, seed=0, progress=False)
+estimates = torch.stack([drawn.step.x_0 for drawn in steps_of_four], dim=1)  # image, step, channel, height, width
+ddpm.Images(estimates.flatten(0, 1), model.levels).grid(out / "4-estimates.png", columns=8)

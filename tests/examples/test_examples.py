@@ -11,7 +11,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = {
     "train_own_images": ["1-trained-on.png", "2-new.png"],
-    "sample_three_ways": ["1-ancestral-100.png", "2-ddim-20.png", "3-dpm-solver-sde-20.png", "4-estimates.png"],
+    "sample_three_ways": ["1-ancestral-100.png", "2-ddim-20.png", "3-solver-20.png", "4-estimates.png"],
     "bits_of_a_custom_network": ["samples.png"],
     "own_sampler": ["histograms.png"],
     "inverse_problem": ["1-digit.png", "2-filled.png", "3-enlarged.png", "4-anew.png"],

@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,23 @@ def test_the_two_languages_have_the_same_pages():
     for kind in ("tutorials", "how-to"):
         english = {path.name for path in (ROOT / "docs" / kind).glob("*.rst")}
         assert english == {path.name for path in (ROOT / "docs" / "ko" / kind).glob("*.rst")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", ["tutorials/paper", "tutorials/own-network", "ko/tutorials/paper", "ko/tutorials/own-network"]
+)
+def test_a_tutorial_runs(page):
+    """Its Python, in order, in one namespace, with fewer steps of training."""
+    text = (ROOT / "docs" / f"{page}.rst").read_text()
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text)
+    assert len(blocks) > 4
+    code = "\n".join(textwrap.dedent(block) for block in blocks)
+    for many, few in (
+        ("range(300)", "range(2)"),
+        ("steps=200", "steps=2"),
+        ("[:32]", "[:2]"),
+        ("(1000, 1, 2, 2)", "(50, 1, 2, 2)"),
+    ):
+        code = code.replace(many, few)
+    exec(compile(code, page, "exec"), {"__name__": "tutorial"})
