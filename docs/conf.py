@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from docs.gallery import Pictures  # noqa: E402
+from docs.gallery import Folder, Pictures  # noqa: E402
 from docs.ledger import write_ledger  # noqa: E402
 from docs.pages import paper, write_pages  # noqa: E402
 from docs.reference import ROOMS, write_reference  # noqa: E402
@@ -42,6 +42,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "generated/examples",
     "filename_pattern": r"\.py$",
     "image_scrapers": (Pictures(),),
+    "reset_argv": Folder(HERE / "_build" / "examples"),
     "reset_modules": (),
     "download_all_examples": False,
     "show_signature": False,

@@ -1,7 +1,8 @@
 """The pictures of the examples: whatever PNG or GIF a program wrote since its last block, shown below the block."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, rmtree
 from typing import Any
 
 from sphinx_gallery.scrapers import figure_rst
@@ -31,3 +32,19 @@ class Pictures:
             copyfile(path, target)
             shown.append(target)
         return figure_rst(shown, settings["src_dir"]) if shown else ""
+
+
+class Folder:
+    """What an example is given as its first argument when the site runs it: an empty folder of its own below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __repr__(self) -> str:
+        return "Folder()"
+
+    def __call__(self, settings: Mapping[str, Any], script: Mapping[str, Any]) -> list[str]:
+        """The arguments of the program."""
+        folder = self.root / Path(script["src_file"]).stem
+        rmtree(folder, ignore_errors=True)
+        return [str(folder)]

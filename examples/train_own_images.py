@@ -66,10 +66,9 @@ model = ddpm.fit(
 )
 
 # %%
-# New ones. Image i depends on the seed and on i alone.
+# New ones. Image i depends on the seed and on i alone. (``images.save(folder)`` writes a PNG for each.)
 
 images = model.sample(16, seed=0)
-images.save(out / "new")
 images.grid(out / "2-new.png")
 
 # %%
