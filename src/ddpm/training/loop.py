@@ -3,7 +3,7 @@
 All randomness but that of the batches is a function of (seed, step). A run that must survive a crash is `ddpm.run`'s.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
