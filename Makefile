@@ -41,7 +41,7 @@ test-long: check
 
 docs: setup
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,docs]'
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: setup

@@ -64,4 +64,4 @@ print(f"the most expensive term: entry {most} of 0..{len(bound.by_t) - 1}")
 # %%
 # And its samples.
 
-ddpm.Images(ddpm.sample(p, (32, 1, 8, 8), seed=0), levels=17).grid(out / "samples.png")
+ddpm.Images(ddpm.sample(p, (36, 1, 8, 8), seed=0), levels=17).grid(out / "samples.png")

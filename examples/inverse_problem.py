@@ -14,7 +14,7 @@ import torch
 import ddpm
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/inverse_problem")
-steps = int(sys.argv[2]) if len(sys.argv) > 2 else 250
+steps = int(sys.argv[2]) if len(sys.argv) > 2 else 200
 
 # %%
 # A small model of handwritten digits, and a digit that it has not seen.

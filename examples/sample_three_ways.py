@@ -15,7 +15,7 @@ import torch
 import ddpm
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/sample_three_ways")
-steps = int(sys.argv[2]) if len(sys.argv) > 2 else 250
+steps = int(sys.argv[2]) if len(sys.argv) > 2 else 200
 
 # %%
 # A small model of handwritten digits. With ``ddpm.load("runs/demo")`` you would take a better one.

@@ -14,7 +14,7 @@ import torch
 import ddpm
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/train_own_images")
-steps = int(sys.argv[3]) if len(sys.argv) > 3 else 200
+steps = int(sys.argv[3]) if len(sys.argv) > 3 else 250
 out.mkdir(parents=True, exist_ok=True)
 
 # %%
@@ -48,6 +48,7 @@ model = ddpm.fit(
     batch_size=16,
     lr=2e-3,
     resolution=16,
+    prediction="v",
     settings={
         "schedule.name": "cosine",
         "schedule.T": 100,
