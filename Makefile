@@ -12,7 +12,7 @@ help:
 	@echo "make demo       train on handwritten digits for three minutes, sample, evaluate: runs/demo/report.html"
 	@echo "make test       all checks and tests (make test-long: the long proofs too)"
 	@echo "make check      format, lint, types and the floors of the architecture"
-	@echo "make docs       the paper line by line, the errata, the code: docs/_build/html/index.html"
+	@echo "make docs       the site: tutorials, how-to, reference, explanation: docs/_build/html/index.html"
 	@echo "make bench      the scripts behind the published numbers (MNIST=FOLDER for those on MNIST); two hours"
 	@echo "make setup      .venv with everything that is needed"
 
@@ -41,7 +41,7 @@ test-long: check
 
 docs: setup
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,docs]'
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: setup
@@ -58,4 +58,4 @@ bench: setup
 	$(if $(MNIST),$(BIN)/python -m benchmarks.mnist $(MNIST),@echo "MNIST=FOLDER makes the comparison on MNIST too")
 
 clean:
-	rm -rf .venv build dist docs/_build docs/generated .pytest_cache .ruff_cache
+	rm -rf .venv build dist docs/_build docs/generated examples/runs .pytest_cache .ruff_cache

@@ -140,7 +140,7 @@ def chains(
     purpose: str,
     world: World = ALONE,
 ) -> Iterator[Sampled]:
-    """Every step of `plan.batches()` chains: from what `begin` makes of standard normal noise, (batch, *shape), by `sampler`.
+    """Every step of `plan.batches()` chains: from what `begin` makes of standard normal noise, batch x shape, by `sampler`.
 
     Image i depends on `plan.seed`, `purpose` and i alone.
     """

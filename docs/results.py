@@ -1,0 +1,226 @@
+"""The tables of the results page, from benchmarks/results/*.json: no number on the page is typed by hand twice."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docs.paper_map import ROOT
+from docs.tables import table
+
+FOLDER = ROOT / "benchmarks" / "results"
+Rows = tuple[Sequence[str], Sequence[Sequence[str]]]
+
+
+def result(name: str) -> dict[str, Any]:
+    """What a benchmark wrote."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def write_results(folder: Path) -> None:
+    """A file for each table, to be included."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (source, make) in TABLES.items():
+        text = table(*make()) + about(source)
+        (folder / f"{name}.inc").write_text(text, encoding="utf-8")
+
+
+def about(name: str) -> str:
+    """How the numbers were made."""
+    how = result(name)["about"]
+    versions = ", ".join(f"{package} {version}" for package, version in how["versions"].items())
+    lead = f"``{how['command']}``, commit ``{how['commit']}``, {how['processor']} ({how['capability']}), "
+    threads = f"{how['threads']} thread{'s' if how['threads'] > 1 else ''}"
+    return f".. rst-class:: source\n\n{lead}{threads}; {versions}. All numbers: ``benchmarks/results/{name}.json``.\n\n"
+
+
+def _bound(value: Mapping[str, float], digits: int = 3) -> str:
+    return f"{value['bits_per_dim']:.{digits}f} ± {value['stderr']:.{digits}f}"
+
+
+def training_step() -> Rows:
+    """Time and memory of one training step."""
+    found = result("training_step")
+    time, memory = found["median_seconds"], found["peak_memory_mib"]
+    rows = []
+    for what, ours, theirs in (
+        ("float32", "ours fp32", "diffusers fp32 (default)"),
+        ("bfloat16", "ours bf16 (default)", "diffusers bf16"),
+        ("each with its default precision", "ours bf16 (default)", "diffusers fp32 (default)"),
+    ):
+        ratio = f"{time[theirs] / time[ours]:.2f} times as fast"
+        rows.append(
+            [what, f"{time[ours]:.2f} s, {memory[ours]} MiB", f"{time[theirs]:.2f} s, {memory[theirs]} MiB", ratio]
+        )
+    return ("one step, batch 8", "ddpm", "diffusers", ""), rows
+
+
+def mnist() -> Rows:
+    """Twenty minutes of training each."""
+    found = result("mnist")
+    keys = ("L_T", "L_1 to L_T-1", "L_0", "steps", "parameters", "training_seconds")
+    rows = [["bits/dim", _bound(found["ours"]), _bound(found["diffusers"])]]
+    rows += [
+        [
+            key.replace("_", " ") if key.islower() else f"``{key}``",
+            _number(found["ours"][key]),
+            _number(found["diffusers"][key]),
+        ]
+        for key in keys
+    ]
+    return ("20 minutes each", "ddpm, preset mnist", "diffusers"), rows
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.2g}" if value < 0.01 else f"{value:.2f}"
+
+
+def sampler_overhead() -> Rows:
+    """A sampler's step without the network."""
+    found = result("sampler_overhead")["microseconds_per_step"]
+    rows = [
+        [
+            f"``{name.split(' / ')[0]}``, {name.split(' / ')[1]}",
+            f"{row['ours_us']:.0f} µs",
+            f"{row['theirs_us']:.0f} µs",
+            f"{row['ratio']:.2f}",
+        ]
+        for name, row in found.items()
+    ]
+    return ("a step", "ddpm", "diffusers", "times less"), rows
+
+
+def short_chains() -> Rows:
+    """The bound of chains of K steps."""
+    found = result("short_chains")["bits_per_dim_and_error"]
+    names = list(dict.fromkeys(name for row in found.values() for name in row))
+    rows = [
+        [steps, *(f"{row[name][0]:.2f} ± {row[name][1]:.2f}" if name in row else "" for name in names)]
+        for steps, row in found.items()
+    ]
+    return ("K", *names), rows
+
+
+def frechet(name: str) -> Rows:
+    """Frechet distances: every sampler that was run at every number of evaluations."""
+    found = result(name)["frechet"]
+    budgets = list(found)
+    names = [name for name in found[budgets[-1]] if all(name in found[budget] for budget in budgets)]
+    names.sort(key=lambda name: (name.startswith("diffusers"), found[budgets[-1]][name]))
+    best = {budget: min(found[budget].values()) for budget in budgets}
+    rows = []
+    for sampler in names:
+        values = [found[budget][sampler] for budget in budgets]
+        cells = [f"{value:.0f}" if value >= 100 else f"{value:.1f}" for value in values]
+        marked = [
+            f"**{cell}**" if found[b][sampler] == best[b] else cell for b, cell in zip(budgets, cells, strict=True)
+        ]
+        rows.append([sampler, *marked])
+    return ("evaluations", *budgets), rows
+
+
+def digits() -> Rows:
+    """How the digits' settings were chosen."""
+    found = result("digits")["variants"]
+    rows = [[name, _bound(row), f"{row['L_0']:.2f}", f"{row['steps']:,}"] for name, row in found.items()]
+    return ("variant, 90 s of training each", "bits/dim", "L_0", "steps"), rows
+
+
+def learned_mixture() -> Rows:
+    """What a learned schedule gains where all is known."""
+    found = result("learned_schedule")["mixture_excess_nats"]
+    names = list(next(iter(found.values())))
+    return ("T", *names), [[steps, *(f"{row[name]:.3f}" for name in names)] for steps, row in found.items()]
+
+
+def learned_digits() -> Rows:
+    """The same on the digits."""
+    found = {name: row for name, row in result("learned_schedule")["digits"].items() if "bits_per_dim" in row}
+    return ("digits, 1,000 steps, T = 250", "bits/dim", "L_0"), [
+        [n, _bound(r), f"{r['L_0']:.2f}"] for n, r in found.items()
+    ]
+
+
+def likelihoods() -> Rows:
+    """Three likelihoods of one model."""
+    found = result("likelihoods")["methods"]
+    rows = [
+        [name, _bound(row), f"{row['evaluations_per_image']:.0f}", f"{row['seconds']:.0f} s"]
+        for name, row in found.items()
+    ]
+    return ("method", "bits/dim", "evaluations of the network for an image", "time"), rows
+
+
+def cheap_bound() -> Rows:
+    """How much the cheap estimate of the bound saves."""
+    rows = []
+    for model, found in result("cheap_bound").items():
+        for name, row in found.items() if model != "about" else ():
+            saved = row.get("plain evaluations for one") if isinstance(row, dict) else None
+            if saved:
+                rows.append([model, name, f"{row['mean']:.3f}", f"{row['standard_deviation']:.3f}", f"{saved:,.0f}"])
+    header = (
+        "schedule and variance",
+        "estimate: t for each image, noise",
+        "mean",
+        "its scatter",
+        "evaluations with a uniform t that do as much as one",
+    )
+    return header, rows
+
+
+def checkpoint_cost() -> Rows:
+    """What a checkpoint of 572 MB costs."""
+    found = result("checkpoint_cost")
+    rows = []
+    for group, what in (("at_once_seconds", "written at once"), ("asynchronous_seconds", "written by a thread")):
+        for name, row in found[group].items():
+            if isinstance(row, dict):
+                rows.append([what, name, f"{row['median']:.2f} s", f"{row['percent_of_10_minutes']:.2f} %"])
+    return ("", "what takes time", "median", "of ten minutes"), rows
+
+
+def exact_training() -> Rows:
+    """What random numbers with names cost."""
+    found = result("exact_training")
+    rows = [
+        [name, f"{row['by name']:.3f} s", f"{row['carried along']:.3f} s", f"{row['ratio']:.3f}"]
+        for name, row in found.items()
+        if "ratio" in row
+    ]
+    return ("processor time of one thread", "by name", "carried along", "ratio"), rows
+
+
+def data_loading() -> Rows:
+    """Images read while training."""
+    found = result("data_loading")["steps_per_second"]
+    rows = [[name, f"{row['alone']:.1f}", f"{row['beside_20_ms']:.1f}"] for name, row in found.items()]
+    return ("images are in / are read by", "batches a second, alone", "beside a step of 20 ms"), rows
+
+
+def agreement() -> Rows:
+    """Differences to diffusers' samplers."""
+    found = result("agreement")["largest_relative_difference"]
+    names = list(found)
+    return ("the same sampler in both", *names), [
+        [sampler, *(f"{found[name][sampler]:.1e}" for name in names)] for sampler in found[names[0]]
+    ]
+
+
+TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
+    "training_step": ("training_step", training_step),
+    "mnist": ("mnist", mnist),
+    "sampler_overhead": ("sampler_overhead", sampler_overhead),
+    "short_chains": ("short_chains", short_chains),
+    "frechet_narrow": ("frechet_narrow", lambda: frechet("frechet_narrow")),
+    "digits": ("digits", digits),
+    "learned_mixture": ("learned_schedule", learned_mixture),
+    "learned_digits": ("learned_schedule", learned_digits),
+    "likelihoods": ("likelihoods", likelihoods),
+    "cheap_bound": ("cheap_bound", cheap_bound),
+    "checkpoint_cost": ("checkpoint_cost", checkpoint_cost),
+    "exact_training": ("exact_training", exact_training),
+    "data_loading": ("data_loading", data_loading),
+    "agreement": ("agreement", agreement),
+}
+"""Each table of the page: the benchmark whose numbers it shows, and how it is made."""

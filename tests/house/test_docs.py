@@ -1,0 +1,115 @@
+"""What the pages say is complete: settings are explained, equations that are named have an entry, commands are shown."""
+
+import json
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from docs import ledger, reference, results
+
+from ddpm.cli.parser import COMMANDS
+from ddpm.errors import Diverged
+from ddpm.experiment.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_setting_is_explained_in_its_order():
+    assert list(reference.explained()) == [name for name, _, _ in reference.settings()]
+
+
+def test_every_command_and_flag_is_on_the_page():
+    page = reference.commands_page()
+    assert list(reference.commands()) == list(COMMANDS)
+    for name, parser in reference.commands().items():
+        assert f"\nddpm {name}\n" in page
+        for action in parser._actions:
+            for flag in set(action.option_strings) - {"-h", "--help"}:
+                assert f"``{flag}" in page, (name, flag)
+
+
+def test_every_exit_code_is_on_the_page():
+    page = reference.exit_codes()
+    for code in (0, 2, 65, 66, 69, 70, 71, 73, 74, 75, 78, 80, 130):
+        assert f"``{code}``" in page
+    assert str(Diverged.__doc__).rstrip(".") in page
+
+
+def test_a_preset_shows_what_it_changes():
+    page = reference.presets_page()
+    for name in PRESETS:
+        assert f"\n{name}\n" in f"\n{page}"
+    assert "``schedule.name``\n     - ``log-snr``" in page
+
+
+def test_the_ledger_is_whole():
+    rows = ledger.equations()
+    assert [row["name"] for row in rows] == [f"E{n}" for n in range(1, 93)]
+    assert all(row["title"] and row["tex"] and row["says"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("(E29, E31-E33)", {"E29", "E31", "E32", "E33"}), ("E75-76", {"E75", "E76"}), ("E100, SE3, 1E5", set())],
+)
+def test_what_a_docstring_names(text, numbers):
+    assert ledger.numbers_in(text) == numbers
+
+
+def test_the_code_is_found_by_its_equation():
+    named = {place: numbers for place, numbers in ledger.mentions("diffusion")}
+    assert any("E45" in numbers for numbers in named.values())
+    assert named[":py:obj:`ddpm.diffusion.reverse.ReverseProcess.score`"] == {"E56"}
+
+
+@pytest.mark.parametrize("name", results.TABLES)
+def test_a_table_of_results_holds_its_benchmarks_numbers(name):
+    source, make = results.TABLES[name]
+    header, rows = make()
+    assert rows and all(len(row) == len(header) for row in rows)
+    about = results.about(source)
+    assert json.loads((results.FOLDER / f"{source}.json").read_text())["about"]["commit"] in about
+
+
+def test_a_number_comes_through():
+    assert ("the preset", "1.784 ± 0.015", "0.51", "862") in [tuple(row) for row in results.digits()[1]]
+
+
+def test_links_between_pages_lead_somewhere():
+    """README's links to pages, and every :doc: of a page."""
+    for readme in ("README.md", "README.ko.md"):
+        for link in re.findall(r"\]\(((?!http)[^)#]+)", (ROOT / readme).read_text()):
+            assert (ROOT / link).exists(), (readme, link)
+    for page in (ROOT / "docs").rglob("*.rst"):
+        if "generated" in page.parts or "_build" in page.parts:
+            continue
+        for link in re.findall(r":doc:`(?:[^`<]*<)?([^`>]+)>?`", page.read_text()):
+            target = ROOT / "docs" / link[1:] if link[0] == "/" else page.parent / link
+            assert "generated" in link or target.with_suffix(".rst").exists(), (page, link)
+
+
+def test_the_two_languages_have_the_same_pages():
+    for kind in ("tutorials", "how-to"):
+        english = {path.name for path in (ROOT / "docs" / kind).glob("*.rst")}
+        assert english == {path.name for path in (ROOT / "docs" / "ko" / kind).glob("*.rst")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", ["tutorials/paper", "tutorials/own-network", "ko/tutorials/paper", "ko/tutorials/own-network"]
+)
+def test_a_tutorial_runs(page):
+    """Its Python, in order, in one namespace, with fewer steps of training."""
+    text = (ROOT / "docs" / f"{page}.rst").read_text()
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text)
+    assert len(blocks) > 4
+    code = "\n".join(textwrap.dedent(block) for block in blocks)
+    for many, few in (
+        ("range(300)", "range(2)"),
+        ("steps=200", "steps=2"),
+        ("[:32]", "[:2]"),
+        ("(1000, 1, 2, 2)", "(50, 1, 2, 2)"),
+    ):
+        code = code.replace(many, few)
+    exec(compile(code, page, "exec"), {"__name__": "tutorial"})
