@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ddpm.run.budget import fitted_to
 
 from benchmarks.machine import save
 from ddpm.data.open import open_source
@@ -17,7 +18,6 @@ from ddpm.evaluation.rate import measure, summarise
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.presets import digits
 from ddpm.experiment.settings import changed
-from ddpm.run.budget import fitted_to
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Continue
 from ddpm.run.train import train_run

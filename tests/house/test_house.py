@@ -61,7 +61,7 @@ def test_a_file_holds_one_idea():
         ('"""A."""\n' + "x = 1\n" * 500, "more than 500 lines"),
         ("x = 1", "no module docstring"),
         ('"""A.' + "\nB" * 8 + '"""', "a module docstring of more than 8 lines"),
-        ('"""A."""\nclass A:\n    def f():\n' + "        x = 1\n" * 60, "f: 60 lines or more"),
+        ('"""A."""\nclass A:\n    def f():\n' + "        x = 1\n" * 60, "f: 60 lines or more, beside the docstring"),
     ],
     ids=["file", "silent", "docstring", "function"],
 )

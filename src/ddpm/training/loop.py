@@ -104,7 +104,7 @@ def train(
             torch.manual_seed(key(recipe.seed, "dropout", step))
             part, this = Part(0, x_0, t, eps, label), replace(recipe, batch_size=len(x_0))
             loss = backward(state, p, objective, part, this, step, 1)
-        done = update(state, float(loss), recipe, step)
+        done = update(state, float(loss.detach()), recipe, step)
         yield Progress(done.step, done.loss, done.grad_norm, done.lr, average)
 
 
