@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ddpm.checks import check_labels
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import Mismatch, UsageError
@@ -51,7 +52,8 @@ def condition_of(
         return asked(
             experiment, label if label is None else str(label), weight, interval and f"{interval[0]},{interval[1]}"
         )
-    each = [label] if isinstance(label, int) else label
+    each = label.tolist() if isinstance(label, torch.Tensor) else label
+    each = [each] if not isinstance(each, Sequence) else each
     return _condition(experiment, tuple(label_of(experiment, one) for one in each), weight, interval)
 
 
@@ -66,8 +68,21 @@ def condition_of_edit(
     Raises:
         UsageError: as `asked`.
     """
-    untold = experiment.model.classes and experiment.training.label_dropout
-    return condition_of(experiment, NONE if label is None and untold else label, weight, interval)
+    return condition_of(experiment, NONE if _untold(experiment, label) else label, weight, interval)
+
+
+def asked_of_edit(experiment: Experiment, label: str | None, weight: float | None, interval: str | None) -> Condition:
+    """The same by flags.
+
+    Raises:
+        UsageError: as `asked`.
+    """
+    return asked(experiment, NONE if _untold(experiment, label) else label, weight, interval)
+
+
+def _untold(experiment: Experiment, label: object) -> bool:
+    """Whether no label is named to a model that knows images without one."""
+    return label is None and bool(experiment.model.classes and experiment.training.label_dropout)
 
 
 def label_of(experiment: Experiment, one: str | int) -> int:
@@ -78,9 +93,12 @@ def label_of(experiment: Experiment, one: str | int) -> int:
     """
     if isinstance(one, str):
         return _label(experiment, one)
-    if not 0 <= one < len(experiment.classes):
+    if not experiment.model.classes:
+        raise UsageError(f"the model has no class {one}: it was trained without labels")
+    check_labels(one, len(experiment.classes))
+    if one < 0:
         raise UsageError(f"the model has no class {one}", f"its classes are 0..{len(experiment.classes) - 1}")
-    return one
+    return int(one)
 
 
 def _condition(
