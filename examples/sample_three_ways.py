@@ -53,5 +53,5 @@ for name, way in ways.items():
 # What the network thinks the image will be, on the way: one row for each image, from noise on the left to the end.
 
 steps_of_four = model.chain(4, sampler=ddpm.DDIM(), steps=8, seed=0, progress=False)
-estimates = torch.stack([drawn.step.x_0 for drawn in steps_of_four], dim=1)  # image, step, channel, height, width
+estimates = torch.stack([drawn.x_0 for drawn in steps_of_four], dim=1)  # image, step, channel, height, width
 ddpm.Images(estimates.flatten(0, 1), model.levels).grid(out / "4-estimates.png", columns=8)

@@ -132,7 +132,7 @@ def test_samples_are_those_of_the_command(ddpm, model, trained, tmp_path, flags,
     found = model.sample(3, **how, progress=False)
     found.save(tmp_path / "call")
     _same_files(tmp_path / "command", tmp_path / "call")
-    again = torch.cat([step.step.x for step in model.chain(3, **how) if step.step.t == 0])
+    again = torch.cat([step.x for step in model.chain(3, **how) if step.t == 0])
     assert torch.equal(again.cpu(), found.tensor)
 
 

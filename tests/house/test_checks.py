@@ -52,7 +52,7 @@ def test_shapes_that_fit_pass():
         lambda: Pair(torch.ones(2), torch.ones(3)),
         lambda: Pair.of("1"),
         lambda: ForwardProcess(linear(9)).sample(torch.ones(2, 3), torch.ones(2), torch.ones(2, 3)),
-        lambda: Schedule(torch.ones(9)),
+        lambda: Schedule(9),
         lambda: log_likelihood(torch.ones(2), Gaussian(torch.ones(2), torch.ones(2)), 2.5),
         lambda: ForwardProcess(9),
     ],

@@ -92,10 +92,25 @@ def _whole(value: float) -> int:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A step of the chain of some images."""
+    """A step of the chain of some images: their numbers, and where the chain is."""
 
     rows: range
     step: Step
+
+    @property
+    def t(self) -> int:
+        """The step at which the chain is, T..0."""
+        return self.step.t
+
+    @property
+    def x(self) -> ImageBatch:
+        """x_t of these images."""
+        return self.step.x
+
+    @property
+    def x_0(self) -> ImageBatch:
+        """The estimate of x_0 with which the chain came to x_t."""
+        return self.step.x_0
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ class TrainedModel:
         return _drawn(self._samples(n, how), "sampling", how)
 
     def chain(self, n: int, **how: Unpack[DrawingOptions]) -> Iterator[Sampled]:
-        """The steps of `sample`, one by one, batch after batch: `.rows`, and `.step` with `.t`, `.x` and the estimate `.x_0`.
+        """The steps of `sample`, one by one, batch after batch: `.rows`, `.t`, `.x` and the estimate `.x_0`.
 
         Takes and raises what `sample` does. Nothing is computed before the first step is asked for.
         """
