@@ -12,7 +12,7 @@ from ddpm.sampling import SAMPLERS, Ancestral
 from ddpm.sampling.chain import chain, run, start
 from ddpm.sampling.latent import mix_latents, shared
 from ddpm.tensors import noise_from
-from tests.oracles import rough_network
+from tests.harness.oracles import rough_network
 
 X = torch.linspace(-1, 1, 12).reshape(2, 6)
 

@@ -242,9 +242,8 @@ def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_readme_commands_are_understood(name):
     """Every `ddpm ...` line of a README parses, and those that train make an experiment."""
-    from ddpm.cli.parts.requested import requested
-
     from ddpm.cli.parser import parse
+    from ddpm.cli.train import experiment_of
 
     text = (Path(__file__).resolve().parents[2] / name).read_text(encoding="utf-8")
     lines = [line.split("#")[0].split() for line in text.splitlines() if line.startswith(".venv/bin/ddpm ")]
@@ -252,7 +251,7 @@ def test_readme_commands_are_understood(name):
     for words in lines:
         options = parse(words[1:])
         if options.command == "train":
-            requested(options)
+            experiment_of(options)
 
 
 @pytest.mark.slow

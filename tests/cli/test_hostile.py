@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from ddpm import checkpoints
+from ddpm.checkpoints import manifest
 from ddpm.errors import StorageError
 from ddpm.experiment.config import Experiment
 from ddpm.models.unet import UNet, UNetShape, size
@@ -120,7 +121,7 @@ def _resealed(folder, change):
     values = json.loads((folder / "manifest.json").read_text())
     values.pop("seal")
     change(values)
-    (folder / "manifest.json").write_bytes(checkpoints.manifests.sealed(values))
+    (folder / "manifest.json").write_bytes(manifest.sealed(values))
 
 
 LEADING_OUT = ["../../config.json", "/etc/passwd", ".hidden", "a/b", "", "x" * 300, "a\0b", "..", "é"]
@@ -182,7 +183,7 @@ def test_a_state_that_lacks_something(ddpm, run, name):
     last = run / "checkpoints" / "step-000000006"
     values = json.loads((last / "state.json").read_text())
     values.pop(name)
-    data = checkpoints.manifests.to_json(values)
+    data = manifest.to_json(values)
     (last / "state.json").write_bytes(data)
 
     def change(manifest):

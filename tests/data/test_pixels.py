@@ -9,7 +9,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.data.pixels import InMemory, Lost, Pixels
 from ddpm.data.splits import Options
-from tests.data.pictures import fill
+from tests.harness.pictures import fill
 
 CPU = torch.device("cpu")
 

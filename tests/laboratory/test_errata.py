@@ -25,7 +25,7 @@ from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge
 from ddpm.laboratory.errata import KINDS, errata
 from ddpm.laboratory.questions import QUESTIONS
-from ddpm.sampling.latent import mixture as mixed_latents
+from ddpm.sampling.latent import mix_latents
 from ddpm.seeds import generator
 
 F64 = torch.float64
@@ -287,7 +287,7 @@ def _latents_are_mixed_not_images():
     """At lambda = 0 and 1 the mixture is a draw of q(x_t|x_0) and of q(x_t|x_0'), of the right variance."""
     x_0 = torch.full((1, 40_000), 0.8, dtype=F64)
     noise = _noise()
-    ends = mixed_latents(P, x_0, -x_0, t, [0.0, 1.0], noise)
+    ends = mix_latents(P, x_0, -x_0, t, [0.0, 1.0], noise)
     truth = torch.stack([SCHEDULE.alpha_bar[t].sqrt() * 0.8, -SCHEDULE.alpha_bar[t].sqrt() * 0.8])
     return truth.round(decimals=1), ends.mean(1).round(decimals=1), torch.tensor([0.8, -0.8], dtype=F64)
 

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 import torch
-from ddpm.cli.parts.requested import requested
 
 from ddpm.checkpoints import Checkpoint
 from ddpm.checkpoints.background import gathered
 from ddpm.cli.parser import parse
+from ddpm.cli.train import experiment_of
 from ddpm.parallel.world import World, full, meant_for
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Fresh
@@ -64,7 +64,7 @@ def _header(file):
 def test_shards_are_the_same_training(forked, tmp_path, ddpm):
     """Two processes in shards and one: the same losses, and the same checkpoint, which samples."""
     asked = parse([str(argument) for argument in _train("unused", 2, *AVERAGES, *SMALL)])
-    list(train_run(requested(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), Fresh(), lambda: False))
+    list(train_run(experiment_of(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), Fresh(), lambda: False))
     said = _run(forked, 2, *_train(tmp_path / "two", 2, *AVERAGES, *SMALL, *SHARDS))
     assert "3.5 images each, the network in shards" in said[0]
     _alike(tmp_path / "one", tmp_path / "two", 2)
@@ -104,13 +104,13 @@ PARTS = """
 import json, sys
 import torch
 from ddpm.cli.parser import parse
-from ddpm.cli.parts.requested import requested
+from ddpm.cli.train import experiment_of
 from ddpm.run.session import new_state
 from ddpm.data.open import open_source
 from ddpm.parallel.world import connected, full, is_shard, joined
-from ddpm.training import checkpoint
+from ddpm import checkpoints
 
-asked = requested(parse(sys.argv[1:]))
+asked = experiment_of(parse(sys.argv[1:]))
 experiment = asked.for_data(open_source("digits", "train", asked.data.options()))
 with joined() as world, connected(world, torch.device("cpu")):
     state = new_state(experiment, torch.device("cpu"), world)
@@ -118,7 +118,7 @@ with joined() as world, connected(world, torch.device("cpu")):
         parameter.grad = torch.ones_like(parameter)
     state.optimizer.step()
     found = {}
-    for group, named in checkpoint.pack(state).tensors.items():
+    for group, named in checkpoints.pack(state).tensors.items():
         parts = [tensor.to_local() if is_shard(tensor) else tensor for tensor in named.values()]
         here = sum(part.untyped_storage().nbytes() for part in parts)
         found[group] = [here, sum(4 * full(tensor).numel() for tensor in named.values())]

@@ -2,12 +2,16 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, number, positive, whole
 from ddpm.cli.flags.names import PRESETS, SCHEDULES
 from ddpm.cli.terminal.console import say
 from ddpm.parallel import launch
+
+if TYPE_CHECKING:
+    from ddpm.experiment.config import Experiment
 
 ABOUT = "train a model; the same command continues a run that was stopped"
 EXAMPLES = """\
@@ -59,18 +63,12 @@ def flags(parser: ArgumentParser) -> None:
     groups.running(parser)
 
 
-def run(options: Namespace) -> None:
-    """Train, then write the report."""
+def experiment_of(options: Namespace) -> "Experiment":
+    """What the flags ask for."""
     from ddpm.cli.flags.settings import assignments
-    from ddpm.cli.parts.training import follow
     from ddpm.experiment.request import SHORT, requested
-    from ddpm.parallel.device import pick_device
-    from ddpm.report.training import report_training
-    from ddpm.run.folder import RunFolder
-    from ddpm.run.start import start_of
 
-    folder = RunFolder(Path(options.output_dir).expanduser())
-    experiment = requested(
+    return requested(
         options.data,
         options.preset,
         Path(options.config) if options.config else None,
@@ -78,6 +76,17 @@ def run(options: Namespace) -> None:
         assignments(options.set),
         conditional=options.conditional,
     )
-    follow(experiment, folder, pick_device(options.device), start_of(options.resume))
+
+
+def run(options: Namespace) -> None:
+    """Train, then write the report."""
+    from ddpm.cli.parts.training import follow
+    from ddpm.parallel.device import pick_device
+    from ddpm.report.training import report_training
+    from ddpm.run.folder import RunFolder
+    from ddpm.run.start import start_of
+
+    folder = RunFolder(Path(options.output_dir).expanduser())
+    follow(experiment_of(options), folder, pick_device(options.device), start_of(options.resume))
     if not launch.number():
         say(f"done: {folder.path}; report: {report_training(folder)}")
