@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+import traceback
 import warnings
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from torch import nn
 
 import ddpm as public
 from ddpm.errors import CannotCreate, Mismatch, UsageError
+from ddpm.run.folder import RunFolder
+from ddpm.sampling.chain import last_of
 
 SMALL = {
     "model.channels": 8,
@@ -67,7 +71,7 @@ def _same_files(one, other, pattern="*.png"):
 
 def test_the_names_are_the_same_at_run_time_and_for_type_checkers():
     tree = ast.parse(Path(public.__file__).read_text())
-    (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
+    checked, _ = [node for node in tree.body if isinstance(node, ast.If)]
     imported = {(f"{node.module}", alias.name) for node in checked.body for alias in node.names}
     assert imported == {(module, name) for name, module in public._MODULES.items()}
     assert dir(public) == sorted(public.__all__)
@@ -228,12 +232,119 @@ def test_data_in_memory_are_kept_with_the_run(tmp_path):
         ({"lr": -1.0}, "training.lr"),
         ({"preset": "digit"}, "unknown preset"),
         ({"device": "tpu"}, "no device 'tpu'"),
+        ({"source": "digits"}, "no setting data.source"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused_before_anything_is_made(tmp_path, fields, words):
+@pytest.mark.parametrize("data", ["digits", np.zeros((9, 8, 8), np.uint8)], ids=["source", "memory"])
+def test_what_cannot_be_fitted_is_refused_before_anything_is_made(tmp_path, data, fields, words):
     with pytest.raises(UsageError, match=words):
-        public.fit("digits", tmp_path / "run", steps=1, **fields)
+        public.fit(data, tmp_path / "run", steps=1, **fields)
     assert not (tmp_path / "run").exists()
+
+
+def test_data_that_cannot_be_fitted_are_refused_before_anything_is_made(tmp_path):
+    """And a run of other data, or another process's, is left as it is."""
+    pixels, run = np.zeros((9, 8, 8), np.uint8), tmp_path / "run"
+    with pytest.raises(UsageError, match="no labels"):
+        public.fit(pixels, run, steps=1, conditional=True, progress=False)
+    with pytest.raises(UsageError, match="no images"):
+        public.fit(public.images(pixels)[:0], run, steps=1, progress=False)
+    assert not run.exists()
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "one.txt").write_text("dear")
+    with pytest.raises(CannotCreate, match="other files"):
+        public.fit(pixels, tmp_path / "letters", steps=1, progress=False)
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["one.txt"]
+
+
+def test_a_run_is_not_given_other_images_in_memory(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    with pytest.raises(Mismatch, match="other data"):
+        public.fit(np.zeros((9, 8, 8), np.uint8), tmp_path / "run", steps=7, preset="digits", progress=False)
+    assert not (tmp_path / "run" / "data.npz").exists()
+    folder = RunFolder(tmp_path / "new")
+    folder.create()
+    code = f"""
+from pathlib import Path
+from ddpm.run.folder import RunFolder
+with RunFolder(Path({str(folder.path)!r})).locked():
+    print(flush=True)
+    input()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as other:
+        other.stdout.readline()
+        with pytest.raises(CannotCreate):
+            public.fit(np.zeros((9, 8, 8), np.uint8), folder.path, steps=1, progress=False)
+        assert not folder.data.exists()
+        other.communicate(b"\n")
+
+
+def test_what_a_command_would_say_is_a_warning(trained, tmp_path):
+    """That a damaged checkpoint was passed over, by `load` and by `fit`."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "checkpoints" / "step-000000006" / "ema.safetensors").write_bytes(b"")
+    with pytest.warns(public.RunWarning, match="passed over"):
+        assert public.load(run).step == 3
+    fields = {"preset": "digits", "batch_size": 8, "precision": "fp32", "settings": SMALL, "progress": False}
+    with pytest.warns(public.RunWarning, match="passed over"):
+        assert public.fit("digits", run, steps=6, **fields).step == 6
+
+
+class Forgetful(nn.Module):
+    """What it answers depends on whether it is in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.frozen = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)
+
+    def forward(self, x, timestep):
+        return nn.functional.dropout(self.layer(x), 0.5, self.training)
+
+
+def test_a_network_in_training_is_asked_in_evaluation_and_left_in_training():
+    network = Forgetful().train()
+    network.frozen.eval()
+    p = public.ReverseProcess(network, public.cosine(T=20))
+    some = public.images("digits")[:3]
+    found = public.bound(p, some)
+    assert found.total == public.bound(p, some).total
+    assert torch.equal(public.sample(p, (2, 1, 8, 8)), public.sample(p, (2, 1, 8, 8)))
+    assert network.training
+    assert not network.frozen.training
+
+
+def test_a_chain_holds_no_step_that_is_past(model):
+    """Of a way of many steps only the last is needed: what is behind is let go."""
+    held, most = weakref.WeakSet(), 0
+
+    class Counting(public.Sampler):
+        def step(self, p, here, noise):
+            nonlocal most
+            most = max(most, len(held))
+            there = here.down(here.x + 0, here.x_0)
+            held.add(there.x)
+            return there
+
+    p = model.process
+    last_of(public.chain(p, torch.zeros(1, *model.shape), Counting()))
+    assert most <= 3
+
+
+@pytest.mark.parametrize("answer", [lambda here: here, lambda here: here.x], ids=["no step down", "a tensor"])
+def test_a_sampler_that_leads_nowhere_is_noticed(model, answer):
+    class Standing(public.Sampler):
+        def step(self, p, here, noise):
+            return answer(here)
+
+    with pytest.raises(TypeError, match=r"Standing\.step must return the next step"):
+        model.sample(1, sampler=Standing(), progress=False)
+
+
+def test_hints_are_in_the_traceback(model):
+    with pytest.raises(UsageError) as caught:
+        model.sample(1, sampler="ddmi")
+    assert "did you mean 'ddim'?" in "".join(traceback.format_exception(caught.value))
 
 
 class Tiny(nn.Module):
@@ -304,10 +415,56 @@ def test_labels_reach_a_network_of_ones_own():
     assert told == [[0, 1, 2, -1]]
 
 
+def test_labels_reach_a_network_for_classes_that_is_wrapped():
+    """And are refused to one where the data have none."""
+    shape = public.UNetShape(channels=8, multipliers=(1,), attention=(), blocks=1, groups=4, classes=10)
+    told = []
+
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = public.UNet(shape, 1, 1)
+
+        def forward(self, x, timestep, label):
+            told.append(label)
+            return self.inner(x, timestep, label)
+
+    p, digits = public.ReverseProcess(Wrapped(), public.cosine(T=50)), public.images("digits")
+    next(public.train(p, digits, steps=1, batch_size=4))
+    assert set(told[0].tolist()) <= set(range(10))
+    with pytest.raises(UsageError, match="the data have no labels"):
+        public.train(p, digits.tensor, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"steps": -1}, "steps"),
+        ({"lr": -1}, "learning rate"),
+        ({"seed": True}, "seed"),
+    ],
+)
+def test_what_cannot_be_trained_with_is_refused(fields, words):
+    p = public.ReverseProcess(Tiny(), public.cosine(T=50))
+    with pytest.raises(UsageError, match=words):
+        public.train(p, torch.zeros(4, 1, 8, 8), **{"steps": 1, **fields})
+
+
+def test_batches_that_end_are_asked_for_again():
+    p = public.ReverseProcess(Tiny(), public.cosine(T=50))
+    seen = []
+    with pytest.raises(UsageError, match="ended after 2 batches"):
+        seen.extend(public.train(p, iter([torch.zeros(2, 1, 8, 8)] * 2), steps=3))
+    assert len(list(public.train(p, [(torch.zeros(2, 1, 8, 8), None)], steps=3))) == 3
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         ([], "no batch"),
+        (torch.zeros(0, 1, 8, 8), "empty"),
+        ([(torch.zeros(2, 1, 8, 8), torch.zeros(3))], "one label for each"),
         ([torch.zeros(2, 1, 8, 8, dtype=torch.uint8)], "float tensor"),
         ([torch.full((2, 1, 8, 8), 3.0)], r"in \[-1, 1\], got 3.0"),
         (torch.full((2, 1, 8, 8), torch.nan), "got nan"),
@@ -358,12 +515,64 @@ def test_a_sampler_of_ones_own(model):
         (lambda m: m.sample(1, sampler="dim"), "unknown sampler"),
         (lambda m: m.sample(1, steps=13), r"1\.\.12"),
         (lambda m: m.sample(1, label="cat"), "no classes"),
+        (lambda m: m.sample(1, sampler="ddim", variance="fixed-small"), "does not draw with a variance"),
+        (lambda m: m.sample(True), "n must be a whole number"),
+        (lambda m: m.sample(1, seed=-1), "seed must be a whole number"),
+        (lambda m: m.sample(1, batch_size=0), "batch_size must be"),
+        (lambda m: m.bits_per_dim("digits", num_images=0), "num_images must be"),
+        (lambda m: m.bits_per_dim("digits", batch_size=0), "batch_size must be"),
+        (lambda m: m.bits_per_dim("digits", label=-1), "no class -1"),
+        (lambda m: public.bound(m.process, public.images("digits")[:0]), "no images"),
+        (lambda m: public.sample(m.process, (-4, 1, 8, 8)), "a size must be"),
         (lambda m: m.estimate(torch.zeros(1, 1, 8, 8), 1, label=3), "no class"),
     ],
 )
 def test_arguments_are_checked_at_the_door(model, call, words):
     with pytest.raises(UsageError, match=words):
         call(model)
+
+
+WRONG_TYPES = """
+import sys, numpy, torch, ddpm
+m = ddpm.load(sys.argv[1])
+p, image = m.process, numpy.zeros((8, 8, 1), numpy.uint8)
+calls = [
+    (lambda: m.sample(1, sampler=ddpm.DDIM), "made like ddpm.DDIM"),
+    (lambda: m.sample(1.5), "n must be"),
+    (lambda: m.sample(1, seed=1.5), "seed must be"),
+    (lambda: m.sample(1, steps="many"), "steps must be"),
+    (lambda: m.sample(1, first=None), "first must be"),
+    (lambda: m.encode("digits", timestep=1.5), "timestep must be"),
+    (lambda: m.edit(image, timestep="far"), "timestep must be"),
+    (lambda: m.super_resolve(image, factor=2.0), "factor must be"),
+    (lambda: m.inpaint(image, image[..., 0], jump=1.5), "jump must be"),
+    (lambda: m.interpolate(image, image, timestep=3, num=2.5), "num must be"),
+    (lambda: m.bits_per_dim("digits", num_images="all"), "num_images must be"),
+    (lambda: ddpm.bound(p, "digits", seed="now"), "seed must be"),
+    (lambda: ddpm.sample(p, (1.5, 1, 8, 8)), "a size must be"),
+    (lambda: ddpm.fit("digits", sys.argv[1] + "-no", steps=1, schedule=ddpm.cosine(T=100)), "schedule is a name"),
+    (lambda: ddpm.train(p, "digits", steps=1.5), "steps must be"),
+    (lambda: next(ddpm.train(p, [[5]], steps=1)), "a batch is a float tensor"),
+]
+for number, (call, words) in enumerate(calls):
+    try:
+        call()
+    except ddpm.UsageError as error:
+        assert words in str(error), (number, error)
+    else:
+        raise AssertionError(number)
+m.sample(numpy.int64(1), seed=torch.tensor(3), progress=False)
+[progress] = ddpm.train(p, [[torch.zeros(2, 1, 8, 8)]], steps=1)
+print(len(calls))
+"""
+
+
+def test_wrong_types_are_refused_in_a_sentence(trained):
+    """In a process of its own: here the annotations are checked before the library is reached."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WRONG_TYPES, str(trained)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "16\n"), done.stderr
 
 
 def test_the_wrong_size_is_a_mismatch(model):

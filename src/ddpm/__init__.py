@@ -53,7 +53,15 @@ if TYPE_CHECKING:
     from ddpm.diffusion.variance import FixedLarge as FixedLarge
     from ddpm.diffusion.variance import FixedSmall as FixedSmall
     from ddpm.diffusion.variance import Learned as Learned
+    from ddpm.errors import DataError as DataError
+    from ddpm.errors import Diverged as Diverged
     from ddpm.errors import Failure as Failure
+    from ddpm.errors import Interrupted as Interrupted
+    from ddpm.errors import Mismatch as Mismatch
+    from ddpm.errors import NotFound as NotFound
+    from ddpm.errors import RunWarning as RunWarning
+    from ddpm.errors import Stopped as Stopped
+    from ddpm.errors import UsageError as UsageError
     from ddpm.evaluation.rate import Bound as Bound
     from ddpm.experiment.config import Experiment as Experiment
     from ddpm.experiment.presets import PRESETS as PRESETS
@@ -79,6 +87,7 @@ if TYPE_CHECKING:
     from ddpm.sampling.multistep import Multistep as Multistep
     from ddpm.sampling.multistep import PredictorCorrector as PredictorCorrector
     from ddpm.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
+    from ddpm.sampling.timesteps import SPACINGS as SPACINGS
     from ddpm.trained.model import TrainedModel as TrainedModel
     from ddpm.training.loop import Progress as Progress
 
@@ -109,11 +118,24 @@ _PLACES = {
     "sampling.probability_flow": ("ProbabilityFlow",),
     "sampling.langevin": ("Corrected", "Langevin", "SongLangevin"),
     "sampling.guidance": ("Guidance",),
+    "sampling.timesteps": ("SPACINGS",),
     "models.unet": ("UNet", "UNetShape"),
     "models.mlp": ("MLP", "MLPShape"),
     "experiment.config": ("Experiment",),
     "experiment.presets": ("PRESETS",),
-    "errors": ("Failure",),
+    "errors": (
+        *(
+            "Failure",
+            "UsageError",
+            "DataError",
+            "NotFound",
+            "Mismatch",
+            "Diverged",
+            "Interrupted",
+            "Stopped",
+            "RunWarning",
+        ),
+    ),
 }
 """Where each public name is defined, below `ddpm`."""
 _MODULES = {name: f"ddpm.{module}" for module, names in _PLACES.items() for name in names}
@@ -121,13 +143,15 @@ _MODULES = {name: f"ddpm.{module}" for module, names in _PLACES.items() for name
 __all__ = ["__version__", *_MODULES]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """A public name, imported now; it is an ordinary attribute from then on."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'ddpm' has no attribute {name!r}")
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to type checkers a name that is not above is an error
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401
+        """A public name, imported now; it is an ordinary attribute from then on."""
+        if name not in _MODULES:
+            raise AttributeError(f"module 'ddpm' has no attribute {name!r}")
+        value = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

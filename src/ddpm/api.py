@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,29 +13,31 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm.data.inputs import on_levels
+from ddpm.checkpoints import Noted
+from ddpm.checks import check_whole
 from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import Failure, UsageError, chosen
+from ddpm.errors import Failure, RunWarning, UsageError, chosen
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.request import SHORT, path_of, requested
 from ddpm.figures.images import Data, Images, image_set, images_of
 from ddpm.figures.progress import followed
+from ddpm.models.mode import evaluating
 from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
-from ddpm.run.ending import followed as followed_to_its_end
-from ddpm.run.events import Started, Stepped
+from ddpm.parallel.launch import number
+from ddpm.run.ending import ended_in_order
+from ddpm.run.events import Event, Started, Stepped
 from ddpm.run.folder import RunFolder
-from ddpm.run.given_data import kept_in
+from ddpm.run.given_data import keep, source_of
 from ddpm.run.start import start_of
 from ddpm.sampling import Sampler
 from ddpm.sampling.ancestral import Ancestral
-from ddpm.sampling.chain import start
-from ddpm.sampling.condition import ANYTHING
 from ddpm.sampling.few_steps import FewSteps
-from ddpm.sampling.images import Plan, chains, finished
+from ddpm.sampling.images import Plan, finished
+from ddpm.sampling.images import sample as draw
 from ddpm.trained.loaded import load_run
 from ddpm.trained.model import TrainedModel
 from ddpm.training import loop
@@ -45,18 +48,28 @@ from ddpm.training.trainer import Recipe
 ANCESTRAL = Ancestral()
 
 
-def load(path: str | Path, weights: str = "ema", device: str = "auto") -> TrainedModel:
+def load(
+    path: str | Path,
+    weights: str = "ema",
+    device: str | torch.device = "auto",
+    settings: Mapping[str, Any] | None = None,
+) -> TrainedModel:
     """Open a trained model.
 
     Args:
         path: a run folder (then its newest whole checkpoint is taken), or one of its checkpoints.
         weights: "ema", the moving average; "raw", the last ones; or another average of the run, such as "ema-0.999".
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
+        settings: how to read it, where that is to be other than in config.json: ``{"process.limit": "unlimited"}``, or
+            ``{"data.source": ...}`` where the data have moved.
+
+    Warns:
+        RunWarning: newer checkpoints are damaged, and were passed over.
 
     Raises:
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
-        UsageError: weights that the run does not have, or no such device.
+        UsageError: weights that the run does not have, no such device, or a setting that cannot be changed any more.
 
     Example:
         >>> import ddpm
@@ -64,7 +77,10 @@ def load(path: str | Path, weights: str = "ema", device: str = "auto") -> Traine
         >>> model.schedule.T, model.shape
         (12, (1, 8, 8))
     """
-    return TrainedModel(load_run(str(path), weights, pick_device(device)))
+    found = load_run(str(path), weights, pick_device(str(device)), settings or {})
+    for note in found.notes:
+        warnings.warn(note, RunWarning, stacklevel=2)
+    return TrainedModel(found)
 
 
 def fit(
@@ -75,7 +91,7 @@ def fit(
     steps: int | None = None,
     conditional: bool = False,
     resume: str = "auto",
-    device: str = "auto",
+    device: str | torch.device = "auto",
     settings: Mapping[str, Any] | None = None,
     progress: bool = True,
     **fields: Any,  # noqa: ANN401
@@ -101,6 +117,9 @@ def fit(
     Returns:
         The model on the moving average of the weights, as `load` gives it.
 
+    Warns:
+        RunWarning: what the command says as it goes: files that cannot be read, damaged checkpoints, other versions.
+
     Raises:
         UsageError: a setting that does not exist, or is impossible.
         Interrupted, Stopped: on Ctrl-C or another signal, once the state is saved.
@@ -116,18 +135,36 @@ def fit(
     folder = RunFolder(Path(output_dir).expanduser())
     short = {name: fields.pop(name) for name in SHORT if name in fields} | {"steps": steps}
     named = {path_of(name): value for name, value in fields.items()} | dict(settings or {})
-    source = kept_in(folder, data)
-    experiment = requested(source, preset, None, short, named, conditional=conditional)
-    chosen_device = pick_device(device)
-    with followed_to_its_end(experiment, folder, chosen_device, start_of(resume), _leave, _heard) as (_, events):
+    if "data.source" in named:
+        raise UsageError("the images are those of data: give it the source, and no setting data.source")
+    experiment = requested(source_of(folder, data), preset, None, short, named, conditional=conditional)
+    chosen_device, start_from = pick_device(str(device)), start_of(resume)
+    keep(folder, data, experiment, start_from)
+    with ended_in_order(experiment, folder, chosen_device, start_from, _leave, _heard) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
+        for note in started.notes:
+            _warn(note)
         left = max(started.experiment.training.steps - started.step, 0)
-        done = (event for event in events if isinstance(event, Stepped))
-        with followed(done, left, "training", progress) as shown:
+        with followed(_steps(events), left, "training", progress) as shown:
             for _ in shown:
                 pass
-    return load(folder.path, device=device)
+    return load(folder.path, device=chosen_device.type)
+
+
+def _steps(events: Iterator[Event]) -> Iterator[Stepped]:
+    """Those of all events that are steps; what the others note is said."""
+    for event in events:
+        if isinstance(event, Noted):
+            _warn(event.text)
+        elif isinstance(event, Stepped):
+            yield event
+
+
+def _warn(text: str) -> None:
+    """Of several processes the first one does."""
+    if not number():
+        warnings.warn(text, RunWarning, stacklevel=3)
 
 
 def train(
@@ -140,6 +177,7 @@ def train(
     objective: str | Objective = "simple",
     optimizer: torch.optim.Optimizer | None = None,
     ema: float | None = 0.9999,
+    conditional: bool | None = None,
     seed: int = 0,
 ) -> Iterator[Progress]:
     """Train a network of your own: Algorithm 1, step by step. The network of `p` is changed in place.
@@ -154,10 +192,13 @@ def train(
         objective: a name of `ddpm.OBJECTIVES`, or a function of (p, x_0, t, eps).
         optimizer: any of `torch.optim`, on the network's parameters; Adam if not given.
         ema: the decay of a moving average of the weights, `progress.average`; None for none.
+        conditional: whether the network is told the labels of images; None: if there is a UNet with classes in it. All are
+            told as they are: to guide later, give batches of your own in which some labels are -1. (Batches that hold labels
+            are told always.)
         seed: of the order of the data, times, noise and dropout.
 
     Raises:
-        UsageError: nothing to train, no such objective, or a batch that is none.
+        UsageError: nothing to train or to train on, no such objective, or a batch that is none.
         Diverged: too many steps in a row were not finite.
 
     Example:
@@ -169,23 +210,43 @@ def train(
     """
     if not isinstance(p.network, torch.nn.Module) or not any(w.requires_grad for w in p.network.parameters()):
         raise UsageError(f"there is nothing to train: the network is {type(p.network).__name__}", "give an nn.Module")
-    if isinstance(data, Tensor):
-        batches = batches_of(data, None, batch_size, seed)
-    elif isinstance(data, str | Path | np.ndarray | Images | Image.Image):
-        found = images_of(image_set(data, "train"))
-        batches = batches_of(found.tensor, found.labels if _takes_labels(p.network) else None, batch_size, seed)
-    else:
-        batches = repeated(data)  # pyright: ignore[reportArgumentType] (pictures are no batches, and are refused as such)
+    steps, seed = check_whole("steps", steps), check_whole("seed", seed)
+    batches = _batches(p.network, data, check_whole("batch_size", batch_size, 1), seed, conditional=conditional)
     chosen_objective = chosen(OBJECTIVES, objective, "objective") if isinstance(objective, str) else objective
+    if not 0 < lr < math.inf:
+        raise UsageError(f"the learning rate must be more than 0: {lr}")
     if ema is not None and not 0 <= ema < 1:
         raise UsageError(f"the decay of the moving average must be at least 0 and less than 1: {ema}")
     recipe = Recipe(steps=steps, batch_size=batch_size, ema_decay=ema or 0.0, seed=seed)
     return loop.train(p, batches, chosen_objective, optimizer or adam(p.network, lr), recipe)
 
 
+def _batches(
+    network: torch.nn.Module, data: Data | Iterable[Batch], batch_size: int, seed: int, *, conditional: bool | None
+) -> Iterator[Batch]:
+    """Of a tensor, of images or of batches, without end."""
+    if isinstance(data, Tensor):
+        x_0, labels = data, None
+    elif isinstance(data, str | Path | np.ndarray | Images | Image.Image) or _are_pictures(data):
+        found = images_of(image_set(data, "train"))  # pyright: ignore[reportArgumentType]
+        x_0, labels = found.tensor, found.labels
+    else:
+        return repeated(data)  # pyright: ignore[reportArgumentType] (it is none of the pictures)
+    if not x_0.ndim or not len(x_0):
+        raise UsageError("there is nothing to train on: the data are empty")
+    told = _takes_labels(network) if conditional is None else conditional
+    if told and labels is None:
+        raise UsageError("the network is for classes, and the data have no labels", "give batches (x_0, labels)")
+    return batches_of(x_0, labels if told else None, batch_size, seed)
+
+
+def _are_pictures(data: object) -> bool:
+    return isinstance(data, list | tuple) and bool(data) and all(isinstance(one, Image.Image) for one in data)
+
+
 def _takes_labels(network: torch.nn.Module) -> bool:
-    """Whether a network of ours was built for classes; of others only batches say so."""
-    return isinstance(network, UNet) and bool(network.shape.classes)
+    """Whether it is a network of ours for classes, or has one in it; of others only the caller knows."""
+    return any(isinstance(part, UNet) and part.shape.classes for part in network.modules())
 
 
 def _heard(text: str) -> None:
@@ -228,31 +289,31 @@ def images(
 def sample(
     p: ReverseProcess,
     shape: tuple[int, ...],
-    sampler: Sampler = ANCESTRAL,
+    sampler: Sampler | str = ANCESTRAL,
     *,
     steps: int | None = None,
     spacing: str = "uniform",
     seed: int = 0,
     batch_size: int = 64,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> Tensor:
     """Draw from any process: Algorithm 2, or another sampler. Example i depends on `seed` and i alone.
 
     Args:
         p: any network read as a Markov chain.
         shape: of the result: (N, C, H, W), or (N, D) for points.
-        sampler: such as ``ddpm.DDIM()``, or one of your own.
+        sampler: such as ``ddpm.DDIM()``, a name of `ddpm.SAMPLERS`, or one of your own.
         steps: how many of the T steps are visited; None for all.
         spacing: which ones: a name of "uniform", "quadratic", "trailing", "leading", "log-snr".
         seed: of all random numbers.
         batch_size: examples at a time.
-        device: where the network is.
+        device: where to compute; None: where the network is.
 
     Returns:
         x_0, of `shape`, float32, on the CPU.
 
     Raises:
-        UsageError: too many steps, or no such spacing.
+        UsageError: too many steps, no such spacing or sampler, or a size that is none.
 
     Example:
         >>> import ddpm, torch
@@ -260,41 +321,47 @@ def sample(
         >>> ddpm.sample(p, (2, 3, 8, 8), ddpm.DDIM(), steps=10).shape
         torch.Size([2, 3, 8, 8])
     """
-    p = FewSteps(steps, spacing).of(p)
-    number, *example = shape
-    plan = Plan(number, sampler, seed=seed, batch_size=batch_size)
+    p = FewSteps(_steps_asked(steps), spacing).of(p)
+    n, *example = (check_whole("a size", size) for size in shape)
+    plan = Plan(n, sampler, seed=check_whole("seed", seed), batch_size=check_whole("batch_size", batch_size, 1))
+    with evaluating(p.network):
+        drawn = finished(draw(p, tuple(example), plan, _place(p, device)))
+        return torch.cat([torch.zeros(0, *example), *(x for _, x in drawn)])
 
-    def begin(drawn: Tensor) -> Any:  # noqa: ANN401
-        return start(p, drawn, p.schedule.T)
 
-    network = p.network
-    if isinstance(network, torch.nn.Module):
-        network.eval()
-    drawn = chains(p, begin, sampler, tuple(example), plan, torch.device(device), ANYTHING, "sample")
-    return torch.cat([torch.zeros(0, *example), *(x for _, x in finished(drawn))])
+def _steps_asked(steps: int | None) -> int | None:
+    return None if steps is None else check_whole("steps", steps, 1)
+
+
+def _place(p: ReverseProcess, device: torch.device | str | None) -> torch.device:
+    """The device that is asked for, or the one that the network is on."""
+    if device is not None:
+        return torch.device(device)
+    weights = p.network.parameters() if isinstance(p.network, torch.nn.Module) else iter(())
+    return next((weight.device for weight in weights), torch.device("cpu"))
 
 
 def bound(
     p: ReverseProcess,
-    x_0: Tensor | Images,
+    data: Data,
     levels: int = 256,
     *,
     seed: int = 0,
     batch_size: int = 128,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> Bound:
     """The variational bound of images under any process (Eq. 5): L_T, every L_{t-1} and L_0 of every image, in bits/dim.
 
     Args:
         p: any network read as a Markov chain. Its decoder is taken to be that of `levels`.
-        x_0: (N, C, H, W) in [-1, 1], on the levels; or Images, which know theirs.
-        levels: how many values a pixel's channel can have.
+        data: a tensor (N, C, H, W) in [-1, 1], on the levels, or any other images.
+        levels: how many values a pixel's channel can have, of data that do not say it.
         seed: of the noise.
         batch_size: images at a time.
-        device: where the network is.
+        device: where to compute; None: where the network is.
 
     Raises:
-        UsageError: x_0 lies outside [-1, 1], or off the levels.
+        UsageError: there are no images, or real numbers outside [-1, 1] or off the levels.
 
     Example:
         >>> import ddpm, torch
@@ -303,8 +370,11 @@ def bound(
         >>> found.images, found.T, bool(found.total > found.L_0)
         (4, 100, True)
     """
-    found = x_0 if isinstance(x_0, Images) else Images(on_levels(x_0, levels), levels)
-    data = image_set(found, "all")
+    found = image_set(data, "all", levels=levels)
+    if not len(found):
+        raise UsageError("there are no images to score")
     p = replace(p, decoder=discretised(found.levels))
-    measured = measure(p, data, seed, batch_size, torch.device(device))
-    return summarise(measured, p.schedule, len(data), math.prod(data.shape))
+    seed, batch_size = check_whole("seed", seed), check_whole("batch_size", batch_size, 1)
+    with evaluating(p.network):
+        measured = measure(p, found, seed, batch_size, _place(p, device))
+        return summarise(measured, p.schedule, len(found), math.prod(found.shape))

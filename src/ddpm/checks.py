@@ -5,6 +5,7 @@ values, which an accelerator has to wait for: public functions call them, the lo
 """
 
 from collections.abc import Sequence
+from operator import index
 
 import torch
 from torch import Tensor
@@ -92,6 +93,26 @@ def check_t(t: object, T: int, batch: int | None = None) -> None:
         raise UsageError(f"t must be an int in 1..{T}, or a tensor of such, got {_kind(t)}")
     elif not 1 <= t <= T:
         raise UsageError(f"t must be in 1..{T}, got {t}")
+
+
+def check_whole(name: str, value: object, least: int = 0) -> int:
+    """A whole number of any type, as an int.
+
+    Args:
+        name: of the argument, for the message.
+        value: an int, or numpy's or torch's.
+        least: the smallest that it may be.
+
+    Raises:
+        UsageError: another type, True or False, or a smaller number.
+    """
+    try:
+        whole = None if isinstance(value, bool) else index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        whole = None
+    if whole is None or whole < least:
+        raise UsageError(f"{name} must be a whole number of at least {least}, got {_kind(value)}")
+    return whole
 
 
 def check_channels(x: Tensor, shape: Sequence[int]) -> None:

@@ -17,6 +17,12 @@ class Failure(Exception):
     def __init__(self, message: str, *hints: str) -> None:
         super().__init__(message)
         self.hints = tuple(hint for hint in hints if hint)[:3]
+        for hint in self.hints:  # below the line in a traceback
+            self.add_note(hint)
+
+
+class RunWarning(UserWarning):
+    """What a training, or a trained model, has to say: what was passed over, and what may have changed."""
 
 
 class UsageError(Failure):

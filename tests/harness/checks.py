@@ -17,10 +17,10 @@ _within = jaxtyping.jaxtyped
 _typed = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))
 
 
-def check(package: str) -> None:
-    """Whatever is imported of the package from now on checks its arguments and what it returns."""
+def check(*packages: str) -> None:
+    """Whatever is imported of the packages from now on checks its arguments and what it returns."""
     jaxtyping.jaxtyped = lambda typechecker: checked
-    jaxtyping.install_import_hook(package, None)
+    jaxtyping.install_import_hook(packages, None)
 
 
 def checked(made):

@@ -35,7 +35,7 @@ DOING = {
 
 @dataclass(frozen=True)
 class Strike:
-    """Process `rank` sends itself signal `number` at its `at`-th moment (from 0) of `kind`.
+    """Process `rank` sends itself signal `number` at its `at`-th moment (from 0) of `kind`; of those while `doing`, if given.
 
     Number 0 is no signal: what the network gives at that moment is NaN. `BREAK` is none: it fails.
     """
@@ -44,6 +44,7 @@ class Strike:
     at: int
     number: int
     rank: int = 0
+    doing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,23 @@ def moment(draw, seen, number, rank):
             found.setdefault(doing, {}).setdefault(sort, []).append((kind, at))
     sorts = found[draw.choice(sorted(found))]
     return Strike(*draw.choice(sorts[draw.choice(sorted(sorts))]), number, rank)
+
+
+def moment_while(draw, seen, doing, number):
+    """A strike at random while a process is doing that, in the first half of such moments: a run that goes on has them too.
+
+    On one of the processes that do it, even in the sorts of file operations.
+    """
+    ranks = [
+        rank for rank, kinds in enumerate(seen) if any(was == doing for of_kind in kinds.values() for was, _ in of_kind)
+    ]
+    rank, sorts = draw.choice(ranks), {}
+    for kind, moments in seen[rank].items():
+        for at, sort in enumerate(sort for was, sort in moments if was == doing):
+            sorts.setdefault(sort, []).append((kind, at))
+    found = sorts[draw.choice(sorted(sorts))]
+    kind, at = draw.choice(found[: (len(found) + 1) // 2])
+    return Strike(kind, at, number, rank, doing)
 
 
 def _serve():
@@ -234,9 +252,10 @@ def _watch(strikes, note):
     seen = {kind: [] for kind in KINDS}
 
     def tick(kind, sort):
-        at, doing = len(seen[kind]), _doing()
+        doing = _doing()
+        at = {None: len(seen[kind]), doing: sum(was == doing for was, _ in seen[kind])}
         for strike in strikes:
-            if (strike["kind"], strike["at"]) == (kind, at) and strike["number"] > 0:
+            if strike["kind"] == kind and strike["at"] == at.get(strike["doing"]) and strike["number"] > 0:
                 note.write_text(doing)
                 os.kill(os.getpid(), strike["number"])
         seen[kind].append((doing, sort))

@@ -11,6 +11,5 @@ from ddpm.laboratory.questions import ask, find
 
 @pytest.fixture(scope="session")
 def answers():
-    """A function from a question's name to its answer at linear, T = 1000, seed 0."""
-    setting = Setting("linear", linear(1000))
-    return lru_cache(maxsize=None)(lambda name: ask(find(name), setting))
+    """A function from a question's name to its answer at linear, T = 1000 (or another), seed 0."""
+    return lru_cache(maxsize=None)(lambda name, T=1000: ask(find(name), Setting("linear", linear(T))))

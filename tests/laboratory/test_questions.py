@@ -13,6 +13,8 @@ from ddpm.laboratory.questions import QUESTIONS, ask, find
 
 COSTLY = frozenset({"Q6", "Q11", "Q12"})
 """Half a minute each on other schedules: their own tests, on the usual one, are in every run."""
+SHORT_AND_LONG = pytest.mark.parametrize("T", [100, pytest.param(1000, marks=pytest.mark.long)])
+"""Questions that follow thousands of images along the chain: a short one in every run."""
 
 
 def test_all_of_them_are_there():
@@ -100,8 +102,9 @@ def test_q3_one_bound_and_one_sample(answers):
     assert max(r[2] for r in rows) < 1e-9
 
 
-def test_q4_score_langevin_and_matching(answers):
-    score, matching, samplers = (_table(answers("Q4"), i) for i in range(3))
+@SHORT_AND_LONG
+def test_q4_score_langevin_and_matching(answers, T):
+    score, matching, samplers = (_table(answers("Q4", T), i) for i in range(3))
     assert all(row[2] < 1e-8 for row in score)
     assert max(row[3] for row in matching) - min(row[3] for row in matching) < 1e-9
     assert matching[-1][2] == pytest.approx(0, abs=1e-12)
@@ -216,6 +219,20 @@ def test_q19_their_arrays_are_ours(answers):
     assert all(row[2] < 1e-10 for row in _table(answers("Q19")))
 
 
+def test_q20_on_a_short_chain(answers):
+    """The figures of ten times the images, with two other seeds."""
+    *_, fresh, chain = zip(*(row[1:] for row in _table(answers("Q20", 100))), strict=True)
+    raw, ratio, closed = (row[1:6] for row in _table(answers("Q20", 100)))
+    assert raw == pytest.approx((0.0181, 0.111, 0.407, 30.7, 3067), rel=0.2)
+    assert ratio == pytest.approx((12.1, 2.93, 0.065, 100, 1.0e4), rel=0.2)
+    assert closed == pytest.approx((4.51, 0.266, 1.30e-4, 13.6, 1357), rel=0.2)
+    assert chain == pytest.approx((8.03, 8.03, 102.5), rel=0.2)
+    assert chain[0] == pytest.approx(chain[1], rel=1e-9)
+    assert fresh[2] < min(fresh[:2])
+    assert all(c <= r for c, r in zip(closed, ratio, strict=True))
+
+
+@pytest.mark.long
 def test_q20_rao_blackwell_and_its_surprise(answers):
     """The figures of E37's measurement (Monte Carlo both: within 15%, along one chain 20%)."""
     *_, fresh, chain = zip(*(row[1:] for row in _table(answers("Q20"))), strict=True)
@@ -328,9 +345,10 @@ def test_q35_only_whole_bins_add_up(answers):
         assert half < 0.999
 
 
-def test_appendix_a_line_by_line(answers):
+@SHORT_AND_LONG
+def test_appendix_a_line_by_line(answers, T):
     """Eq. 17-26, each on the same 4000 chains."""
-    rows = {row[0]: row for row in _table(answers("derivation"))}
+    rows = {row[0]: row for row in _table(answers("derivation", T))}
     exact = rows["Eq. 26"][2]
     for name in ("Eq. 17-18", "Eq. 19-20", "Eq. 21", "Eq. 23-24", "Eq. 25"):
         assert rows[name][4] < 1e-9
@@ -339,6 +357,16 @@ def test_appendix_a_line_by_line(answers):
     assert rows["Eq. 22"][4] == "-"
 
 
+def test_a_hundred_steps_come_close_to_the_data(answers):
+    """As near as data are to data; in nats the closer the more steps."""
+    rows = _table(answers("steps", 100))
+    _, distance, floor, spread, nats = rows[-1]
+    assert abs(distance - floor) < 3 * spread
+    assert [row[4] for row in rows] == sorted((row[4] for row in rows), reverse=True)
+    assert 0 < nats < 0.1 * rows[0][4]
+
+
+@pytest.mark.long
 def test_steps_reach_the_data(answers):
     """Two-sample: at T = 1000 no farther than data are from data; and exactly, on a line, in nats."""
     rows = _table(answers("steps"))

@@ -12,7 +12,7 @@ from ddpm import checkpoints
 from ddpm.errors import Interrupted, Stopped
 from ddpm.experiment.presets import digits
 from ddpm.experiment.settings import changed
-from ddpm.run.ending import KINDS, followed
+from ddpm.run.ending import KINDS, ended_in_order
 from ddpm.run.events import Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Continue
@@ -30,7 +30,7 @@ TINY = changed(
 def _followed(folder, after_step, said=None):
     """Train, doing something after each step."""
     said = [] if said is None else said
-    with followed(TINY, folder, torch.device("cpu"), Continue(), said.append, said.append) as (stop, events):
+    with ended_in_order(TINY, folder, torch.device("cpu"), Continue(), said.append, said.append) as (stop, events):
         for event in events:
             if isinstance(event, Stepped):
                 after_step(event.step, stop)

@@ -1,19 +1,29 @@
-"""Training that cannot be lost: killed at random moments and run again, it ends as the run that nobody touched, to the bit."""
+"""Training that cannot be lost: killed at any moment and run again, it ends as the run that nobody touched, to the bit.
+
+Every run of the tests strikes each kind of moment; the long ones strike by the hundred, wherever chance will have it.
+"""
 
 import json
 import random
 import signal
+from collections import Counter
 
 import pytest
 
 from tests.harness.untouched import ALONE, SHARDS, Mode, Tally, require_lost, require_stopped
-from tests.harness.zygote import ENDING, Strike, moment
+from tests.harness.zygote import ENDING, Strike, moment, moment_while
 
 MODES = [ALONE, Mode(2, 2), Mode(2, 0, SHARDS), Mode(1, 2), Mode(2, 0), Mode(3, 0)]
 FEW = [ALONE, Mode(2, 2), Mode(1, 2), Mode(2, 0)]
 WHILE = {"beginning", "stepping", "evaluating", "sampling", "saving"}
 REMOVING = {"removing old checkpoints"}
 """Mostly after the last step: who is asked to stop then is done."""
+KILLS = {
+    ALONE: ("stepping", "evaluating", "saving", ENDING),
+    Mode(2, 2): ("beginning", "sampling", *REMOVING),
+    Mode(1, 2): ("saving",),
+}
+STOPS = {ALONE: ("beginning", "evaluating"), Mode(1, 2): ("sampling",), Mode(2, 0, SHARDS): ("stepping", "saving")}
 
 
 def loop(course, number, count, seed, modes=FEW, phases=frozenset()):
@@ -30,14 +40,36 @@ def loop(course, number, count, seed, modes=FEW, phases=frozenset()):
     return tally
 
 
-@pytest.mark.slow
-def test_twenty_kills(course, record_property):
-    record_property("figures", str(loop(course, signal.SIGKILL, 20, seed=0)))
+def go_over(course, number, plans, check):
+    """Runs struck as their plans say, one for each mode; what was struck, which must be all of it."""
+    draw, tally = random.Random(0), Tally()
+    for turn, (mode, plan) in enumerate(plans.items()):
+        moments = course.whole(mode)[1]
+        strikes = [moment_while(draw, moments, doing, number) for doing in plan]
+        assert course.tallied(tally, f"over-{number}-{turn}", mode, strikes, check) == len(plan), str(mode)
+    assert tally.doing == Counter(doing for plan in plans.values() for doing in plan)
+    return tally
 
 
 @pytest.mark.slow
-def test_five_requests_to_stop(course, record_property):
-    record_property("figures", str(loop(course, signal.SIGTERM, 5, 0, MODES)))
+def test_kills_at_every_kind_of_moment(course, record_property):
+    """Also those that a later version will have: all kinds that a run has are in the plan."""
+    moments = course.whole(ALONE)[1][0]
+    assert {doing for of_kind in moments.values() for doing, _ in of_kind} == {*WHILE, *REMOVING, ENDING}
+    assert {doing for plan in KILLS.values() for doing in plan} == {*WHILE, *REMOVING, ENDING}
+    record_property("figures", str(go_over(course, signal.SIGKILL, KILLS, require_lost)))
+
+
+@pytest.mark.slow
+def test_requests_to_stop_at_every_kind_of_moment(course, record_property):
+    assert {doing for plan in STOPS.values() for doing in plan} == WHILE
+    record_property("figures", str(go_over(course, signal.SIGTERM, STOPS, require_stopped)))
+
+
+def test_what_is_owed_is_made_up_for(course):
+    """Asked to stop in a step that is to be evaluated: the next start does it."""
+    strike = Strike("network", 6, signal.SIGTERM)
+    assert course.until_done("owed", ALONE, [strike], require_stopped) == ["stepping"]
 
 
 @pytest.mark.parametrize(("doing", "which"), [("beginning", 0), ("beginning", 1), ("sampling", 0), (ENDING, 0)])
@@ -75,6 +107,17 @@ def test_what_is_refused_is_recorded_too(course):
     assert json.loads((run / "exit.json").read_text())["code"] == 0
     assert course.run("refused", ALONE, "--lr", "1").codes == [78]
     assert json.loads((run / "exit.json").read_text())["code"] == 78
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_twenty_kills(course, record_property):
+    record_property("figures", str(loop(course, signal.SIGKILL, 20, seed=0)))
+
+
+@pytest.mark.long
+def test_five_requests_to_stop(course, record_property):
+    record_property("figures", str(loop(course, signal.SIGTERM, 5, 0, MODES)))
 
 
 @pytest.mark.long

@@ -46,19 +46,23 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """Draw them, each in its file and side by side."""
-    from ddpm.cli.parts.drawing import asked_of_edits
     from ddpm.cli.parts.opening import opened, scaled_image
     from ddpm.figures.pictures import save_each, tile, to_pictures
+    from ddpm.sampling.chain import last_of
     from ddpm.trained.interpolate import interpolate
+    from ddpm.trained.labels import asked_of_edit
 
     trained = opened(options)
-    data, condition = trained.experiment.data, asked_of_edits(options, trained.experiment)
+    data, condition = (
+        trained.experiment.data,
+        asked_of_edit(trained.experiment, options.label, options.guidance, options.guidance_interval),
+    )
     ends = (scaled_image(options.first, data), scaled_image(options.second, data))
     total, steps = interpolate(
         trained, ends, options.timestep, options.num, options.seed, options.encoding, options.steps, condition
     )
     folder = fresh_folder(options.output_dir)
-    *_, last = track(steps, total, "interpolating")
+    last = last_of(track(steps, total, "interpolating"))
     pictures = to_pictures(last.x, data.levels)
     save_each(pictures, folder)
     tile(pictures, len(pictures)).save(folder / "row.png")

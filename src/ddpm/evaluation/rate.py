@@ -6,7 +6,7 @@ arithmetic but the network's is float64.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -44,10 +44,10 @@ class Bound:
     dims: int
     total: float
     stderr: float
-    by_t: Tensor
-    mse_x_0: Tensor
-    mse_eps: Tensor
-    per_image: Tensor
+    by_t: Tensor = field(repr=False)
+    mse_x_0: Tensor = field(repr=False)
+    mse_eps: Tensor = field(repr=False)
+    per_image: Tensor = field(repr=False)
 
     @property
     def T(self) -> int:

@@ -60,6 +60,10 @@ def requested(
     found: dict[str, Any] = {"data.source": source}
     found |= {SHORT[name]: value for name, value in (short or {}).items() if value is not None}
     schedule = (short or {}).get("schedule")
+    if not isinstance(schedule, str | None):
+        raise UsageError(
+            f"schedule is a name, or a file of its betas, not {type(schedule).__name__}", "ddpm.train takes a Schedule"
+        )
     if schedule not in (None, base.schedule.name):
         found |= {"schedule.options": {}, "schedule.beta": None}
     if schedule and schedule.endswith(".json"):

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ddpm.parallel.launch import number
+
 Item = TypeVar("Item")
 
 
 def watched_by_a_person() -> bool:
-    """Whether there is a terminal, or a notebook, in which a bar can be seen."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    """Whether there is a terminal, or a notebook, in which a bar can be seen; of several processes the first shows it."""
+    return not number() and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 @contextmanager

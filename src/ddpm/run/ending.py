@@ -65,7 +65,7 @@ class Stop:
 
 
 @contextmanager
-def followed(
+def ended_in_order(
     experiment: Experiment, folder: RunFolder, device: torch.device, start: Start, leave: Leave, say: Say
 ) -> Iterator[tuple[Stop, Iterator[Event]]]:
     """The events of a training run, which is ended in order whatever happens to it, or inside the `with` block.

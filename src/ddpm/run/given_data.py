@@ -6,31 +6,54 @@ import numpy as np
 
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
-from ddpm.errors import Mismatch
+from ddpm.errors import Mismatch, UsageError
+from ddpm.experiment.config import Experiment
 from ddpm.figures.images import Data, image_set
+from ddpm.parallel.launch import number
 from ddpm.run.folder import RunFolder
+from ddpm.run.start import Start
 from ddpm.storage.atomic import atomically
 
 
-def kept_in(folder: RunFolder, data: Data) -> str:
-    """The source that `data` is: its own name or path; or, of images in memory, RUN/data.npz, written once.
+def source_of(folder: RunFolder, data: Data) -> str:
+    """What config.json calls the data: their own name or path; RUN/data.npz, where they are in memory."""
+    return str(data) if isinstance(data, str | Path) else str(folder.data)
+
+
+def keep(folder: RunFolder, data: Data, experiment: Experiment, start: Start) -> None:
+    """Write images that are in memory to RUN/data.npz, once; nothing is made before all that can be refused is.
+
+    Of several processes the first does it.
 
     Raises:
-        UsageError, DataError: it is no data.
+        UsageError, DataError: they are no images, or none that the experiment can be made with.
         Mismatch: the run was begun with other data.
-        CannotCreate, StorageError: it cannot be written.
+        CannotCreate, StorageError: as `start.admit`; it cannot be written; another process is at the folder.
     """
-    if isinstance(data, str | Path):
-        return str(data)
+    if isinstance(data, str | Path) or number():
+        return
     given = image_set(data, "all")
-    if folder.data.exists():
-        if open_source(str(folder.data), "all").digest(given.labels) != given.digest(given.labels):
+    if not len(given):
+        raise UsageError("there are no images to train on")
+    if experiment.data.resolution is None and experiment.data.channels is None:
+        experiment.for_data(given)
+    start.admit(folder)
+    folder.create()
+    with folder.locked():
+        if not folder.config.exists():
+            with atomically(folder.data) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **_arrays(given))
+        elif not folder.data.exists() or _kept(folder) != _identity(given):
             raise Mismatch(f"the run in {str(folder.path)!r} was begun with other data", "give a new output_dir")
-    else:
-        folder.create()
-        with atomically(folder.data) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **_arrays(given))
-    return str(folder.data)
+
+
+def _kept(folder: RunFolder) -> tuple[str, tuple[str, ...]]:
+    return _identity(open_source(str(folder.data), "all"))
+
+
+def _identity(images: ImageSet) -> tuple[str, tuple[str, ...]]:
+    """Of the pixels, their labels, and what these are called."""
+    return images.digest(images.labels.long()), images.classes
 
 
 def _arrays(images: ImageSet) -> dict[str, np.ndarray]:

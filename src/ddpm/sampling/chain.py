@@ -4,7 +4,8 @@ A progress bar is `tqdm(chain(...), total=T)`, a preview is `islice`, an animati
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -104,8 +105,23 @@ def run(p: ReverseProcess, begin: Step, sampler: Sampler, noise: Randomness = to
 def _run(p: ReverseProcess, here: Step, sampler: Sampler, noise: Noise) -> Iterator[Step]:
     while here.t > 0:
         with torch.no_grad():
-            here = sampler.step(p, here, noise)
+            there = sampler.step(p, here, noise)
+        if not isinstance(there, Step) or there.made <= here.made:
+            kind = type(sampler).__qualname__
+            raise TypeError(
+                f"{kind}.step must return the next step, here.down(x, x_0), not {type(there).__name__} {here.t}"
+            )
+        here = there
         yield here
+
+
+def last_of(steps: Iterable[Step]) -> Step:
+    """The last of the steps; the others are let go as they are made.
+
+    Raises:
+        IndexError: there is none.
+    """
+    return deque(steps, maxlen=1)[0]
 
 
 def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Randomness = torch.randn_like) -> Iterator[Step]:
@@ -118,7 +134,7 @@ def chain(p: ReverseProcess, x_T: ImageBatch, sampler: Sampler, noise: Randomnes
         noise: that of the steps: a function such as `torch.randn_like`, or a `torch.Generator`.
 
     Raises:
-        TypeError: `noise` is neither.
+        TypeError: `noise` is neither, or the sampler's step returns something else than the next one.
 
     Example:
         >>> import ddpm, torch

@@ -34,7 +34,7 @@ class FewSteps:
         schedule = p.schedule
         top = schedule.T if t is None else t
         if not 1 <= top <= schedule.T:
-            raise UsageError(f"--timestep must be in 1..{schedule.T}: {t}")
+            raise UsageError(f"timestep must be in 1..{schedule.T}: {t}")
         if self.variance == OPTIMAL:
             p = replace(p, variance=_required(measured).variance(p.variance.outputs))
         spacings = {

@@ -43,6 +43,9 @@ class Plan:
         """
         if isinstance(self.sampler, Sampler):
             return self.sampler
+        if not isinstance(self.sampler, str):
+            given = f"{getattr(self.sampler, '__name__', type(self.sampler).__name__)}"
+            raise UsageError(f"a sampler is a name, or made like ddpm.DDIM(eta=0.5): got {given}")
         sampler = chosen(SAMPLERS, self.sampler, "sampler")
         for name in self.options:
             if name not in numbers_of(sampler):

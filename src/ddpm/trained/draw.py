@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.errors import UsageError
 from ddpm.figures.images import Images
 from ddpm.parallel.world import ALONE, World
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import Step, start
 from ddpm.sampling.condition import ANYTHING, Condition
-from ddpm.sampling.images import Plan, Sampled, chains, finished
+from ddpm.sampling.images import Plan, Sampled, chains, described, finished
 from ddpm.tensors import ImageBatch
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.provenance import how_drawn, in_common
@@ -97,6 +98,19 @@ class Drawing:
             self.model.experiment.classes,
             [self.text(row) for row in self.plan.rows],
             tuple(self.plan.rows),
+        )
+
+
+def check_variance(sampler: Sampler, variance: str | None) -> None:
+    """Refuse to name a variance for a sampler that draws with none of the model.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if variance is not None and not sampler.uses_variance:
+        raise UsageError(
+            f"{described(sampler)[0]} does not draw with a variance of the model: {variance}",
+            "the samplers ancestral and corrected do",
         )
 
 

@@ -80,7 +80,7 @@ def small_shape(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:
     """
     channels, height, width = shape
     if factor < 2 or height % factor or width % factor:
-        raise UsageError(f"--super-resolve must be at least 2 and divide {height} and {width}: {factor}")
+        raise UsageError(f"the factor must be at least 2 and divide {height} and {width}: {factor}")
     return channels, height // factor, width // factor
 
 

@@ -85,11 +85,11 @@ def interpolate(
     way, times = chosen(ENCODINGS, encoding, "encoding")
     T = trained.process.schedule.T
     if not 0 <= t <= T:
-        raise UsageError(f"--timestep must be in 0..{T}: {t}")
+        raise UsageError(f"timestep must be in 0..{T}: {t}")
     if num < 2:
-        raise UsageError(f"--num must be at least 2, for the two ends: {num}")
+        raise UsageError(f"num must be at least 2, for the two ends: {num}")
     if len(condition.labels) > 1:
-        raise UsageError("all images of one way show the same: give --label one class, or none")
+        raise UsageError("all images of one way show the same: give one class as label, or none")
     how = FewSteps(steps)
     p, place = (how.of(trained.process, t=t), how.place(t)) if t else (trained.process, 0)
     fractions = [i / (num - 1) for i in range(num)]

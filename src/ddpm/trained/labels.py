@@ -75,8 +75,21 @@ def condition_of_edit(
     Raises:
         UsageError: as `asked`.
     """
-    untold = experiment.model.classes and experiment.training.label_dropout
-    return condition_of(experiment, NONE if label is None and untold else label, weight, interval)
+    return condition_of(experiment, NONE if _untold(experiment, label) else label, weight, interval)
+
+
+def asked_of_edit(experiment: Experiment, label: str | None, weight: float | None, interval: str | None) -> Condition:
+    """The same by flags.
+
+    Raises:
+        UsageError: as `asked`.
+    """
+    return asked(experiment, NONE if _untold(experiment, label) else label, weight, interval)
+
+
+def _untold(experiment: Experiment, label: object) -> bool:
+    """Whether no label is named to a model that knows images without one."""
+    return label is None and bool(experiment.model.classes and experiment.training.label_dropout)
 
 
 def label_of(experiment: Experiment, one: object) -> int:
@@ -90,7 +103,8 @@ def label_of(experiment: Experiment, one: object) -> int:
         return _label(experiment, one)
     if isinstance(one, str) or not 0 <= (label := _whole(one)) < number:
         raise UsageError(
-            f"the model has no class {one!r}", f"its classes are 0..{number - 1}" if number else "it has no classes"
+            f"the model has no class {one!r}",
+            f"its classes are 0..{number - 1}" if number else "it was trained without labels",
         )
     return label
 

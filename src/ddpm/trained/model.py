@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ddpm.checks import check_noisy, check_t
+from ddpm.checks import check_noisy, check_t, check_whole
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
@@ -22,12 +22,12 @@ from ddpm.experiment.config import Experiment
 from ddpm.figures.images import Data, Images, a_mask, image_set, one_image
 from ddpm.figures.progress import followed
 from ddpm.sampling import Sampler
-from ddpm.sampling.chain import start
+from ddpm.sampling.chain import last_of, start
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.encode import encode
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
-from ddpm.trained.draw import Drawing, samples
+from ddpm.trained.draw import Drawing, check_variance, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.trained.evaluate import require_fitting
 from ddpm.trained.interpolate import ESTIMATES, interpolate
@@ -164,17 +164,17 @@ class TrainedModel:
             UsageError: there is no such sampler, spacing, variance or class, or the model cannot do that.
         """
         how = How(
-            sampler,
-            steps,
-            spacing,
-            variance,
-            seed,
-            label,
-            guidance,
-            guidance_interval,
-            first,
-            batch_size,
-            progress,
+            sampler=sampler,
+            steps=steps,
+            spacing=spacing,
+            variance=variance,
+            seed=seed,
+            label=label,
+            guidance=guidance,
+            guidance_interval=guidance_interval,
+            first=first,
+            batch_size=batch_size,
+            progress=progress,
         )
         return _drawn(self._samples(n, how), "sampling", how)
 
@@ -218,12 +218,16 @@ class TrainedModel:
             Mismatch: the model is for other images, or the images have no labels.
             NotFound, DataError: the data cannot be read.
         """
+        seed, batch_size = check_whole("seed", seed), check_whole("batch_size", batch_size, 1)
         images = self._images(data, split)
-        if num_images is not None and num_images < len(images):
+        if num_images is not None and check_whole("num_images", num_images, 1) < len(images):
             images = images.take(torch.arange(num_images))
-        named = self.classes[label] if isinstance(label, int) else label
-        loaded = self._few(FewSteps(steps, spacing, variance), NONE if named == NONE else OWN, progress=progress)
+        if not len(images):
+            raise UsageError("there are no images to score")
+        named = label if isinstance(label, str | None) else self.classes[label_of(self.experiment, label)]
         _, labels = told_when_scored(self.experiment, images, named)
+        untold = bool(self.classes) and labels is None
+        loaded = self._few(_few(steps, spacing, variance), NONE if untold else OWN, progress=progress)
         p = loaded.process
         measured = measure(p, images, seed, batch_size, self.device, labels)
         total = ceil(len(images) / batch_size) * (p.schedule.T + 1)
@@ -269,16 +273,16 @@ class TrainedModel:
             UsageError: there is no such step, or too many.
             Mismatch: the model is for other images.
         """
-        found, t = self._images(images, "all"), self.schedule.T if timestep is None else timestep
-        few = FewSteps(steps)
+        t = self.schedule.T if timestep is None else check_whole("timestep", timestep, 1)
+        few, batch_size = _few(steps), check_whole("batch_size", batch_size, 1)
         p = few.of(self.process, t=t)
-        p = replace(p, network=in_full_batches(p.network, self.device))
-        parts = [found.scaled(rows).to(self.device) for rows in torch.arange(len(found)).split(batch_size)]
-        up, place = [], few.place(t)
-        for x_0 in parts:
+        p, place = replace(p, network=in_full_batches(p.network, self.device)), few.place(t)
+        found = self._images(images, "all")
+        up = [torch.zeros(0, *self.shape)]
+        for rows in torch.arange(len(found)).split(batch_size):
+            x_0 = found.scaled(rows).to(self.device)
             with followed(encode(p, start(p, x_0, 0), place, ESTIMATES), place, "encoding", progress) as moved:
-                *_, last = moved
-            up.append(last.x.cpu())
+                up.append(last_of(moved).x.cpu())
         return torch.cat(up)
 
     def interpolate(
@@ -313,11 +317,13 @@ class TrainedModel:
             UsageError: there is no such step, encoding or class.
             Mismatch: an image has another size than the model's.
         """
+        timestep, num = check_whole("timestep", timestep), check_whole("num", num, 2)
+        steps, seed = _few(steps).steps, check_whole("seed", seed)
         ends = (one_image(a, self.shape, self.levels), one_image(b, self.shape, self.levels))
         condition = condition_of_edit(self.experiment, label, None if guidance == 1 else guidance)
         total, chain = interpolate(self.loaded, ends, timestep, num, seed, encoding, steps, condition)
         with followed(chain, total, "interpolating", progress) as moved:
-            *_, last = moved
+            last = last_of(moved)
         return Images(last.x.cpu(), self.levels, classes=self.classes)
 
     def inpaint(
@@ -346,6 +352,8 @@ class TrainedModel:
             UsageError: nothing to fill, or as `sample`.
             Mismatch: image or mask has another size than the model's.
         """
+        jump = check_whole("jump", jump, 1)
+        resamplings = None if resamplings is None else check_whole("resamplings", resamplings, 1)
         x_0, hole = one_image(image, self.shape, self.levels), a_mask(mask, *self.shape[1:])
         return self._edited(
             How(**how), lambda model, plan: inpaint(model, x_0, hole, plan, method, jump, resamplings), n
@@ -356,6 +364,7 @@ class TrainedModel:
 
         Takes and raises what `inpaint` does; `steps` are of those up to `timestep`.
         """
+        timestep = check_whole("timestep", timestep, 1)
         x_0 = one_image(image, self.shape, self.levels)
         return self._edited(How(**how), lambda model, plan: from_noised(model, x_0, timestep, plan), n, timestep)
 
@@ -364,6 +373,7 @@ class TrainedModel:
 
         Takes and raises what `inpaint` does; the image has 256 levels and the model's height and width divided by `factor`.
         """
+        factor = check_whole("factor", factor, 2)
         small = one_image(image, small_shape(self.shape, factor), BYTES)
         return self._edited(How(**how), lambda model, plan: super_resolve(model, small, factor, plan), n)
 
@@ -374,15 +384,17 @@ class TrainedModel:
 
     def _samples(self, n: int, how: "How") -> Drawing:
         condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)
+        plan = how.plan(n)
         model = self._on_chain(how, condition)
-        return samples(model, how.plan(n), how.spacing, condition)
+        return samples(model, plan, how.spacing, condition)
 
     def _edited(
         self, how: "How", edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
     ) -> Images:
         condition = condition_of_edit(self.experiment, how.label, how.weight, how.guidance_interval)
+        plan = how.plan(n)
         model = self._on_chain(how, condition, timestep)
-        drawing = edit(model, how.plan(n))
+        drawing = edit(model, plan)
         return _drawn(replace(drawing, condition=condition, spacing=how.spacing), "drawing", how)
 
     def _on_chain(self, how: "How", condition: Condition, timestep: int | None = None) -> LoadedModel:
@@ -439,7 +451,7 @@ class How:
     @property
     def few(self) -> FewSteps:
         """The chain."""
-        return FewSteps(self.steps, self.spacing, self.variance)
+        return _few(self.steps, self.spacing, self.variance)
 
     @property
     def weight(self) -> float | None:
@@ -450,12 +462,26 @@ class How:
         """For `n` images.
 
         Raises:
-            UsageError: a number that is none, or not so large as it must be.
+            UsageError: a number that is none, or not so large as it must be; no such sampler, or it has no variance.
         """
-        for name, value, least in (("n", n, 0), ("first", self.first, 0), ("batch_size", self.batch_size, 1)):
-            if not isinstance(value, int) or value < least:
-                raise UsageError(f"{name} must be a whole number of at least {least}: {value!r}")
-        return Plan(n, self.sampler, seed=self.seed, batch_size=self.batch_size, first=self.first)
+        plan = Plan(
+            num=check_whole("n", n),
+            sampler=self.sampler,
+            seed=check_whole("seed", self.seed),
+            batch_size=check_whole("batch_size", self.batch_size, 1),
+            first=check_whole("first", self.first),
+        )
+        check_variance(plan.build(), self.variance)
+        return plan
+
+
+def _few(steps: int | None, spacing: str = "uniform", variance: str | None = None) -> FewSteps:
+    """Which steps of the chain.
+
+    Raises:
+        UsageError: `steps` is no number.
+    """
+    return FewSteps(None if steps is None else check_whole("steps", steps, 1), spacing, variance)
 
 
 def _drawn(drawing: Drawing, what: str, how: How) -> Images:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ddpm.checks import check_images
+from ddpm.checks import BYTES, check_images
 from ddpm.data.batches import rows_at
 from ddpm.diffusion.objective import Objective
 from ddpm.diffusion.reverse import Network, ReverseProcess, unlimited
 from ddpm.errors import UsageError
+from ddpm.models.mode import evaluating
 from ddpm.seeds import by_place, generator, key, normal
 from ddpm.training.trainer import TIMESTEPS, Part, Recipe, State, backward, update
 
@@ -40,12 +41,8 @@ def read_with(network: nn.Module, weights: Mapping[str, Tensor]) -> Network:
     """The network as it is in evaluation, with other weights than its own, which are not copied."""
 
     def averaged(*inputs: Tensor) -> Tensor:
-        was_training = network.training
-        network.eval()
-        try:
+        with evaluating(network):
             return functional_call(network, dict(weights), inputs)
-        finally:
-            network.train(was_training)
 
     return averaged
 
@@ -54,15 +51,21 @@ def repeated(data: Iterable[Batch]) -> Iterator[Batch]:
     """The batches of an iterable, again and again.
 
     Raises:
-        UsageError: it has none.
+        UsageError: it has none, or can be gone through only once, and that is done.
     """
+    seen = 0
     while True:
-        empty = True
+        before = seen
         for batch in data:
-            empty = False
+            seen += 1
             yield batch
-        if empty:
+        if not seen:
             raise UsageError("the data have no batch")
+        if seen == before:
+            raise UsageError(
+                f"the data have ended after {seen} batches, and cannot be gone through again",
+                "give a list or a DataLoader; or an iterator that does not end",
+            )
 
 
 def batches_of(x_0: Tensor, labels: Tensor | None, batch_size: int, seed: int) -> Iterator[Batch]:
@@ -109,10 +112,19 @@ def train(
 
 
 def _checked(batch: object, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    x_0, label = batch if isinstance(batch, tuple | list) and len(batch) == 2 else (batch, None)
+    parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    x_0, label = (*parts, None) if len(parts) == 1 else parts if len(parts) == 2 else (batch, None)
     if not isinstance(x_0, Tensor) or not x_0.is_floating_point() or not len(x_0):
         kind = x_0.dtype if isinstance(x_0, Tensor) else type(x_0).__name__
-        raise UsageError(f"a batch is a float tensor (batch, ...), or that and labels (batch,): got {kind}")
+        hint = BYTES if isinstance(x_0, Tensor) else ""
+        raise UsageError(f"a batch is a float tensor (batch, ...), or that and labels (batch,): got {kind}", hint)
     if x_0.ndim == 4:
         check_images(x_0)
-    return x_0.to(device, torch.float32), None if label is None else torch.as_tensor(label).to(device)
+    if label is None:
+        return x_0.to(device, torch.float32), None
+    told = torch.as_tensor(label)
+    if told.shape != (len(x_0),):
+        raise UsageError(
+            f"there must be one label for each of the {len(x_0)} images, got the shape {tuple(told.shape)}"
+        )
+    return x_0.to(device, torch.float32), told.to(device)

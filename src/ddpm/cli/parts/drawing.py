@@ -9,14 +9,12 @@ from typing import Any
 from ddpm.cli.flags.settings import assignments
 from ddpm.cli.terminal.console import note
 from ddpm.errors import CannotCreate, Interrupted, UsageError
-from ddpm.experiment.config import Experiment
 from ddpm.figures.pictures import numbered, text_of
 from ddpm.parallel.launch import launched
 from ddpm.sampling import Sampler
-from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan
 from ddpm.sampling.langevin import Annealed
-from ddpm.trained.labels import NONE, asked
+from ddpm.trained.draw import check_variance
 from ddpm.trained.provenance import differences, read_how_drawn
 
 TOO_LARGE = 2**63
@@ -43,21 +41,10 @@ def check_sampler(options: Namespace, sampler: Sampler, T: int) -> None:
     Raises:
         UsageError: --variance of a sampler that draws with none, where no sheet of others is asked for.
     """
-    if options.variance and not (sampler.uses_variance or options.compare):
-        raise UsageError(
-            f"{options.sampler} does not draw with a variance of the model: --variance {options.variance}",
-            "--sampler ancestral and corrected do",
-        )
+    if not options.compare:
+        check_variance(sampler, options.variance)
     if isinstance(sampler, Annealed) and options.steps not in (None, T):
         note(f"ddpm: {options.sampler} needs all {T} steps: in {options.steps} it leaves noise")
-
-
-def asked_of_edits(options: Namespace, experiment: Experiment) -> Condition:
-    """No class unless one is named: what a given image shows is not known."""
-    label = options.label
-    if label is None and experiment.model.classes and experiment.training.label_dropout:
-        label = NONE
-    return asked(experiment, label, options.guidance, options.guidance_interval)
 
 
 def goes_on(folder: Path, common: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ddpm.cli.parts.drawing import asked_of_edits, goes_on, numbers, told_how_to_go_on
+from ddpm.cli.parts.drawing import goes_on, numbers, told_how_to_go_on
 from ddpm.cli.parts.opening import opened, shortened
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import JsonTarget, file_for, fresh_folder
@@ -17,7 +17,7 @@ from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, finished
 from ddpm.storage.atomic import atomically
 from ddpm.trained.draw import Drawing
-from ddpm.trained.labels import NONE, OWN, described
+from ddpm.trained.labels import NONE, OWN, asked_of_edit, described
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.provenance import recorded
 
@@ -41,7 +41,7 @@ def of_the_small_one() -> Iterator[None]:
 def opened_for_edit(options: Namespace, t: int | None = None) -> tuple[LoadedModel, Condition]:
     """The model on the chain asked for, and what the images show: no class unless one is named."""
     trained = opened(options)
-    condition = asked_of_edits(options, trained.experiment)
+    condition = asked_of_edit(trained.experiment, options.label, options.guidance, options.guidance_interval)
     return shortened(options, trained, t, OWN if condition.labels else NONE), condition
 
 

@@ -11,7 +11,7 @@ from ddpm.checkpoints import Noted
 from ddpm.cli.terminal.console import Bar, note
 from ddpm.cli.terminal.processes import leave
 from ddpm.experiment.config import Experiment
-from ddpm.run.ending import followed
+from ddpm.run.ending import ended_in_order
 from ddpm.run.events import Event, Logged, Started, Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Start
@@ -23,7 +23,7 @@ def follow(experiment: Experiment, folder: RunFolder, device: torch.device, star
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    with followed(experiment, folder, device, start, leave, _heard) as (_, events):
+    with ended_in_order(experiment, folder, device, start, leave, _heard) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         _introduce(started, folder, device)

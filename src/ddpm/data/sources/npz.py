@@ -1,8 +1,8 @@
 """npy and npz files of integer images: (N, H, W), (N, H, W, C) or (N, C, H, W), unsigned.
 
 In an npz the array of images is called "images", "arr_0" or "x", or there are "x_train" and "x_test", which are then the
-split. Labels ("labels", "arr_1", "y", "y_train", ...), "classes" (their names), a number "levels" and "layout" ("NCHW" or
-"NHWC", for shapes that can be read both ways) are optional. Nothing is unpickled.
+split. Labels ("labels", "arr_1", "y", "y_train", ...), "classes" (their names) and a number "levels" are optional. Channels
+are 1 to 4; a file whose axes 1 and 3 both have so many is (N, C, H, W). Nothing is unpickled.
 """
 
 import zipfile
@@ -19,7 +19,6 @@ from ddpm.errors import SHOWN, DataError
 
 IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images"), "all": ("images", "arr_0", "x")}
 LABELS = {"train": ("y_train", "train_labels"), "test": ("y_test", "test_labels"), "all": ("labels", "arr_1", "y")}
-LAYOUTS = ("NCHW", "NHWC")
 MAX_CHANNELS = 4
 MAX_LEVELS = 65536
 
@@ -38,15 +37,19 @@ def has_split(path: Path) -> bool:
 def read(path: Path, part: str, options: Options) -> ImageSet:
     """A part of the file."""
     possible = [part] if part != "all" else list(IMAGES)
-    wanted = {"levels", "classes", "layout", *(name for p in possible for name in (*IMAGES[p], *LABELS[p]))}
+    wanted = {"levels", "classes", *(name for p in possible for name in (*IMAGES[p], *LABELS[p]))}
     arrays = _load(path, wanted)
     parts = [name for name in possible if _named(arrays, IMAGES[name]) is not None]
     if not parts:
         raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(_names(path))) or 'nothing'}")
     levels = options.levels or _levels(arrays, path)
-    classes, layout = _classes(arrays, path), _layout(arrays, path)
+    classes = _classes(arrays, path)
     found = [(_named(arrays, IMAGES[name]), _named(arrays, LABELS[name])) for name in parts]
-    sets = [from_array(str(path), images, labels, levels, layout) for images, labels in found if images is not None]
+    sets = [
+        from_array(str(path), images, labels, levels, _layout(images.shape) or "NCHW")
+        for images, labels in found
+        if images is not None
+    ]
     labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
     if fault := fault_of(labels, classes):
         raise DataError(f"in {str(path)!r} {fault}")
@@ -74,14 +77,6 @@ def _classes(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[str, ...]:
             f'"classes" in {str(path)!r} must be a list of texts, not {said.dtype} of the shape {said.shape}'
         )
     return tuple(map(str, said))
-
-
-def _layout(arrays: Mapping[str, np.ndarray], path: Path) -> str | None:
-    """Where the file says that its channels are."""
-    said = arrays.get("layout")
-    if said is not None and str(said) not in LAYOUTS:
-        raise DataError(f'"layout" in {str(path)!r} must be one of {", ".join(LAYOUTS)}, not {str(said)[:SHOWN]!r}')
-    return None if said is None else str(said)
 
 
 def _names(path: Path) -> set[str]:
@@ -136,23 +131,26 @@ def from_array(
         )
     if images.ndim not in (3, 4) or 0 in images.shape[1:]:
         raise DataError(f"images in {name!r} have shape {images.shape}; expected (N, H, W[, C]) or (N, C, H, W)")
+    layout = layout or _layout(images.shape)
+    if layout is None:
+        raise DataError(
+            f"images in {name!r} have shape {images.shape}, which could be (N, C, H, W) and (N, H, W, C)",
+            "a uint8 tensor is (N, C, H, W): torch.from_numpy(array); pictures say it themselves",
+        )
     if images.ndim == 3:
         images = images[:, None]
-    elif (layout or _layout_of(name, images.shape)) == "NHWC":
+    elif layout == "NHWC":
         images = np.moveaxis(images, 3, 1)
     levels = levels or (256 if images.dtype == np.uint8 else 65536)
     tensor = torch.from_numpy(np.ascontiguousarray(images if images.dtype == np.uint8 else images.astype(np.int32)))
     return check_values(ImageSet(name, tensor, levels, _labels(name, labels, len(images))))
 
 
-def _layout_of(name: str, shape: tuple[int, ...]) -> str:
-    """Where the channels are, by their number, 1 to 4."""
-    first, last = shape[1] <= MAX_CHANNELS, shape[3] <= MAX_CHANNELS
-    if first and last and shape[1:] != (1, 1, 1):
-        raise DataError(
-            f"images in {name!r} have shape {shape}, which could be (N, C, H, W) and (N, H, W, C)",
-            'ddpm.images takes pictures or a tensor (N, C, H, W); an npz file may say "layout": "NCHW" or "NHWC"',
-        )
+def _layout(shape: tuple[int, ...]) -> str | None:
+    """Where the channels are, by their number, 1 to 4; None where they could be on two axes."""
+    first, last = shape[1] <= MAX_CHANNELS, shape[-1] <= MAX_CHANNELS
+    if len(shape) == 4 and first and last and shape[1:] != (1, 1, 1):
+        return None
     return "NHWC" if last and not first else "NCHW"
 
 
