@@ -1,5 +1,6 @@
 """Labels: the number of an image's class, which a network may be given. -1 is an unknown class; None is no labels at all."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
-from ddpm.errors import Mismatch
+from ddpm.errors import DataError, Mismatch
 
 Labels = Int[Tensor, " images"] | None
 MAX_CLASSES = 2**20
@@ -30,14 +31,37 @@ def class_names(classes: Sequence[str], number: int) -> tuple[str, ...]:
     return tuple(classes) or tuple(str(label) for label in range(number))
 
 
+def fault_of(labels: Labels, classes: Sequence[str]) -> str | None:
+    """What is wrong with labels and the names of their classes, in words; None if nothing is.
+
+    Args:
+        labels: (N,); -1 is an unknown class.
+        classes: the names of the labels 0, 1, ...; empty where they have none.
+    """
+    twice = next((name for name, count in Counter(classes).items() if count > 1), None)
+    if twice is not None:
+        return f"two classes have the name {twice!r}"
+    if labels is None or not len(labels):
+        return None
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < -1:
+        return f"there is a label {lowest}; labels are 0, 1, ..., or -1 for an unknown class"
+    if classes and highest >= len(classes):
+        return f"there is a label {highest}, but {len(classes)} classes have names (0..{len(classes) - 1})"
+    return f"there is a label {highest}, more than any data set has" if highest >= MAX_CLASSES else None
+
+
 def matched_labels(images: ImageSet, known: Sequence[str]) -> Int[Tensor, " images"]:
     """The images' labels in the numbering of a network that knows the classes `known`. Classes are matched by their names.
 
     Raises:
         Mismatch: the images have no labels, or a class that the network does not know.
+        DataError: some classes have names, but not that of each label.
     """
     if not len(images.labels):
         raise Mismatch(f"the images have no labels: {images.name}")
+    if images.classes and int(images.labels.max()) >= len(images.classes):
+        raise DataError(f"{images.name}: {fault_of(images.labels, images.classes)}")
     number = {name: label for label, name in enumerate(known)}
     theirs = class_names(images.classes, class_count(images))
     used = [int(label) for label in images.labels.unique()]

@@ -1,28 +1,36 @@
 """Images as a value that a person can look at, index, save and hand on: what sampling gives, and what data arguments take."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import READ_ERRORS, as_shown
 from ddpm.data.imageset import ImageSet, no_labels, to_levels
 from ddpm.data.inputs import from_picture, on_levels, read_mask, read_unscaled, to_mask
+from ddpm.data.labels import fault_of
 from ddpm.data.open import open_source
-from ddpm.data.sources.npz import from_array
+from ddpm.data.sources.npz import MAX_CHANNELS, MAX_LEVELS, from_array
 from ddpm.data.splits import DEFAULT, Options
+from ddpm.errors import SHOWN as SHOWN_OF_VALUE
 from ddpm.errors import CannotCreate, DataError, Mismatch, UsageError
-from ddpm.figures.pictures import numbered, save_each, square, tile, to_pictures, to_pil
+from ddpm.figures.pictures import numbered, save_one, square, tile, to_pictures, to_pil
 from ddpm.tensors import ImageBatch
 
 SHOWN = 64
 """So many images are in the picture that a notebook shows."""
+BYTES = 256
+"""The levels of a picture."""
+INDICES = "give a whole number, a slice, several numbers, or true or false for each"
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +38,15 @@ class Images:
     """Images on the CPU.
 
     Args:
-        tensor: (N, C, H, W) float32 in [-1, 1].
+        tensor: (N, C, H, W), real numbers in [-1, 1]; kept as float32.
         levels: how many values a pixel's channel can have: 256 for 8 bits.
-        labels: the class of each image, (N,) int64; None where there are none.
+        labels: the class of each image, (N,) whole numbers, -1 where it is not known; None where there are none.
         classes: what the labels 0, 1, ... are called, where they have names.
         texts: how each was drawn, as JSON: `save` writes it into the files. None for images that were not drawn here.
-        first: the number of the first image: `save` begins with it.
+        numbers: the number of each image, after which `save` names its file; None for 0, 1, ..., N - 1.
+
+    Raises:
+        UsageError: one of these is something else, or they do not fit together.
 
     Example:
         >>> import ddpm
@@ -45,11 +56,23 @@ class Images:
     """
 
     tensor: Tensor
-    levels: int = 256
+    levels: int = BYTES
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
     texts: Sequence[str] | None = field(default=None, repr=False)
-    first: int = 0
+    numbers: tuple[int, ...] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensor", _checked(self.tensor))
+        object.__setattr__(self, "levels", _checked_levels(self.levels))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", _checked_labels(self.labels, len(self)))
+        if fault := fault_of(self.labels, self.classes):
+            raise UsageError(fault)
+        for what, given in (("texts", self.texts), ("numbers", self.numbers)):
+            if given is not None and len(given) != len(self):
+                raise UsageError(f"there are {len(given)} {what} for {len(self)} images")
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.tensor.shape[1:]))
@@ -58,17 +81,26 @@ class Images:
     def __len__(self) -> int:
         return len(self.tensor)
 
-    def __getitem__(self, which: int | slice | Sequence[int]) -> "Images":
-        """One image, or several, as Images."""
-        rows = list(range(len(self)))[which] if isinstance(which, int | slice) else which
-        rows = [rows] if isinstance(rows, int) else list(rows)
+    def __getitem__(self, which: SupportsIndex | slice | Sequence[Any] | np.ndarray | Tensor) -> "Images":
+        """One image, or several, as Images, which keep their numbers.
+
+        Args:
+            which: a whole number, a slice, several numbers in any order, or a mask: true or false for each image.
+
+        Raises:
+            IndexError: there is no such image.
+            UsageError: it is none of these.
+        """
+        rows = _rows_of(which, len(self))
+        each: list[int] = rows.tolist()
+        numbers = range(len(self)) if self.numbers is None else self.numbers
         return Images(
             self.tensor[rows],
             self.levels,
             None if self.labels is None else self.labels[rows],
             self.classes,
-            None if self.texts is None else [self.texts[row] for row in rows],
-            self.first + rows[0] if rows else self.first,
+            None if self.texts is None else [self.texts[row] for row in each],
+            tuple(numbers[row] for row in each),
         )
 
     def __iter__(self) -> Iterator["Images"]:
@@ -84,33 +116,48 @@ class Images:
         return [to_pil(picture) for picture in to_pictures(self.tensor, self.levels)]
 
     def save(self, folder: str | Path) -> list[Path]:
-        """One PNG for each, as `ddpm sample` writes them: 000000.png, 000001.png, ...
+        """One PNG for each, as `ddpm sample` writes them: 000000.png, 000001.png, ...; named after the images' numbers.
 
         Raises:
+            UsageError: two of the images have the same number.
             CannotCreate: one of these files is there already.
         """
         place = Path(folder).expanduser()
-        rows = range(self.first, self.first + len(self))
-        if taken := next((name for name in map(numbered, rows) if (place / name).exists()), None):
+        numbers = tuple(range(len(self))) if self.numbers is None else self.numbers
+        if len(set(numbers)) < len(numbers):
+            raise UsageError(
+                f"two of the images have the same number, {max(numbers, key=numbers.count)}: their files have one name"
+            )
+        if taken := next((name for name in map(numbered, numbers) if (place / name).exists()), None):
             raise CannotCreate(f"there is a {taken} in {str(folder)!r} already", "give another folder")
         place.mkdir(parents=True, exist_ok=True)
-        return save_each(to_pictures(self.tensor, self.levels), place, self.first, self._text())
-
-    def _text(self) -> Callable[[int], str] | None:
-        texts = self.texts
-        return None if texts is None else lambda row: texts[row - self.first]
+        pictures = to_pictures(self.tensor, self.levels)
+        texts: Sequence[str | None] = [None] * len(self) if self.texts is None else self.texts
+        each = zip(pictures, numbers, texts, strict=True)
+        return [save_one(picture, place, number, text) for picture, number, text in each]
 
     def grid(self, path: str | Path | None = None, columns: int | None = None) -> Image.Image:
         """All of them in one picture, small ones enlarged; written to `path`, if there is one.
 
         Args:
-            path: a file; its ending says which kind.
+            path: a file; its ending says which kind. Its folder is made where it is missing.
             columns: how many in a row; about as many as there are rows, if not given.
+
+        Raises:
+            UsageError: there are no images, less than one column, or the ending is that of no picture.
         """
+        if columns is not None and columns < 1:
+            raise UsageError(f"a grid has at least 1 column, not {columns}")
+        if not len(self):
+            raise UsageError("there are no images for a grid")
+        place = None if path is None else Path(path).expanduser()
+        if place is not None and Image.registered_extensions().get(place.suffix.lower()) not in Image.SAVE:
+            raise UsageError(f"a picture's name ends in .png, .jpg, .webp, ..., not {place.suffix!r}: {str(path)!r}")
         pictures = to_pictures(self.tensor, self.levels)
-        sheet = tile(pictures, columns) if columns else square(pictures)
-        if path is not None:
-            sheet.save(Path(path).expanduser())
+        sheet = square(pictures) if columns is None else tile(pictures, columns)
+        if place is not None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            sheet.save(place)
         return sheet
 
     def _repr_png_(self) -> bytes | None:
@@ -120,6 +167,63 @@ class Images:
         data = io.BytesIO()
         self[:SHOWN].grid().save(data, format="PNG")
         return data.getvalue()
+
+
+def _rows_of(which: SupportsIndex | slice | Sequence[Any] | np.ndarray | Tensor, count: int) -> Tensor:
+    """The rows, (n,) int64, of `count` that an index means: a whole number, a slice, several numbers or a mask.
+
+    Raises:
+        IndexError: a number is beyond them.
+        UsageError: it is no index.
+    """
+    try:
+        if isinstance(which, slice):
+            return torch.tensor(range(count)[which], dtype=torch.int64)
+        given = which.detach().cpu().numpy() if isinstance(which, Tensor) else np.asarray(which)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"images have no index {repr(which)[:SHOWN_OF_VALUE]}: {INDICES}") from error
+    if given.dtype.kind == "b" and given.ndim == 1:
+        if len(given) != count:
+            raise UsageError(f"a mask is true or false for each of the {count} images, not for {len(given)}")
+        return torch.from_numpy(given.nonzero()[0])
+    if given.ndim > 1 or (given.dtype.kind not in "iu" and given.shape != (0,)):
+        raise UsageError(f"images have no index {repr(which)[:SHOWN_OF_VALUE]}: {INDICES}")
+    rows = given.reshape(-1).astype(np.int64)
+    beyond = rows[(rows < -count) | (rows >= count)]
+    if len(beyond):
+        raise IndexError(f"there is no image {beyond[0]} among {count}")
+    return torch.from_numpy(np.where(rows < 0, rows + count, rows))
+
+
+def _checked(x: Tensor) -> Tensor:
+    """Images as they are kept: float32 on the CPU, without a gradient."""
+    expected = "images are a tensor (N, C, H, W) of real numbers in [-1, 1]"
+    if not isinstance(x, Tensor):
+        raise UsageError(f"{expected}, not {type(x).__name__}", "ddpm.images takes arrays, pictures and sources")
+    if not x.is_floating_point():
+        raise UsageError(f"{expected}, not {x.dtype}", "ddpm.images takes integers")
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise UsageError(f"{expected}, not of the shape {tuple(x.shape)}")
+    return x.detach().to("cpu", torch.float32)
+
+
+def _checked_levels(levels: SupportsIndex) -> int:
+    try:
+        number = 0 if isinstance(levels, bool) else operator.index(levels)
+    except TypeError:
+        number = 0
+    if not 2 <= number <= MAX_LEVELS:
+        raise UsageError(f"levels are a whole number, 2..{MAX_LEVELS}, not {levels!r}")
+    return number
+
+
+def _checked_labels(labels: Tensor, count: int) -> Tensor:
+    if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
+        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise UsageError(f"labels are a tensor (N,) of whole numbers, not {kind}")
+    if tuple(labels.shape) != (count,):
+        raise UsageError(f"labels of {count} images have the shape ({count},), not {tuple(labels.shape)}")
+    return labels.detach().to("cpu", torch.int64)
 
 
 Data: TypeAlias = str | Path | np.ndarray | Tensor | Images | Image.Image | Sequence[Image.Image]
@@ -133,18 +237,19 @@ def images_of(found: ImageSet) -> Images:
     return Images(found.scaled(), found.levels, labels, found.classes)
 
 
-def image_set(data: Data, split: str, options: Options = DEFAULT, levels: int = 256) -> ImageSet:
+def image_set(data: Data, split: str, options: Options = DEFAULT, levels: int = BYTES) -> ImageSet:
     """What was given as data, as integers.
 
     Args:
-        data: see `Data`. Integers are (N, H, W), (N, H, W, C) or (N, C, H, W), real numbers (N, C, H, W) in [-1, 1].
+        data: see `Data`. Integers are (N, H, W), (N, H, W, C) or (N, C, H, W), of a uint8 tensor (N, C, H, W) where that can
+            be; real numbers are (N, C, H, W) in [-1, 1].
         split: of a source: "train", "test" or "all". Other data are one part.
-        options: how a source is read.
-        levels: of arrays, tensors and pictures, which do not say it.
+        options: how a source is read; the resolution and the channels are those of other data too.
+        levels: of arrays and tensors, which do not say it. Pillow images have 256, and are brought to the nearest of these.
 
     Raises:
         UsageError: real numbers outside [-1, 1] or off the levels, or something that is no data.
-        NotFound, DataError: as `open_source`.
+        NotFound, DataError: as `open_source`; or integers whose shape can be read in two ways.
     """
     if isinstance(data, str | Path):
         return open_source(str(data), split, options)
@@ -152,22 +257,40 @@ def image_set(data: Data, split: str, options: Options = DEFAULT, levels: int = 
         data = [data]
     if isinstance(data, Images):
         labels = no_labels() if data.labels is None else data.labels
-        return ImageSet("images", to_levels(data.tensor, data.levels), data.levels, labels, classes=data.classes)
+        found = ImageSet("images", to_levels(data.tensor, data.levels), data.levels, labels, classes=data.classes)
+        return converted(found, options)
     if isinstance(data, np.ndarray | Tensor):
-        array = data.detach().cpu().numpy() if isinstance(data, Tensor) else data
-        if np.issubdtype(array.dtype, np.floating):
-            return ImageSet("tensor", to_levels(on_levels(torch.from_numpy(array), levels), levels), levels)
-        return from_array("array", array, levels=levels)
+        return converted(_of_array(data, levels), options)
     if isinstance(data, Sequence) and data and all(isinstance(one, Image.Image) for one in data):
-        return from_array("pictures", _stacked(data), levels=levels)
+        pictures = converted(ImageSet("pictures", _stacked(data)), options)
+        return (
+            pictures
+            if levels == BYTES
+            else replace(pictures, images=to_levels(pictures.scaled(), levels), levels=levels)
+        )
     raise UsageError(
         f"no images: {type(data).__name__}",
         "data is the name of a source, a path, an array, a tensor, Pillow images or ddpm.Images",
     )
 
 
-def _stacked(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """(N, H, W, C) uint8, grey where all are.
+def _of_array(data: np.ndarray | Tensor, levels: int, layout: str | None = None) -> ImageSet:
+    """An array or a tensor as integers. `layout` is where its channels are, if that is known."""
+    if isinstance(data, Tensor):
+        data = data.detach().cpu()
+        if not data.is_floating_point():
+            by_convention = "NCHW" if data.ndim == 4 and 1 <= data.shape[1] <= MAX_CHANNELS else None
+            return from_array("tensor", data.numpy(), levels=levels, layout=layout or by_convention)
+        real = data.float()
+    elif np.issubdtype(data.dtype, np.floating):
+        real = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
+    else:
+        return from_array("array", data, levels=levels, layout=layout)
+    return ImageSet("tensor", to_levels(on_levels(real, levels), levels), levels)
+
+
+def _stacked(pictures: Sequence[Image.Image]) -> Tensor:
+    """(N, C, H, W) uint8, grey where all are.
 
     Raises:
         DataError: they differ in size, or one cannot be read.
@@ -180,11 +303,14 @@ def _stacked(pictures: Sequence[Image.Image]) -> np.ndarray:
     sizes = {picture.size for picture in pictures}
     if len(sizes) > 1:
         raise DataError(f"pictures differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes)[:3])}")
-    return np.stack([np.atleast_3d(np.array(picture.convert(mode))) for picture in pictures])
+    stacked = np.stack([np.atleast_3d(np.array(picture.convert(mode))) for picture in pictures])
+    return torch.from_numpy(stacked).movedim(3, 1).contiguous()
 
 
 def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     """One image as a model of `shape` and `levels` sees it, (1, C, H, W): a path, a picture, an array, a tensor or Images.
+
+    Where 256 levels are asked for, Images of another kind are taken as the file is that `save` writes of them.
 
     Raises:
         UsageError: several images, or something else.
@@ -196,18 +322,31 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     if isinstance(given, Image.Image):
         return from_picture(given, shape, levels)
     if isinstance(given, np.ndarray | Tensor):
-        channels, height, width = shape
-        if tuple(given.shape) == (height, width, channels) != tuple(shape):
-            given = torch.as_tensor(given).movedim(2, 0)
-        given = given[None] if given.ndim in (2, 3) else given
+        return _of_array(_as_batch(given, shape), levels, "NCHW").scaled()
     found = image_set(given, "all", levels=levels)
     if len(found) != 1:
         raise UsageError(f"one image is needed, not {len(found)}")
-    if found.shape != tuple(shape) or found.levels != levels:
-        raise Mismatch(
-            f"the model is for an image {tuple(shape)} of {levels} levels, not {found.shape} of {found.levels}"
-        )
-    return found.scaled()
+    if found.shape == tuple(shape) and found.levels == levels:
+        return found.scaled()
+    if isinstance(given, Images) and levels == BYTES >= given.levels:
+        return from_picture(given.pil()[0], shape, levels)
+    raise Mismatch(f"the model is for an image {tuple(shape)} of {levels} levels, not {found.shape} of {found.levels}")
+
+
+def _as_batch(given: np.ndarray | Tensor, shape: tuple[int, ...]) -> np.ndarray | Tensor:
+    """One image (H, W), (C, H, W) or (H, W, C), or a batch of one, as (1, C, H, W) of this shape."""
+    channels, height, width = shape
+    one = given
+    if one.ndim == 4:
+        if len(one) != 1:
+            raise UsageError(f"one image is needed, not {len(one)}")
+        one = one[0]
+    one = one[None] if one.ndim == 2 else one
+    if tuple(one.shape) == (height, width, channels) != tuple(shape):
+        one = one.movedim(2, 0) if isinstance(one, Tensor) else np.moveaxis(one, 2, 0)
+    if tuple(one.shape) != tuple(shape):
+        raise Mismatch(f"the model is for an image {tuple(shape)}, not for an array of the shape {tuple(given.shape)}")
+    return one[None]
 
 
 def a_mask(given: "str | Path | Image.Image | np.ndarray | Tensor", height: int, width: int) -> Tensor:

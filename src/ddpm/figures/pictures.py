@@ -68,12 +68,18 @@ def numbered(row: int) -> str:
 def save_each(pictures: Tensor, folder: Path, first: int = 0, text: Callable[[int], str] | None = None) -> list[Path]:
     """One PNG for each picture: 000000.png, 000001.png, ...; `text` says of the picture of a number what goes into its file."""
     rows = range(first, first + len(pictures))
-    for row, picture in zip(rows, pictures, strict=True):
-        about = PngInfo()
-        if text:
-            about.add_text(TEXT, text(row))
-        _save_whole(to_pil(picture), folder / numbered(row), about)
-    return [folder / numbered(row) for row in rows]
+    return [
+        save_one(picture, folder, row, text(row) if text else None) for row, picture in zip(rows, pictures, strict=True)
+    ]
+
+
+def save_one(picture: Tensor, folder: Path, row: int, text: str | None = None) -> Path:
+    """The PNG of image `row`: of its picture, (C, H, W) uint8, and of a text that says how it was drawn."""
+    about, path = PngInfo(), folder / numbered(row)
+    if text is not None:
+        about.add_text(TEXT, text)
+    _save_whole(to_pil(picture), path, about)
+    return path
 
 
 def _save_whole(image: Image.Image, path: Path, about: PngInfo) -> None:

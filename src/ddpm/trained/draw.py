@@ -97,7 +97,7 @@ class Drawing:
             torch.tensor(labels) if labels else None,
             self.model.experiment.classes,
             [self.text(row) for row in self.plan.rows],
-            self.plan.first,
+            tuple(self.plan.rows),
         )
 
 

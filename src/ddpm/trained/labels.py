@@ -1,12 +1,14 @@
 """What images shall show, or are said to show: the classes of a model by name."""
 
 import difflib
+import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from ddpm.checks import check_labels
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import Mismatch, UsageError
@@ -19,6 +21,23 @@ SHOWN = 12
 """Class names in a hint."""
 
 
+Label: TypeAlias = str | SupportsIndex | Sequence[Any] | np.ndarray | Tensor | None
+"""A class by name or number, several of them in turn, "none", or None: for samples all in turn, for edits none."""
+
+
+class Words(NamedTuple):
+    """What a message calls the three things that are asked for, and what makes a model that can be asked."""
+
+    label: str
+    guidance: str
+    interval: str
+    makes: str
+
+
+FLAGS = Words("--label", "--guidance", "--guidance-interval", "ddpm train --conditional makes one")
+ARGUMENTS = Words("label", "guidance", "guidance_interval", "ddpm.fit(..., conditional=True) makes one")
+
+
 def asked(experiment: Experiment, label: str | None, weight: float | None, interval: str | None) -> Condition:
     """What the flags --label, --guidance and --guidance-interval ask for.
 
@@ -26,42 +45,30 @@ def asked(experiment: Experiment, label: str | None, weight: float | None, inter
         UsageError: the model cannot do that, or there is no such class or interval.
     """
     if not experiment.model.classes:
-        for flag, value in (("--label", label), ("--guidance", weight), ("--guidance-interval", interval)):
-            if value is not None:
-                raise UsageError(f"the model has no classes: {flag} {value}", "ddpm train --conditional makes one")
-        return ANYTHING
-    try:
-        steps = None if interval is None else _interval(interval, experiment.schedule.T)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return _condition(experiment, _labels(experiment, ALL if label is None else label), weight, steps)
+        return _anything(FLAGS, label, weight, interval)
+    steps = None if interval is None else _interval(interval, experiment.schedule.T)
+    return _condition(experiment, _labels(experiment, ALL if label is None else label), weight, steps, FLAGS)
 
 
 def condition_of(
-    experiment: Experiment,
-    label: str | int | Sequence[str | int] | None,
-    weight: float | None = None,
-    interval: tuple[int, int] | None = None,
+    experiment: Experiment, label: Label, weight: float | None = None, interval: Sequence[Any] | None = None
 ) -> Condition:
     """What a call asks for: a class by name or number, several in turn, "none", or (None) all in turn.
 
     Raises:
-        UsageError: as `asked`.
+        UsageError: as `asked`; or something else than classes is given, or a list of none.
     """
-    if not experiment.model.classes or label is None or isinstance(label, str):
-        return asked(
-            experiment, label if label is None else str(label), weight, interval and f"{interval[0]},{interval[1]}"
-        )
-    each = label.tolist() if isinstance(label, torch.Tensor) else label
-    each = [each] if not isinstance(each, Sequence) else each
-    return _condition(experiment, tuple(label_of(experiment, one) for one in each), weight, interval)
+    if not experiment.model.classes:
+        return _anything(ARGUMENTS, label, weight, interval)
+    if label is None or isinstance(label, str):
+        labels = _labels(experiment, ALL if label is None else label)
+    else:
+        labels = tuple(label_of(experiment, one) for one in _each(label))
+    return _condition(experiment, labels, weight, interval, ARGUMENTS)
 
 
 def condition_of_edit(
-    experiment: Experiment,
-    label: str | int | Sequence[str | int] | None,
-    weight: float | None = None,
-    interval: tuple[int, int] | None = None,
+    experiment: Experiment, label: Label, weight: float | None = None, interval: Sequence[Any] | None = None
 ) -> Condition:
     """The same where a given image is to be changed: no class unless one is named, for what it shows is not known.
 
@@ -85,42 +92,90 @@ def _untold(experiment: Experiment, label: object) -> bool:
     return label is None and bool(experiment.model.classes and experiment.training.label_dropout)
 
 
-def label_of(experiment: Experiment, one: str | int) -> int:
+def label_of(experiment: Experiment, one: object) -> int:
     """The number of a class that is given by its name or its number.
 
     Raises:
-        UsageError: the model has no such class.
+        UsageError: the model has no such class, or it is neither a name nor a number.
     """
-    if isinstance(one, str):
+    number = len(experiment.classes)
+    if isinstance(one, str) and number:
         return _label(experiment, one)
-    if not experiment.model.classes:
-        raise UsageError(f"the model has no class {one}: it was trained without labels")
-    check_labels(one, len(experiment.classes))
-    if one < 0:
-        raise UsageError(f"the model has no class {one}", f"its classes are 0..{len(experiment.classes) - 1}")
-    return int(one)
+    if isinstance(one, str) or not 0 <= (label := _whole(one)) < number:
+        raise UsageError(
+            f"the model has no class {one!r}",
+            f"its classes are 0..{number - 1}" if number else "it was trained without labels",
+        )
+    return label
+
+
+def _each(label: SupportsIndex | Sequence[Any] | np.ndarray | Tensor) -> list[Any]:
+    """The classes of a call, one by one."""
+    if isinstance(label, np.ndarray | Tensor) and label.ndim:
+        if label.ndim != 1:
+            raise UsageError(f"labels are one, or a list of them, got an array of the shape {tuple(label.shape)}")
+        each = label.tolist()
+    else:
+        each = list(label) if isinstance(label, Sequence) else [label]
+    if not each:
+        raise UsageError("label is an empty list, which names no class", 'label="none" draws without a class')
+    return each
+
+
+def _whole(one: Any) -> int:  # noqa: ANN401
+    """A number that is whole by its type: Python's, NumPy's or PyTorch's."""
+    try:
+        if isinstance(one, bool | np.bool_) or (isinstance(one, Tensor) and one.dtype == torch.bool):
+            raise TypeError
+        return operator.index(one)
+    except TypeError as error:
+        raise UsageError(f"a label is the name or the number of a class, got {one!r}") from error
+
+
+def _anything(words: Words, label: object, weight: object, interval: object) -> Condition:
+    """What a model without classes can be asked for."""
+    for word, value in zip(words, (label, weight, interval), strict=False):
+        if value is not None:
+            raise UsageError(f"the model has no classes: {word} {value}", words.makes)
+    return ANYTHING
 
 
 def _condition(
-    experiment: Experiment, labels: tuple[int, ...], weight: float | None, interval: tuple[int, int] | None
+    experiment: Experiment, labels: tuple[int, ...], weight: float | None, interval: Sequence[Any] | None, words: Words
 ) -> Condition:
+    steps = None if interval is None else _steps(interval, experiment.schedule.T, words.interval)
+    if steps is not None and weight is None:
+        raise UsageError(f"{words.interval} needs {words.guidance}: {steps[0]},{steps[1]}")
     if not labels and weight is not None:
-        raise UsageError("--guidance needs a class to guide to: --label none")
-    if interval is not None and weight is None:
-        raise UsageError(f"--guidance-interval needs --guidance: {interval[0]},{interval[1]}")
+        raise UsageError(f"{words.guidance} needs a class to guide to: {words.label} none")
     if not labels or weight not in (None, 1):
-        _check_untold(experiment, "--guidance" if labels else "--label none")
+        _check_untold(experiment, words.guidance if labels else f"{words.label} none")
     try:
-        return Condition(labels, Guidance(1.0 if weight is None else weight, interval))
-    except ValueError as error:
+        return Condition(labels, Guidance(1.0 if weight is None else weight, steps))
+    except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
 
 
-def _check_untold(experiment: Experiment, flag: str) -> None:
+def _steps(interval: Sequence[Any], T: int, word: str) -> tuple[int, int]:
+    """(first, last), both whole numbers, 1 <= first <= last <= T.
+
+    Raises:
+        UsageError: it is not that.
+    """
+    try:
+        first, last = (operator.index(t) for t in interval)
+    except (TypeError, ValueError):
+        first, last = 0, 0
+    if not 1 <= first <= last <= T:
+        raise UsageError(f"{word} needs (first, last), whole numbers with 1 <= first <= last <= {T}: {interval!r}")
+    return first, last
+
+
+def _check_untold(experiment: Experiment, what: str) -> None:
     """Refuse to ask without a label what was always told one."""
     if not experiment.training.label_dropout:
         raise UsageError(
-            f"the model was never shown images without their labels: {flag}",
+            f"the model was never shown images without their labels: {what}",
             "it was trained with training.label_dropout = 0",
         )
 
@@ -139,7 +194,7 @@ def described(experiment: Experiment, condition: Condition, rows: Iterable[int])
 
 
 def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None) -> tuple[str | None, Labels]:
-    """What the flag --label of `ddpm evaluate` asks for: a name for it (None without classes), and labels of the images.
+    """What the label of `ddpm evaluate` or of a call asks for: a name for it (None without classes), and labels of the images.
 
     Raises:
         UsageError: the model has no classes, or not this one.
@@ -147,7 +202,7 @@ def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None
     """
     if not experiment.model.classes:
         if label is not None:
-            raise UsageError(f"the model has no classes: --label {label}", "ddpm train --conditional makes one")
+            raise UsageError(f"the model has no classes: label {label!r}", FLAGS.makes, ARGUMENTS.makes)
         return None, None
     if label in experiment.classes:  # a class may be called "own" or "none"
         return label, torch.full((len(images),), _label(experiment, label, OWN))
@@ -155,9 +210,9 @@ def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None
         try:
             return OWN, experiment.labels(images)
         except Mismatch as error:
-            raise Mismatch(str(error), "--label none scores images without their labels") from error
+            raise Mismatch(str(error), '--label none, or label="none", scores images without their labels') from error
     if label == NONE:
-        _check_untold(experiment, "--label none")
+        _check_untold(experiment, "label none")
         return NONE, None
     number = _label(experiment, label, OWN)
     return experiment.classes[number], torch.full((len(images),), number)
@@ -196,12 +251,12 @@ def _interval(text: str, T: int) -> tuple[int, int]:
     """FIRST,LAST.
 
     Raises:
-        ValueError: it is not, or it leaves 1..T.
+        UsageError: it is not, or it leaves 1..T.
     """
     try:
         first, last = (int(part) for part in text.split(","))
     except ValueError:
         first, last = 0, 0
     if not 1 <= first <= last <= T:
-        raise ValueError(f"--guidance-interval needs FIRST,LAST with 1 <= FIRST <= LAST <= {T}: {text!r}")
+        raise UsageError(f"{FLAGS.interval} needs FIRST,LAST with 1 <= FIRST <= LAST <= {T}: {text!r}")
     return first, last
