@@ -208,6 +208,8 @@ seen, known = [], set(sys.modules)
 BAD = ("exec", "compile", "marshal.", "pickle.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "subprocess.",
        "socket.", "ctypes.", "code.__new__", "import", "urllib.", "shutil.")
 def hook(event, arguments):
+    if event == "compile" and str(arguments[0]).startswith("b\\"{'descr': '|u1'"):
+        return  # numpy reads the header of our own digits, as a literal
     if event.startswith(BAD) and not (event == "import" and arguments[0] in known):
         seen.append((event, str(arguments)[:200]))
 sys.addaudithook(hook)
