@@ -492,6 +492,22 @@ def test_points_are_sampled_too():
     assert public.sample(p, (70, 2), seed=1).shape == (70, 2)
 
 
+def test_images_that_are_scaled_stay_on_their_levels():
+    """Where the filter overshoots, as beside an edge."""
+    large = public.images("digits", resolution=16)
+    assert large.numpy().max() == 16
+    assert float(large.tensor.abs().max()) == 1
+
+
+def test_a_sample_is_edited_as_its_file_is(model, tmp_path):
+    """Its tensor lies between the levels, its file on the nearest ones."""
+    images = model.sample(1, progress=False)
+    images.save(tmp_path)
+    by_file = model.edit(tmp_path / "000000.png", 1, timestep=3, progress=False)
+    for given in (images, images.tensor, images.tensor[0], images.numpy()[0]):
+        assert torch.equal(model.edit(given, 1, timestep=3, progress=False).tensor, by_file.tensor)
+
+
 def test_a_sampler_of_ones_own(model):
     class Halfway(public.Sampler):
         def step(self, p, here, noise):

@@ -56,7 +56,8 @@ def _check_levels(x: Tensor, levels: int) -> None:
     nearest = ((x.double() + 1) / step).round() * step - 1
     if bool((off := (x - nearest).abs() > TOLERANCE).any()):
         raise UsageError(
-            f"images of {levels} levels have the values 2k/{levels - 1} - 1, k = 0..{levels - 1}, got {_first(x, off)}"
+            f"images of {levels} levels have the values 2k/{levels - 1} - 1, k = 0..{levels - 1}, got {_first(x, off)}",
+            "of numbers in 0..1 take 2 x - 1; an array of uint8 is taken as it is",
         )
 
 

@@ -234,7 +234,7 @@ def test_a_way_is_not_told_two_classes(ddpm, conditional, tmp_path):
     image = tmp_path / "a.png"
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
     base = ("interpolate", conditional, image, image, "--timestep", 2, "--output-dir", tmp_path / "way")
-    _refused(ddpm(*base, "--label", "1,2"), 2, "--label one class")
+    _refused(ddpm(*base, "--label", "1,2"), 2, "one class as label")
     assert ddpm(*base, "--label", "1", "--guidance", "2").code == 0
 
 

@@ -27,7 +27,7 @@ def converted(images: ImageSet, options: Options) -> ImageSet:
     if options.resolution is not None and options.resolution != (height, width):
         if images.levels > 256:
             raise DataError(f"images of {images.levels} levels are not resized: {images.name}")
-        images = replace(images, images=_resized(images.tensor(), *options.resolution))
+        images = replace(images, images=_resized(images.tensor(), *options.resolution).clamp(max=images.levels - 1))
     return images
 
 

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm.checks import check_images
 from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import READ_ERRORS, as_shown
-from ddpm.data.imageset import ImageSet, no_labels, to_levels
+from ddpm.data.imageset import ImageSet, no_labels, to_levels, to_model
 from ddpm.data.inputs import from_picture, on_levels, read_mask, read_unscaled, to_mask
 from ddpm.data.labels import fault_of
 from ddpm.data.open import open_source
@@ -310,7 +311,8 @@ def _stacked(pictures: Sequence[Image.Image]) -> Tensor:
 def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     """One image as a model of `shape` and `levels` sees it, (1, C, H, W): a path, a picture, an array, a tensor or Images.
 
-    Where 256 levels are asked for, Images of another kind are taken as the file is that `save` writes of them.
+    Real numbers in [-1, 1] are taken to the nearest level, as a file of them is. Where 256 levels are asked for, Images of
+    another kind are taken as the file is that `save` writes of them.
 
     Raises:
         UsageError: several images, or something else.
@@ -322,7 +324,11 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     if isinstance(given, Image.Image):
         return from_picture(given, shape, levels)
     if isinstance(given, np.ndarray | Tensor):
-        return _of_array(_as_batch(given, shape), levels, "NCHW").scaled()
+        one = torch.as_tensor(_as_batch(given, shape)).detach().cpu()
+        if one.is_floating_point():
+            check_images(one := one.float())
+            return to_model(to_levels(one, levels), levels)
+        return _of_array(one, levels, "NCHW").scaled()
     found = image_set(given, "all", levels=levels)
     if len(found) != 1:
         raise UsageError(f"one image is needed, not {len(found)}")
