@@ -335,15 +335,17 @@ def _steps_asked(steps: int | None) -> int | None:
 
 def _place(p: ReverseProcess, device: torch.device | str | None) -> torch.device:
     """The device that is asked for, or the one that the network is on."""
+    if isinstance(device, str):
+        return pick_device(device)
     if device is not None:
-        return torch.device(device)
+        return device
     weights = p.network.parameters() if isinstance(p.network, torch.nn.Module) else iter(())
     return next((weight.device for weight in weights), torch.device("cpu"))
 
 
 def bound(
     p: ReverseProcess,
-    data: Data,
+    x_0: Data,
     levels: int = 256,
     *,
     seed: int = 0,
@@ -354,7 +356,7 @@ def bound(
 
     Args:
         p: any network read as a Markov chain. Its decoder is taken to be that of `levels`.
-        data: a tensor (N, C, H, W) in [-1, 1], on the levels, or any other images.
+        x_0: a tensor (N, C, H, W) in [-1, 1], on the levels, or any other images.
         levels: how many values a pixel's channel can have, of data that do not say it.
         seed: of the noise.
         batch_size: images at a time.
@@ -370,7 +372,7 @@ def bound(
         >>> found.images, found.T, bool(found.total > found.L_0)
         (4, 100, True)
     """
-    found = image_set(data, "all", levels=levels)
+    found = image_set(x_0, "all", levels=levels)
     if not len(found):
         raise UsageError("there are no images to score")
     p = replace(p, decoder=discretised(found.levels))

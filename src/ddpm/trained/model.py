@@ -182,6 +182,11 @@ class TrainedModel:
         """The steps of `sample`, one by one, batch after batch: `.rows`, `.t`, `.x` and the estimate `.x_0`.
 
         Takes and raises what `sample` does. Nothing is computed before the first step is asked for.
+
+        Example:
+            >>> import ddpm
+            >>> [step.t for step in ddpm.load(run).chain(2, sampler="ddim", steps=4)]
+            [3, 2, 1, 0]
         """
         return self._samples(n, How(**how)).run()
 
@@ -217,6 +222,12 @@ class TrainedModel:
             UsageError: there is no such split, spacing or variance, or real numbers are not on the model's levels.
             Mismatch: the model is for other images, or the images have no labels.
             NotFound, DataError: the data cannot be read.
+
+        Example:
+            >>> import ddpm
+            >>> found = ddpm.load(run).bits_per_dim("digits", num_images=4, progress=False)
+            >>> found.images, found.T, len(found.per_image)
+            (4, 12, 4)
         """
         seed, batch_size = check_whole("seed", seed), check_whole("batch_size", batch_size, 1)
         images = self._images(data, split)
@@ -244,6 +255,11 @@ class TrainedModel:
 
         Raises:
             UsageError: x_t has other channels, height or width, or t is no step.
+
+        Example:
+            >>> import ddpm, torch
+            >>> ddpm.load(run).estimate(torch.randn(2, 1, 8, 8), t=6).shape
+            torch.Size([2, 1, 8, 8])
         """
         return self._asked(x_t, t, label, lambda p, x, at: p.estimate(x, at))
 
@@ -272,6 +288,11 @@ class TrainedModel:
         Raises:
             UsageError: there is no such step, or too many.
             Mismatch: the model is for other images.
+
+        Example:
+            >>> import ddpm
+            >>> ddpm.load(run).encode(ddpm.images("digits")[:3], progress=False).shape
+            torch.Size([3, 1, 8, 8])
         """
         t = self.schedule.T if timestep is None else check_whole("timestep", timestep, 1)
         few, batch_size = _few(steps), check_whole("batch_size", batch_size, 1)
@@ -316,6 +337,12 @@ class TrainedModel:
         Raises:
             UsageError: there is no such step, encoding or class.
             Mismatch: an image has another size than the model's.
+
+        Example:
+            >>> import ddpm
+            >>> digits = ddpm.images("digits")
+            >>> ddpm.load(run).interpolate(digits[0], digits[1], timestep=6, num=5, progress=False)
+            Images(5 of 1x8x8, 17 levels)
         """
         timestep, num = check_whole("timestep", timestep), check_whole("num", num, 2)
         steps, seed = _few(steps).steps, check_whole("seed", seed)
@@ -351,6 +378,13 @@ class TrainedModel:
         Raises:
             UsageError: nothing to fill, or as `sample`.
             Mismatch: image or mask has another size than the model's.
+
+        Example:
+            >>> import ddpm, numpy
+            >>> hole = numpy.zeros((8, 8), bool)
+            >>> hole[2:6, 2:6] = True
+            >>> ddpm.load(run).inpaint(ddpm.images("digits")[0], hole, 2, method="ddnm", progress=False)
+            Images(2 of 1x8x8, 17 levels)
         """
         jump = check_whole("jump", jump, 1)
         resamplings = None if resamplings is None else check_whole("resamplings", resamplings, 1)
@@ -363,6 +397,11 @@ class TrainedModel:
         """Draw an image anew from its own x_t (SDEdit): the larger `timestep`, the less is left of it.
 
         Takes and raises what `inpaint` does; `steps` are of those up to `timestep`.
+
+        Example:
+            >>> import ddpm
+            >>> ddpm.load(run).edit(ddpm.images("digits")[0], 2, timestep=6, progress=False)
+            Images(2 of 1x8x8, 17 levels)
         """
         timestep = check_whole("timestep", timestep, 1)
         x_0 = one_image(image, self.shape, self.levels)
