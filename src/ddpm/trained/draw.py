@@ -1,12 +1,13 @@
-"""Images to be drawn from a trained model: one value for samples and edits, for the command line and for Python."""
+"""Images to be drawn from a trained model: one value for samples and edits, and the options by which a call asks for them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
+from ddpm.checks import check_whole
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import UsageError
 from ddpm.figures.images import Images
@@ -14,6 +15,7 @@ from ddpm.parallel.world import ALONE, World
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import Step, start
 from ddpm.sampling.condition import ANYTHING, Condition
+from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, Sampled, chains, described, finished
 from ddpm.tensors import ImageBatch
 from ddpm.trained.loaded import LoadedModel
@@ -121,3 +123,75 @@ def samples(model: LoadedModel, plan: Plan, spacing: str, condition: Condition) 
         UsageError: there is no such sampler.
     """
     return Drawing(model, plan, plan.build(), model.process, spacing, condition=condition, purpose="sample")
+
+
+class DrawingOptions(TypedDict, total=False):
+    """How images are drawn: the options of `TrainedModel.sample`, which explains them."""
+
+    sampler: str | Sampler
+    steps: int | None
+    spacing: str
+    variance: str | None
+    seed: int
+    label: "Label"
+    guidance: float
+    guidance_interval: tuple[int, int] | None
+    first: int
+    batch_size: int
+    progress: bool
+
+
+Label = str | int | Sequence[str | int] | None
+"""A class by name or number, several of them in turn, "none", or None: for samples all in turn, for edits none."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How images are drawn, with the defaults of `TrainedModel.sample`."""
+
+    sampler: str | Sampler = "ancestral"
+    steps: int | None = None
+    spacing: str = "uniform"
+    variance: str | None = None
+    seed: int = 0
+    label: Label = None
+    guidance: float = 1.0
+    guidance_interval: tuple[int, int] | None = None
+    first: int = 0
+    batch_size: int = 64
+    progress: bool = True
+
+    @property
+    def few(self) -> FewSteps:
+        """The chain."""
+        return few_steps(self.steps, self.spacing, self.variance)
+
+    @property
+    def weight(self) -> float | None:
+        """Of guidance; None where there is none."""
+        return None if self.guidance == 1 and self.guidance_interval is None else self.guidance
+
+    def plan(self, n: int) -> Plan:
+        """For `n` images.
+
+        Raises:
+            UsageError: a number that is none, or not so large as it must be; no such sampler, or it has no variance.
+        """
+        plan = Plan(
+            num=check_whole("n", n),
+            sampler=self.sampler,
+            seed=check_whole("seed", self.seed),
+            batch_size=check_whole("batch_size", self.batch_size, 1),
+            first=check_whole("first", self.first),
+        )
+        check_variance(plan.build(), self.variance)
+        return plan
+
+
+def few_steps(steps: int | None, spacing: str = "uniform", variance: str | None = None) -> FewSteps:
+    """Which steps of the chain.
+
+    Raises:
+        UsageError: `steps` is no number.
+    """
+    return FewSteps(None if steps is None else check_whole("steps", steps, 1), spacing, variance)

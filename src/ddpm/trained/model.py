@@ -1,10 +1,10 @@
 """A trained model as a value with methods: what one does with it, each in a call. `ddpm.load` and `ddpm.fit` give one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from ddpm.sampling.condition import Condition
 from ddpm.sampling.encode import encode
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
-from ddpm.trained.draw import Drawing, check_variance, samples
+from ddpm.trained.draw import Drawing, DrawingOptions, How, Label, few_steps, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.trained.evaluate import require_fitting
 from ddpm.trained.interpolate import ESTIMATES, interpolate
@@ -35,25 +35,6 @@ from ddpm.trained.labels import NONE, OWN, condition_of, condition_of_edit, labe
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measured_curve import on_chain
 
-
-class DrawingOptions(TypedDict, total=False):
-    """How images are drawn: the options of `TrainedModel.sample`, which explains them."""
-
-    sampler: str | Sampler
-    steps: int | None
-    spacing: str
-    variance: str | None
-    seed: int
-    label: "Label"
-    guidance: float
-    guidance_interval: tuple[int, int] | None
-    first: int
-    batch_size: int
-    progress: bool
-
-
-Label = str | int | Sequence[str | int] | None
-"""A class by name or number, several of them in turn, "none", or None: for samples all in turn, for edits none."""
 BYTES = 256
 
 
@@ -238,7 +219,7 @@ class TrainedModel:
         named = label if isinstance(label, str | None) else self.classes[label_of(self.experiment, label)]
         _, labels = told_when_scored(self.experiment, images, named)
         untold = bool(self.classes) and labels is None
-        loaded = self._few(_few(steps, spacing, variance), NONE if untold else OWN, progress=progress)
+        loaded = self._few(few_steps(steps, spacing, variance), NONE if untold else OWN, progress=progress)
         p = loaded.process
         measured = measure(p, images, seed, batch_size, self.device, labels)
         total = ceil(len(images) / batch_size) * (p.schedule.T + 1)
@@ -295,7 +276,7 @@ class TrainedModel:
             torch.Size([3, 1, 8, 8])
         """
         t = self.schedule.T if timestep is None else check_whole("timestep", timestep, 1)
-        few, batch_size = _few(steps), check_whole("batch_size", batch_size, 1)
+        few, batch_size = few_steps(steps), check_whole("batch_size", batch_size, 1)
         p = few.of(self.process, t=t)
         p, place = replace(p, network=in_full_batches(p.network, self.device)), few.place(t)
         found = self._images(images, "all")
@@ -345,7 +326,7 @@ class TrainedModel:
             Images(5 of 1x8x8, 17 levels)
         """
         timestep, num = check_whole("timestep", timestep), check_whole("num", num, 2)
-        steps, seed = _few(steps).steps, check_whole("seed", seed)
+        steps, seed = few_steps(steps).steps, check_whole("seed", seed)
         ends = (one_image(a, self.shape, self.levels), one_image(b, self.shape, self.levels))
         condition = condition_of_edit(self.experiment, label, None if guidance == 1 else guidance)
         total, chain = interpolate(self.loaded, ends, timestep, num, seed, encoding, steps, condition)
@@ -469,58 +450,6 @@ class TrainedModel:
         at = t if isinstance(t, int) else t.to(self.device)
         with torch.no_grad():
             return answer(self.process.given(told), x_t.to(self.device, torch.float32), at)
-
-
-@dataclass(frozen=True)
-class How:
-    """How images are drawn, with the defaults of `TrainedModel.sample`."""
-
-    sampler: str | Sampler = "ancestral"
-    steps: int | None = None
-    spacing: str = "uniform"
-    variance: str | None = None
-    seed: int = 0
-    label: Label = None
-    guidance: float = 1.0
-    guidance_interval: tuple[int, int] | None = None
-    first: int = 0
-    batch_size: int = 64
-    progress: bool = True
-
-    @property
-    def few(self) -> FewSteps:
-        """The chain."""
-        return _few(self.steps, self.spacing, self.variance)
-
-    @property
-    def weight(self) -> float | None:
-        """Of guidance; None where there is none."""
-        return None if self.guidance == 1 and self.guidance_interval is None else self.guidance
-
-    def plan(self, n: int) -> Plan:
-        """For `n` images.
-
-        Raises:
-            UsageError: a number that is none, or not so large as it must be; no such sampler, or it has no variance.
-        """
-        plan = Plan(
-            num=check_whole("n", n),
-            sampler=self.sampler,
-            seed=check_whole("seed", self.seed),
-            batch_size=check_whole("batch_size", self.batch_size, 1),
-            first=check_whole("first", self.first),
-        )
-        check_variance(plan.build(), self.variance)
-        return plan
-
-
-def _few(steps: int | None, spacing: str = "uniform", variance: str | None = None) -> FewSteps:
-    """Which steps of the chain.
-
-    Raises:
-        UsageError: `steps` is no number.
-    """
-    return FewSteps(None if steps is None else check_whole("steps", steps, 1), spacing, variance)
 
 
 def _drawn(drawing: Drawing, what: str, how: How) -> Images:
