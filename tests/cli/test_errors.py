@@ -187,7 +187,7 @@ def test_sampling_into_a_full_folder_or_with_wrong_flags(ddpm, trained, tmp_path
         (["--sampler", "ddim", "--eta", "2"], "eta"),
         (["--grid", "x.jpg"], "x.jpg"),
         (["--animation", "x.mp4"], "x.mp4"),
-        (["--sampler", "ddim", "--variance", "optimal"], "--variance optimal"),
+        (["--sampler", "ddim", "--variance", "optimal"], "ddim does not draw with a variance"),
         (["--variance", "odd"], "optimal"),
         (["--sampler", "unipc", "--option", "odd=1"], "order"),
         (["--option", "odd"], "--option needs NAME=NUMBER"),
