@@ -107,13 +107,20 @@ def check_whole(name: str, value: object, least: int = 0) -> int:
     Raises:
         UsageError: another type, True or False, or a smaller number.
     """
-    try:
-        whole = None if isinstance(value, bool) else index(value)  # pyright: ignore[reportArgumentType]
-    except TypeError:
-        whole = None
+    whole = whole_number(value)
     if whole is None or whole < least:
         raise UsageError(f"{name} must be a whole number of at least {least}, got {_kind(value)}")
     return whole
+
+
+def whole_number(value: object) -> int | None:
+    """A number that is whole by its type, Python's, NumPy's or PyTorch's, as an int; None of all else, True and False too."""
+    if isinstance(value, bool) or (isinstance(value, Tensor) and value.dtype == torch.bool):
+        return None
+    try:
+        return index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        return None
 
 
 def check_channels(x: Tensor, shape: Sequence[int]) -> None:

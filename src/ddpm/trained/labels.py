@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm.checks import whole_number
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import Mismatch, UsageError
@@ -122,14 +123,10 @@ def _each(label: SupportsIndex | Sequence[Any] | np.ndarray | Tensor) -> list[An
     return each
 
 
-def _whole(one: Any) -> int:  # noqa: ANN401
-    """A number that is whole by its type: Python's, NumPy's or PyTorch's."""
-    try:
-        if isinstance(one, bool | np.bool_) or (isinstance(one, Tensor) and one.dtype == torch.bool):
-            raise TypeError
-        return operator.index(one)
-    except TypeError as error:
-        raise UsageError(f"a label is the name or the number of a class, got {one!r}") from error
+def _whole(one: object) -> int:
+    if (found := whole_number(one)) is None:
+        raise UsageError(f"a label is the name or the number of a class, got {one!r}")
+    return found
 
 
 def _anything(words: Words, label: object, weight: object, interval: object) -> Condition:
