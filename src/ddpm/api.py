@@ -28,7 +28,7 @@ from ddpm.models.mode import evaluating
 from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
 from ddpm.parallel.launch import number
-from ddpm.run.ending import ended_in_order
+from ddpm.run.ending import ended_in_order, heard
 from ddpm.run.events import Event, Started, Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.given_data import keep, source_of
@@ -140,7 +140,7 @@ def fit(
     experiment = requested(source_of(folder, data), preset, None, short, named, conditional=conditional)
     chosen_device, start_from = pick_device(str(device)), start_of(resume)
     keep(folder, data, experiment, start_from)
-    with ended_in_order(experiment, folder, chosen_device, start_from, _leave, _heard) as (_, events):
+    with ended_in_order(experiment, folder, chosen_device, start_from, _leave, heard) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         for note in started.notes:
@@ -249,14 +249,9 @@ def _takes_labels(network: torch.nn.Module) -> bool:
     return any(isinstance(part, UNet) and part.shape.classes for part in network.modules())
 
 
-def _heard(text: str) -> None:
-    """Said inside a signal handler, where print() must not be entered again."""
-    os.write(2, f"\nddpm: {text}\n".encode())
-
-
 def _leave(failure: Failure) -> None:
     """At once, from another thread: the main one waits for a process that is gone."""
-    os.write(2, f"\nddpm: {failure}\n".encode())
+    heard(str(failure))
     os._exit(failure.code)
 
 

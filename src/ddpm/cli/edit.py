@@ -41,8 +41,9 @@ def run(options: Namespace) -> None:
     from dataclasses import replace
     from pathlib import Path
 
-    from ddpm.cli.parts.editing import BYTES, Targets, of_the_small_one, opened_for_edit, plan_of
+    from ddpm.cli.parts.editing import Targets, of_the_small_one, opened_for_edit, plan_of
     from ddpm.data.inputs import read_unscaled
+    from ddpm.figures.images import BYTES
     from ddpm.figures.pictures import to_pictures
     from ddpm.trained.edit import colour, from_noised, small_shape, super_resolve
 

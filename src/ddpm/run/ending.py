@@ -3,6 +3,7 @@
 The first Ctrl-C, SIGTERM or SIGHUP lets the step finish and saves; a second Ctrl-C leaves at once, with the last checkpoint.
 """
 
+import os
 import signal
 import socket
 import threading
@@ -33,6 +34,11 @@ Leave = Callable[[Failure], None]
 """What ends the process from a thread that is not the main one: it says why, and does not return."""
 Say = Callable[[str], None]
 """What tells the user that a signal was heard. It is called inside a signal handler: no print(), which may be running."""
+
+
+def heard(text: str) -> None:
+    """Say so on stderr; a `Say` for who has no terminal of its own to tell it on."""
+    os.write(2, f"\nddpm: {text}\n".encode())
 
 
 @dataclass

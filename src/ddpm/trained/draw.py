@@ -1,6 +1,6 @@
 """Images to be drawn from a trained model: one value for samples and edits, and the options by which a call asks for them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypedDict
@@ -18,6 +18,7 @@ from ddpm.sampling.condition import ANYTHING, Condition
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, Sampled, chains, described, finished
 from ddpm.tensors import ImageBatch
+from ddpm.trained.labels import Label
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.provenance import how_drawn, in_common
 
@@ -133,16 +134,12 @@ class DrawingOptions(TypedDict, total=False):
     spacing: str
     variance: str | None
     seed: int
-    label: "Label"
+    label: Label
     guidance: float
     guidance_interval: tuple[int, int] | None
     first: int
     batch_size: int
     progress: bool
-
-
-Label = str | int | Sequence[str | int] | None
-"""A class by name or number, several of them in turn, "none", or None: for samples all in turn, for edits none."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ddpm.errors import UsageError
 from ddpm.evaluation.curve import ErrorAt
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.config import Experiment
-from ddpm.figures.images import Data, Images, a_mask, image_set, one_image
+from ddpm.figures.images import BYTES, Data, Images, a_mask, image_set, one_image
 from ddpm.figures.progress import followed
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of, start
@@ -27,15 +27,13 @@ from ddpm.sampling.condition import Condition
 from ddpm.sampling.encode import encode
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
-from ddpm.trained.draw import Drawing, DrawingOptions, How, Label, few_steps, samples
+from ddpm.trained.draw import Drawing, DrawingOptions, How, few_steps, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, small_shape, super_resolve
 from ddpm.trained.evaluate import require_fitting
 from ddpm.trained.interpolate import ESTIMATES, interpolate
-from ddpm.trained.labels import NONE, OWN, condition_of, condition_of_edit, label_of, told_when_scored
+from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of, told_when_scored
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measured_curve import on_chain
-
-BYTES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,14 +400,14 @@ class TrainedModel:
         grey = one_image(image, (1, *self.shape[1:]), BYTES)
         return self._edited(How(**how), lambda model, plan: colour(model, grey, plan), n)
 
-    def _samples(self, n: int, how: "How") -> Drawing:
+    def _samples(self, n: int, how: How) -> Drawing:
         condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)
         plan = how.plan(n)
         model = self._on_chain(how, condition)
         return samples(model, plan, how.spacing, condition)
 
     def _edited(
-        self, how: "How", edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
+        self, how: How, edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
     ) -> Images:
         condition = condition_of_edit(self.experiment, how.label, how.weight, how.guidance_interval)
         plan = how.plan(n)
@@ -417,7 +415,7 @@ class TrainedModel:
         drawing = edit(model, plan)
         return _drawn(replace(drawing, condition=condition, spacing=how.spacing), "drawing", how)
 
-    def _on_chain(self, how: "How", condition: Condition, timestep: int | None = None) -> LoadedModel:
+    def _on_chain(self, how: How, condition: Condition, timestep: int | None = None) -> LoadedModel:
         return self._few(how.few, OWN if condition.labels else NONE, timestep, progress=how.progress)
 
     def _few(self, few: FewSteps, label: str, timestep: int | None = None, *, progress: bool) -> LoadedModel:

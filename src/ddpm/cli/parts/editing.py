@@ -22,7 +22,6 @@ from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.provenance import recorded
 
 COLUMNS = 10
-BYTES = 256
 
 
 @contextmanager

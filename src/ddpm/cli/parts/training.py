@@ -1,6 +1,5 @@
 """`ddpm train` on the terminal: the run as it goes."""
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -11,7 +10,7 @@ from ddpm.checkpoints import Noted
 from ddpm.cli.terminal.console import Bar, note
 from ddpm.cli.terminal.processes import leave
 from ddpm.experiment.config import Experiment
-from ddpm.run.ending import ended_in_order
+from ddpm.run.ending import ended_in_order, heard
 from ddpm.run.events import Event, Logged, Started, Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Start
@@ -23,16 +22,11 @@ def follow(experiment: Experiment, folder: RunFolder, device: torch.device, star
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    with ended_in_order(experiment, folder, device, start, leave, _heard) as (_, events):
+    with ended_in_order(experiment, folder, device, start, leave, heard) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         _introduce(started, folder, device)
         _show_all(events, Bar(started.experiment.training.steps, "training", started.step))
-
-
-def _heard(text: str) -> None:
-    """Say so inside a signal handler, from which print() must not be entered again."""
-    os.write(2, f"\nddpm: {text}\n".encode())
 
 
 def _show_all(events: Iterator[Event], bar: Bar) -> None:
