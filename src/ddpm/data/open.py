@@ -15,6 +15,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing.listing import Listing, Pictures, image_set, looked_at
 from ddpm.data.indexing.snapshot import Change, match_to_snapshot
 from ddpm.data.sources import cifar, digits, folder, hub, idx, npz, parquet, tar
+from ddpm.data.sources.kind import Kind, kind_of
 from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
 
@@ -23,15 +24,14 @@ Lists = Callable[[Path, str], Listing]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of source: whether a path looks like one, whether it has a split of its own, and how to read a part."""
+class Reads:
+    """How a kind of source is read: whether a path has a split of its own, and the images of a part."""
 
-    matches: Callable[[Path], bool]
     has_split: Callable[[Path], bool]
     read: Callable[[Path, str, Options], ImageSet]
 
 
-def _read(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
+def _pictures(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
     def read(path: Path, part: str, options: Options) -> ImageSet:
         listing = listed(path, part)
         return image_set(looked_at(listing, listing.looked_through()), options)
@@ -39,19 +39,18 @@ def _read(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
     return read
 
 
-KINDS: Mapping[str, Kind] = {
-    "IDX": Kind(idx.matches, idx.has_split, idx.read),
-    "CIFAR-10 binary": Kind(cifar.matches, cifar.has_split, cifar.read),
-    "Parquet": Kind(parquet.matches, parquet.has_split, _read(parquet.listing)),
-    "tar archive": Kind(tar.matches, tar.has_split, _read(tar.listing)),
-    "npz or npy": Kind(npz.matches, npz.has_split, npz.read),
-    "image folder": Kind(folder.matches, folder.has_split, _read(folder.listing)),
+READS: Mapping[Kind, Reads] = {
+    Kind.IDX: Reads(idx.has_split, idx.read),
+    Kind.CIFAR: Reads(cifar.has_split, cifar.read),
+    Kind.PARQUET: Reads(parquet.has_split, _pictures(parquet.listing)),
+    Kind.TAR: Reads(tar.has_split, _pictures(tar.listing)),
+    Kind.NPZ: Reads(npz.has_split, npz.read),
+    Kind.FOLDER: Reads(folder.has_split, _pictures(folder.listing)),
 }
-"""In the order in which they are tried, since a folder of IDX files is also a folder."""
-LISTS: Mapping[str, Lists] = {
-    "Parquet": parquet.listing,
-    "tar archive": tar.listing,
-    "image folder": folder.listing,
+LISTS: Mapping[Kind, Lists] = {
+    Kind.PARQUET: parquet.listing,
+    Kind.TAR: tar.listing,
+    Kind.FOLDER: folder.listing,
 }
 """The kinds of source whose images are picture files."""
 STREAM = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
@@ -75,10 +74,10 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     if source == "digits":
         return converted(digits.read(split), options)
     path, kind = _find(source)
-    if split == "all" or kind.has_split(path):
-        found = kind.read(path, split, options)
+    if split == "all" or READS[kind].has_split(path):
+        found = READS[kind].read(path, split, options)
     else:
-        found = hold_out(kind.read(path, "all", options), options.held_out)[split]
+        found = hold_out(READS[kind].read(path, "all", options), options.held_out)[split]
     if not len(found):
         raise NotFound(
             f"the {split} split of {source!r} is empty",
@@ -137,8 +136,8 @@ def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> 
         sets = {part: digits.read(part) for part in ("train", "test")}
     else:
         path, kind = _find(source)
-        parts = ("train", "test") if kind.has_split(path) else ("all",)
-        listings = {part: LISTS[name](path, part) for name in LISTS if KINDS[name] is kind for part in parts}
+        parts = ("train", "test") if READS[kind].has_split(path) else ("all",)
+        listings = {part: LISTS[kind](path, part) for part in parts} if kind in LISTS else {}
         same = began.keys() == listings.keys()
         for part, listing in listings.items():
             index = listing.looked_through()
@@ -149,7 +148,7 @@ def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> 
                 looked[part] = looked_at(listing, index)
         decode = ImageSet.load_readable if same else ImageSet.in_memory
         sets = {part: image_set(pictures, options, decode) for part, pictures in looked.items()}
-        sets = sets or {part: kind.read(path, part, options) for part in parts}
+        sets = sets or {part: READS[kind].read(path, part, options) for part in parts}
         sets = hold_out(sets["all"], options.held_out) if "all" in sets else sets
     if not len(sets["train"]):
         raise NotFound(f"the train split of {source!r} is empty")
@@ -165,7 +164,7 @@ def listed(source: str) -> list[Listing]:
     if source == "digits":
         return []
     path, kind = _find(source)
-    return [LISTS[name](path, "all") for name in LISTS if KINDS[name] is kind]
+    return [LISTS[kind](path, "all")] if kind in LISTS else []
 
 
 def _find(source: str) -> tuple[Path, Kind]:
@@ -181,11 +180,11 @@ def _find(source: str) -> tuple[Path, Kind]:
             f"no such data: {source!r}",
             "SOURCE is 'digits', a folder or .tar files of images, Parquet, IDX, npz, npy or CIFAR-10 files, or hf:OWNER/NAME",
         )
-    kind = next((kind for kind in KINDS.values() if kind.matches(path)), None)
+    kind = kind_of(path)
     if kind is None:
         picture = path.suffix.lower() in SUFFIXES
         hint = (
-            "one image is no data set: give the folder that it is in" if picture else f"looked for: {', '.join(KINDS)}"
+            "one image is no data set: give the folder that it is in" if picture else f"looked for: {', '.join(Kind)}"
         )
         raise NotFound(f"no data set: {source!r}" if picture else f"no images in {source!r}", hint)
     return path, kind

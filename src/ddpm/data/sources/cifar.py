@@ -14,13 +14,6 @@ NAMES = "batches.meta.txt"
 RECORD = 1 + 3 * 32 * 32
 
 
-def matches(path: Path) -> bool:
-    """A .bin file, or a folder with batches of CIFAR."""
-    return (
-        path.suffix == ".bin" if path.is_file() else bool(_batches(path, "data_batch") or _batches(path, "test_batch"))
-    )
-
-
 def _batches(folder: Path, prefix: str) -> list[Path]:
     return sorted(folder.glob(f"{prefix}*.bin"))
 

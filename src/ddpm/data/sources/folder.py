@@ -18,11 +18,6 @@ from ddpm.data.splits import TESTS
 from ddpm.errors import DataError, NotFound
 
 
-def matches(path: Path) -> bool:
-    """Any folder; `listing` finds out whether it holds images."""
-    return path.is_dir()
-
-
 def has_split(path: Path) -> bool:
     """Whether there are a train/ and a test/ folder at the top."""
     return (path / "train").is_dir() and any((path / name).is_dir() for name in TESTS)

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 from ddpm.data import splits
 from ddpm.data.decoding import picture
-from ddpm.data.sources import parquet, tar
+from ddpm.data.sources import shards
 from ddpm.errors import NotFound, StorageError, Unavailable, UsageError, in_a_line
 
 PREFIX = "hf:"
@@ -27,7 +27,7 @@ FORM = re.compile(
 )
 """As the hub's own hf://datasets/OWNER/NAME@REVISION/FOLDER. REVISION=COMMIT says which commit a branch or tag once meant."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SUFFIXES = (*parquet.SUFFIXES, *tar.TARS, *sorted(picture.SUFFIXES))
+SUFFIXES = (*shards.PARQUET, *shards.TARS, *sorted(picture.SUFFIXES))
 SEVERAL = 5
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
@@ -130,7 +130,7 @@ def _folder(name: Name, files: Sequence[str]) -> str:
     readable = [file for file in inside if file.lower().endswith(SUFFIXES)]
     if not readable:
         raise NotFound(f"no images in {str(name)!r}", f"looked for {' '.join(SUFFIXES)}")
-    folders = sorted({_set_of(file) for file in readable if file.endswith(parquet.SUFFIXES)})
+    folders = sorted({_set_of(file) for file in readable if file.endswith(shards.PARQUET)})
     if name.folder or not folders or "" in folders:
         return name.folder
     if len(folders) > 1:

@@ -18,13 +18,6 @@ UNSIGNED_BYTE = 8
 MAX_VALUES = 2**34
 
 
-def matches(path: Path) -> bool:
-    """A file that says idx in its name, or a folder with such files of images."""
-    if path.is_dir():
-        return any(_is_idx(file) for file in path.iterdir())
-    return _is_idx(path)
-
-
 def _is_idx(file: Path) -> bool:
     return file.is_file() and file.name.removesuffix(".gz").endswith(("-ubyte", ".idx"))
 

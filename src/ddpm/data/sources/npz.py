@@ -23,11 +23,6 @@ MAX_CHANNELS = 4
 MAX_LEVELS = 65536
 
 
-def matches(path: Path) -> bool:
-    """A file named .npy or .npz."""
-    return path.is_file() and path.suffix in (".npy", ".npz")
-
-
 def has_split(path: Path) -> bool:
     """Whether the file holds a train and a test part."""
     names = _names(path)

@@ -20,19 +20,13 @@ from ddpm.data.labels import MAX_CLASSES
 from ddpm.data.sources import shards
 from ddpm.errors import DataError, NotFound, UsageError
 
-SUFFIXES = (".parquet",)
 PATIENCE, TRIES = 120.0, 2
 """How many seconds the labels of a file may take, and how many processes it may cost."""
 
 
-def matches(path: Path) -> bool:
-    """A file named .parquet, or a folder with such files."""
-    return bool(shards.find(path, SUFFIXES))
-
-
 def has_split(path: Path) -> bool:
     """Whether the files are those of a training and a test split."""
-    return len(shards.splits(shards.find(path, SUFFIXES))) > 0
+    return len(shards.splits(shards.find(path, shards.PARQUET))) > 0
 
 
 def listing(path: Path, part: str) -> Listing:
@@ -45,7 +39,7 @@ def listing(path: Path, part: str) -> Listing:
     """
     if find_spec("pyarrow") is None:
         raise UsageError(f"Parquet needs pyarrow, which is not installed: {str(path)!r}", "pip install 'ddpm[parquet]'")
-    names = shards.chosen(shards.find(path, SUFFIXES), part)
+    names = shards.chosen(shards.find(path, shards.PARQUET), part)
     tables = _tables([path / name for name in names])
     found = [row for name, table in zip(names, tables, strict=True) for row in _rows(path, name, table.rows)]
     if not found:

@@ -15,6 +15,9 @@ from ddpm.data.indexing.listing import NEITHER, TEST, TRAIN
 from ddpm.data.splits import TESTS
 from ddpm.errors import DataError
 
+PARQUET = (".parquet",)
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+TARS = (".tar", *COMPRESSED)
 PLACES = ("", "data", "train", *TESTS)
 SPLIT = re.compile(rf"(train|{'|'.join(TESTS)})(?![A-Za-z])")
 NOTES = "metadata."
@@ -31,15 +34,24 @@ def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
         return [""] if path.is_file() and path.name.endswith(suffixes) else []
     found: list[str] = []
     for place in PLACES:
-        try:
-            with os.scandir(path / place) as entries:
-                names = [e.name for e in entries if e.name.endswith(suffixes) and e.is_file()]
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise DataError(f"cannot read a folder of the data: {path / place}: {error.strerror}") from error
+        names = [name for name in files_in(path / place) if name.endswith(suffixes)]
         found += [os.path.join(place, name) for name in names if not name.startswith((".", NOTES))]
     return sorted((name.replace(os.sep, "/") for name in found), key=lambda name: os.fsencode(f"{name}/"))
+
+
+def files_in(folder: Path) -> list[str]:
+    """The names of the files in a folder, in no particular order; none if there is no such folder.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DataError(f"cannot read a folder of the data: {folder}: {error.strerror}") from error
 
 
 def splits(names: Sequence[str]) -> np.ndarray:

@@ -19,25 +19,18 @@ from ddpm.data.decoding.span import FilePart
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import Listing, by_folder, by_number
 from ddpm.data.labels import MAX_CLASSES
-from ddpm.data.sources import folder, shards
+from ddpm.data.sources import shards
 from ddpm.errors import DataError, NotFound
 
-COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-TARS = (".tar", *COMPRESSED)
 LABEL = ".cls"
 MAX_LABEL = 32
 MAX_HEADER = 2**20
 """Bytes: more than any honest name of a member, or note about one, takes."""
 
 
-def matches(path: Path) -> bool:
-    """A .tar file, or a compressed one (which `find` refuses with a reason); or a folder with such files and no images."""
-    return bool(shards.find(path, TARS)) and (path.is_file() or next(folder.walk(path), None) is None)
-
-
 def has_split(path: Path) -> bool:
     """Whether there are archives of a train and of a test split. If not, images are held out by their names."""
-    return len(shards.splits(shards.find(path, TARS))) > 0
+    return len(shards.splits(shards.find(path, shards.TARS))) > 0
 
 
 def listing(path: Path, part: str) -> Listing:
@@ -47,7 +40,7 @@ def listing(path: Path, part: str) -> Listing:
         NotFound: there are none.
         DataError: as `find`.
     """
-    files = shards.chosen(shards.find(path, TARS), part)
+    files = shards.chosen(shards.find(path, shards.TARS), part)
     parts = [find(path / name) for name in files]
     members = [member for found in parts for member in found.images]
     if not members:
@@ -100,7 +93,7 @@ def find(path: Path) -> Contents:
     Raises:
         DataError: it is no tar archive, is cut off, or is compressed; or a class is no number.
     """
-    if path.name.endswith(COMPRESSED):
+    if path.name.endswith(shards.COMPRESSED):
         raise DataError(
             f"a compressed archive has no order but its own: {str(path)!r}", "decompress it to a plain .tar"
         )

@@ -1,0 +1,52 @@
+"""Which kind of source a path is: the names of its files decide, and only the source that is chosen reads them."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from ddpm.data.sources import folder, shards
+
+
+class Kind(StrEnum):
+    """The kinds of source, as messages name them."""
+
+    IDX = "IDX"
+    CIFAR = "CIFAR-10 binary"
+    PARQUET = "Parquet"
+    TAR = "tar archive"
+    NPZ = "npz or npy"
+    FOLDER = "image folder"
+
+
+ENDINGS = {
+    Kind.IDX: ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz"),
+    Kind.CIFAR: (".bin",),
+    Kind.PARQUET: shards.PARQUET,
+    Kind.TAR: shards.TARS,
+    Kind.NPZ: (".npz", ".npy"),
+}
+"""How the names of a kind's files end."""
+CIFAR_BATCHES = ("data_batch", "test_batch")
+
+
+def kind_of(path: Path) -> Kind | None:
+    """The kind of a file, by its ending, or of a folder, by the files in it; None for another name, a pipe or a device.
+
+    A folder of IDX files is also a folder: the kinds are tried in their order. A folder that holds both archives and pictures
+    is an image folder.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    if path.is_file():
+        return next((kind for kind, endings in ENDINGS.items() if path.name.endswith(endings)), None)
+    if not path.is_dir():
+        return None
+    names = shards.files_in(path)
+    if any(name.endswith(ENDINGS[Kind.IDX]) for name in names):
+        return Kind.IDX
+    if any(name.startswith(CIFAR_BATCHES) and name.endswith(".bin") for name in names):
+        return Kind.CIFAR
+    found = shards.find(path, (*shards.PARQUET, *shards.TARS))
+    if any(name.endswith(shards.PARQUET) for name in found):
+        return Kind.PARQUET
+    return Kind.TAR if found and next(folder.walk(path), None) is None else Kind.FOLDER
