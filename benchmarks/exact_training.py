@@ -31,7 +31,7 @@ from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import log_snr
 from ddpm.models.unet import UNet, UNetShape
 from ddpm.training import trainer
-from ddpm.training.trainer import Part, Progress, Recipe, State, train
+from ddpm.training.trainer import GradientStep, Part, Recipe, State, train
 
 SIDE, BATCH, PAIRS, STEPS, ROUNDS = 28, 32, 60, 14, 3
 SHAPE = UNetShape(channels=32, multipliers=(1, 2, 2), blocks=1, groups=8, dropout=0.1)
@@ -54,7 +54,7 @@ class Carried:
         return [Part(0, x_0, t, torch.randn(x_0.shape, generator=self.random), None)]
 
 
-def begun(pixels: Tensor, dropout: float) -> Iterator[Progress]:
+def begun(pixels: Tensor, dropout: float) -> Iterator[GradientStep]:
     """A training of its own, step by step."""
     torch.manual_seed(0)
     shape = UNetShape(**{**vars(SHAPE), "dropout": dropout})
@@ -70,7 +70,7 @@ def randomness(dropout: float) -> dict[str, float]:
     named, carried, usual = begun(pixels, dropout), begun(pixels, dropout), Carried(pixels)
     times: dict[str, list[float]] = {"by name": [], "carried along": []}
 
-    def step(kind: str, steps: Iterator[Progress]) -> None:
+    def step(kind: str, steps: Iterator[GradientStep]) -> None:
         begin = time.process_time()
         next(steps)
         times[kind].append(time.process_time() - begin)

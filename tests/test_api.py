@@ -81,6 +81,17 @@ def test_the_names_are_the_same_at_run_time_and_for_type_checkers():
         public.nonsense  # noqa: B018
 
 
+def test_a_public_class_shares_its_name_with_no_other():
+    public_names = {name for name in public.__all__ if isinstance(getattr(public, name), type)}
+    found = [
+        node.name
+        for path in Path(public.__file__).parent.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name in public_names
+    ]
+    assert sorted(found) == sorted(public_names)
+
+
 def test_importing_it_loads_nothing_heavy():
     code = (
         "import sys, ddpm; dir(ddpm); print(sorted({'torch', 'numpy', 'PIL', 'pydantic', 'scipy'} & set(sys.modules)))"

@@ -22,13 +22,13 @@ from ddpm.errors import StorageError
 from ddpm.run.folder import RunFolder
 from ddpm.storage import durable
 from ddpm.storage.atomic import atomically, to_strict_json
-from ddpm.training.trainer import Progress
+from ddpm.training.trainer import GradientStep
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 MEASURES = (MEASURE,)
-STEP = tuple(field.name for field in fields(Progress))
+STEP = tuple(field.name for field in fields(GradientStep))
 POSTPONED = "owed_"
 """In a checkpoint's numbers, before the name of each field of the postponed step."""
 
@@ -43,20 +43,20 @@ class RunningLoss:
         self._loss_sum, self._loss_count = float(kept.get("loss_sum", 0.0)), int(kept.get("loss_count", 0))
         self._measured = {name: kept[name] for name in MEASURES if name in kept}
         postponed = {name: kept[f"{POSTPONED}{name}"] for name in STEP if f"{POSTPONED}{name}" in kept}
-        self.postponed = Progress(**postponed) if len(postponed) == len(STEP) else None
+        self.postponed = GradientStep(**postponed) if len(postponed) == len(STEP) else None
         self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
 
-    def add(self, progress: Progress) -> None:
+    def add(self, progress: GradientStep) -> None:
         """Take note of a step: in float64, in order, so that a pause in between changes no digit."""
         if not progress.skipped:
             self._loss_sum += progress.loss
             self._loss_count += 1
 
-    def postpone(self, progress: Progress) -> None:
+    def postpone(self, progress: GradientStep) -> None:
         """Log, evaluate and sample after this step only when the run goes on."""
         self.postponed = progress
 
-    def take_postponed(self) -> Progress | None:
+    def take_postponed(self) -> GradientStep | None:
         """The step that was postponed, if one was; it no longer is."""
         postponed, self.postponed = self.postponed, None
         return postponed
@@ -80,7 +80,7 @@ class RunningLoss:
         """Time spent on the run, over all its sessions."""
         return time.monotonic() - self._clock
 
-    def row(self, progress: Progress, images: int, skipped: int) -> dict[str, Any]:
+    def row(self, progress: GradientStep, images: int, skipped: int) -> dict[str, Any]:
         """The next line: the mean loss since the last one (NaN if all was skipped), and the state of things at this step."""
         loss = self._loss_sum / self._loss_count if self._loss_count else math.nan
         self._loss_sum, self._loss_count = 0.0, 0

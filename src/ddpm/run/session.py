@@ -33,7 +33,7 @@ from ddpm.sampling.images import Plan, finished, sample
 from ddpm.seeds import key
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.replicas import PARALLEL, is_sharded, team_of
-from ddpm.training.trainer import Progress, State, train
+from ddpm.training.trainer import GradientStep, State, train
 from ddpm.version import VERSION
 
 PREVIEW_STEPS = 50
@@ -147,7 +147,7 @@ class Session:
         if stopping:
             yield Halted(self.state.step)
 
-    def _look(self, progress: Progress, batches: Batches) -> Iterator[Event]:
+    def _look(self, progress: GradientStep, batches: Batches) -> Iterator[Event]:
         """What is due after a step: a line of the log, the held-out bound, a grid of samples."""
         rhythm, running_loss = self.experiment.rhythm, self.running_loss
         if self._evaluating or self._due(rhythm.log):

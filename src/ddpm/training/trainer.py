@@ -143,8 +143,8 @@ def averages_of(network: nn.Module, names: Iterable[str]) -> dict[str, dict[str,
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One step: `step` steps are done. `loss` and `grad_norm` (before clipping) are of the whole batch.
+class GradientStep:
+    """What one gradient step did: `step` are done. `loss` and `grad_norm` (before clipping) are of the whole batch.
 
     Where one of them is not finite the step was `skipped`: weights, average and optimiser are as they were.
     """
@@ -210,7 +210,7 @@ def train(
     batches: TrainingBatches,
     recipe: Recipe,
     team: Team = SOLO,
-) -> Iterator[Progress]:
+) -> Iterator[GradientStep]:
     """Algorithm 1 from `state.step` to `recipe.steps`; changes `state` in place, yields after every step.
 
     `process` gives p_theta on `state.network` (wrapped as one likes), asked anew for each part of a batch: its schedule
@@ -265,12 +265,12 @@ def backward(
     return loss.detach()
 
 
-def update(state: State, loss: float, recipe: Recipe, step: int) -> Progress:
+def update(state: State, loss: float, recipe: Recipe, step: int) -> GradientStep:
     """Line 5: the gradient step, then the moving average; nothing, if loss or gradient are not finite."""
     lr = state.lr(state.optimizer, recipe, step)
     state.scaler.unscale_(state.optimizer)
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
-    progress = Progress(step + 1, loss, float(full(norm)), lr)
+    progress = GradientStep(step + 1, loss, float(full(norm)), lr)
     if progress.skipped:
         halving = state.scaler.is_enabled() and state.scaler.get_scale() > 1  # fp16 finds its scale by overflowing
         state.skipped, state.in_a_row = state.skipped + 1, state.in_a_row + (not halving)
