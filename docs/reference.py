@@ -17,7 +17,7 @@ from docs.tables import table, title
 
 import ddpm
 from ddpm.cli import main
-from ddpm.errors import Failure
+from ddpm.errors import Ending, Failure
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.presets import PRESETS
 
@@ -125,7 +125,7 @@ def _plain(text: str) -> str:
 def exit_codes() -> str:
     """Every exit code with the failures that have it."""
     kinds: dict[int, list[str]] = {0: ["Done"]}
-    for kind in _kinds(Failure):
+    for kind in _kinds(Ending):
         says = inspect.getdoc(kind) or ""
         kinds.setdefault(kind.code, []).append(says.splitlines()[0].rstrip("."))
     kinds[Failure.code] = ["A bug of ours; the traceback is in a file that the message names"]
@@ -134,7 +134,7 @@ def exit_codes() -> str:
     )
 
 
-def _kinds(kind: type[Failure]) -> Iterator[type[Failure]]:
+def _kinds(kind: type[Ending]) -> Iterator[type[Ending]]:
     for child in kind.__subclasses__():
         if child.__module__ == Failure.__module__:
             yield child

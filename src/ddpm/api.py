@@ -19,7 +19,7 @@ from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import Failure, RunWarning, UsageError, chosen
+from ddpm.errors import Ending, RunWarning, UsageError, chosen
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.request import SHORT, path_of, requested
 from ddpm.figures.images import Data, Images, image_set, images_of
@@ -122,7 +122,7 @@ def fit(
 
     Raises:
         UsageError: a setting that does not exist, or is impossible.
-        Interrupted, Stopped: on Ctrl-C or another signal, once the state is saved.
+        Interrupted, Stopped: on Ctrl-C (a KeyboardInterrupt), or on another signal, once the state is saved.
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
 
     Example:
@@ -249,7 +249,7 @@ def _takes_labels(network: torch.nn.Module) -> bool:
     return any(isinstance(part, UNet) and part.shape.classes for part in network.modules())
 
 
-def _leave(failure: Failure) -> None:
+def _leave(failure: Ending) -> None:
     """At once, from another thread: the main one waits for a process that is gone."""
     heard(str(failure))
     os._exit(failure.code)

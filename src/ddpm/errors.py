@@ -9,8 +9,11 @@ LINE = 160
 """Characters of what another library says."""
 
 
-class Failure(Exception):
-    """A failure with an explanation. `str` is the line, `hints` what to do; `code` is the command's exit code."""
+class Ending(BaseException):
+    """Why work ended without a result: a `Failure`, or Ctrl-C. `str` is the line, `hints` what to do, `code` the exit code.
+
+    It is the base of both because Ctrl-C is no `Exception`: ``except Exception`` in a script must not swallow it.
+    """
 
     code: ClassVar[int] = 70
 
@@ -19,6 +22,10 @@ class Failure(Exception):
         self.hints = tuple(hint for hint in hints if hint)[:3]
         for hint in self.hints:  # below the line in a traceback
             self.add_note(hint)
+
+
+class Failure(Ending, Exception):
+    """A failure with an explanation. `str` is the line, `hints` what to do; `code` is the command's exit code."""
 
 
 class RunWarning(UserWarning):
@@ -91,7 +98,7 @@ class Diverged(Failure):
     code = 80
 
 
-class Interrupted(Failure):
+class Interrupted(Ending, KeyboardInterrupt):
     """Ctrl-C."""
 
     code = 130
@@ -108,9 +115,9 @@ BY_ERRNO: Mapping[int, type[Failure]] = {
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
-def explained(error: BaseException, output: str = "output") -> Failure | None:
-    """The failure that an exception stands for (writing to `output`, if it names no file), or None if it is our bug."""
-    if isinstance(error, Failure):
+def explained(error: BaseException, output: str = "output") -> Ending | None:
+    """The failure, or Ctrl-C, that an exception stands for (writing to `output`, if it names no file), or None if it is our bug."""
+    if isinstance(error, Ending):
         return error
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
@@ -126,16 +133,20 @@ def in_a_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "")[:LINE] or type(error).__name__
 
 
-def in_json(failure: Failure) -> dict[str, Any]:
-    """A failure as it is told to another process, which knows the kinds of this file."""
-    kind = next(kind for kind in type(failure).__mro__ if kind in (Failure, *Failure.__subclasses__()))
-    return {"kind": kind.__name__, "message": str(failure), "hints": list(failure.hints)}
+def in_json(ending: Ending) -> dict[str, Any]:
+    """Why this process ends, as it is told to another one, which knows the kinds of this file."""
+    kind = next(kind.__name__ for kind in type(ending).__mro__ if kind.__name__ in _kinds())
+    return {"kind": kind, "message": str(ending), "hints": list(ending.hints)}
 
 
-def failure_of(told: Mapping[str, Any]) -> Failure:
-    """The failure that another process told of by `in_json`."""
-    kinds = {kind.__name__: kind for kind in (Failure, *Failure.__subclasses__())}
-    return kinds[told["kind"]](told["message"], *told["hints"])
+def ending_of(told: Mapping[str, Any]) -> Ending:
+    """Why another process ended, which told it by `in_json`."""
+    return _kinds()[told["kind"]](told["message"], *told["hints"])
+
+
+def _kinds() -> dict[str, type[Ending]]:
+    """By name."""
+    return {kind.__name__: kind for kind in (Failure, Interrupted, *Failure.__subclasses__())}
 
 
 Value = TypeVar("Value")

@@ -15,7 +15,17 @@ from PIL import Image
 
 import ddpm.run.train as ddpm_train
 from ddpm.data.sources import hub
-from ddpm.errors import CannotCreate, Interrupted, NotFound, OutOfResources, StorageError, explained
+from ddpm.errors import (
+    CannotCreate,
+    Failure,
+    Interrupted,
+    NotFound,
+    OutOfResources,
+    StorageError,
+    ending_of,
+    explained,
+    in_json,
+)
 from tests.harness.commands import TINY
 
 
@@ -353,6 +363,12 @@ def test_a_missing_device(ddpm, trained):
 )
 def test_what_the_system_says_has_a_code(error, kind):
     assert isinstance(explained(error), kind)
+
+
+@pytest.mark.parametrize("kind", [Failure, CannotCreate, Interrupted])
+def test_another_process_is_told_the_same(kind):
+    told = ending_of(json.loads(json.dumps(in_json(kind("what happened", "what to do")))))
+    assert (type(told), str(told), told.hints) == (kind, "what happened", ("what to do",))
 
 
 def test_our_own_bugs_leave_a_traceback_in_a_file(ddpm, tmp_path, monkeypatch):

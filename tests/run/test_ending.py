@@ -1,5 +1,6 @@
 """How a run ends that a program follows: in the main thread by signals, in any thread when it asks."""
 
+import contextlib
 import json
 import os
 import signal
@@ -67,6 +68,23 @@ def test_a_signal_lets_the_step_finish_and_saves(folder):
     _followed(folder, lambda *_: None)
     assert _steps(folder) == [3, 6]
     assert _exit(folder)["code"] == 0
+
+
+def test_ctrl_c_is_not_swallowed_by_who_catches_every_exception(folder):
+    """A script's ``except Exception`` is for what failed; hints are below the line as ever."""
+
+    def interrupt(step, _):
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def script():
+        with contextlib.suppress(Exception):
+            _followed(folder, interrupt)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        script()
+    assert isinstance(caught.value, Interrupted)
+    assert caught.value.__notes__ == list(caught.value.hints) == ["run the same command again to go on"]
 
 
 def test_a_second_one_leaves_at_once(folder):

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 import torch.distributed as dist
 
-from ddpm.errors import Failure, PeerLost, explained, failure_of, in_a_line, in_json
+from ddpm.errors import Ending, Failure, Interrupted, PeerLost, ending_of, explained, in_a_line, in_json
 from ddpm.parallel.launch import launcher_keeps_store
 from ddpm.parallel.world import AGAIN, MEETING, World
 
@@ -29,7 +29,7 @@ _attending: list["Heartbeat"] = []
 """That of this process, if it is one of several."""
 
 
-def farewell(failure: Failure) -> Failure:
+def farewell(failure: Ending) -> Ending:
     """Before a thread ends this process: tell the others why, if there are any. Returns the first failure of all."""
     for heart in _attending:
         failure = heart.tell(failure)
@@ -42,7 +42,7 @@ def leaving() -> bool:
 
 
 @contextmanager
-def attended(world: World, patience: float, abandon: Callable[[Failure], None]) -> Iterator[None]:
+def attended(world: World, patience: float, abandon: Callable[[Ending], None]) -> Iterator[None]:
     """Inside, a process of `world` that is silent for `patience` seconds is lost, unless it said why it left.
 
     `abandon` is called then, from another thread: this process may wait for that one in vain, and should be left at once.
@@ -58,7 +58,7 @@ def attended(world: World, patience: float, abandon: Callable[[Failure], None]) 
     _attending.append(heart)
     try:
         yield
-    except Exception as error:
+    except (Exception, Interrupted) as error:
         heart.leaving = True
         own = explained(error)
         reason = own or (heart.search(error) if isinstance(error, RuntimeError) else None)
@@ -109,11 +109,11 @@ class Heartbeat:
         abandon: called then, from a thread, with the reason; it should not return.
     """
 
-    def __init__(self, store: dist.Store, world: World, patience: float, abandon: Callable[[Failure], None]) -> None:
+    def __init__(self, store: dist.Store, world: World, patience: float, abandon: Callable[[Ending], None]) -> None:
         self._store, self._world, self._patience, self._abandon = store, world, patience, abandon
         later = time.monotonic() + MEETING.total_seconds()  # who was never heard of may still be starting
         self._seen = {rank: (b"", later) for rank in range(world.size) if rank != world.rank}
-        self._told: Failure | None = None
+        self._told: Ending | None = None
         self.leaving = False
         self._silent, self._done = threading.Event(), False
         self._beating = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
@@ -128,13 +128,13 @@ class Heartbeat:
         until = time.monotonic() + self._patience
         _within(self._patience, lambda: self._wait_for_all(until))
 
-    def leave(self, failure: Failure) -> Failure:
+    def leave(self, failure: Ending) -> Ending:
         """`tell`, and fall silent. Takes half the patience at most, or all of it if the store is frozen."""
         first = self.tell(failure)
         self.stop()
         return first
 
-    def tell(self, failure: Failure) -> Failure:
+    def tell(self, failure: Ending) -> Ending:
         """Tell the others why this process ends; the first one, which may keep the store, waits until all who are there know.
 
         Returns the first failure of all, which may be that of another process. Takes half the patience at most.
@@ -146,14 +146,14 @@ class Heartbeat:
         def tell() -> None:
             stands = self._store.compare_set(FIRST_FAILURE, "", own).decode()
             if stands != own:
-                first[0] = failure_of(json.loads(stands))
+                first[0] = ending_of(json.loads(stands))
             self._acknowledge()
             self._wait_for_all(since + self._patience / 2, since)
 
         _within(self._patience / 2, tell)
         return first[0]
 
-    def search(self, error: RuntimeError) -> Failure | None:
+    def search(self, error: RuntimeError) -> Ending | None:
         """After what may be a failed exchange: why another process left, or that it is silent. Takes half the patience at most."""
         since = time.monotonic()
         while time.monotonic() < since + self._patience / 2:
@@ -208,7 +208,7 @@ class Heartbeat:
 
     def _listen(self) -> None:
         if self._told is None and self._store.check([FIRST_FAILURE]):
-            self._told = failure_of(json.loads(self._store.get(FIRST_FAILURE)))
+            self._told = ending_of(json.loads(self._store.get(FIRST_FAILURE)))
             self._acknowledge()
         for rank, (last, _) in list(self._seen.items()):
             said = self._store.get(str(rank)) if self._store.check([str(rank)]) else b""

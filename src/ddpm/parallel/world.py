@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ddpm.errors import Failure, PeerLost, failure_of, in_a_line, in_json
+from ddpm.errors import Ending, PeerLost, ending_of, in_a_line, in_json
 from ddpm.parallel.launch import attempt, launched, local_number
 
 MEETING = timedelta(minutes=30)
@@ -111,7 +111,7 @@ class World:
         result, failed = None, None
         try:
             result = work()
-        except Failure as failure:
+        except Ending as failure:
             failed = failure
         self.fail_together(failed)
         return cast("Value", result)
@@ -127,7 +127,7 @@ class World:
             done = self.together(partial(lambda mine, found: found or ([work()] if mine else []), turn, done))
         return done[0]
 
-    def fail_together(self, failure: Failure | None) -> None:
+    def fail_together(self, failure: Ending | None) -> None:
         """Raise in all processes what any of them failed with: the failure of the lowest rank."""
         if self.size == 1:
             if failure:
@@ -136,7 +136,7 @@ class World:
         found = self.all_gather(in_json(failure) if failure else None)
         for rank, what in enumerate(found):
             if what:
-                raise failure if rank == self.rank and failure else failure_of(what)
+                raise failure if rank == self.rank and failure else ending_of(what)
 
 
 ALONE = World()

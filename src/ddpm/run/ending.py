@@ -16,7 +16,7 @@ from types import FrameType
 
 import torch
 
-from ddpm.errors import CannotCreate, Failure, Interrupted, PeerLost, Stopped, explained, in_json
+from ddpm.errors import CannotCreate, Ending, Failure, Interrupted, PeerLost, Stopped, explained, in_json
 from ddpm.experiment.config import Experiment
 from ddpm.parallel.heartbeat import farewell, leaving
 from ddpm.parallel.launch import number
@@ -30,7 +30,7 @@ KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 3.0
 """Seconds that the main thread has to hear a signal before training has begun."""
 
-Leave = Callable[[Failure], None]
+Leave = Callable[[Ending], None]
 """What ends the process from a thread that is not the main one: it says why, and does not return."""
 Say = Callable[[str], None]
 """What tells the user that a signal was heard. It is called inside a signal handler: no print(), which may be running."""
@@ -60,7 +60,7 @@ class Stop:
         """Ask for an end after the running step, from any thread."""
         self.asked = True
 
-    def failure(self, step: int) -> Failure:
+    def failure(self, step: int) -> Ending:
         """How the run ends once the state of `step` is saved."""
         hint = "run the same command again to go on"
         if self.by == signal.SIGINT:
@@ -171,7 +171,7 @@ def _insisting(stop: Stop, leave: Leave) -> Iterator[None]:
         ours.close()
 
 
-def _too_soon(number: int) -> Failure:
+def _too_soon(number: int) -> Ending:
     kind = Interrupted if number == signal.SIGINT else Stopped
     return kind(f"stopped by {signal.Signals(number).name} before training began")
 
@@ -201,7 +201,7 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
     _write_exit(folder)
 
 
-def _abandon(folder: RunFolder, leave: Leave, failure: Failure) -> None:
+def _abandon(folder: RunFolder, leave: Leave, failure: Ending) -> None:
     """Leave at once, saying so in the folder, unless another run is at it."""
     with suppress(OSError):
         if number() or not folder.in_use_by_another():
@@ -209,7 +209,7 @@ def _abandon(folder: RunFolder, leave: Leave, failure: Failure) -> None:
     leave(failure)
 
 
-def _write_exit(folder: RunFolder, failure: Failure | None = None) -> None:
+def _write_exit(folder: RunFolder, failure: Ending | None = None) -> None:
     """Write exit.json of a run that failed or is done; nothing where there is no run.
 
     The first process writes it; another one does if it has lost the first.

@@ -15,7 +15,7 @@ from ddpm.checkpoints import Checkpoint
 from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing.snapshot import DataSnapshot
 from ddpm.data.open import Opened, open_again
-from ddpm.errors import Failure, Mismatch, UsageError
+from ddpm.errors import Ending, Mismatch, UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import to_json
 from ddpm.parallel.heartbeat import attended
@@ -31,7 +31,7 @@ from ddpm.run.validate import require_room_for
 from ddpm.run.writer import writing
 
 
-def ignored(_failure: Failure) -> None:
+def ignored(_failure: Ending) -> None:
     """Do nothing, which is enough for one process; of several, the main thread may wait for the lost one for days."""
 
 
@@ -41,7 +41,7 @@ def train_run(
     device: torch.device,
     start: Start,
     stop: Callable[[], bool],
-    abandon: Callable[[Failure], None] = ignored,
+    abandon: Callable[[Ending], None] = ignored,
 ) -> Generator[Event]:
     """Train to `experiment.training.steps`, together with the other processes of the launch.
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from ddpm.errors import Failure
+from ddpm.errors import Ending
 from ddpm.parallel.launch import number
 
 Item = TypeVar("Item")
@@ -47,7 +47,7 @@ def note(text: str) -> None:
     print("\n".join(map(_plain, text.split("\n"))), file=sys.stderr, flush=True)
 
 
-def complain(error: Failure) -> None:
+def complain(error: Ending) -> None:
     """One line, and at most three hints; control characters, as a file's name may hold, are shown as escapes."""
     print(f"ddpm: error: {_plain(str(error))}", file=sys.stderr)
     for hint in error.hints:

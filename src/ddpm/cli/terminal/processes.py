@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from ddpm.cli.terminal.console import complain
-from ddpm.errors import Failure
+from ddpm.errors import Ending
 from ddpm.parallel.heartbeat import attended
 from ddpm.parallel.world import World, connected, joined
 
@@ -16,7 +16,7 @@ PATIENCE = 60.0
 """Seconds of silence after which a process is lost."""
 
 
-def leave(failure: Failure) -> None:
+def leave(failure: Ending) -> None:
     """At once, from any thread: the main one may wait for a process that is gone."""
     complain(failure)
     sys.stdout.flush()
