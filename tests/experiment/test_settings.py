@@ -8,14 +8,14 @@ import torch
 
 from ddpm.errors import UsageError
 from ddpm.experiment.presets import PRESETS, digits
-from ddpm.experiment.settings import NOT_GIVEN, changed, differences, from_dict, to_json
+from ddpm.experiment.settings import NOT_GIVEN, UNKNOWN, changed, differences, from_dict, to_json
 from ddpm.models.unet import ALL_CLASSES, UNet, size
 
 OLD = {
     **{"data.class_names": [], "data.resolution": [], "data.channels": 0, "data.workers": -1},
-    **{"model.classes": 0, "schedule.beta": []},
+    **{"model.classes": 0, "schedule.beta": [], "data.shape": [], "data.levels": 0},
 }
-"""As config.json writes what is not given."""
+"""As config.json writes, or once wrote, what is not given."""
 
 
 def _at(values, place):
@@ -29,7 +29,7 @@ def test_config_json_is_written_and_read_as_before(preset):
     values = json.loads(to_json(experiment))
     for place in NOT_GIVEN:
         if _at(asdict(experiment), place) is None:
-            assert _at(values, place) == OLD[place]
+            assert _at(values, place) == (None if place in UNKNOWN else OLD[place])
     assert from_dict(values) == experiment
     assert differences(from_dict(values), experiment) == []
 
@@ -38,14 +38,27 @@ def test_config_json_is_written_and_read_as_before(preset):
 def test_what_is_typed_for_not_given_is_none(place):
     """Also JSON's own word for it."""
     given = {"data.class_names": ["a"], "data.resolution": 28, "data.channels": 3, "data.workers": 0}
-    given |= {"model.classes": 2, "schedule.beta": [0.1, 0.2]}
+    given |= {"model.classes": 2, "schedule.beta": [0.1, 0.2], "data.shape": [1, 8, 8], "data.levels": 17}
     experiment = changed(digits(), {place: given[place]})
     assert _at(asdict(experiment), place) is not None
     assert changed(experiment, {place: OLD[place]}) == digits()
     assert changed(experiment, {place: None}) == digits()
-    assert differences(digits(), experiment)[0].startswith(
-        f"{place}: {tuple(OLD[place]) if OLD[place] == [] else OLD[place]} -> "
-    )
+    written = None if place in UNKNOWN else tuple(OLD[place]) if OLD[place] == [] else OLD[place]
+    assert differences(digits(), experiment)[0].startswith(f"{place}: {written} -> ")
+
+
+def test_what_the_data_will_say_is_not_known_before():
+    """Null in a new config.json, as 0 and [] were in an old one; a known value is written as ever."""
+    data = json.loads(to_json(digits()))["data"]
+    assert (data["shape"], data["levels"]) == (None, None)
+    old = from_dict({"data": {"shape": [], "levels": 0}})
+    assert (old.data.shape, old.data.levels) == (None, None)
+    for unknown in ("shape", "levels"):
+        with pytest.raises(ValueError, match="known once the data are"):
+            getattr(old, unknown)
+    known = changed(old, {"data.shape": (1, 8, 8), "data.levels": 17})
+    assert (known.shape, known.levels) == ((1, 8, 8), 17)
+    assert '"shape": [\n   1,\n   8,\n   8\n  ],\n  "levels": 17,' in to_json(known)
 
 
 def test_no_workers_are_not_as_many_as_suit():

@@ -56,13 +56,13 @@ def run(options: Namespace) -> None:
     follow(_experiment(folder, options.budget, device), folder, device, Continue())
 
     trained = load_run(str(folder.path), "ema", device)
-    p, data = trained.process, trained.experiment.data
+    p, experiment = trained.process, trained.experiment
     plan, watch = Plan(SAMPLES), Watch(SAMPLES, p.schedule.T)
-    chains = track(sample(p, data.shape, plan, device), p.schedule.T, "sampling")
+    chains = track(sample(p, experiment.shape, plan, device), p.schedule.T, "sampling")
     ((_, samples),) = finished(watch(chains))
-    square(to_pictures(samples, data.levels)).save(folder.path / "samples.png")
+    square(to_pictures(samples, experiment.levels)).save(folder.path / "samples.png")
     moving = folder.path / "samples.webp"
-    save_animation([square(to_pictures(frame.x, data.levels)) for frame in watch.frames], moving)
+    save_animation([square(to_pictures(frame.x, experiment.levels)) for frame in watch.frames], moving)
 
     images = images_to_evaluate(trained, "digits", "test")
     bound = measure_bound(trained, images, 0, len(images))

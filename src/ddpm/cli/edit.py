@@ -49,7 +49,7 @@ def run(options: Namespace) -> None:
 
     plan, targets = plan_of(options), Targets(options)
     trained, condition = opened_for_edit(options, options.timestep)
-    shape, levels = trained.experiment.data.shape, trained.experiment.data.levels
+    shape, levels = trained.experiment.shape, trained.experiment.levels
     path = Path(options.image).expanduser()
     if options.timestep is not None:
         image = read_unscaled(path, shape, levels)

@@ -44,13 +44,13 @@ def run(options: Namespace) -> None:
 
     plan, targets = plan_of(options), Targets(options)
     trained, condition = opened_for_edit(options)
-    data = trained.experiment.data
-    image = read_unscaled(Path(options.image).expanduser(), data.shape, data.levels)
-    hole = read_mask(Path(options.mask).expanduser(), *data.shape[1:])
+    experiment = trained.experiment
+    image = read_unscaled(Path(options.image).expanduser(), experiment.shape, experiment.levels)
+    hole = read_mask(Path(options.mask).expanduser(), *experiment.shape[1:])
     edit = inpaint(trained, image, hole, plan, options.method, options.jump, options.resamplings)
     if bool(hole.all()):
         note("ddpm: the mask is white everywhere: nothing of the image is kept")
-    given = to_pictures(image, data.levels)
+    given = to_pictures(image, experiment.levels)
     targets.draw(
         replace(edit, condition=condition, spacing=options.spacing), [given, given.masked_fill(hole, BACKGROUND)]
     )

@@ -53,17 +53,17 @@ def run(options: Namespace) -> None:
     from ddpm.trained.labels import asked_of_edit
 
     trained = opened(options)
-    data, condition = (
-        trained.experiment.data,
+    experiment, condition = (
+        trained.experiment,
         asked_of_edit(trained.experiment, options.label, options.guidance, options.guidance_interval),
     )
-    ends = (scaled_image(options.first, data), scaled_image(options.second, data))
+    ends = (scaled_image(options.first, experiment), scaled_image(options.second, experiment))
     total, steps = interpolate(
         trained, ends, options.timestep, options.num, options.seed, options.encoding, options.steps, condition
     )
     folder = fresh_folder(options.output_dir)
     last = last_of(track(steps, total, "interpolating"))
-    pictures = to_pictures(last.x, data.levels)
+    pictures = to_pictures(last.x, experiment.levels)
     save_each(pictures, folder)
     tile(pictures, len(pictures)).save(folder / "row.png")
     say(f"{options.num} images in {folder}, side by side in {folder / 'row.png'}")

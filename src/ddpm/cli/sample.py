@@ -77,11 +77,11 @@ def run(options: Namespace) -> None:
         watch = Watch(WATCHED, drawing.moves)
         total = math.ceil(plan.batches() / world.size) * drawing.moves
         chains = track(drawing.run(world), total, "sampling")
-        data = trained.experiment.data
+        experiment = trained.experiment
         with told_how_to_go_on(plan, folder, [flag for flag in SHEETS if getattr(options, flag)]):
-            pictures = saved(finished(watch(chains)), data.shape, data.levels, folder, drawing.text, world)
+            pictures = saved(finished(watch(chains)), experiment.shape, experiment.levels, folder, drawing.text, world)
     labels = condition.of(plan.rows)
-    targets.write(pictures, watch.frames, data.levels, labels, len(condition.labels))
+    targets.write(pictures, watch.frames, experiment.levels, labels, len(condition.labels))
     say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:

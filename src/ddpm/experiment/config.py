@@ -43,7 +43,7 @@ BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What to train on. `shape` (channels, height, width) and `levels` are filled in from the data when 0 or empty.
+    """What to train on. `shape` (channels, height, width) and `levels` are None until the data are known.
 
     So are the `class_names` of a model with classes, where the data have names for them. `resolution` and `channels` of None
     leave the images as they are. `in_memory` is how many bytes of images of a folder are held in memory; more are read batch
@@ -51,8 +51,8 @@ class DataConfig:
     """
 
     source: str = "digits"
-    shape: tuple[int, ...] = ()
-    levels: Literal[0] | Annotated[int, Ge(2), Le(65536)] = 0
+    shape: tuple[int, ...] | None = None
+    levels: Annotated[int, Ge(2), Le(65536)] | None = None
     class_names: tuple[str, ...] | None = None
     resolution: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1), MaxLen(2)] | None = None
     channels: Literal[1, 3] | None = None
@@ -68,7 +68,7 @@ class DataConfig:
         return Options(
             resolution=(resolution[0], resolution[-1]) if resolution else None,
             channels=self.channels,
-            levels=self.levels or None,
+            levels=self.levels,
             held_out=self.held_out,
             max_broken=self.max_broken,
             in_memory=self.in_memory,
@@ -216,7 +216,7 @@ class Experiment:
             ("levels", data.levels, images.levels),
             ("class_names", data.class_names, images.classes),
         ):
-            if given and given != found:
+            if given is not None and given != found:
                 raise UsageError(f"the data have {name} {found}, not {given}: {data.source}")
         found = self._for_classes(images)
         found = replace(found, data=replace(found.data, shape=images.shape, levels=images.levels))
@@ -250,6 +250,24 @@ class Experiment:
         return matched_labels(images, self.classes)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image: channels, height and width.
+
+        Raises:
+            ValueError: it is not known before the data are (`for_data`).
+        """
+        if self.data.shape is None:
+            raise ValueError("the shape of the images is known once the data are")
+        return self.data.shape
+
+    @property
+    def levels(self) -> int:
+        """How many values a pixel's channel can have. Known, and raises, as `shape`."""
+        if self.data.levels is None:
+            raise ValueError("the number of levels is known once the data are")
+        return self.data.levels
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """What the classes are called: by their names in the data, or by their numbers."""
         return class_names(self.data.class_names or (), class_number(self.model))
@@ -260,12 +278,12 @@ class Experiment:
         return tuple(range(len(self.classes)))
 
     def network(self) -> nn.Module:
-        """A new network for images of `data.shape`, initialised from torch's global generator; with a schedule, if learned."""
+        """A new network for images of `shape`, initialised from torch's global generator; with a schedule, if learned."""
         network = UNet(self.model, *self._channels)
         if not self.schedule.learned:
             return network
         with torch.device("cpu"):  # its start is a table of numbers, even where the network has none yet
-            return ScheduledNetwork(network, LearnedSchedule(self.schedule.build(self.data.levels)))
+            return ScheduledNetwork(network, LearnedSchedule(self.schedule.build(self.levels)))
 
     def size(self) -> tuple[int, int]:
         """How many tensors and how many numbers the parameters of `network` are; nothing is built."""
@@ -275,14 +293,14 @@ class Experiment:
     @property
     def _channels(self) -> tuple[int, int]:
         """Of the network's input and output."""
-        channels = self.data.shape[0]
+        channels = self.shape[0]
         return channels, channels * (
             1 + VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]).outputs
         )
 
     def schedule_of(self, network: nn.Module) -> Schedule:
         """The schedule of a network that `network` made: its own where it is learned, as it is now."""
-        return network.schedule() if isinstance(network, ScheduledNetwork) else self.schedule.build(self.data.levels)
+        return network.schedule() if isinstance(network, ScheduledNetwork) else self.schedule.build(self.levels)
 
     def reverse_process(self, network: Network, limit: str, schedule: Schedule) -> ReverseProcess:
         """The network read as this experiment's chain, with one of `LIMITS` on the estimates of x_0.
@@ -297,7 +315,7 @@ class Experiment:
                 PREDICTIONS[self.process.prediction],
                 VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]),
                 LIMITS[limit],
-                discretised(self.data.levels),
+                discretised(self.levels),
             )
         except ValueError as error:
             raise UsageError(str(error)) from error

@@ -16,7 +16,10 @@ from ddpm.experiment.config import Experiment
 from ddpm.models.unet import ALL_CLASSES
 
 _ADAPTER = TypeAdapter(Experiment)
+UNKNOWN: Mapping[str, int | tuple[()]] = {"data.shape": (), "data.levels": 0}
+"""How old files wrote what the data will say; now it is null, which a run that has begun has nowhere."""
 NOT_GIVEN: Mapping[str, int | tuple[()]] = {
+    **UNKNOWN,
     **{"data.class_names": (), "data.resolution": (), "data.channels": 0, "data.workers": -1},
     **{"model.classes": 0, "schedule.beta": ()},
 }
@@ -46,7 +49,7 @@ def _spelled(experiment: Experiment) -> dict[str, Any]:
     values = asdict(experiment)
     for place, spelling in NOT_GIVEN.items():
         section, name = place.split(".")
-        if values[section][name] is None:
+        if values[section][name] is None and place not in UNKNOWN:
             values[section][name] = spelling
     if values["model"]["classes"] == ALL_CLASSES:
         values["model"]["classes"] = ALL_IN_JSON

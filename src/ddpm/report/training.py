@@ -31,7 +31,7 @@ def report_training(folder: RunFolder) -> Path:
 
 def report_demo(folder: RunFolder, drawn: ImageBatch, frames: Sequence[Frame], moving: Path, bound: Bound) -> Path:
     """The whole page."""
-    levels = folder.read_experiment().data.levels
+    levels = folder.read_experiment().levels
     pictures = [run_page.samples(drawn, moving, levels), run_page.film(_filmstrip(frames), levels)]
     return _write(folder, run_page.exact_bits(bound), pictures, run_page.bits(bound))
 

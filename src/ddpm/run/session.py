@@ -187,7 +187,7 @@ class Session:
         def network(*inputs: Tensor) -> Tensor:
             return functional_call(shape, average, inputs)
 
-        schedule = self.experiment.schedule.build(self.experiment.data.levels)
+        schedule = self.experiment.schedule.build(self.experiment.levels)
         if isinstance(shape, ScheduledNetwork):
             schedule = schedule_at(shape, average)
         return self.experiment.reverse_process(network, self.experiment.process.limit, schedule)
@@ -204,14 +204,14 @@ class Session:
 
     def _preview(self) -> Iterator[Event]:
         """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
-        data, share = self.experiment.data, self.world.share(self.experiment.rhythm.samples)
+        experiment, share = self.experiment, self.world.share(self.experiment.rhythm.samples)
         plan = Plan(len(share), sampler="ddim", first=share.start)
         p = self._averaged()
         p = FewSteps(min(PREVIEW_STEPS, p.schedule.T)).of(p)
         condition = Condition(self.experiment.every_class)
-        drawn = [x for _, x in finished(sample(p, data.shape, plan, self.device, condition))]
-        images = self.world.all_gather_rows(torch.cat([torch.zeros(0, *data.shape), *drawn]))
-        picture = square(to_pictures(images, data.levels), len(condition.labels))
+        drawn = [x for _, x in finished(sample(p, experiment.shape, plan, self.device, condition))]
+        images = self.world.all_gather_rows(torch.cat([torch.zeros(0, *experiment.shape), *drawn]))
+        picture = square(to_pictures(images, experiment.levels), len(condition.labels))
         yield from self.writer.save_grid(picture, self.state.step)
         yield Wrote(grid_path(self.folder, self.state.step))
 

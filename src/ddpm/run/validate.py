@@ -127,11 +127,11 @@ def require_sound(experiment: Experiment, where: Path) -> None:
     Raises:
         DataError: it cannot.
     """
-    shape = experiment.data.shape
-    if len(shape) != 3 or min(shape) < 1 or not experiment.data.levels or experiment.model.classes == ALL_CLASSES:
-        raise DataError(f"damaged configuration: {where}: data of shape {shape} and {experiment.data.levels} levels")
+    shape, levels = experiment.data.shape, experiment.data.levels
+    if shape is None or len(shape) != 3 or min(shape) < 1 or levels is None or experiment.model.classes == ALL_CLASSES:
+        raise DataError(f"damaged configuration: {where}: data of shape {shape} and {levels} levels")
     try:
-        schedule = experiment.schedule.build(experiment.data.levels)
+        schedule = experiment.schedule.build(levels)
         experiment.reverse_process(lambda x_t, _timestep: x_t, experiment.process.limit, schedule)
     except UsageError as error:
         raise DataError(f"damaged configuration: {where}: {error}") from error

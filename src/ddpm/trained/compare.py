@@ -47,7 +47,7 @@ def compare(
 
     Steps by the spacing of `how`, for which `curve` may be needed. Image i begins at the x_T that it has in a run of `plan`.
     """
-    shape, device = trained.experiment.data.shape, trained.device
+    shape, device = trained.experiment.shape, trained.device
     for name in COMPARED:
         few = replace(plan, num=min(CELL, plan.num), sampler=name, options={})
         for budget in budgets(trained.process.schedule.T):

@@ -77,7 +77,7 @@ class Drawing:
 
     def run(self, world: World = ALONE) -> Iterator[Sampled]:
         """Every step of every chain: `plan.batches()` times `moves`, shared among the processes of a world."""
-        shape, device = self.model.experiment.data.shape, self.model.device
+        shape, device = self.model.experiment.shape, self.model.device
         return chains(
             self.process, self._start, self.sampler, shape, self.plan, device, self.condition, self.purpose, world
         )
@@ -91,14 +91,14 @@ class Drawing:
 
     def images(self, sampled: Iterator[Sampled]) -> Images:
         """The images that these steps, those of `run`, lead to."""
-        data = self.model.experiment.data
+        experiment = self.model.experiment
         drawn = [x for _, x in finished(sampled)]
         labels = self.condition.of(self.plan.rows)
         return Images(
-            torch.cat([torch.zeros(0, *data.shape), *drawn]),
-            data.levels,
+            torch.cat([torch.zeros(0, *experiment.shape), *drawn]),
+            experiment.levels,
             torch.tensor(labels) if labels else None,
-            self.model.experiment.classes,
+            experiment.classes,
             [self.text(row) for row in self.plan.rows],
             tuple(self.plan.rows),
         )

@@ -95,7 +95,7 @@ def colour(trained: LoadedModel, y: ImageBatch, plan: Plan) -> Drawing:
     Raises:
         Mismatch: the model does not draw three channels.
     """
-    channels = trained.experiment.data.shape[0]
+    channels = trained.experiment.shape[0]
     if channels != len(LUMA):
         raise Mismatch(f"a model of images with {channels} channel has nothing to colour")
     return _inverse(trained, Grey(), y, plan, {"colour": True})

@@ -89,13 +89,13 @@ def about(trained: LoadedModel, images: int, label: str | None = None) -> dict[s
     p = trained.process
     return {
         "images": images,
-        "dims": math.prod(trained.experiment.data.shape),
+        "dims": math.prod(trained.experiment.shape),
         "T": p.schedule.T,
         "steps": p.schedule.kept[1:].tolist(),
         "weights": trained.weights,
         "step": trained.step,
         "label": label,
-        "levels": trained.experiment.data.levels,
+        "levels": trained.experiment.levels,
         "limit": trained.experiment.process.limit,
         "variance": variance_of(trained),
         "decoder_variance": decoder_variance(trained),

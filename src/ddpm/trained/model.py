@@ -53,11 +53,11 @@ class TrainedModel:
     loaded: LoadedModel
 
     def __repr__(self) -> str:
-        data, loaded = self.experiment.data, self.loaded
+        loaded = self.loaded
         shape = "x".join(map(str, self.shape))
         return (
             f"TrainedModel({str(loaded.folder.path)!r}, {loaded.weights} weights of step {loaded.step:,}: "
-            f"{shape} images of {data.levels} levels, T = {self.schedule.T})"
+            f"{shape} images of {self.levels} levels, T = {self.schedule.T})"
         )
 
     @property
@@ -89,13 +89,13 @@ class TrainedModel:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        channels, height, width = self.experiment.data.shape
+        channels, height, width = self.experiment.shape
         return channels, height, width
 
     @property
     def levels(self) -> int:
         """How many values a pixel's channel can have."""
-        return self.experiment.data.levels
+        return self.experiment.levels
 
     @property
     def step(self) -> int:

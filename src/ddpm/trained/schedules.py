@@ -42,7 +42,7 @@ def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
     experiment = folder.read_experiment()
     if steps is not None:
         raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")
-    if not experiment.data.levels:
+    if experiment.data.levels is None:
         raise NotFound(f"the run in {name!r} has not started")
     return experiment.schedule.name, of_run(name, experiment)
 
@@ -51,7 +51,7 @@ def of_run(run: str, experiment: Experiment) -> Schedule:
     """The schedule of a run that has started: from its weights where it is learned."""
     if experiment.schedule.learned:
         return load_run(run, "ema", torch.device("cpu")).process.schedule
-    return experiment.schedule.build(experiment.data.levels)
+    return experiment.schedule.build(experiment.levels)
 
 
 def tables(schedule: Schedule) -> dict[str, Any]:

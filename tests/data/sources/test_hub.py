@@ -67,6 +67,14 @@ def test_a_name_is_the_newest_and_a_commit_stays(served, tables):
     assert not hub.same("digits", "hf:a/b")
 
 
+def test_what_a_name_does_not_say_is_none():
+    assert hub.parse("hf:a/b") == hub.Name("a/b", revision=None, commit=None, folder="")
+    assert hub.parse("hf:a/b@v1/x") == hub.Name("a/b", "v1", None, "x")
+    assert hub.parse(f"hf:a/b@v1={NEW}") == hub.Name("a/b", "v1", NEW)
+    for name in ("hf:a/b", "hf:a/b@v1/x", f"hf:a/b@v1={NEW}", f"hf:a/b@{NEW}"):
+        assert str(hub.parse(name)) == name
+
+
 def test_what_cannot_be_had(served, tables, monkeypatch):
     served.add("a/b", OLD, {f"{folder}/{name}": content for folder in "xyz" for name, content in tables.items()})
     served.add("a/empty", OLD, {"README.md": b"#"})

@@ -78,7 +78,7 @@ class Targets:
         drawn: list[Tensor] = []
         with told_how_to_go_on(plan, folder, ["grid"] if self._grid else []):
             for rows, images in finished(track(drawing.run(), plan.batches() * drawing.moves, "drawing")):
-                pictures = to_pictures(images, model.experiment.data.levels)
+                pictures = to_pictures(images, model.experiment.levels)
                 save_each(pictures, folder, rows.start, drawing.text)
                 drawn.append(pictures)
         asked = "" if drawing.evaluations is None else f", {drawing.evaluations:,} evaluations of the network for each"

@@ -14,7 +14,7 @@ from ddpm.data.inputs import read_image, read_unscaled
 from ddpm.diffusion.variance import VARIANCES
 from ddpm.errors import Mismatch, chosen
 from ddpm.evaluation.curve import ErrorAt
-from ddpm.experiment.config import DataConfig
+from ddpm.experiment.config import Experiment
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.trained.evaluate import images_to_evaluate
@@ -79,11 +79,11 @@ def watched(trained: LoadedModel) -> Callable[[Iterator[ErrorAt]], Iterator[Erro
     return lambda errors: track(errors, T, "measuring the error at every t, once")
 
 
-def scaled_image(name: str, data: DataConfig) -> Tensor:
+def scaled_image(name: str, experiment: Experiment) -> Tensor:
     """An image, (1, C, H, W): scaled and cut to the model's size where it has another, which is said."""
     path = Path(name).expanduser()
     try:
-        return read_unscaled(path, data.shape, data.levels)
+        return read_unscaled(path, experiment.shape, experiment.levels)
     except Mismatch as error:
         note(f"ddpm: {error}: scaled and cut")
-        return read_image(path, data.shape, data.levels)
+        return read_image(path, experiment.shape, experiment.levels)

@@ -92,7 +92,7 @@ def saved(
 
 def comparison(whole: LoadedModel, plan: Plan, how: FewSteps, condition: Condition) -> Figure:
     """The sheet of `ddpm sample --compare`, with progress."""
-    columns, levels = budgets(whole.process.schedule.T), whole.experiment.data.levels
+    columns, levels = budgets(whole.process.schedule.T), whole.experiment.levels
     rows: dict[str, list[np.ndarray | None]] = {}
     label = OWN if condition.labels else NONE
     cells = compare(whole, plan, how, kept_curve(whole, label) if how.needs_curve else None, condition)

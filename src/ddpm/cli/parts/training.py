@@ -48,11 +48,11 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
     experiment = started.experiment
     for line in started.notes:
         note(f"ddpm: {line}")
-    recipe, data = experiment.training, experiment.data
+    recipe = experiment.training
     held_out = f", {started.held_out:,} held out" if started.held_out else ""
     note(
         f"{experiment.preset}: {started.parameters:,} parameters; {started.images:,} images "
-        f"{'x'.join(str(side) for side in data.shape)} of {data.levels} levels{held_out}"
+        f"{'x'.join(str(side) for side in experiment.shape)} of {experiment.levels} levels{held_out}"
     )
     note(
         f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {recipe.steps:,} steps of {recipe.batch_size} "

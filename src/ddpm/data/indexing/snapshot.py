@@ -30,7 +30,7 @@ class DataSnapshot:
 
     parts: Mapping[str, Pictures] = field(default_factory=dict)
     fingerprint: str = ""
-    seal: str = ""
+    seal: str | None = None
 
 
 NOTHING = DataSnapshot()

@@ -34,19 +34,19 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 @dataclass(frozen=True)
 class Name:
-    """A data set of the hub: its name there, a branch or tag ("" for the newest), a commit, and a folder in it ("" for all).
+    """A data set of the hub: its name there, a branch or tag (None for the newest), a commit, and a folder in it ("" for all).
 
     A name with a commit means the same files for ever; its branch or tag then only tells what was asked for.
     """
 
     name: str
-    revision: str = ""
-    commit: str = ""
+    revision: str | None = None
+    commit: str | None = None
     folder: str = ""
 
     def __str__(self) -> str:
         """As a SOURCE."""
-        asked = quote(self.revision, safe="")
+        asked = self.revision and quote(self.revision, safe="")
         at = "=".join(part for part in (asked, self.commit) if part)
         return f"{PREFIX}{self.name}{at and '@'}{at}{self.folder and '/'}{self.folder}"
 
@@ -59,12 +59,12 @@ def parse(source: str) -> Name:
     """
     found = FORM.fullmatch(source)
     folder = (found["folder"] or "").strip("/") if found else ""
-    asked, commit = (found["revision"] or "", found["commit"] or "") if found else ("", "")
     if found is None or ".." in folder.split("/"):
         raise UsageError(
             f"no name of a data set on the hub: {source!r}", "hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FOLDER"
         )
-    return Name(found["name"], unquote(asked), commit.removeprefix("="), folder)
+    revision, commit = found["revision"], found["commit"]
+    return Name(found["name"], revision and unquote(revision), commit and commit.removeprefix("="), folder)
 
 
 def pinned(source: str) -> str:
@@ -80,7 +80,7 @@ def pinned(source: str) -> str:
     with _asking(name):
         from huggingface_hub import HfApi  # noqa: PLC0415 (an extra, and half a second)
 
-        found = HfApi().dataset_info(name.name, revision=name.revision or None)
+        found = HfApi().dataset_info(name.name, revision=name.revision)
     if not COMMIT.fullmatch(commit := str(found.sha)):
         raise Unavailable(f"the hub did not say which commit it has: {source!r}: {commit!r}")
     files = [file.rfilename for file in found.siblings or []]
