@@ -119,11 +119,11 @@ def test_names_are_written_as_they_are_read():
         "hf:a/b@refs%2Fconvert%2Fparquet/c",
     ):
         assert str(hub.parse(source)) == source
-        assert hub.parse(source).commit == ""
+        assert hub.parse(source).commit is None
     for source in (f"hf:a/b@{OLD}", f"hf:a/b@v1={OLD}/c", f"hf:mnist@{OLD}"):
         assert str(hub.parse(source)) == source
         assert hub.parse(source).commit == OLD
-    assert hub.parse("hf:a/b@refs/convert/parquet/c") == hub.Name("a/b", "refs/convert/parquet", "", "c")
+    assert hub.parse("hf:a/b@refs/convert/parquet/c") == hub.Name("a/b", "refs/convert/parquet", None, "c")
     assert hub.parse(f"hf:a/b@refs/pr/3={OLD}/c") == hub.Name("a/b", "refs/pr/3", OLD, "c")
     assert hub.parse(f"hf:a/b@v=1={OLD}") == hub.Name("a/b", "v=1", OLD)
 
