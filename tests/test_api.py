@@ -562,6 +562,10 @@ def test_arguments_are_checked_at_the_door(model, call, words):
 WRONG_TYPES = """
 import sys, numpy, torch, ddpm
 m = ddpm.load(sys.argv[1])
+class Mute(torch.nn.Linear):
+    def forward(self, x, t):
+        pass
+net, cosine, mute = m.network, ddpm.cosine(T=9), ddpm.ReverseProcess(Mute(1, 1), ddpm.cosine(T=9))
 p, image = m.process, numpy.zeros((8, 8, 1), numpy.uint8)
 calls = [
     (lambda: m.sample(1, sampler=ddpm.DDIM), "made like ddpm.DDIM"),
@@ -580,6 +584,32 @@ calls = [
     (lambda: ddpm.fit("digits", sys.argv[1] + "-no", steps=1, schedule=ddpm.cosine(T=100)), "schedule is a name"),
     (lambda: ddpm.train(p, "digits", steps=1.5), "steps must be"),
     (lambda: next(ddpm.train(p, [[5]], steps=1)), "a batch is a float tensor"),
+    (lambda: ddpm.train(p, "digits", steps=0), "steps must be"),
+    (lambda: ddpm.train(p, None, steps=1), "nothing to train on: NoneType"),
+    (lambda: ddpm.train(p, "digits", steps=1, lr="much"), "learning rate must be a number"),
+    (lambda: ddpm.train(p, "digits", steps=1, ema="slow"), "decay of the moving average"),
+    (lambda: ddpm.train(p, "digits", steps=1, objective=5), "an objective is a name, or a function"),
+    (lambda: ddpm.train(p, "digits", steps=1, optimizer="adam"), "one of torch.optim, not 'adam'"),
+    (lambda: ddpm.train(net, "digits", steps=1), "p is a ddpm.ReverseProcess, not UNet"),
+    (lambda: ddpm.bound(net, "digits"), "p is a ddpm.ReverseProcess, not UNet"),
+    (lambda: ddpm.sample(net, (1, 1, 8, 8)), "p is a ddpm.ReverseProcess, not UNet"),
+    (lambda: next(ddpm.train(p, torch.zeros(4, 3, 8, 8), steps=1)), "(batch, 1, height, width), got the shape"),
+    (lambda: ddpm.sample(p, (1, 3, 8, 8)), "(batch, 1, height, width), got the shape"),
+    (lambda: ddpm.sample(p, 5), "the shape is that of the result"),
+    (lambda: ddpm.sample(p, (3,)), "the shape is that of the result"),
+    (lambda: ddpm.sample(p, (1, 1, 8, 8), steps=0), "steps must be"),
+    (lambda: ddpm.sample(p, (1, 1, 8, 8), spacing=None), "spacing is a name, not NoneType"),
+    (lambda: ddpm.sample(p, (1, 1, 8, 8), device=3), "no device '3'"),
+    (lambda: ddpm.sample(mute, (1, 1, 8, 8)), "needs an output of shape"),
+    (lambda: next(ddpm.train(mute, torch.zeros(4, 1, 8, 8), steps=1)), "needs an output of shape"),
+    (lambda: ddpm.ReverseProcess(net, cosine, "v"), "is a Prediction, such as"),
+    (lambda: ddpm.ReverseProcess(net, cosine, ddpm.Epsilon), "is a Prediction, such as"),
+    (lambda: ddpm.ReverseProcess(net, cosine, variance="learned"), "is a Variance, such as"),
+    (lambda: ddpm.ReverseProcess(net, "cosine"), "is a Schedule, such as"),
+    (lambda: ddpm.ReverseProcess(None, cosine), "the network of a process is a function, not None"),
+    (lambda: ddpm.ReverseProcess(net, cosine, limit="unlimited"), "the limit of a process is a function"),
+    *((lambda make=make: make(T=1.5), "T must be a whole number") for make in ddpm.SCHEDULES.values()),
+    (lambda: ddpm.linear(T="1000"), "T must be a whole number"),
 ]
 for number, (call, words) in enumerate(calls):
     try:
@@ -599,7 +629,25 @@ def test_wrong_types_are_refused_in_a_sentence(trained):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WRONG_TYPES, str(trained)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "16\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "48\n"), done.stderr
+
+
+WARNED = """
+import sys, ddpm
+model = ddpm.fit("digits", sys.argv[1], steps=1, schedule="linear", settings=eval(sys.argv[2]), progress=False)
+model = ddpm.load(sys.argv[1])
+schedule = ddpm.linear(T=10)
+"""
+
+
+def test_a_warning_is_shown_once_at_the_line_of_the_caller(tmp_path):
+    """As Python shows it by itself: no line of the library."""
+    program = tmp_path / "program.py"
+    program.write_text(WARNED)
+    call = [sys.executable, program, tmp_path / "run", str(SMALL)]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    places = [line.split(": ")[0] for line in done.stderr.splitlines() if "SignalRemains" in line]
+    assert places == [f"{program}:{line}" for line in (3, 4, 5)], done.stderr
 
 
 def test_the_wrong_size_is_a_mismatch(model):

@@ -2,8 +2,7 @@
 
 import math
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import Ending, RunWarning, UsageError, chosen
+from ddpm.errors import Ending, RunWarning, UsageError, chosen, warn
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.request import SHORT, path_of, requested
 from ddpm.figures.images import Data, Images, image_set, images_of
@@ -79,7 +78,7 @@ def load(
     """
     found = load_run(str(path), weights, pick_device(str(device)), settings or {})
     for note in found.notes:
-        warnings.warn(note, RunWarning, stacklevel=2)
+        warn(note, RunWarning)
     return TrainedModel(found)
 
 
@@ -164,7 +163,7 @@ def _steps(events: Iterator[Event]) -> Iterator[Stepped]:
 def _warn(text: str) -> None:
     """Of several processes the first one does."""
     if not number():
-        warnings.warn(text, RunWarning, stacklevel=3)
+        warn(text, RunWarning)
 
 
 def train(
@@ -208,17 +207,32 @@ def train(
         >>> [progress.step for progress in ddpm.train(p, ddpm.images("digits"), steps=2, batch_size=8)]
         [1, 2]
     """
+    _check_process(p)
     if not isinstance(p.network, torch.nn.Module) or not any(w.requires_grad for w in p.network.parameters()):
         raise UsageError(f"there is nothing to train: the network is {type(p.network).__name__}", "give an nn.Module")
-    steps, seed = check_whole("steps", steps), check_whole("seed", seed)
+    steps, seed = check_whole("steps", steps, 1), check_whole("seed", seed)
     batches = _batches(p.network, data, check_whole("batch_size", batch_size, 1), seed, conditional=conditional)
     chosen_objective = chosen(OBJECTIVES, objective, "objective") if isinstance(objective, str) else objective
-    if not 0 < lr < math.inf:
-        raise UsageError(f"the learning rate must be more than 0: {lr}")
-    if ema is not None and not 0 <= ema < 1:
-        raise UsageError(f"the decay of the moving average must be at least 0 and less than 1: {ema}")
+    if not callable(chosen_objective):
+        raise UsageError(f"an objective is a name, or a function of (p, x_0, t, eps), not {chosen_objective!r}")
+    if not isinstance(optimizer, torch.optim.Optimizer | None):
+        raise UsageError(
+            f"an optimizer is one of torch.optim, not {optimizer!r}", "torch.optim.Adam(network.parameters())"
+        )
+    if not isinstance(lr, int | float) or not 0 < lr < math.inf:
+        raise UsageError(f"the learning rate must be a number more than 0: {lr!r}")
+    if ema is not None and (not isinstance(ema, int | float) or not 0 <= ema < 1):
+        raise UsageError(f"the decay of the moving average must be at least 0 and less than 1: {ema!r}")
     recipe = Recipe(steps=steps, batch_size=batch_size, ema_decay=ema or 0.0, seed=seed)
     return loop.train(p, batches, chosen_objective, optimizer or adam(p.network, lr), recipe)
+
+
+def _check_process(p: object) -> None:
+    """Refuse what is no process, such as the network alone."""
+    if not isinstance(p, ReverseProcess):
+        raise UsageError(
+            f"p is a ddpm.ReverseProcess, not {type(p).__name__}", "ddpm.ReverseProcess(network, schedule)"
+        )
 
 
 def _batches(
@@ -230,6 +244,8 @@ def _batches(
     elif isinstance(data, str | Path | np.ndarray | Images | Image.Image) or _are_pictures(data):
         found = images_of(image_set(data, "train"))  # pyright: ignore[reportArgumentType]
         x_0, labels = found.tensor, found.labels
+    elif not isinstance(data, Iterable):
+        raise UsageError(f"there is nothing to train on: {type(data).__name__}", "data are images, or batches of them")
     else:
         return repeated(data)  # pyright: ignore[reportArgumentType] (it is none of the pictures)
     if not x_0.ndim or not len(x_0):
@@ -316,7 +332,10 @@ def sample(
         >>> ddpm.sample(p, (2, 3, 8, 8), ddpm.DDIM(), steps=10).shape
         torch.Size([2, 3, 8, 8])
     """
+    _check_process(p)
     p = FewSteps(_steps_asked(steps), spacing).of(p)
+    if not isinstance(shape, Sequence) or len(shape) < 2:
+        raise UsageError(f"the shape is that of the result, (N, C, H, W), or (N, D) for points, not {shape!r}")
     n, *example = (check_whole("a size", size) for size in shape)
     plan = Plan(n, sampler, seed=check_whole("seed", seed), batch_size=check_whole("batch_size", batch_size, 1))
     with evaluating(p.network):
@@ -330,10 +349,8 @@ def _steps_asked(steps: int | None) -> int | None:
 
 def _place(p: ReverseProcess, device: torch.device | str | None) -> torch.device:
     """The device that is asked for, or the one that the network is on."""
-    if isinstance(device, str):
-        return pick_device(device)
     if device is not None:
-        return device
+        return device if isinstance(device, torch.device) else pick_device(str(device))
     weights = p.network.parameters() if isinstance(p.network, torch.nn.Module) else iter(())
     return next((weight.device for weight in weights), torch.device("cpu"))
 
@@ -367,6 +384,7 @@ def bound(
         >>> found.images, found.T, bool(found.total > found.L_0)
         (4, 100, True)
     """
+    _check_process(p)
     found = image_set(x_0, "all", levels=levels)
     if not len(found):
         raise UsageError("there are no images to score")

@@ -123,19 +123,6 @@ def whole_number(value: object) -> int | None:
         return None
 
 
-def check_channels(x: Tensor, shape: Sequence[int]) -> None:
-    """Refuse a batch (batch, ...) of which an image has other channels than `shape`, (channels, ...); other sides may do.
-
-    Raises:
-        UsageError: another number of channels or of dimensions.
-    """
-    if x.ndim != 1 + len(shape) or x.shape[1] != shape[0]:
-        raise UsageError(
-            f"the network takes batches of images with {shape[0]} channels and {len(shape)} dimensions, such as "
-            f"{tuple(shape)}, got the shape {tuple(x.shape)}"
-        )
-
-
 def check_labels(labels: object, classes: int, batch: int | None = None) -> None:
     """Refuse what is no label of a network with `classes` classes: an int, or a tensor or sequence of ints, (batch,).
 

@@ -2,6 +2,8 @@
 
 import difflib
 import errno
+import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -30,6 +32,19 @@ class Failure(Ending, Exception):
 
 class RunWarning(UserWarning):
     """What a training, or a trained model, has to say: what was passed over, and what may have changed."""
+
+
+def warn(text: str, kind: type[Warning]) -> None:
+    """Warn as from the line outside of this package that called into it: who reads it knows that line, and is told once."""
+    place = frame = inspect.currentframe()
+    house = __name__.partition(".")[0]
+    while frame:
+        if frame.f_globals.get("__name__", "").partition(".")[0] == house:
+            place = frame.f_back or frame
+        frame = frame.f_back
+    assert place
+    said = place.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(text, kind, place.f_code.co_filename, place.f_lineno, place.f_globals.get("__name__"), said)
 
 
 class UsageError(Failure):
@@ -160,6 +175,10 @@ def chosen(choices: Mapping[str, Value], name: str, what: str, *others: str) -> 
     Raises:
         UsageError: there is no such choice; the hint names the nearest ones, or all of a few.
     """
+    if not isinstance(name, str):
+        raise UsageError(
+            f"{what} is a name, not {type(name).__name__}", f"choose from {', '.join([*choices, *others])}"
+        )
     if name in choices:
         return choices[name]
     near = difflib.get_close_matches(name, choices, n=1)

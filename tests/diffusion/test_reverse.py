@@ -20,6 +20,7 @@ from ddpm.diffusion.variance import (
     beta_1,
     beta_tilde_2,
 )
+from ddpm.errors import UsageError
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain
 from ddpm.tensors import at
@@ -191,7 +192,7 @@ def test_variances_count_the_outputs_they_need(name):
         if channels == 2 * right:
             assert p(torch.zeros(4, 2, 3), 5)[0].mean.shape == (4, 2, 3)
         else:
-            with pytest.raises(ValueError, match="needs an output"):
+            with pytest.raises(UsageError, match="needs an output"):
                 p(torch.zeros(4, 2, 3), 5)
 
 
@@ -218,13 +219,21 @@ def test_the_network_is_told_the_mapped_time():
 
 def test_a_schedule_without_signal_needs_another_prediction():
     """E17: with beta_T = 1, epsilon says nothing of x_0; the other three do."""
-    with pytest.raises(ValueError, match="alpha_bar_T = 0"):
+    with pytest.raises(UsageError, match="alpha_bar_T = 0"):
         ReverseProcess(rough_network, jsd())
     x_T = torch.randn(2, 3)
     for prediction in (X0(), Mean(), Velocity()):
         gaussian, x_0 = ReverseProcess(rough_network, jsd(), prediction)(x_T, 1000)
         assert gaussian.mean.isfinite().all()
         assert x_0.isfinite().all()
+
+
+def test_a_process_says_what_it_is_in_a_line():
+    """Not its tables."""
+    p = ReverseProcess(rough_network, linear(), Velocity())
+    assert repr(p) == (
+        "ReverseProcess(rough_network, Schedule(linear, T = 1000, beta 0.0001 to 0.02), Velocity, FixedLarge, unit_clamp)"
+    )
 
 
 def test_limits():

@@ -201,6 +201,16 @@ def test_signal_left_at_the_end_is_warned_of(make):
         make()
 
 
+@pytest.mark.parametrize("name", s.SCHEDULES)
+def test_a_schedule_says_what_it_is_in_a_line(name):
+    """Its name, how many steps, and between which numbers beta lies."""
+    schedule = s.SCHEDULES[name](T=40)
+    low, high = float(schedule.beta[1:].min()), float(schedule.beta[1:].max())
+    assert repr(schedule) == f"Schedule({name}, T = 40, beta {low:.3g} to {high:.3g})"
+    assert repr(schedule.respace([1, 40])).startswith(f"Schedule({name}, T = 2 of 40, beta ")
+    assert repr(s.Schedule(torch.tensor([0, 0.5, 0.999], dtype=torch.float64))) == "Schedule(T = 2, beta 0.5 to 0.999)"
+
+
 def test_a_shorter_chain_does_not_say_again_what_the_whole_one_said():
     whole = s.linear(10)
     with warnings.catch_warnings():

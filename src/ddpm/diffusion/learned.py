@@ -35,7 +35,7 @@ class LearnedSchedule(nn.Module):
         log_snr = torch.cat([self.first, self.first - nn.functional.softplus(self.drops).cumsum(0)])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SignalRemains)  # L_T, a part of its loss, charges for signal that is left
-            return from_log_snr(log_snr)
+            return from_log_snr(log_snr, "learned")
 
 
 def _softplus_inverse(y: Tensor) -> Tensor:

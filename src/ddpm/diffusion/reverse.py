@@ -6,6 +6,7 @@ A frozen value: wrap the network (EMA, autocast, DDP, an exact denoiser) and bui
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -17,6 +18,7 @@ from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.prediction import Epsilon, Prediction
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, Variance
+from ddpm.errors import UsageError
 from ddpm.tensors import ImageBatch, Times
 
 Network = Callable[..., Tensor]
@@ -36,6 +38,11 @@ def unlimited(x_0: ImageBatch) -> ImageBatch:
 LIMITS: Mapping[str, Callable[[Tensor], Tensor]] = {"unit-clamp": unit_clamp, "unlimited": unlimited}
 
 
+def _shown(part: object) -> str:
+    """What was given, in a message: a name, a class or function by its name, else of which kind it is."""
+    return repr(part) if isinstance(part, str | None) else getattr(part, "__name__", type(part).__name__)
+
+
 @dataclass(frozen=True, eq=False)
 class ReverseProcess:
     """p_theta (Eq. 1). `network` maps (x_t, timestep), shapes (batch, ...) and (batch,), to its output for every image.
@@ -53,7 +60,8 @@ class ReverseProcess:
         (torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]))
 
     Raises:
-        ValueError: the prediction cannot be inverted at T because the schedule leaves no signal there.
+        UsageError: a part is of another kind, such as a name; or the prediction cannot be inverted at T because the
+            schedule leaves no signal there.
     """
 
     network: Network
@@ -66,11 +74,26 @@ class ReverseProcess:
     project: Callable[[Tensor], Tensor] = unlimited
 
     def __post_init__(self) -> None:
+        for name, kind, like in (
+            ("schedule", Schedule, "ddpm.linear()"),
+            ("prediction", Prediction, "ddpm.Epsilon() or ddpm.PREDICTIONS[name]"),
+            ("variance", Variance, "ddpm.FixedLarge() or ddpm.VARIANCES[name](first)"),
+        ):
+            if not isinstance(part := getattr(self, name), kind):
+                raise UsageError(f"the {name} of a process is a {kind.__name__}, such as {like}, not {_shown(part)}")
+        for name in ("network", "limit", "decoder", "project"):
+            if not callable(part := getattr(self, name)):
+                raise UsageError(f"the {name} of a process is a function, not {_shown(part)}")
         if self.prediction.needs_signal and self.schedule.alpha_bar[-1] == 0:
-            raise ValueError(
+            raise UsageError(
                 f"{type(self.prediction).__name__} cannot be predicted where alpha_bar_T = 0: x_T says nothing of x_0; "
                 "predict x0, the mean or v with this schedule"
             )
+
+    def __repr__(self) -> str:
+        network, limit = (getattr(part, "__name__", type(part).__name__) for part in (self.network, self.limit))
+        prediction, variance = type(self.prediction).__name__, type(self.variance).__name__
+        return f"ReverseProcess({network}, {self.schedule!r}, {prediction}, {variance}, {limit})"
 
     @cached_property
     def q(self) -> ForwardProcess:
@@ -82,7 +105,8 @@ class ReverseProcess:
 
         Raises:
             ValueError: t is outside 1..T (on an accelerator, where reading it back would stall, outside 0..T raises in
-                `at`, and t = 0 is not noticed), or the network's output has the wrong shape.
+                `at`, and t = 0 is not noticed).
+            UsageError: the network's output has the wrong shape.
         """
         output, *rest = self.outputs(x_t, t)
         x_0 = self.project(self.limit(self.prediction.x_0(self.schedule, x_t, output, t)))
@@ -102,16 +126,15 @@ class ReverseProcess:
         """The same, by what the network is told, (batch,): a real number where x_t lies between two steps.
 
         Raises:
-            ValueError: the network's output has the wrong shape.
+            UsageError: the network's output is no tensor, or has the wrong shape.
         """
         told = () if self.label is None else (self.label.expand(len(x_t)),)
-        output = self.network(x_t, timestep, *told)
+        output: Any = self.network(x_t, timestep, *told)  # anybody may have written it
         parts = 1 + self.variance.outputs
         expected = (x_t.shape[0], parts * x_t.shape[1], *x_t.shape[2:])
-        if output.shape != expected:
-            raise ValueError(
-                f"{type(self.variance).__name__} needs an output of shape {expected}, not {tuple(output.shape)}"
-            )
+        if not isinstance(output, Tensor) or output.shape != expected:
+            given = tuple(output.shape) if isinstance(output, Tensor) else _shown(output)
+            raise UsageError(f"{type(self.variance).__name__} needs an output of shape {expected}, not {given}")
         return output.chunk(parts, dim=1) if parts > 1 else (output,)
 
     def timestep(self, t: Times, like: ImageBatch) -> Tensor:

@@ -5,15 +5,17 @@ no second array. Tables are float64 and formed in log space: the last digit of `
 """
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from ddpm.checks import check_whole
+from ddpm.errors import warn
 from ddpm.tensors import Times
 
 INTEGERS = (torch.int64, torch.int32)
@@ -31,11 +33,13 @@ class Schedule:
     `beta` holds :math:`\beta_t` at index t, with ``beta[0] = 0``. `timestep_map[t]` is what the network is told at
     step t: t - 1 where none is given, as for the published weights (which count from 0). `origin` is the schedule from
     which `respace` took these steps (None: these are all), and `kept[t]` is the step there: t where none are given.
-    `beta` is (T+1,) float64, the other two (T+1,) int64.
+    `beta` is (T+1,) float64, the other two (T+1,) int64. `kind` is its name in `SCHEDULES`, if it has one.
 
     Example:
         >>> import ddpm
         >>> schedule = ddpm.linear()
+        >>> schedule
+        Schedule(linear, T = 1000, beta 0.0001 to 0.02)
         >>> schedule.T, float(schedule.beta[1]), float(schedule.alpha_bar[0])
         (1000, 0.0001, 1.0)
         >>> ddpm.linear().respace([250, 500, 750, 1000]).timestep_map.tolist()
@@ -54,6 +58,7 @@ class Schedule:
     timestep_map: Int64[Tensor, " T_plus_1"]
     origin: "Schedule | None" = field(repr=False)
     kept: Int64[Tensor, " T_plus_1"] = field(repr=False)
+    kind: str | None
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Schedule:
         timestep_map: Tensor | None = None,
         origin: "Schedule | None" = None,
         kept: Tensor | None = None,
+        kind: str | None = None,
     ) -> None:
         steps = torch.arange(len(beta))
         tables = {
@@ -68,6 +74,7 @@ class Schedule:
             "timestep_map": (steps - 1).clamp(min=0) if timestep_map is None else timestep_map,
             "origin": origin,
             "kept": steps if kept is None else kept,
+            "kind": kind,
         }
         for name, value in tables.items():
             object.__setattr__(self, name, value)  # frozen
@@ -75,12 +82,17 @@ class Schedule:
         alpha_bar_T = float(self.alpha_bar[-1].detach())
         said_before = self.origin is not None and int(self.kept[-1]) == self.origin.T
         if not said_before and -0.5 * math.log1p(-alpha_bar_T) > 0.01 * math.log(2):
-            warnings.warn(
+            warn(
                 f"alpha_bar_T = {alpha_bar_T:.4g} leaves signal in x_T after T = {self.T} steps; samples that start "
                 "from N(0, I) will not match the data: use more steps or larger betas",
                 SignalRemains,
-                stacklevel=3,
             )
+
+    def __repr__(self) -> str:
+        beta = self.beta[1:].detach()
+        kind = f"{self.kind}, " if self.kind else ""
+        of = f" of {self.origin.T}" if self.origin else ""
+        return f"Schedule({kind}T = {self.T}{of}, beta {float(beta.min()):.3g} to {float(beta.max()):.3g})"
 
     @property
     def T(self) -> int:
@@ -195,7 +207,7 @@ class Schedule:
         self.check(tau[1:])
         log_alpha_bar = self.log_alpha_bar[tau]
         beta = _clean(0.0, -torch.expm1(log_alpha_bar[1:] - log_alpha_bar[:-1]))
-        return Schedule(beta, self.timestep_map[tau], self.whole, self.kept[tau])
+        return Schedule(beta, self.timestep_map[tau], self.whole, self.kept[tau], self.kind)
 
 
 def _integers(t: object) -> bool:
@@ -207,8 +219,8 @@ def _clean(entry_0: float, rest: Tensor) -> Tensor:
     return torch.cat([rest.new_full((1,), entry_0), rest])
 
 
-def _validate(beta: Tensor, **tables: Tensor) -> None:
-    beta = beta.detach()
+def _validate(beta: Any, **tables: Tensor) -> None:  # noqa: ANN401 (anybody may have written it)
+    beta = beta.detach() if isinstance(beta, Tensor) else torch.zeros(())
     if beta.ndim != 1 or len(beta) < 2 or beta.dtype != torch.float64 or beta[0] != 0:
         raise ValueError("beta must be a float64 table of T + 1 >= 2 entries with beta[0] = 0")
     for name, table in tables.items():
@@ -239,7 +251,7 @@ def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedul
         >>> float(schedule.beta[1]), float(schedule.beta[1000])
         (0.0001, 0.02)
     """
-    return Schedule(_clean(0.0, _linspace(beta_1, beta_T, T)))
+    return _named("linear", _linspace(beta_1, beta_T, check_whole("T", T, 1)))
 
 
 def cosine(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule:
@@ -247,34 +259,34 @@ def cosine(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule
 
     :math:`\beta_t` by the identity :math:`\cos^2 b - \cos^2 a = \sin(a-b)\sin(a+b)`, which does not cancel.
     """
-    angle = (torch.arange(T + 1, dtype=torch.float64) / T + s) / (1 + s) * math.pi / 2
+    angle = (torch.arange(check_whole("T", T, 1) + 1, dtype=torch.float64) / T + s) / (1 + s) * math.pi / 2
     a, b = angle[1:], angle[:-1]
     beta = torch.sin(a - b) * torch.sin(a + b) / torch.cos(b) ** 2
-    return Schedule(_clean(0.0, beta.clamp(max=max_beta)))
+    return _named("cosine", beta.clamp(max=max_beta))
 
 
 def quadratic(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
     """The square root of beta linear in t (Appendix B's "quadratic")."""
-    return Schedule(_clean(0.0, _linspace(math.sqrt(beta_1), math.sqrt(beta_T), T) ** 2))
+    return _named("quadratic", _linspace(math.sqrt(beta_1), math.sqrt(beta_T), check_whole("T", T, 1)) ** 2)
 
 
 def constant(T: int = 1000, beta: float = 0.02) -> Schedule:
     """The same beta at every step."""
-    return Schedule(_clean(0.0, torch.full((T,), beta, dtype=torch.float64)))
+    return _named("constant", torch.full((check_whole("T", T, 1),), beta, dtype=torch.float64))
 
 
 def warmup(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, fraction: float = 0.1) -> Schedule:
     """Linear over the first `fraction` of the steps, constant after (the authors' code)."""
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in 0..1, got {fraction}")
-    rising = int(T * fraction)
+    rising = int(check_whole("T", T, 1) * fraction)
     flat = torch.full((T - rising,), beta_T, dtype=torch.float64)
-    return Schedule(_clean(0.0, torch.cat([_linspace(beta_1, beta_T, rising), flat])))
+    return _named("warmup", torch.cat([_linspace(beta_1, beta_T, rising), flat]))
 
 
 def jsd(T: int = 1000) -> Schedule:
     r""":math:`\beta_t = 1/(T - t + 1)` (Sohl-Dickstein et al. 2015): alpha_bar falls linearly, to 0 at T."""
-    return Schedule(_clean(0.0, 1 / torch.arange(T, 0, -1, dtype=torch.float64)))
+    return _named("jsd", 1 / torch.arange(check_whole("T", T, 1), 0, -1, dtype=torch.float64))
 
 
 def log_snr(T: int = 1000, noise_1: float = 1 / 255, log_snr_T: float = -9.2) -> Schedule:
@@ -287,16 +299,21 @@ def log_snr(T: int = 1000, noise_1: float = 1 / 255, log_snr_T: float = -9.2) ->
     if not 0 < noise_1 < 1:
         raise ValueError(f"noise_1 must lie between 0 and 1, got {noise_1}")
     log_snr_1 = math.log1p(-(noise_1**2)) - 2 * math.log(noise_1)
-    return from_log_snr(_linspace(log_snr_1, log_snr_T, T))
+    return from_log_snr(_linspace(log_snr_1, log_snr_T, check_whole("T", T, 1)), "log-snr")
 
 
-def from_log_snr(values: Float64[Tensor, " T"]) -> Schedule:
+def from_log_snr(values: Float64[Tensor, " T"], kind: str | None = None) -> Schedule:
     r"""The schedule with this :math:`\log\mathrm{SNR}(t)` for t = 1..T, which must fall; differentiable.
 
     :math:`\beta_t = (1 - \bar\alpha_t)(1 - \mathrm{SNR}_t/\mathrm{SNR}_{t-1})`, without cancellation.
     """
     drop = torch.cat([values.new_full((1,), -math.inf), values[1:] - values[:-1]])
-    return Schedule(_clean(0.0, torch.sigmoid(-values) * -torch.expm1(drop)))
+    return _named(kind, torch.sigmoid(-values) * -torch.expm1(drop))
+
+
+def _named(kind: str | None, beta: Tensor) -> Schedule:
+    """The schedule of beta for t = 1..T."""
+    return Schedule(_clean(0.0, beta), kind=kind)
 
 
 def _linspace(first: float, last: float, steps: int) -> Tensor:

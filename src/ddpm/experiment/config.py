@@ -34,7 +34,7 @@ LEARNED, TABLE = "learned", "table"
 def _from_table(T: int, beta: Sequence[float]) -> Schedule:
     if len(beta) != T:
         raise ValueError(f"a table of {len(beta)} betas is no schedule of {T} steps")
-    return Schedule(torch.tensor([0.0, *beta], dtype=torch.float64))
+    return Schedule(torch.tensor([0.0, *beta], dtype=torch.float64), kind=TABLE)
 
 
 BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr, TABLE: _from_table}
@@ -114,7 +114,7 @@ class ScheduleConfig:
                 )
         try:
             return make(T=self.T, **options)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError, UsageError) as error:
             raise UsageError(f"no schedule {self.name!r} with T = {self.T} and {options}: {error}") from error
 
 
@@ -308,17 +308,14 @@ class Experiment:
         Raises:
             UsageError: the prediction cannot be inverted on this schedule.
         """
-        try:
-            return ReverseProcess(
-                network,
-                schedule,
-                PREDICTIONS[self.process.prediction],
-                VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]),
-                LIMITS[limit],
-                discretised(self.levels),
-            )
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        return ReverseProcess(
+            network,
+            schedule,
+            PREDICTIONS[self.process.prediction],
+            VARIANCES[self.process.variance](FIRST_VARIANCES[self.process.sigma_1]),
+            LIMITS[limit],
+            discretised(self.levels),
+        )
 
     def batches(self, images: ImageSet) -> Batches:
         """The training data in the order in which this run sees them."""

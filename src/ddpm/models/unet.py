@@ -12,6 +12,7 @@ from annotated_types import Ge, Lt, MaxLen, MinLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm.errors import UsageError
 from ddpm.models.layers import (
     Attention,
     Downsample,
@@ -103,6 +104,9 @@ class UNet(nn.Module):
         self.norm, self.last = norm(width, shape.groups), zeroed(conv(width, outputs))
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, label_B: Tensor | None = None) -> Tensor:
+        if x_BCHW.ndim != 4 or x_BCHW.shape[1] != self.first.in_channels:
+            expected = f"(batch, {self.first.in_channels}, height, width)"
+            raise UsageError(f"the network takes images {expected}, got the shape {tuple(x_BCHW.shape)}")
         stride = 2 ** (len(self.shape.multipliers) - 1)
         below, right = (-side % stride for side in x_BCHW.shape[2:])
         emb_BD = self.time(time_embedding(t_B, self.shape.channels))

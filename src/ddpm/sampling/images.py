@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -185,7 +186,8 @@ def in_full_batches(network: Network, device: torch.device) -> Network:
         if count % FULL == 0:
             return network(*inputs)
         rows = torch.arange(math.ceil(count / FULL) * FULL).clamp(max=count - 1)
-        return network(*(rows_of[rows] for rows_of in inputs))[:count]
+        found: Any = network(*(rows_of[rows] for rows_of in inputs))
+        return found[:count] if isinstance(found, Tensor) else found  # which the process refuses
 
     return full
 
