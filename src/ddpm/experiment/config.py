@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import torch
@@ -35,6 +36,13 @@ def _from_table(T: int, beta: Sequence[float]) -> Schedule:
     if len(beta) != T:
         raise ValueError(f"a table of {len(beta)} betas is no schedule of {T} steps")
     return Schedule(torch.tensor([0.0, *beta], dtype=torch.float64), kind=TABLE)
+
+
+@lru_cache(maxsize=16)
+def _built(make: Callable[..., Schedule], T: int, options: tuple[tuple[str, Any], ...]) -> Schedule:
+    """Once for all who ask in one call, so that what there is to be warned of is said once."""
+    with torch.device("cpu"):
+        return make(T=T, **dict(options))
 
 
 BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr, TABLE: _from_table}
@@ -113,7 +121,7 @@ class ScheduleConfig:
                     f"the schedule {self.name!r} has no option {name!r}", f"it has {', '.join(known) or 'none'}"
                 )
         try:
-            return make(T=self.T, **options)
+            return _built(make, self.T, tuple(options.items()))
         except (TypeError, ValueError, RuntimeError, UsageError) as error:
             raise UsageError(f"no schedule {self.name!r} with T = {self.T} and {options}: {error}") from error
 

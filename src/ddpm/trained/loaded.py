@@ -96,11 +96,8 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     checkpoints.load_weights(network, content.tensors[group])
     with torch.no_grad():
         schedule = experiment.schedule_of(network)
-        beta, timestep_map = (
-            schedule.beta.cpu(),
-            schedule.timestep_map.cpu(),
-        )  # a learned one lives where the network is
-        schedule = Schedule(beta, timestep_map, kind=schedule.kind)
+        if experiment.schedule.learned:  # it lives where the network is
+            schedule = Schedule(schedule.beta.cpu(), schedule.timestep_map.cpu(), kind=schedule.kind)
     process = experiment.reverse_process(network, experiment.process.limit, schedule)
     return LoadedModel(folder, experiment, process, int(content.numbers["step"]), weights, device, notes)
 
