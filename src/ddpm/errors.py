@@ -1,4 +1,8 @@
-"""What can go wrong, in words for a user: one line, at most three hints, and the exit code of the command line."""
+"""What can go wrong, in words for a user: one line, at most three hints, and the exit code of the command line.
+
+Below the command line a message knows no flags. It names an argument or a setting in backquotes, as Python has it:
+`batch_size`, `device=cpu`, `training.accumulate=2`. A command shows these as its flags (`cli.terminal.console.as_flags`).
+"""
 
 import difflib
 import errno
@@ -137,7 +141,7 @@ def explained(error: BaseException, output: str = "output") -> Ending | None:
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
-        return OutOfResources(f"out of memory: {error}", "a smaller --batch-size, or --set training.accumulate=2")
+        return OutOfResources(f"out of memory: {error}", "a smaller `batch_size`, or `training.accumulate=2`")
     if isinstance(error, OSError) and (kind := BY_ERRNO.get(error.errno or 0)):
         return kind(f"{error.strerror}: {error.filename or output}")
     return None

@@ -1,7 +1,9 @@
 """Bad input: one clear line, the right exit code, nothing touched."""
 
+import ast
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -369,6 +371,35 @@ def test_what_the_system_says_has_a_code(error, kind):
 def test_another_process_is_told_the_same(kind):
     told = ending_of(json.loads(json.dumps(in_json(kind("what happened", "what to do")))))
     assert (type(told), str(told), told.hints) == (kind, "what happened", ("what to do",))
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ("a smaller `batch_size`", "a smaller --batch-size"),
+        ("`device=cpu` or `device=cuda`", "--device cpu or --device cuda"),
+        ("or `training.accumulate=2`", "or --set training.accumulate=2"),
+        ("a `quoted word`, 'x'", "a `quoted word`, 'x'"),
+    ],
+)
+def test_a_setting_is_shown_as_its_flag(said, typed):
+    from ddpm.cli.terminal.console import as_flags
+
+    assert as_flags(said) == typed
+
+
+def test_a_caller_of_the_library_reads_no_flags():
+    """Nor does anything that is raised below the command line name one."""
+    from pathlib import Path
+
+    import ddpm as library
+
+    rooms = ("training", "checkpoints", "parallel", "data", "run", "sampling", "figures", "diffusion")
+    files = [path for room in rooms for path in (Path(library.__file__).parent / room).rglob("*.py")]
+    for node in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Raise):
+            text = ast.unparse(node)
+            assert not re.search(r"(?<!torchrun )--[a-z]", text), text
 
 
 def test_our_own_bugs_leave_a_traceback_in_a_file(ddpm, tmp_path, monkeypatch):

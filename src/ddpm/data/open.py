@@ -81,7 +81,7 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     if not len(found):
         raise NotFound(
             f"the {split} split of {source!r} is empty",
-            "--split all, or --set data.held_out=FRACTION for the training" if split == "test" else "",
+            "`split=all`, or `data.held_out=FRACTION` for the training" if split == "test" else "",
         )
     return converted(found, options)
 

@@ -195,17 +195,17 @@ class Experiment:
             raise UsageError(f"a network in shards does not go with {what}: parallel=fsdp", "parallel=ddp does")
         if self.schedule.learned and self.objective != "variational":
             raise UsageError(
-                f"a learned schedule is not trained by the objective {self.objective!r}", "--objective variational"
+                f"a learned schedule is not trained by the objective {self.objective!r}", "`objective=variational`"
             )
         learned = self.process.variance == "learned"
         if learned and self.objective in ("simple", "weighted"):
             raise UsageError(
                 f"a learned variance is not trained by the objective {self.objective!r}",
-                "--objective hybrid (or variational), or a fixed --variance",
+                "`objective=hybrid` (or variational), or a fixed `variance`",
             )
         if self.objective == "hybrid" and not learned:
             raise UsageError(
-                "the hybrid objective trains a learned variance", "--variance learned, or --objective simple"
+                "the hybrid objective trains a learned variance", "`variance=learned`, or `objective=simple`"
             )
         levels = len(self.model.multipliers)
         if any(not 0 <= level < levels for level in self.model.attention):
@@ -243,7 +243,7 @@ class Experiment:
             )
         classes = found if asked == ALL_CLASSES else asked
         if classes < found:
-            raise UsageError(f"the data have {found} classes, the model {asked}: {self.data.source}", "--conditional")
+            raise UsageError(f"the data have {found} classes, the model {asked}: {self.data.source}", "`conditional`")
         names = images.classes or None
         return replace(self, data=replace(self.data, class_names=names), model=replace(self.model, classes=classes))
 

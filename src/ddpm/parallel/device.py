@@ -19,7 +19,7 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if found["cuda"] else "cpu"
     if not found.get(name):
         raise UsageError(
-            f"this machine has no device {name!r}", f"--device {' or '.join(n for n in found if found[n])}"
+            f"this machine has no device {name!r}", " or ".join(f"`device={n}`" for n in found if found[n])
         )
     torch.backends.cudnn.allow_tf32 = False
     if name == "cuda":

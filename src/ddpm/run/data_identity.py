@@ -22,7 +22,7 @@ from ddpm.storage.atomic import write_bytes
 MOST = 2**32
 """Bytes of an index: some 25 million images."""
 BACK = "with the images as they were, the same command goes on"
-NEW = "a new --output-dir trains on what there is now"
+NEW = "a new `output_dir` trains on what there is now"
 
 
 def read_snapshot(folder: RunFolder, start: Start) -> tuple[DataSnapshot, list[str]]:

@@ -95,7 +95,7 @@ class _InItsFolder(Start):
         if content is None and damaged:
             raise DataError(
                 f"no whole checkpoint in {str(folder.path)!r}: {damaged[0][1]}",
-                "bring back a copy of one, or begin anew with another --output-dir",
+                "bring back a copy of one, or begin anew with another `output_dir`",
             )
         if content is not None:
             require_newest(content, folder.checkpoints, damaged)
@@ -115,7 +115,7 @@ class Fresh(_InItsFolder):
     def admit(self, folder: RunFolder) -> None:
         """There is no run yet."""
         if folder.config.exists():
-            raise CannotCreate(f"there is a run in {str(folder.path)!r} already", "--resume auto goes on with it")
+            raise CannotCreate(f"there is a run in {str(folder.path)!r} already", "`resume=auto` goes on with it")
         _require_run_or_nothing(folder)
 
 
@@ -150,7 +150,7 @@ class From(Start):
         if later:
             raise CannotCreate(
                 f"{str(folder.path)!r} has gone further than {str(self.path)!r}: {later[-1]}",
-                "use another --output-dir, or remove the later checkpoints",
+                "use another `output_dir`, or remove the later checkpoints",
             )
 
     def origin(self, folder: RunFolder) -> RunFolder:
@@ -180,7 +180,7 @@ def _require_run_or_nothing(folder: RunFolder) -> None:
         raise DataError(f"{str(folder.path)!r} has checkpoints, but its config.json is missing: bring it back")
     if strangers := folder.strangers():
         raise CannotCreate(
-            f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new --output-dir"
+            f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new `output_dir`"
         )
 
 
@@ -197,7 +197,7 @@ def _begun_anew(folder: RunFolder) -> list[str]:
     if every and step > 2 * every:
         raise DataError(
             f"{str(folder.path)!r} has a log up to step {step:,}, but no checkpoint: bring one back",
-            "to begin anew, give a new --output-dir",
+            "to begin anew, give a new `output_dir`",
         )
     return [f"beginning anew: there was no checkpoint yet, though the log went to step {step:,}"]
 
@@ -227,6 +227,6 @@ def _require_same(old: Experiment, new: Experiment, folder: RunFolder) -> None:
         more = f" and {len(found) - 2} more" if len(found) > 2 else ""
         raise Mismatch(
             f"{str(folder.path)!r} holds another experiment: {'; '.join(found[:2])}{more}",
-            "use another --output-dir for a new run",
-            "to go on with it, give the flags it was started with",
+            "use another `output_dir` for a new run",
+            "to go on with it, give what it was started with",
         )

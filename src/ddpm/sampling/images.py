@@ -54,7 +54,7 @@ class Plan:
                 raise UsageError(
                     f"the sampler {self.sampler!r} has no {name!r}",
                     f"it has {', '.join(numbers_of(sampler)) or 'no options'}",
-                    *(f"--sampler {other} has {name}" for other in having[:2]),
+                    *(f"`sampler={other}` has {name}" for other in having[:2]),
                 )
         try:
             return sampler(**{name: numbers_of(sampler)[name](value) for name, value in self.options.items()})

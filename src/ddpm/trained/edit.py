@@ -42,7 +42,7 @@ def inpaint(
     own = chosen(METHODS, method, "method")
     times = own if resamplings is None else resamplings
     if method == "replace" and times > 1:
-        raise UsageError(f"replace goes over its steps once, not {times} times", "--method repaint")
+        raise UsageError(f"replace goes over its steps once, not {times} times", "`method=repaint`")
     if not bool(hole.any()):
         raise UsageError("the mask is black everywhere: there is nothing to fill", "white is what will be drawn")
     given = {"method": method, "given": digest([x_0, hole])}

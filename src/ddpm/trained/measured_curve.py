@@ -69,7 +69,7 @@ def images_for_curve(trained: LoadedModel) -> ImageSet:
     except Failure as error:
         raise NotFound(
             f"the best steps and variances are measured on the training data: {error}",
-            "--set data.source=SOURCE says where they are now",
+            "`data.source=SOURCE` says where they are now",
         ) from error
     if images.shape != data.shape or images.levels != data.levels:
         raise DataError(f"not the training data: {images.shape} of {images.levels} levels in {data.source!r}")

@@ -18,7 +18,7 @@ def choose(precision: str, device: torch.device) -> str:
         UsageError: fp16 on a CPU, where nothing is gained by it.
     """
     if precision == "fp16" and device.type == "cpu":
-        raise UsageError("fp16 needs a GPU: 'fp16' on cpu", "--precision bf16 or fp32")
+        raise UsageError("fp16 needs a GPU: 'fp16' on cpu", "`precision=bf16` or fp32")
     if precision != "auto":
         return precision
     if device.type == "cuda":

@@ -1,5 +1,6 @@
 """How the command line speaks: results on standard output, progress and warnings on standard error."""
 
+import re
 import sys
 import time
 import warnings
@@ -11,6 +12,8 @@ from ddpm.parallel.launch import number
 
 Item = TypeVar("Item")
 QUIET_SECONDS = 15.0
+ARGUMENT = re.compile(r"`(?P<name>[a-z_]+(\.[a-z_]+)?)(=(?P<value>[^`]*))?`")
+"""As messages name it: see `ddpm.errors`."""
 
 
 class Results:
@@ -49,10 +52,22 @@ def note(text: str) -> None:
 
 def complain(error: Ending) -> None:
     """One line, and at most three hints; control characters, as a file's name may hold, are shown as escapes."""
-    print(f"ddpm: error: {_plain(str(error))}", file=sys.stderr)
+    print(f"ddpm: error: {_plain(as_flags(str(error)))}", file=sys.stderr)
     for hint in error.hints:
-        print(f"hint: {_plain(hint)}", file=sys.stderr)
+        print(f"hint: {_plain(as_flags(hint))}", file=sys.stderr)
     sys.stderr.flush()
+
+
+def as_flags(text: str) -> str:
+    """What stands in backquotes, an argument or a setting of Python, as it is typed: `batch_size` is --batch-size."""
+
+    def typed(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
+        if "." in name:
+            return f"--set {name}={value or '...'}"
+        return " ".join(part for part in (f"--{name.replace('_', '-')}", value) if part)
+
+    return ARGUMENT.sub(typed, text)
 
 
 def _plain(text: str) -> str:

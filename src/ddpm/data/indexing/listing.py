@@ -154,7 +154,7 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
         raise DataError(
             f"{len(bad)} of {len(index)} images in {index.root!r} cannot be read: {bad[0].file}: {bad[0].reason}",
             f"ddpm data {index.root} lists them",
-            "--set data.max_broken=FRACTION leaves out up to that share",
+            "`data.max_broken=FRACTION` leaves out up to that share",
         )
     channels = options.channels or (1 if index.entries["grey"][rows].all() else 3)
     height, width = options.resolution or _common_size(index, rows)
@@ -184,7 +184,7 @@ def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
         first, second = (f"{index.names[int(rows[n])]} is {widths[n]}x{heights[n]}" for n in (0, int(other[0])))
         raise DataError(
             f"images in {index.root!r} differ in size: {first}, {second}",
-            f"--set data.resolution={heights[0]},{widths[0]} scales all to cover that size and cuts the centre",
+            f"`data.resolution={heights[0]},{widths[0]}` scales all to cover that size and cuts the centre",
             f"ddpm data {index.root} counts the sizes",
         )
     return int(heights[0]), int(widths[0])
