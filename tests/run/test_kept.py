@@ -4,12 +4,14 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import ddpm.run.train
 from ddpm.checkpoints import Checkpoint
+from ddpm.data.indexing.snapshot import packed, unpacked
 from ddpm.data.open import open_both
 from ddpm.data.splits import Options
 from ddpm.errors import DataError
@@ -310,3 +312,20 @@ def test_what_any_process_has_lost(monkeypatch):
     """The first one's word counts."""
     monkeypatch.setattr(World, "all_gather", lambda self, own: [own, {"1": "b", "7": "c"}, {}])
     assert lost_by_all(World(), {7: "a"}) == {1: "b", 7: "a"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pictures_that_another_version_reads_otherwise(train, folder, tmp_path, mode):
+    """Their files are the same, and so is the hash that a run on files goes by: the index knows which values they had."""
+    run = tmp_path / "run"
+    assert train(run, 2, *NONE_HELD, *MODES[mode]).code == 0
+    kept = unpacked((run / "images.index").read_bytes())
+    pictures = kept.parts["all"]
+    entries = pictures.index.entries.copy()
+    entries["values"][3] ^= 1
+    other = replace(pictures, index=replace(pictures.index, entries=entries))
+    (run / "images.index").write_bytes(packed(replace(kept, parts={"all": other})))
+    said = train(run, 3, *NONE_HELD, *MODES[mode])
+    assert said.code == 78
+    assert f"1 decoded otherwise: the first: {pictures.index.names[3]}" in said.err
+    assert "version of ddpm and of Pillow" in said.err

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
 from ddpm.data.batches import too_many
-from ddpm.data.indexing.snapshot import NOTHING, DataSnapshot, line, packed, unpacked
+from ddpm.data.indexing.snapshot import NOTHING, Change, DataSnapshot, line, packed, unpacked
 from ddpm.data.open import Opened
 from ddpm.errors import Mismatch
 from ddpm.experiment.config import Experiment
@@ -23,6 +23,7 @@ MOST = 2**32
 """Bytes of an index: some 25 million images."""
 BACK = "with the images as they were, the same command goes on"
 NEW = "a new `output_dir` trains on what there is now"
+READ = "the files are the same: the version of ddpm and of Pillow that began the run goes on"
 
 
 def read_snapshot(folder: RunFolder, start: Start) -> tuple[DataSnapshot, list[str]]:
@@ -72,14 +73,22 @@ def fingerprint_of(
     ]
     many = bool(beyond) or too_many(len(lost), len(images)) or len(lost) == len(images)
     many |= too_many(len(opened.test.lost), len(opened.test))
-    if not (many or kinds.added or kinds.relabelled) and stands_for == content.numbers["images"]:
+    if (
+        not (many or kinds.added or kinds.relabelled or kinds.decoded_otherwise)
+        and stands_for == content.numbers["images"]
+    ):
         return stands_for
     known = {name for names in vars(kinds).values() for name in names}
     sets = ((images, lost), (opened.test, opened.test.lost))
     further = [part.names[row] for part, rows in sets for row in rows if row < len(part.names)]
     what = line(kinds, {"lost before": tuple(name for name in further if name not in known)})
+    read = bool(kinds.decoded_otherwise) and replace(kinds, decoded_otherwise=()) == Change()
     what = what or "".join(beyond[-1:]) or _of_other_kind(opened, snapshot)
-    raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", BACK, NEW)
+    raise Mismatch(
+        f"the images are no longer those that the run began with: {source}{what and ': '}{what}",
+        READ if read else BACK,
+        NEW,
+    )
 
 
 def _of_other_kind(opened: Opened, snapshot: DataSnapshot) -> str:

@@ -24,7 +24,7 @@ PAUSES = (0.1, 0.3, 1.0)
 """Seconds to wait before a file is tried again, after a network disk failed to give it."""
 FLEETING = (errno.EIO, errno.ESTALE)
 MAX_BYTES = 2**30
-RULES = f"2 pillow {Image.__version__} {MAX_PIXELS}"  # pyright: ignore[reportAttributeAccessIssue]
+RULES = f"3 pillow {Image.__version__} {MAX_PIXELS}"  # pyright: ignore[reportAttributeAccessIssue]
 """What the verdict on a file depends on, apart from the file. When it changes, all files are looked at again."""
 
 

@@ -1,7 +1,7 @@
 """One image file to one picture, as a person expects to see it, whatever its mode.
 
-16-bit grey is scaled to 8 bits, transparent parts show white, EXIF rotation is applied, colours of another profile become
-sRGB (where nothing is transparent), and a change of size never squashes.
+The order is the same for all modes: upright (EXIF), 8 bits a channel (16 bits are scaled), the colours of sRGB
+(`decoding.colours`), transparent parts on white, then L or RGB. A change of size never squashes.
 Only formats that browsers and cameras write are opened: Pillow's many others are a risk. Nothing here imports torch, so that
 the worker processes start quickly.
 """
@@ -11,13 +11,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
+
+from ddpm.data.decoding.colours import in_srgb
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"})
 MAX_PIXELS = 64_000_000
 BACKGROUND = (255, 255, 255)
-MAX_PROFILE = 4 * 2**20
+
+GREY_OF_SIXTEEN = "LA;16B"
+"""How Pillow reads grey of 16 bits with transparency: as RGBA, in which it would no longer be known that it is grey."""
 
 READ_ERRORS = (
     OSError,
@@ -63,59 +67,48 @@ def as_shown(image: Image.Image) -> Image.Image:
     Raises:
         One of `READ_ERRORS`: its file is damaged, or it holds floating point pixels, whose range nobody knows.
     """
+    grey = any(tile.args == GREY_OF_SIXTEEN for tile in getattr(image, "tile", ()))
     image.load()
-    return _eight_bit(ImageOps.exif_transpose(image))
+    upright = ImageOps.exif_transpose(image)
+    return _over_white(in_srgb(_eight_bit(upright.convert("LA") if grey else upright), image.info))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
+    """The picture in mode L, LA, RGB, RGBA, CMYK or LAB: with an alpha channel where its file says that parts are transparent."""
     if image.mode == "F":
         raise ValueError("floating point pixels have no known range; save the image with 8 or 16 bits")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return _from_sixteen_bit(np.asarray(image).astype(np.int64))
-    if image.has_transparency_data:
-        return _over_background(image)
-    if (shown := _by_its_profile(image)) is not None:
-        return shown
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    if image.mode == "LAB":
-        return _as_srgb(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
-    return image.convert("RGB")
+        return _from_sixteen_bit(np.asarray(image).astype(np.int64), image.info.get("transparency"))
+    if image.mode in ("CMYK", "LAB"):
+        return image
+    grey = image.mode in ("1", "L", "LA", "La")
+    if not image.has_transparency_data:
+        return image.convert("L" if grey else "RGB")
+    if (
+        image.mode == "RGB" and max(image.info["transparency"]) > 255
+    ):  # of a file of 16 bits, of which the upper 8 are left
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
+    return image.convert("RGBA" if image.mode != "La" else "LA").convert("LA" if grey else "RGBA")
 
 
-def _by_its_profile(image: Image.Image) -> Image.Image | None:
-    """RGB or CMYK of another colour profile in sRGB. None where there is none but sRGB, or, as browsers do, a useless one."""
-    data = image.info.get("icc_profile")
-    if not data or image.mode not in ("RGB", "CMYK") or len(data) > MAX_PROFILE:
-        return None
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        fits = profile.profile.xcolor_space.strip() == image.mode  # pyright: ignore[reportAttributeAccessIssue]
-        return _as_srgb(image, profile) if fits and "sRGB" not in ImageCms.getProfileDescription(profile) else None
-    except (OSError, ValueError, ImageCms.PyCMSError):
-        return None
-
-
-def _as_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    """The colours that the profile means, as 8-bit sRGB (relative colorimetric)."""
-    to_rgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB")
-    converted = ImageCms.applyTransform(image, to_rgb)
-    assert converted is not None
-    return converted
-
-
-def _from_sixteen_bit(values: np.ndarray) -> Image.Image:
-    """0..65535 to 0..255: 257 steps of the one are one of the other."""
+def _from_sixteen_bit(values: np.ndarray, transparent: object) -> Image.Image:
+    """0..65535 to 0..255: 257 steps of the one are one of the other. One of the values may be transparent."""
     if values.min() < 0 or values.max() > 65535:
         raise ValueError(f"grey values {values.min()}..{values.max()} are not 16-bit")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if not isinstance(transparent, int):
+        return grey
+    return Image.merge("LA", [grey, Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))])
 
 
-def _over_background(image: Image.Image) -> Image.Image:
-    grey = image.mode in ("1", "L", "LA", "La")
+def _over_white(image: Image.Image) -> Image.Image:
+    """A picture without transparency: what was transparent is white."""
+    if image.mode in ("L", "RGB"):
+        return image
     backed = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-    backed.alpha_composite((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
-    return backed.convert("L" if grey else "RGB")
+    backed.alpha_composite(image.convert("RGBA"))
+    return backed.convert("L" if image.mode == "LA" else "RGB")
 
 
 def fit(image: Image.Image, height: int, width: int) -> Image.Image:

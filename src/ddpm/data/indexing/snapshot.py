@@ -38,13 +38,18 @@ NOTHING = DataSnapshot()
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to the images of a run, by their names; `relabelled` are those that now have another class."""
+    """What happened to the images of a run, by their names.
+
+    `relabelled` are those that now have another class, `decoded_otherwise` those whose bytes are the same and whose pixels are
+    not, as far as the index knows them: another version reads them.
+    """
 
     gone: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     relabelled: tuple[str, ...] = ()
+    decoded_otherwise: tuple[str, ...] = ()
 
     def and_then(self, other: "Change") -> "Change":
         """The changes in two parts of a source together."""
@@ -116,8 +121,9 @@ def match_to_snapshot(began: Pictures, listing: Listing, now: Index) -> tuple[Pi
     added = now.names_of(np.setdiff1d(now.good(), at))
     rows = np.flatnonzero(good & same)
     others = rows[_relabelled(began, rows, listing.classes_of(at[rows]))]
-    gone, unreadable, changed = (index.names_of(np.flatnonzero(kind)) for kind in kinds)
-    change = Change(gone, unreadable, changed, added, index.names_of(others))
+    kinds.append(good & same & _decoded_otherwise(began.index, now, at))
+    gone, unreadable, changed, otherwise = (index.names_of(np.flatnonzero(kind)) for kind in kinds)
+    change = Change(gone, unreadable, changed, added, index.names_of(others), otherwise)
     return replace(began, name=listing.root.name, index=index, lost=lost), change
 
 
@@ -140,6 +146,15 @@ def _renamed(began: Index, now: Index, at: np.ndarray, entries: np.ndarray) -> t
     return (*now.shards, *(now.span(int(at[row])).path for row in renamed))
 
 
+def _decoded_otherwise(began: Index, now: Index, at: np.ndarray) -> np.ndarray:
+    """Which images, (N,) bool, have another size, greyness or set of values than they had, if they are there."""
+    if not len(now):
+        return np.zeros(len(at), bool)
+    before, after = began.entries, now.entries[at]
+    sizes = (before["width"] != after["width"]) | (before["height"] != after["height"])
+    return sizes | (before["grey"] != after["grey"]) | (before["values"] != after["values"]).any(-1)
+
+
 def _relabelled(began: Pictures, rows: np.ndarray, now: Classes) -> np.ndarray:
     """Which of these rows, (n,) bool, now have another class; classes are compared by their names, if they have names."""
     if not len(began.labels):
@@ -158,5 +173,5 @@ def line(change: Change, more: Mapping[str, tuple[str, ...]]) -> str:
     """A line such as "3 gone, 1 added: the first: cats/12.png"; empty if nothing changed. `more` are further kinds of change."""
     kinds = {kind: names for kind, names in {**vars(change), **more}.items() if names}
     first = min((name for names in kinds.values() for name in names), key=os.fsencode, default="")
-    said = ", ".join(f"{len(names):,} {kind}" for kind, names in kinds.items())
+    said = ", ".join(f"{len(names):,} {kind.replace('_', ' ')}" for kind, names in kinds.items())
     return f"{said}: the first: {os.fsencode(first).decode(errors='backslashreplace')}" if said else ""
