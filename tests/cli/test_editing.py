@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+import ddpm as ddpm_package
 from ddpm.cli import main
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
+from ddpm.errors import RunWarning
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.trained.edit import METHODS
 from ddpm.trained.interpolate import ENCODINGS
@@ -195,15 +197,106 @@ def test_where_there_is_nothing_to_do(ddpm, trained, tmp_path, image, mask):
     assert not (tmp_path / "o").exists()
 
 
-def test_pictures_that_do_not_fit(ddpm, trained, tmp_path, image, mask):
-    wide = _save(tmp_path / "wide.png", np.zeros((8, 9)))
+def test_pictures_that_cannot_be_used(ddpm, trained, tmp_path, image, mask):
     (tmp_path / "broken.png").write_bytes(b"no")
     out = ("--output-dir", tmp_path / "o")
-    _one_line(ddpm("inpaint", trained, wide, mask, *out), 78, "wide.png", "9x8", "8x8")
-    _one_line(ddpm("inpaint", trained, image, wide, *out), 78, "wide.png", "9x8", "8x8")
-    _one_line(ddpm("edit", trained, image, "--super-resolve", "2", *out), 78, "8x8", "4x4")
+    _one_line(ddpm("edit", trained, image, "--super-resolve", "2", *out), 78, "8x8", "the small one")
+    _one_line(ddpm("edit", trained, image, "--super-resolve", "2", "--paste", *out), 2, "--paste", "--super-resolve")
     _one_line(ddpm("inpaint", trained, tmp_path / "gone.png", mask, *out), 66, "gone.png")
+    _one_line(ddpm("inpaint", trained, image, tmp_path / "gone.png", *out), 66, "gone.png")
     _one_line(ddpm("inpaint", trained, image, tmp_path / "broken.png", *out), 65, "broken.png")
     assert not (tmp_path / "o").exists()
     (tmp_path / "000000.png").write_bytes(b"")
     _one_line(ddpm("inpaint", trained, image, mask, "--output-dir", tmp_path), 73, "already")
+
+
+QUICK = ("--method", "replace", "--steps", 2, "--num", 1, "--seed", 3)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Of 36 x 20 pixels, in colours: the model sees the middle 20 x 20, in grey, as 8 x 8."""
+    return _save(tmp_path / "photo.png", np.random.default_rng(4).integers(0, 256, (20, 36, 3)))
+
+
+@pytest.fixture
+def hole():
+    """In the whole photograph: 5 x 5 pixels, which are 2 x 2 of the model's."""
+    found = np.zeros((20, 36), bool)
+    found[5:10, 13:18] = True
+    return found
+
+
+def test_any_photograph_is_filled_and_pasted_back(ddpm, trained, tmp_path, photo, hole):
+    """Outside the hole no pixel of the photograph changes; inside are those that were drawn. The call does the same."""
+    _save(tmp_path / "hole.png", 255 * hole)
+    out = tmp_path / "out"
+    said = ddpm("inpaint", trained, photo, tmp_path / "hole.png", *QUICK, "--output-dir", out, "--paste", "--json", "-")
+    assert said.code == 0, said.err
+    assert "36x20 pixels, not 8x8 (width x height): scaled and cut to its middle" in said.err
+    assert json.loads(said.out)["pasted"] == str(out / "pasted")
+    whole, drawn = _pixels(out / "pasted" / "000000.png"), Image.open(out / "000000.png")
+    grey = np.asarray(Image.open(photo).convert("L"))
+    assert (whole[~hole] == grey[~hole]).all()
+    enlarged = np.asarray(drawn.resize((20, 20), Image.Resampling.LANCZOS))
+    assert (whole[hole] == enlarged[hole[:, 8:28].nonzero()]).all()
+    assert (whole[hole] != grey[hole]).any()
+    model = ddpm_package.load(trained, device="cpu")
+    with pytest.warns(RunWarning, match="36x20 pixels, not 8x8"):
+        found = model.inpaint(Image.open(photo), hole, 1, method="replace", steps=2, seed=3, progress=False)
+    (pasted,) = found.paste(Image.open(photo), hole, tmp_path / "call")
+    assert (np.asarray(pasted) == whole).all()
+    assert (tmp_path / "call" / "000000.png").read_bytes() == (out / "pasted" / "000000.png").read_bytes()
+
+
+def test_a_photograph_of_the_models_size_is_pasted_as_it_was_drawn(ddpm, coloured, tmp_path):
+    image = _save(tmp_path / "a.png", np.random.default_rng(4).integers(0, 256, (8, 8, 3)))
+    flags = ("--timestep", 6, "--steps", 2, "--num", 1, "--paste", "--output-dir", tmp_path / "out")
+    said = ddpm("edit", coloured, image, *flags)
+    assert said.code == 0, said.err
+    assert "scaled" not in said.err
+    assert (_pixels(tmp_path / "out" / "pasted" / "000000.png") == _pixels(tmp_path / "out" / "000000.png")).all()
+
+
+def test_colours_are_pasted_without_the_brightness(ddpm, coloured, tmp_path, photo):
+    flags = ("--colour", "--num", 1, "--steps", 2, "--paste", "--output-dir", tmp_path / "out")
+    said = ddpm("edit", coloured, photo, *flags)
+    assert said.code == 0, said.err
+    found = Image.open(tmp_path / "out" / "pasted" / "000000.png")
+    assert (found.size, found.mode) == ((36, 20), "RGB")
+    pixels, grey = np.asarray(found).astype(int), np.asarray(Image.open(photo).convert("L")).astype(int)
+    inside = ((pixels > 0) & (pixels < 255)).all(2)
+    assert np.abs(np.asarray(found.convert("L")).astype(int) - grey)[inside].max() <= 2
+    assert (np.ptp(pixels[:, :8], axis=2) == 0).all()
+    assert (np.ptp(pixels[:, 8:28], axis=2) > 0).any()
+
+
+def test_small_pictures_of_other_sizes_are_enlarged(ddpm, coloured, tmp_path):
+    picture = _save(tmp_path / "small.png", np.zeros((4, 5, 3)))
+    said = ddpm(
+        "edit", coloured, picture, "--super-resolve", 2, "--num", 1, "--steps", 2, "--output-dir", tmp_path / "o"
+    )
+    assert said.code == 0, said.err
+    assert "5x4 pixels, not 4x4" in said.err
+
+
+def test_any_photographs_are_scored_as_the_run_reads_its_own(ddpm, trained, coloured, tmp_path, photo):
+    """One file, or a folder of several sizes; what the run itself would have made of them is what is scored."""
+    model = ddpm_package.load(coloured, device="cpu")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for size in ((36, 20), (20, 36)):
+        Image.open(photo).resize(size).save(folder / f"{size[0]}.png")
+    flags = ("--split", "all", "--steps", 2, "--json", "-")
+    several, one = (
+        ddpm("evaluate", coloured, "--data", folder, *flags),
+        ddpm("evaluate", coloured, "--data", photo, *flags),
+    )
+    for said, size in ((several, "of several sizes"), (one, "3x20x36")):
+        assert said.code == 0, said.err
+        assert f"the images are {size}, not 3x8x8" in said.err
+    with pytest.warns(RunWarning, match="read as the run's own"):
+        found = model.bits_per_dim(Image.open(photo), steps=2, progress=False)
+    assert found.total == json.loads(one.out)["bits_per_dim"]["total"]
+    said = ddpm("evaluate", trained, "--data", photo)
+    _one_line(said, 78, "17 levels", "256")

@@ -11,6 +11,7 @@ EXAMPLES = """\
 ddpm inpaint runs/mine a.png mask.png --steps 250 --output-dir filled
 ddpm inpaint runs/mine a.png mask.png --method replace --num 8 \\
     --output-dir faster --grid faster.png
+ddpm inpaint runs/mine photo.jpg mask.png --output-dir whole --paste
 """
 
 
@@ -18,8 +19,8 @@ def flags(parser: ArgumentParser) -> None:
     """Of `ddpm inpaint`."""
     what = parser.add_argument_group("what to draw")
     groups.run_folder(what)
-    what.add_argument("image", type=filled, metavar="IMAGE", help="an image of the model's size")
-    what.add_argument("mask", type=filled, metavar="MASK", help="of the same size: white is drawn, black is kept")
+    what.add_argument("image", type=filled, metavar="IMAGE", help="a picture, of any size")
+    what.add_argument("mask", type=filled, metavar="MASK", help="a picture, of any size: white is drawn, black is kept")
     hole = parser.add_argument_group("how the hole is filled")
     hole.add_argument("--method", default="repaint", metavar="NAME", help="repaint, replace, ddnm (repaint)")
     hole.add_argument(
@@ -35,22 +36,27 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """Draw them."""
     from dataclasses import replace
+    from functools import partial
     from pathlib import Path
 
     from ddpm.cli.parts.editing import Targets, opened_for_edit, plan_of
-    from ddpm.data.inputs import read_mask, read_unscaled
+    from ddpm.cli.parts.opening import given_photo, told
+    from ddpm.data.masks import read_mask
+    from ddpm.figures.paste import pasted
     from ddpm.figures.pictures import BACKGROUND, to_pictures
     from ddpm.trained.edit import inpaint
 
     plan, targets = plan_of(options), Targets(options)
     trained, condition = opened_for_edit(options)
-    experiment = trained.experiment
-    image = read_unscaled(Path(options.image).expanduser(), experiment.shape, experiment.levels)
-    hole = read_mask(Path(options.mask).expanduser(), *experiment.shape[1:])
+    shape, levels = trained.experiment.shape, trained.experiment.levels
+    size = shape[1:]
+    photo, mask = given_photo(options.image, *size), read_mask(Path(options.mask).expanduser())
+    told(mask.said(photo.size, *size))
+    image, hole = photo.seen(shape, levels), mask.seen(*size)
     edit = inpaint(trained, image, hole, plan, options.method, options.jump, options.resamplings)
     if bool(hole.all()):
         note("ddpm: the mask is white everywhere: nothing of the image is kept")
-    given = to_pictures(image, experiment.levels)
-    targets.draw(
-        replace(edit, condition=condition, spacing=options.spacing), [given, given.masked_fill(hole, BACKGROUND)]
-    )
+    given = to_pictures(image, levels)
+    whole = partial(pasted, photo.picture, hole=mask.over(photo.size, *size)) if options.paste else None
+    edit = replace(edit, condition=condition, spacing=options.spacing)
+    targets.draw(edit, [given, given.masked_fill(hole, BACKGROUND)], whole)

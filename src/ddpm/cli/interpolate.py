@@ -19,8 +19,8 @@ def flags(parser: ArgumentParser) -> None:
     """Of `ddpm interpolate`."""
     what = parser.add_argument_group("what to draw")
     groups.run_folder(what)
-    what.add_argument("first", type=filled, metavar="A.png", help="one image")
-    what.add_argument("second", type=filled, metavar="B.png", help="the other image")
+    what.add_argument("first", type=filled, metavar="A.png", help="one picture, of any size")
+    what.add_argument("second", type=filled, metavar="B.png", help="the other")
     what.add_argument("--num", type=positive, default=9, metavar="N", help="images, the two ends included (9)")
     groups.conditions(what, "none")
     what.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of the noise (0)")
@@ -46,7 +46,7 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """Draw them, each in its file and side by side."""
-    from ddpm.cli.parts.opening import opened, scaled_image
+    from ddpm.cli.parts.opening import given_photo, opened
     from ddpm.figures.pictures import save_each, tile, to_pictures
     from ddpm.sampling.chain import last_of
     from ddpm.trained.interpolate import interpolate
@@ -57,9 +57,17 @@ def run(options: Namespace) -> None:
         trained.experiment,
         asked_of_edit(trained.experiment, options.label, options.guidance, options.guidance_interval),
     )
-    ends = (scaled_image(options.first, experiment), scaled_image(options.second, experiment))
+    photos = [given_photo(name, *experiment.shape[1:]) for name in (options.first, options.second)]
+    first, second = (photo.seen(experiment.shape, experiment.levels) for photo in photos)
     total, steps = interpolate(
-        trained, ends, options.timestep, options.num, options.seed, options.encoding, options.steps, condition
+        trained,
+        (first, second),
+        options.timestep,
+        options.num,
+        options.seed,
+        options.encoding,
+        options.steps,
+        condition,
     )
     folder = fresh_folder(options.output_dir)
     last = last_of(track(steps, total, "interpolating"))

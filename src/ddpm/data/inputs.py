@@ -3,6 +3,7 @@
 This process reads a file itself, without worker processes: the user named it. Folders are read by `sources.folder`.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,67 +11,109 @@ import torch
 from PIL import Image
 
 from ddpm.checks import check_images
-from ddpm.data.decoding.picture import READ_ERRORS, as_shown, decode, fit
+from ddpm.data.decoding.picture import READ_ERRORS, as_shown, decode, fit, frame, opened
 from ddpm.data.imageset import to_levels, to_model
 from ddpm.errors import DataError, Mismatch, NotFound, UsageError
 
 
-def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
-    """One file as a model of (channels, height, width) images sees it: (1, C, H, W) float32 in [-1, 1], on its levels.
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture that a user gave, of any size: `picture` in mode L or RGB, upright and in sRGB; `name` is for messages."""
+
+    picture: Image.Image
+    name: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.picture.size
+
+    def seen(self, shape: tuple[int, ...], levels: int) -> torch.Tensor:
+        """As a model of (channels, height, width) images sees it: (1, C, H, W) float32 in [-1, 1], on its levels.
+
+        It is scaled until it covers that height and width, and cut to its middle, as the images that a run learns from.
+
+        Raises:
+            DataError: the model's channels are neither grey nor RGB.
+        """
+        channels, height, width = shape
+        if channels not in (1, 3):
+            raise DataError(f"an image file has 1 or 3 channels, the model {channels}: {self.name}")
+        fitted = fit(self.picture, height, width).convert("L" if channels == 1 else "RGB")
+        values = torch.from_numpy(np.atleast_3d(np.array(fitted))).movedim(2, 0)
+        return to_model(to_levels(to_model(values[None]), levels), levels)
+
+    def scaled(self, height: int, width: int) -> tuple[str, ...]:
+        """What `seen` does to its size, in a line; nothing where it has this height and width."""
+        if self.size == (width, height):
+            return ()
+        cut = frame(self.size, height, width) != (0, 0, *self.size)
+        sizes = f"{self.size[0]}x{self.size[1]} pixels, not {width}x{height} (width x height)"
+        return (
+            f"{self.name} is {sizes}: scaled{' and cut to its middle' if cut else ''}, as the run reads its own images",
+        )
+
+    def require_smaller(self, height: int, width: int) -> None:
+        """Refuse a picture that is to be enlarged to a height and width that it has already.
+
+        Raises:
+            Mismatch: it has them.
+        """
+        if self.size[0] >= width and self.size[1] >= height:
+            raise Mismatch(
+                f"{self.name} is {self.size[0]}x{self.size[1]} pixels, and would be enlarged to {width}x{height}",
+                "the image to give is the small one, the model's size is what it becomes",
+            )
+
+
+def read_photo(path: Path) -> Photo:
+    """The picture in a file.
 
     Raises:
         NotFound: no such file.
-        DataError: it cannot be read, or the model's channels are neither grey nor RGB.
+        DataError: it cannot be read.
     """
-    channels, height, width = shape
-    return _as_data(fit(_picture(path), height, width), channels, levels, repr(str(path)))
+    _require_file(path)
+    try:
+        return Photo(decode(path), repr(str(path)))
+    except READ_ERRORS as error:
+        raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
 
 
-def read_unscaled(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
-    """As `read_image`, for a file that already has this height and width: no pixel is scaled or cropped.
+def photo_of(picture: Image.Image, name: str = "the image") -> Photo:
+    """A picture of Pillow's.
 
     Raises:
-        NotFound, DataError: as `read_image`.
-        Mismatch: it has another height or width.
+        DataError: its pixels have no known range, or its file is damaged.
     """
-    channels, height, width = shape
-    return _as_data(_sized(_picture(path), height, width, repr(str(path))), channels, levels, repr(str(path)))
+    try:
+        return Photo(as_shown(picture), name)
+    except READ_ERRORS as error:
+        raise DataError(f"cannot use the picture: {error}") from error
 
 
-def read_mask(path: Path, height: int, width: int) -> torch.Tensor:
-    """A mask, (1, 1, H, W) bool: true where the picture is at least half white. Transparent parts count as white.
+def raw_picture(path: Path) -> Image.Image:
+    """The picture in a file as it is stored, in its own mode.
 
     Raises:
-        NotFound, DataError: as `read_image`.
-        Mismatch: it has another height or width.
+        NotFound, DataError: as `read_photo`.
     """
-    return _as_mask(_sized(_picture(path), height, width, repr(str(path))))
+    _require_file(path)
+    try:
+        with opened(path) as image:
+            image.load()
+            return image
+    except READ_ERRORS as error:
+        raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
 
 
-def from_picture(picture: Image.Image, shape: tuple[int, ...], levels: int) -> torch.Tensor:
-    """As `read_unscaled`, of a Pillow image.
+def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
+    """One file as a model sees it: `Photo.seen` of `read_photo`.
 
     Raises:
-        Mismatch: it has another height or width.
-        DataError: its pixels have no known range, or the model's channels are neither grey nor RGB.
+        NotFound, DataError: as these.
     """
-    channels, height, width = shape
-    return _as_data(_sized(_shown(picture), height, width, "the image"), channels, levels, "the image")
-
-
-def to_mask(given: Image.Image | np.ndarray | torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """As `read_mask`, of a Pillow image, or of an array (H, W): drawn where it is true, or not 0.
-
-    Raises:
-        Mismatch: it has another height or width.
-    """
-    if isinstance(given, Image.Image):
-        return _as_mask(_sized(_shown(given), height, width, "the mask"))
-    values = torch.as_tensor(given)
-    values = values.reshape(values.shape[-2:]) if values.ndim > 2 and values[..., 0, 0].numel() == 1 else values
-    if values.shape != (height, width):
-        raise Mismatch(f"the mask has the shape {tuple(values.shape)}, not {(height, width)} (height, width)")
-    return (values != 0)[None, None]
+    return read_photo(path).seen(shape, levels)
 
 
 def on_levels(x: torch.Tensor, levels: int) -> torch.Tensor:
@@ -85,37 +128,6 @@ def on_levels(x: torch.Tensor, levels: int) -> torch.Tensor:
     return to_model(to_levels(x, levels), levels)
 
 
-def _shown(picture: Image.Image) -> Image.Image:
-    try:
-        return as_shown(picture)
-    except READ_ERRORS as error:
-        raise DataError(f"cannot use the picture: {error}") from error
-
-
-def _picture(path: Path) -> Image.Image:
+def _require_file(path: Path) -> None:
     if not path.is_file():
         raise NotFound(f"{'a folder, not an image' if path.is_dir() else 'no such image'}: {str(path)!r}")
-    try:
-        return decode(path)
-    except READ_ERRORS as error:
-        raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
-
-
-def _sized(picture: Image.Image, height: int, width: int, name: str) -> Image.Image:
-    if picture.size != (width, height):
-        raise Mismatch(
-            f"{name} is {picture.width}x{picture.height} pixels, not {width}x{height} (width x height)",
-            f"scale or cut it to {width}x{height} first",
-        )
-    return picture
-
-
-def _as_mask(picture: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(picture.convert("L")) >= 128)[None, None]
-
-
-def _as_data(picture: Image.Image, channels: int, levels: int, name: str) -> torch.Tensor:
-    if channels not in (1, 3):
-        raise DataError(f"an image file has 1 or 3 channels, the model {channels}: {name}")
-    values = torch.from_numpy(np.atleast_3d(np.array(picture.convert("L" if channels == 1 else "RGB")))).movedim(2, 0)
-    return to_model(to_levels(to_model(values[None]), levels), levels)

@@ -10,6 +10,11 @@ from ddpm.data.imageset import ImageSet
 from ddpm.errors import DataError
 from ddpm.seeds import key
 
+
+class SizesDiffer(DataError):
+    """Images that must be of one size are of several, and none was asked for."""
+
+
 SPLITS = ("train", "test", "all")
 TESTS = ("test", "val", "valid", "validation")
 """Names of the folder or file with the test split. If several are there, the first of these is taken."""

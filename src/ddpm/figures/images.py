@@ -14,16 +14,18 @@ from torch import Tensor
 
 from ddpm.checks import check_images
 from ddpm.data.convert import converted
-from ddpm.data.decoding.picture import READ_ERRORS, as_shown
+from ddpm.data.decoding.picture import fit
 from ddpm.data.imageset import ImageSet, no_labels, to_levels, to_model
-from ddpm.data.inputs import from_picture, on_levels, read_mask, read_unscaled, to_mask
+from ddpm.data.inputs import Photo, on_levels, photo_of, read_photo
 from ddpm.data.labels import fault_of
+from ddpm.data.masks import Mask, mask_of, read_mask
 from ddpm.data.open import open_source
 from ddpm.data.sources.npz import MAX_CHANNELS, MAX_LEVELS, from_array
-from ddpm.data.splits import DEFAULT, Options
+from ddpm.data.splits import DEFAULT, Options, SizesDiffer
 from ddpm.errors import SHOWN as SHOWN_OF_VALUE
-from ddpm.errors import CannotCreate, DataError, Mismatch, UsageError
-from ddpm.figures.pictures import numbered, save_one, square, tile, to_pictures, to_pil
+from ddpm.errors import CannotCreate, Mismatch, RunWarning, UsageError, chosen, warn
+from ddpm.figures.paste import WAYS
+from ddpm.figures.pictures import numbered, save_pil, square, tile, to_pictures, to_pil
 from ddpm.tensors import ImageBatch
 
 SHOWN = 64
@@ -123,6 +125,50 @@ class Images:
             UsageError: two of the images have the same number.
             CannotCreate: one of these files is there already.
         """
+        return self._write(self.pil(), folder)
+
+    def paste(
+        self,
+        photo: str | Path | Image.Image,
+        mask: str | Path | Image.Image | np.ndarray | Tensor | None = None,
+        folder: str | Path | None = None,
+        *,
+        what: str = "all",
+    ) -> list[Image.Image]:
+        """The photograph that the images were drawn from, at its own size, with each of them in the place that the model saw.
+
+        Args:
+            photo: a path or a Pillow image, of any size.
+            mask: where it was filled; every other pixel of the photograph stays as it is. None is all that the model saw.
+            folder: where to write them, as `ddpm inpaint | edit --paste` does; None for nowhere.
+            what: "all", or "colour" for the photograph's own brightness with the colours of the images.
+
+        Raises:
+            UsageError: there is no such way, or as `save`.
+            NotFound, DataError: photograph or mask cannot be read.
+            CannotCreate: as `save`.
+
+        Example:
+            >>> import ddpm
+            >>> from PIL import Image
+            >>> images = ddpm.images("digits")[:2]
+            >>> [picture.size for picture in images.paste(Image.new("L", (60, 40)))]
+            [(60, 40), (60, 40)]
+        """
+        way, height, width = chosen(WAYS, what, "way to paste"), *self.tensor.shape[2:]
+        whole = read_photo(Path(photo).expanduser()) if isinstance(photo, str | Path) else photo_of(photo)
+        hole = None if mask is None else a_mask(mask).over(whole.size, height, width)
+        found = [way(whole.picture, picture, hole) for picture in self.pil()]
+        if folder is not None:
+            self._write(found, folder)
+        return found
+
+    def _write(self, pictures: Sequence[Image.Image], folder: str | Path) -> list[Path]:
+        """One PNG for each image, of these pictures.
+
+        Raises:
+            UsageError, CannotCreate: as `save`.
+        """
         place = Path(folder).expanduser()
         numbers = tuple(range(len(self))) if self.numbers is None else self.numbers
         if len(set(numbers)) < len(numbers):
@@ -132,10 +178,9 @@ class Images:
         if taken := next((name for name in map(numbered, numbers) if (place / name).exists()), None):
             raise CannotCreate(f"there is a {taken} in {str(folder)!r} already", "give another folder")
         place.mkdir(parents=True, exist_ok=True)
-        pictures = to_pictures(self.tensor, self.levels)
         texts: Sequence[str | None] = [None] * len(self) if self.texts is None else self.texts
         each = zip(pictures, numbers, texts, strict=True)
-        return [save_one(picture, place, number, text) for picture, number, text in each]
+        return [save_pil(picture, place, number, text) for picture, number, text in each]
 
     def grid(self, path: str | Path | None = None, columns: int | None = None) -> Image.Image:
         """All of them in one picture, small ones enlarged; written to `path`, if there is one.
@@ -263,7 +308,7 @@ def image_set(data: Data, split: str, options: Options = DEFAULT, levels: int = 
     if isinstance(data, np.ndarray | Tensor):
         return converted(_of_array(data, levels), options)
     if isinstance(data, Sequence) and data and all(isinstance(one, Image.Image) for one in data):
-        pictures = converted(ImageSet("pictures", _stacked(data)), options)
+        pictures = converted(ImageSet("pictures", _stacked(data, options)), options)
         return (
             pictures
             if levels == BYTES
@@ -290,39 +335,42 @@ def _of_array(data: np.ndarray | Tensor, levels: int, layout: str | None = None)
     return ImageSet("tensor", to_levels(on_levels(real, levels), levels), levels)
 
 
-def _stacked(pictures: Sequence[Image.Image]) -> Tensor:
-    """(N, C, H, W) uint8, grey where all are.
+def _stacked(pictures: Sequence[Image.Image], options: Options) -> Tensor:
+    """(N, C, H, W) uint8, grey where all are; of the size that is asked for, if one is.
 
     Raises:
-        DataError: they differ in size, or one cannot be read.
+        SizesDiffer: they differ in size, and none is asked for.
+        DataError: one cannot be read.
     """
-    try:
-        pictures = [as_shown(picture) for picture in pictures]
-    except READ_ERRORS as error:
-        raise DataError(f"cannot use a picture: {error}") from error
-    mode = "L" if all(picture.mode == "L" for picture in pictures) else "RGB"
-    sizes = {picture.size for picture in pictures}
-    if len(sizes) > 1:
-        raise DataError(f"pictures differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes)[:3])}")
-    stacked = np.stack([np.atleast_3d(np.array(picture.convert(mode))) for picture in pictures])
+    shown = [photo_of(picture).picture for picture in pictures]
+    mode = "L" if all(picture.mode == "L" for picture in shown) else "RGB"
+    sizes = {picture.size for picture in shown}
+    if len(sizes) > 1 and options.resolution is not None:
+        shown = [fit(picture, *options.resolution) for picture in shown]
+    elif len(sizes) > 1:
+        raise SizesDiffer(f"pictures differ in size: {', '.join(f'{w}x{h}' for w, h in sorted(sizes)[:3])}")
+    stacked = np.stack([np.atleast_3d(np.array(picture.convert(mode))) for picture in shown])
     return torch.from_numpy(stacked).movedim(3, 1).contiguous()
 
 
 def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     """One image as a model of `shape` and `levels` sees it, (1, C, H, W): a path, a picture, an array, a tensor or Images.
 
-    Real numbers in [-1, 1] are taken to the nearest level, as a file of them is. Where 256 levels are asked for, Images of
-    another kind are taken as the file is that `save` writes of them.
+    Pictures of any size are scaled and cut (`Photo.seen`). Where 256 levels are asked for, Images are taken as the file is that
+    `save` writes of them. Real numbers in [-1, 1] are taken to the nearest level, as a file of them is.
+
+    Warns:
+        RunWarning: it was scaled.
 
     Raises:
         UsageError: several images, or something else.
-        Mismatch: it has another height, width or number of channels.
+        Mismatch: an array or a tensor has another height, width or number of channels.
         NotFound, DataError: it cannot be read.
     """
-    if isinstance(given, str | Path):
-        return read_unscaled(Path(given).expanduser(), shape, levels)
-    if isinstance(given, Image.Image):
-        return from_picture(given, shape, levels)
+    photo = a_photo(given, shape, levels)
+    if photo is not None:
+        tell(*photo.scaled(*shape[1:]))
+        return photo.seen(shape, levels)
     if isinstance(given, np.ndarray | Tensor):
         one = torch.as_tensor(_as_batch(given, shape)).detach().cpu()
         if one.is_floating_point():
@@ -334,9 +382,34 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
         raise UsageError(f"one image is needed, not {len(found)}")
     if found.shape == tuple(shape) and found.levels == levels:
         return found.scaled()
-    if isinstance(given, Images) and levels == BYTES >= given.levels:
-        return from_picture(given.pil()[0], shape, levels)
     raise Mismatch(f"the model is for an image {tuple(shape)} of {levels} levels, not {found.shape} of {found.levels}")
+
+
+def a_photo(given: Data, shape: tuple[int, ...], levels: int) -> Photo | None:
+    """What was given, as a picture of any size; None if it is none: an image of this shape and levels already, or a tensor.
+
+    Raises:
+        NotFound, DataError: it cannot be read.
+    """
+    if isinstance(given, str | Path):
+        return read_photo(Path(given).expanduser())
+    if isinstance(given, Image.Image):
+        return photo_of(given)
+    if isinstance(given, Images) and len(given) == 1 and levels == BYTES >= given.levels:
+        return photo_of(given.pil()[0])
+    return None
+
+
+def size_of(given: Data, shape: tuple[int, ...], levels: int) -> tuple[int, int]:
+    """Width and height of an image that `one_image` takes."""
+    photo = a_photo(given, shape, levels)
+    return (shape[2], shape[1]) if photo is None else photo.size
+
+
+def tell(*lines: str) -> None:
+    """Warn a caller of what became of what was given."""
+    for line in lines:
+        warn(line, RunWarning)
 
 
 def _as_batch(given: np.ndarray | Tensor, shape: tuple[int, ...]) -> np.ndarray | Tensor:
@@ -351,17 +424,18 @@ def _as_batch(given: np.ndarray | Tensor, shape: tuple[int, ...]) -> np.ndarray 
     if tuple(one.shape) == (height, width, channels) != tuple(shape):
         one = one.movedim(2, 0) if isinstance(one, Tensor) else np.moveaxis(one, 2, 0)
     if tuple(one.shape) != tuple(shape):
-        raise Mismatch(f"the model is for an image {tuple(shape)}, not for an array of the shape {tuple(given.shape)}")
+        raise Mismatch(
+            f"the model is for an image {tuple(shape)}, not for an array of the shape {tuple(given.shape)}",
+            "a picture of any size is scaled and cut: PIL.Image.fromarray(array), or its path",
+        )
     return one[None]
 
 
-def a_mask(given: "str | Path | Image.Image | np.ndarray | Tensor", height: int, width: int) -> Tensor:
-    """Where to draw, (1, 1, H, W) bool: white of a picture (a path, or Pillow's), true or not 0 of an array (H, W).
+def a_mask(given: str | Path | Image.Image | np.ndarray | Tensor) -> Mask:
+    """Where to draw: white of a picture (a path, or Pillow's), true or not 0 of an array (H, W); of any size.
 
     Raises:
-        Mismatch: it has another height or width.
+        Mismatch: an array has another number of dimensions.
         NotFound, DataError: it cannot be read.
     """
-    if isinstance(given, str | Path):
-        return read_mask(Path(given).expanduser(), height, width)
-    return to_mask(given, height, width)
+    return read_mask(Path(given).expanduser()) if isinstance(given, str | Path) else mask_of(given)

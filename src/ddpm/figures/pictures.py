@@ -75,10 +75,15 @@ def save_each(pictures: Tensor, folder: Path, first: int = 0, text: Callable[[in
 
 def save_one(picture: Tensor, folder: Path, row: int, text: str | None = None) -> Path:
     """The PNG of image `row`: of its picture, (C, H, W) uint8, and of a text that says how it was drawn."""
+    return save_pil(to_pil(picture), folder, row, text)
+
+
+def save_pil(image: Image.Image, folder: Path, row: int, text: str | None = None) -> Path:
+    """As `save_one`, of a Pillow image."""
     about, path = PngInfo(), folder / numbered(row)
     if text is not None:
         about.add_text(TEXT, text)
-    _save_whole(to_pil(picture), path, about)
+    _save_whole(image, path, about)
     return path
 
 

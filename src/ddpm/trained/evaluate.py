@@ -1,12 +1,17 @@
 """`ddpm evaluate`: the bound of a trained model over a data set."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ddpm.data.imageset import ImageSet
+from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.imageset import ImageSet, to_levels
+from ddpm.data.inputs import read_photo
 from ddpm.data.labels import Labels
 from ddpm.data.open import open_source
+from ddpm.data.splits import Options, SizesDiffer
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.cheap import Estimate
@@ -33,14 +38,66 @@ def chosen_metrics(names: str) -> list[str]:
     return metrics
 
 
-def images_to_evaluate(trained: LoadedModel, source: str, split: str) -> ImageSet:
-    """The images of a split, read as the run read its own data.
+def images_to_evaluate(
+    trained: LoadedModel, source: str, split: str, tell: Callable[[str], None] = lambda _line: None
+) -> ImageSet:
+    """The images of a split, or of one picture file, read as the run read its own data (`as_the_run_reads`).
 
     Raises:
         Mismatch: the model is for other images.
     """
-    images = open_source(source, split, trained.experiment.data.options())
-    require_fitting(trained, images, source)
+    path = Path(source).expanduser()
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        return as_the_run_reads(trained, lambda options: _one(path, options), source, tell)
+    return as_the_run_reads(trained, lambda options: open_source(source, split, options), source, tell)
+
+
+def _one(path: Path, options: Options) -> ImageSet:
+    """The picture in a file."""
+    photo = read_photo(path)
+    channels = options.channels or (1 if photo.picture.mode == "L" else 3)
+    height, width = options.resolution or photo.size[::-1]
+    values = to_levels(photo.seen((channels, height, width), 256)).contiguous()
+    return ImageSet(path.name, values, 256, names=(path.name,))
+
+
+def as_the_run_reads(
+    trained: LoadedModel, read: Callable[[Options], ImageSet], name: str, tell: Callable[[str], None]
+) -> ImageSet:
+    """Images as the model sees them: where they have another size or other colours they are scaled, cut and converted.
+
+    Args:
+        trained: the model.
+        read: reads them, as options say.
+        name: of them, for messages.
+        tell: is told what was done, where they are not as the run's own data were before they were read.
+
+    Raises:
+        Mismatch: they have other levels, or colours that cannot be converted.
+    """
+    data = trained.experiment.data
+    own = data.options()
+    channels, height, width = trained.experiment.shape
+    try:
+        images = read(own)
+        found = "x".join(map(str, images.shape))
+    except SizesDiffer:
+        images, found = None, "of several sizes"
+    if images is None or (
+        images.shape != trained.experiment.shape and images.levels == trained.experiment.levels <= 256
+    ):
+        wanted = replace(
+            own,
+            resolution=own.resolution or (height, width),
+            channels=own.channels or (channels if channels in (1, 3) else None),
+        )
+        if images is None or wanted != own:
+            images = read(wanted)
+            size = f"{channels}x{height}x{width}"
+            tell(
+                f"the images are {found}, not {size} (channels, height, width): read as the run's own, scaled and cut to {size}"
+            )
+    require_fitting(trained, images, name)
     return images
 
 

@@ -19,7 +19,7 @@ from ddpm.errors import UsageError
 from ddpm.evaluation.curve import ErrorAt
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.config import Experiment
-from ddpm.figures.images import BYTES, Data, Images, a_mask, image_set, one_image
+from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, image_set, one_image, size_of, tell
 from ddpm.figures.progress import followed
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of, start
@@ -29,7 +29,7 @@ from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
 from ddpm.trained.draw import Drawing, DrawingOptions, How, few_steps, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, small_shape, super_resolve
-from ddpm.trained.evaluate import require_fitting
+from ddpm.trained.evaluate import as_the_run_reads, images_to_evaluate
 from ddpm.trained.interpolate import ESTIMATES, interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of, told_when_scored
 from ddpm.trained.loaded import LoadedModel
@@ -186,7 +186,8 @@ class TrainedModel:
         """The variational bound of images (Eq. 5): every term of every image, an upper bound on the code length in bits/dim.
 
         Args:
-            data: a source's name or path, an array, a tensor, Pillow images or Images.
+            data: a source's name or path, one picture file, an array, a tensor, Pillow images or Images. Pictures of another
+                size than the model's are scaled and cut, which is warned of.
             split: of a source: "test", "train" or "all".
             num_images: the first ones; None for all.
             steps: of the chain, as in `sample`: the bound of the shorter chain.
@@ -302,7 +303,7 @@ class TrainedModel:
         """The way from one image to another through their latents at a step (section 4.4).
 
         Args:
-            a: one image: a path, a Pillow image, an array, a tensor or Images.
+            a: one image: a path, a Pillow image or Images, of any size; an array or a tensor of the model's size.
             b: another.
             timestep: how far into the noise: 0 mixes pixels, T makes new samples.
             num: images, the ends included.
@@ -315,7 +316,7 @@ class TrainedModel:
 
         Raises:
             UsageError: there is no such step, encoding or class.
-            Mismatch: an image has another size than the model's.
+            Mismatch: an array or a tensor has another size than the model's.
 
         Example:
             >>> import ddpm
@@ -346,17 +347,20 @@ class TrainedModel:
         """Fill a hole in an image, `n` times.
 
         Args:
-            image: a path, a Pillow image, an array, a tensor or Images, of the model's size.
-            mask: of the same height and width: what is white, or true, is drawn.
+            image: a path, a Pillow image or Images, of any size; an array or a tensor of the model's size.
+            mask: of any size: what is white, or true, is drawn; what is transparent, where parts of it are.
             n: how many images.
             method: "repaint", "replace" or "ddnm".
             jump: how many steps RePaint goes up again at a time.
             resamplings: how often each step is made; None for the method's own number (10 for RePaint).
             **how: as in `sample`; of a model with classes none is heeded unless `label` names one.
 
+        Warns:
+            RunWarning: how image and mask were scaled and understood. `Images.paste` puts the answers back into a photograph.
+
         Raises:
             UsageError: nothing to fill, or as `sample`.
-            Mismatch: image or mask has another size than the model's.
+            Mismatch: an array or a tensor has another size than the model's.
 
         Example:
             >>> import ddpm, numpy
@@ -367,7 +371,7 @@ class TrainedModel:
         """
         jump = check_whole("jump", jump, 1)
         resamplings = None if resamplings is None else check_whole("resamplings", resamplings, 1)
-        x_0, hole = one_image(image, self.shape, self.levels), a_mask(mask, *self.shape[1:])
+        x_0, hole = one_image(image, self.shape, self.levels), self._hole(mask, image)
         return self._edited(
             How(**how), lambda model, plan: inpaint(model, x_0, hole, plan, method, jump, resamplings), n
         )
@@ -389,10 +393,14 @@ class TrainedModel:
     def super_resolve(self, image: Data, n: int = 4, *, factor: int, **how: Unpack[DrawingOptions]) -> Images:
         """Enlarge a small image: its pixels become the means of squares of `factor` by `factor` (DDNM).
 
-        Takes and raises what `inpaint` does; the image has 256 levels and the model's height and width divided by `factor`.
+        Takes and raises what `inpaint` does; the image has 256 levels, and becomes as large as the
+        model's divided by `factor`.
         """
         factor = check_whole("factor", factor, 2)
-        small = one_image(image, small_shape(self.shape, factor), BYTES)
+        shape = small_shape(self.shape, factor)
+        if (photo := a_photo(image, shape, BYTES)) is not None:
+            photo.require_smaller(*self.shape[1:])
+        small = one_image(image, shape, BYTES)
         return self._edited(How(**how), lambda model, plan: super_resolve(model, small, factor, plan), n)
 
     def colour(self, image: Data, n: int = 4, **how: Unpack[DrawingOptions]) -> Images:
@@ -431,9 +439,17 @@ class TrainedModel:
 
     def _images(self, data: Data, split: str) -> ImageSet:
         """As the run read its own, refused where the model is for others."""
-        images = image_set(data, split, self.experiment.data.options(), self.levels)
-        require_fitting(self.loaded, images, str(data) if isinstance(data, str | Path) else images.name)
-        return images
+        if isinstance(data, str | Path):
+            return images_to_evaluate(self.loaded, str(data), split, tell)
+        return as_the_run_reads(
+            self.loaded, lambda options: image_set(data, split, options, self.levels), "images", tell
+        )
+
+    def _hole(self, mask: str | Path | Image.Image | np.ndarray | Tensor, image: Data) -> Tensor:
+        """Where to draw, (1, 1, H, W)."""
+        found = a_mask(mask)
+        tell(*found.said(size_of(image, self.shape, self.levels), *self.shape[1:]))
+        return found.seen(*self.shape[1:])
 
     def _asked(
         self,

@@ -135,6 +135,11 @@ def editing(parser: ArgumentParser, what: _ArgumentGroup, steps: str) -> None:
     variance(reading(parser))
     where = parser.add_argument_group("where it goes")
     output_images(where)
+    where.add_argument(
+        "--paste",
+        action="store_true",
+        help="also write IMAGE at its own size, with what was drawn in its place: DIR/pasted/000000.png ...",
+    )
     where.add_argument("--grid", metavar="FILE.png", help="what was given and all images in one picture")
     json(where, "what was drawn and where it is")
     running(parser, 64)

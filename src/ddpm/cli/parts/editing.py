@@ -1,18 +1,17 @@
 """What `ddpm inpaint` and `ddpm edit` share: the model and the plan, and what is drawn beside what was given."""
 
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ddpm.cli.parts.drawing import goes_on, numbers, told_how_to_go_on
 from ddpm.cli.parts.opening import opened, shortened
 from ddpm.cli.terminal.console import say, track
-from ddpm.cli.terminal.files import JsonTarget, file_for, fresh_folder
-from ddpm.errors import Mismatch
-from ddpm.figures.pictures import save_each, tile, to_pictures
+from ddpm.cli.terminal.files import JsonTarget, existing_folder, file_for, fresh_folder
+from ddpm.figures.pictures import save_each, save_pil, tile, to_pictures, to_pil
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, finished
 from ddpm.storage.atomic import atomically
@@ -22,19 +21,10 @@ from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.provenance import recorded
 
 COLUMNS = 10
-
-
-@contextmanager
-def of_the_small_one() -> Iterator[None]:
-    """What is given is what is to be enlarged.
-
-    Raises:
-        Mismatch: it is not of that size.
-    """
-    try:
-        yield
-    except Mismatch as error:
-        raise Mismatch(str(error), "the image to give is the small one, the model's size is what it becomes") from None
+PASTED = "pasted"
+"""The folder in --output-dir with the whole photographs of --paste."""
+Paste = Callable[[Image.Image], Image.Image]
+"""A drawn picture -> the photograph with it."""
 
 
 def opened_for_edit(options: Namespace, t: int | None = None) -> tuple[LoadedModel, Condition]:
@@ -70,19 +60,26 @@ class Targets:
         self._read = {name: getattr(options, name) for name in ("image", "mask") if hasattr(options, name)}
         self._folder: str = options.output_dir
 
-    def draw(self, drawing: Drawing, given: list[Tensor]) -> None:
-        """Draw all images and write them; the grid shows them after the `given` pictures."""
+    def draw(self, drawing: Drawing, given: list[Tensor], paste: Paste | None = None) -> None:
+        """Draw all images and write them, also as `paste` makes whole ones of them; the grid shows the `given` pictures first."""
         plan, model = drawing.plan, drawing.model
         folder = fresh_folder(self._folder, plan.rows)
         goes_on(folder, drawing.common)
+        if paste:
+            existing_folder(folder / PASTED)
         drawn: list[Tensor] = []
         with told_how_to_go_on(plan, folder, ["grid"] if self._grid else []):
             for rows, images in finished(track(drawing.run(), plan.batches() * drawing.moves, "drawing")):
                 pictures = to_pictures(images, model.experiment.levels)
                 save_each(pictures, folder, rows.start, drawing.text)
+                if paste:
+                    for row, picture in zip(rows, pictures, strict=True):
+                        save_pil(paste(to_pil(picture)), folder / PASTED, row, drawing.text(row))
                 drawn.append(pictures)
         asked = "" if drawing.evaluations is None else f", {drawing.evaluations:,} evaluations of the network for each"
         say(f"{plan.num} images in {folder}{asked}")
+        if paste:
+            say(f"in the whole picture: {folder / PASTED}")
         if self._grid:
             with atomically(self._grid) as path:
                 pictures = torch.cat([*given, *drawn])
@@ -90,6 +87,7 @@ class Targets:
             say(f"grid: {self._grid}")
         self._json.write(
             {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {})}
+            | ({"pasted": str(folder / PASTED)} if paste else {})
             | {**self._read, **drawing.given, "evaluations": drawing.evaluations}
             | recorded(model, plan, drawing.spacing, drawing.begin)
             | described(model.experiment, drawing.condition, plan.rows)

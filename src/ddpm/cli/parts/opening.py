@@ -1,20 +1,18 @@
 """Opening a trained model for a command, and the images that it is given."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ddpm.cli.flags.settings import assignments
 from ddpm.cli.terminal.console import note, track
 from ddpm.data.imageset import ImageSet
-from ddpm.data.inputs import read_image, read_unscaled
+from ddpm.data.inputs import Photo, read_photo
 from ddpm.diffusion.variance import VARIANCES
-from ddpm.errors import Mismatch, chosen
+from ddpm.errors import chosen
 from ddpm.evaluation.curve import ErrorAt
-from ddpm.experiment.config import Experiment
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.trained.evaluate import images_to_evaluate
@@ -46,7 +44,7 @@ def images_asked(options: Namespace, trained: LoadedModel) -> ImageSet:
     Raises:
         Mismatch: the model is for other images.
     """
-    everything = images_to_evaluate(trained, options.data, options.split)
+    everything = images_to_evaluate(trained, options.data, options.split, lambda line: told([line]))
     images = everything
     if options.num_images is not None and options.num_images < len(everything):
         images = everything.take(torch.arange(options.num_images))
@@ -79,11 +77,14 @@ def watched(trained: LoadedModel) -> Callable[[Iterator[ErrorAt]], Iterator[Erro
     return lambda errors: track(errors, T, "measuring the error at every t, once")
 
 
-def scaled_image(name: str, experiment: Experiment) -> Tensor:
-    """An image, (1, C, H, W): scaled and cut to the model's size where it has another, which is said."""
-    path = Path(name).expanduser()
-    try:
-        return read_unscaled(path, experiment.shape, experiment.levels)
-    except Mismatch as error:
-        note(f"ddpm: {error}: scaled and cut")
-        return read_image(path, experiment.shape, experiment.levels)
+def given_photo(name: str, height: int, width: int) -> Photo:
+    """A picture that a command is given; says so where it is scaled to this height and width."""
+    photo = read_photo(Path(name).expanduser())
+    told(photo.scaled(height, width))
+    return photo
+
+
+def told(lines: Iterable[str]) -> None:
+    """Say how something that was given is understood."""
+    for line in lines:
+        note(f"ddpm: {line}")

@@ -115,4 +115,22 @@ def fit(image: Image.Image, height: int, width: int) -> Image.Image:
     """Scale until the frame is covered, then cut the centre: nothing is squashed."""
     if image.size == (width, height):
         return image
-    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=frame(image.size, height, width))
+
+
+def frame(size: tuple[int, int], height: int, width: int) -> tuple[float, float, float, float]:
+    """The part of a picture of `size` (width, height) that `fit` shows: left, top, right, bottom."""
+    given_width, given_height = size
+    ratio, given = width / height, given_width / given_height
+    if given == ratio:
+        return 0, 0, given_width, given_height
+    across, down = (ratio * given_height, given_height) if given >= ratio else (given_width, given_width / ratio)
+    left, top = (given_width - across) * 0.5, (given_height - down) * 0.5
+    return left, top, left + across, top + down
+
+
+def place(size: tuple[int, int], height: int, width: int) -> tuple[int, int, int, int]:
+    """`frame` in whole pixels, at least one in each direction."""
+    left, top, right, bottom = map(round, frame(size, height, width))
+    left, top = min(left, size[0] - 1), min(top, size[1] - 1)
+    return left, top, max(right, left + 1), max(bottom, top + 1)

@@ -17,7 +17,7 @@ from ddpm.data.decoding.workers import cores
 from ddpm.data.imageset import Broken, ImageSet, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
 from ddpm.data.indexing.lazy_images import LazyImages, Reader
-from ddpm.data.splits import Options, held_out
+from ddpm.data.splits import Options, SizesDiffer, held_out
 from ddpm.errors import DataError
 
 Classes = tuple[Tensor, tuple[str, ...]]
@@ -176,13 +176,13 @@ def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
     """The (height, width) that all images have.
 
     Raises:
-        DataError: they differ.
+        SizesDiffer: they do.
     """
     widths, heights = index.entries["width"][rows], index.entries["height"][rows]
     other = np.flatnonzero((widths != widths[0]) | (heights != heights[0]))
     if len(other):
         first, second = (f"{index.names[int(rows[n])]} is {widths[n]}x{heights[n]}" for n in (0, int(other[0])))
-        raise DataError(
+        raise SizesDiffer(
             f"images in {index.root!r} differ in size: {first}, {second}",
             f"`data.resolution={heights[0]},{widths[0]}` scales all to cover that size and cuts the centre",
             f"ddpm data {index.root} counts the sizes",
