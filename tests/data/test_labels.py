@@ -1,15 +1,21 @@
 """Labels: where they come from, what they are called, and which are kept back from the network."""
 
+import io
+import tarfile
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
+from pyarrow import parquet
 
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
-from ddpm.data.labels import class_count, class_names, matched_labels
+from ddpm.data.labels import class_count, class_names, labels_of, matched_labels
 from ddpm.data.open import open_both, open_source
-from ddpm.errors import Mismatch
+from ddpm.errors import DataError, Mismatch
+from ddpm.figures.images import Images
 
 
 def _set(labels, classes=()):
@@ -118,3 +124,106 @@ def test_the_fingerprint_counts_labels_where_they_are_used():
     images, others = _set([0, 1]), _set([1, 0])
     assert images.digest() == others.digest()
     assert images.digest(images.labels) != others.digest(others.labels) != others.digest()
+
+
+PIXELS = np.arange(6 * 4 * 4, dtype=np.uint8).reshape(6, 4, 4)
+
+
+def _png(row):
+    file = io.BytesIO()
+    Image.fromarray(PIXELS[row]).save(file, "PNG")
+    return file.getvalue()
+
+
+def _npz(folder, labels):
+    np.savez(folder / "a.npz", images=PIXELS, labels=labels)
+    return folder / "a.npz"
+
+
+def _npz_of_two_parts(folder, labels):
+    np.savez(folder / "a.npz", x_train=PIXELS[:4], y_train=labels[:4], x_test=PIXELS[4:], y_test=labels[4:])
+    return folder / "a.npz"
+
+
+def _tar(folder, labels):
+    with tarfile.open(folder / "a.tar", "w") as file:
+        for row, label in enumerate(np.reshape(labels, -1).tolist()):
+            for name, content in ((f"{row}.png", _png(row)), (f"{row}.cls", f"{label}\n".encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+    return folder / "a.tar"
+
+
+def _parquet(folder, labels):
+    """In two files, which know of different classes."""
+    (folder / "a").mkdir()
+    for number, rows in enumerate((range(4), range(4, 6))):
+        table = {"image": [_png(row) for row in rows], "label": np.reshape(labels, -1)[rows].tolist()}
+        parquet.write_table(pa.table(table), folder / "a" / f"{number}.parquet")
+    return folder / "a"
+
+
+SOURCES = [_npz, _npz_of_two_parts, _tar, _parquet]
+
+
+@pytest.mark.parametrize("write", SOURCES)
+@pytest.mark.parametrize(
+    ("said", "labels", "classes"),
+    [
+        ([0, 2, 1, -1, 2, 0], [0, 2, 1, -1, 2, 0], ()),
+        ([0, 999, 1, 0, 0, 0], [0, 999, 1, 0, 0, 0], ()),
+        ([0, 10**6, 5 * 10**6, -1, 10**6, 0], [0, 1, 2, -1, 1, 0], ("0", "1000000", "5000000")),
+        (["dog", "cat", "dog", "ape", "bee", "ape"], [3, 2, 3, 0, 1, 0], ("ape", "bee", "cat", "dog")),
+        (["10", "2", "x", "2", "2", "2"], [0, 1, 2, 1, 1, 1], ("10", "2", "x")),
+        (np.array([[0], [2], [1], [0], [1], [2]]), [0, 2, 1, 0, 1, 2], ()),
+    ],
+    ids=["numbers", "numbers below 1,000", "far apart", "texts", "numbers among texts", "a column"],
+)
+def test_one_rule_for_all_sources(tmp_path, write, said, labels, classes):
+    found = open_source(str(write(tmp_path, np.asarray(said))), "all")
+    assert (found.labels.tolist(), found.classes) == (labels, classes)
+
+
+@pytest.mark.parametrize("write", SOURCES)
+def test_a_value_that_is_no_label_is_said(tmp_path, write):
+    with pytest.raises(DataError, match="-7"):
+        open_source(str(write(tmp_path, np.array([0, 1, -7, 0, 1, 1]))), "all")
+
+
+def test_labels_in_memory_are_under_the_same_rule():
+    made = Images(torch.zeros(3, 1, 4, 4), labels=torch.tensor([[0], [10**9], [5]]))
+    assert made.labels.tolist() == [0, 2, 1]
+    assert made.classes == ("0", "5", "1000000000")
+    assert Images(torch.zeros(2, 1, 4, 4), labels=torch.tensor([1, 0])).classes == ()
+
+
+def test_more_labels_than_can_be_counted_in_64_bits(tmp_path):
+    found = open_source(str(_npz(tmp_path, np.array([2**64 - 1, 0, 0, 3, 3, 0], np.uint64))), "all")
+    assert (found.labels.tolist(), found.classes) == ([2, 0, 0, 1, 1, 0], ("0", "3", str(2**64 - 1)))
+    with pytest.raises(DataError, match="classes, more than any data set has"):
+        labels_of("a", np.arange(2**20 + 1) * 3, 2**20 + 1)
+
+
+def test_far_numbers_of_a_split_agree_by_name(tmp_path):
+    """The test part lacks a class, so its numbers differ from those of the training part; the names do not."""
+    said = np.array([10**6, 0, 2 * 10**6, 0, 2 * 10**6, 10**6])
+    train, test = open_both(str(_npz_of_two_parts(tmp_path, said)))
+    assert test.classes == ("1000000", "2000000")
+    assert matched_labels(test, train.classes).tolist() == [2, 1]
+
+
+def test_a_byte_beyond_the_names_of_cifar_is_refused(tmp_path):
+    (tmp_path / "data_batch_1.bin").write_bytes(bytes([7, *[0] * 3072]))
+    (tmp_path / "batches.meta.txt").write_text("airplane\nautomobile\n")
+    with pytest.raises(DataError, match="label 7, but 2 classes have names"):
+        open_source(str(tmp_path), "all")
+
+
+def test_a_column_of_labels_in_idx(tmp_path):
+    head = bytes([0, 0, 8, 3, 0, 0, 0, 6, 0, 0, 0, 4, 0, 0, 0, 4])
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(head + PIXELS.tobytes())
+    labels = tmp_path / "train-labels-idx1-ubyte"
+    for shape in ([1, 0, 0, 0, 6], [2, 0, 0, 0, 6, 0, 0, 0, 1]):
+        labels.write_bytes(bytes([0, 0, 8, *shape, 3, 0, 1, 2, 0, 9]))
+        assert open_source(str(tmp_path), "all").labels.tolist() == [3, 0, 1, 2, 0, 9]

@@ -3,16 +3,88 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ddpm.data.imageset import ImageSet
-from ddpm.errors import DataError, Mismatch
+from ddpm.data.imageset import ImageSet, no_labels
+from ddpm.errors import SHOWN, DataError, Mismatch
 
 Labels = Int[Tensor, " images"] | None
 MAX_CLASSES = 2**20
-"""More classes than any data set has: a file with a larger label is refused."""
+"""More classes than any data set has: so many are refused."""
+NUMBERED = 1000
+"""Labels below this, or below the number of images, are the numbers of classes; larger ones are their names."""
+SPLIT_OFF = "give the images without their labels, if no classes are to be learned"
+
+
+def labels_of(
+    name: str, values: np.ndarray, count: int, classes: Sequence[str] = ()
+) -> tuple[Int[Tensor, " images"], tuple[str, ...]]:
+    """What any source says of the classes of its images, as labels (N,) int64 and the names of the classes (empty: numbers).
+
+    Whole numbers 0, 1, ... of any type are labels, -1 is an unknown class. Without names, numbers that leave most classes empty
+    (see `NUMBERED`) are names: the classes are those that occur, in order. Texts are names, in the order of the alphabet.
+
+    Args:
+        name: of the source, for messages.
+        values: (N,) or (N, 1).
+        count: N.
+        classes: the names of the labels 0, 1, ..., where the source has them; texts must be among them.
+
+    Raises:
+        DataError: another shape or type, or a value that is no label; the value is said.
+    """
+    if values.shape == (count, 1):
+        values = values[:, 0]
+    if values.shape != (count,):
+        one_hot = "of rows with a 1 at their class give labels.argmax(1)" if values.ndim == 2 else ""
+        raise DataError(f"{name!r} holds {values.shape} labels for {count} images", one_hot, SPLIT_OFF)
+    if values.dtype.kind in "US":
+        labels, names = _of_texts(name, values, classes)
+    else:
+        labels, names = _of_numbers(name, values, classes)
+    if len(names) > MAX_CLASSES:
+        raise DataError(f"{name!r} has {len(names):,} classes, more than any data set has ({MAX_CLASSES:,})", SPLIT_OFF)
+    if fault := fault_of(labels, names):
+        raise DataError(f"in {name!r} {fault}", SPLIT_OFF)
+    return labels, names
+
+
+def _of_texts(name: str, values: np.ndarray, classes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    try:
+        texts = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+    except UnicodeDecodeError as error:
+        raise DataError(f"in {name!r} there is a label that is no text: {error.object[:SHOWN]!r}", SPLIT_OFF) from error
+    if (texts == "").any():
+        raise DataError(f"in {name!r} there is a label without a name: ''", SPLIT_OFF)
+    found, labels = np.unique(texts, return_inverse=True)
+    if not classes:
+        return torch.from_numpy(labels.astype(np.int64)), tuple(map(str, found))
+    number = {known: label for label, known in enumerate(classes)}
+    if (other := next((text for text in found.tolist() if text not in number), None)) is not None:
+        raise DataError(f"in {name!r} there is a label {other[:SHOWN]!r} that is not among its classes", SPLIT_OFF)
+    table = np.array([number[text] for text in found.tolist()], np.int64)
+    return torch.from_numpy(table[labels]), tuple(classes)
+
+
+def _of_numbers(name: str, values: np.ndarray, classes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"the labels in {name!r} must be whole numbers or texts, not {values.dtype}", SPLIT_OFF)
+    if not len(values):
+        return no_labels(), tuple(classes)
+    wrong = ~np.isfinite(values) | (values != np.trunc(values)) if values.dtype.kind == "f" else np.zeros(1, bool)
+    if wrong.any():
+        raise DataError(f"the labels in {name!r} must be whole numbers, not {values[wrong][0]}", SPLIT_OFF)
+    highest = int(values.max())
+    if int(values.min()) < -1 or classes or highest < max(NUMBERED, len(values)):
+        return torch.from_numpy(values.clip(max=np.iinfo(np.int64).max).astype(np.int64)), tuple(classes)
+    known = values != -1 if values.dtype.kind != "u" else np.ones(len(values), bool)
+    found, labels = np.unique(values[known], return_inverse=True)
+    mapped = np.full(len(values), -1, np.int64)
+    mapped[known] = labels
+    return torch.from_numpy(mapped), tuple(str(int(value)) for value in found)
 
 
 def labels_at(labels: Labels, rows: Int[Tensor, " rows"], device: torch.device) -> Int[Tensor, " rows"] | None:

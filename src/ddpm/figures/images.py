@@ -17,13 +17,13 @@ from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import fit
 from ddpm.data.imageset import ImageSet, no_labels, to_levels, to_model
 from ddpm.data.inputs import Photo, on_levels, photo_of, read_photo
-from ddpm.data.labels import fault_of
+from ddpm.data.labels import fault_of, labels_of
 from ddpm.data.masks import Mask, mask_of, read_mask
 from ddpm.data.open import open_source
 from ddpm.data.sources.npz import MAX_CHANNELS, MAX_LEVELS, from_array
 from ddpm.data.splits import DEFAULT, Options, SizesDiffer
 from ddpm.errors import SHOWN as SHOWN_OF_VALUE
-from ddpm.errors import CannotCreate, Mismatch, RunWarning, UsageError, chosen, warn
+from ddpm.errors import CannotCreate, DataError, Mismatch, RunWarning, UsageError, chosen, warn
 from ddpm.figures.paste import WAYS
 from ddpm.figures.pictures import numbered, save_pil, square, tile, to_pictures, to_pil
 from ddpm.tensors import ImageBatch
@@ -70,7 +70,9 @@ class Images:
         object.__setattr__(self, "levels", _checked_levels(self.levels))
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.labels is not None:
-            object.__setattr__(self, "labels", _checked_labels(self.labels, len(self)))
+            labels, classes = _checked_labels(self.labels, len(self), self.classes)
+            object.__setattr__(self, "labels", labels)
+            object.__setattr__(self, "classes", classes)
         if fault := fault_of(self.labels, self.classes):
             raise UsageError(fault)
         for what, given in (("texts", self.texts), ("numbers", self.numbers)):
@@ -263,13 +265,17 @@ def _checked_levels(levels: SupportsIndex) -> int:
     return number
 
 
-def _checked_labels(labels: Tensor, count: int) -> Tensor:
+def _checked_labels(labels: Tensor, count: int, classes: tuple[str, ...]) -> tuple[Tensor, tuple[str, ...]]:
+    """By the rule of all sources (`labels_of`), and the names of the classes."""
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
         kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
         raise UsageError(f"labels are a tensor (N,) of whole numbers, not {kind}")
-    if tuple(labels.shape) != (count,):
+    if tuple(labels.shape) not in ((count,), (count, 1)):
         raise UsageError(f"labels of {count} images have the shape ({count},), not {tuple(labels.shape)}")
-    return labels.detach().to("cpu", torch.int64)
+    try:
+        return labels_of("images", labels.detach().cpu().numpy(), count, classes)
+    except DataError as error:
+        raise UsageError(str(error)) from error
 
 
 Data: TypeAlias = str | Path | np.ndarray | Tensor | Images | Image.Image | Sequence[Image.Image]

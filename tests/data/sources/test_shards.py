@@ -124,12 +124,12 @@ def test_a_folder_of_shards_that_cannot_be_read(tmp_path, monkeypatch):
         shards.find(tmp_path, (".tar",))
 
 
-@pytest.mark.parametrize("number", [b"-1", b"one", b"", b"99999999", "\u0663".encode()])
-def test_a_class_that_is_no_number(tmp_path, number):
+@pytest.mark.parametrize("number", [b"", b" \n", b"\xff", b"x" * 257, b"-2"])
+def test_a_class_that_is_none(tmp_path, number):
     with tarfile.open(tmp_path / "x.tar", "w") as file:
         _member(file, "a.png", b"")
         _member(file, "a.cls", number)
-    with pytest.raises(DataError, match=r"x.tar': a.cls is no class"):
+    with pytest.raises(DataError, match=r"x.tar': a.cls is no class|x.tar' there is a label -2"):
         open_source(str(tmp_path / "x.tar"), "all")
 
 
@@ -161,7 +161,7 @@ def test_columns(tmp_path):
     assert [(bad.file, bad.fault) for bad in found.broken] == [(f"0000000{row}", "no image") for row in (1, 2, 3)]
     assert not len(found.labels)
     words = write(tmp_path / "c.parquet", {"image": images, "label": ["a", "b", "c", "d"]})
-    assert not len(open_source(str(words), "all").labels)
+    assert open_source(str(words), "all").classes == ("a", "b", "c", "d")
 
 
 @pytest.mark.parametrize(

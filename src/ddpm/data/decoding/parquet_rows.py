@@ -25,18 +25,23 @@ MAX_GROUP = 2**30
 LEAST = 16
 """No image file has fewer bytes: a small table that claims many rows holds no images."""
 BYTES = ("binary", "large_binary")
-INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+INTEGERS = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+TEXTS = ("string", "large_string", "dictionary<values=string", "dictionary<values=large_string")
 READ_ERRORS = (OSError, ValueError, LookupError, NotImplementedError, OverflowError, TypeError, MemoryError)
 """What pyarrow raises for a file that it cannot read."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a file holds: how many rows, `labels` (rows,) int64 (-1: unknown) or (0,) if it has none, and the labels' names."""
+    """What a file holds: how many rows, `labels` (rows,) int64 (-1: unknown) or (0,) if it has none, and the labels' names.
+
+    `texts` says that the names are those of the rows alone: other files may have others.
+    """
 
     rows: int
     labels: np.ndarray
     classes: tuple[str, ...]
+    texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class _Footer:
 
 
 def table(path: str) -> Table:
-    """How many rows a file has; and their labels, if it has a column of integers named `LABEL`.
+    """How many rows a file has; and their labels, if it has a column of whole numbers or of texts named `LABEL`.
 
     Raises:
         Fault: it is no Parquet file, is damaged, or has no column of images.
@@ -57,7 +62,9 @@ def table(path: str) -> Table:
         file = _open(path, footer)
         rows = int(footer.ends[-1]) if len(footer.ends) else 0
         schema = file.schema_arrow
-        labels = _labels(file, rows) if _is_integer(schema) else np.empty(0, np.int64)
+        if _is_label(schema, TEXTS):
+            return Table(rows, *_texts(file, rows), texts=True)
+        labels = _labels(file, rows) if _is_label(schema, INTEGERS) else np.empty(0, np.int64)
         classes = _class_names((schema.metadata or {}).get(b"huggingface", b"{}")) if len(labels) else ()
     except READ_ERRORS as error:
         raise _fault(error) from error
@@ -152,14 +159,27 @@ def _leaf(field: Arrow) -> str | None:
     return f"{field.name}.bytes" if has_bytes else None
 
 
-def _is_integer(schema: Arrow) -> bool:
-    return [str(field.type) in INTEGERS for field in schema if field.name == LABEL] == [True]
+def _is_label(schema: Arrow, types: tuple[str, ...]) -> bool:
+    return [str(field.type).split(",")[0] in types for field in schema if field.name == LABEL] == [True]
 
 
-def _labels(file: Arrow, rows: int) -> np.ndarray:
+def _column(file: Arrow, rows: int) -> Arrow:
     column = file.read(columns=[LABEL], use_threads=False).column(0)
     if len(column) != rows:
         raise ValueError(f"{len(column):,} labels of {rows:,} rows")
+    return column
+
+
+def _texts(file: Arrow, rows: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of the names that occur, in order; -1 where there is none."""
+    said = _column(file, rows).cast("string").to_pylist()
+    names = sorted({name for name in said if name is not None})
+    number = {name: label for label, name in enumerate(names)}
+    return np.array([-1 if name is None else number[name] for name in said], np.int64), tuple(names)
+
+
+def _labels(file: Arrow, rows: int) -> np.ndarray:
+    column = _column(file, rows)
     return column.cast("int64").fill_null(-1).to_numpy().astype(np.int64)
 
 

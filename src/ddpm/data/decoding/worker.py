@@ -47,7 +47,7 @@ def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
         if "table" in request:
             found = table(request["table"])
-            return {"rows": found.rows, "classes": found.classes}, found.labels.tobytes()
+            return {"rows": found.rows, "classes": found.classes, "texts": found.texts}, found.labels.tobytes()
         span = span_in(request)
         if "shape" not in request:
             facts = look(span)

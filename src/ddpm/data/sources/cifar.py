@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ddpm.data.imageset import ImageSet
+from ddpm.data.labels import labels_of
 from ddpm.data.splits import Options
 from ddpm.errors import DataError
 
@@ -40,7 +41,8 @@ def _load(name: str, files: list[Path]) -> ImageSet:
         records.append(data.reshape(-1, RECORD))
     rows = np.concatenate(records)
     images = torch.from_numpy(rows[:, 1:].reshape(-1, 3, 32, 32).copy())
-    return ImageSet(name, images, 256, torch.from_numpy(rows[:, 0].astype(np.int64)), classes=_names(files[0].parent))
+    labels, classes = labels_of(name, rows[:, 0], len(rows), _names(files[0].parent))
+    return ImageSet(name, images, 256, labels, classes=classes)
 
 
 def _names(folder: Path) -> tuple[str, ...]:

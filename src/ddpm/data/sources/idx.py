@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ddpm.data.imageset import ImageSet, no_labels
+from ddpm.data.labels import labels_of
 from ddpm.data.splits import Options, check_values
 from ddpm.errors import DataError, NotFound
 
@@ -50,19 +51,27 @@ def _images(name: str, files: list[Path], options: Options) -> ImageSet:
             raise DataError(f"{str(file)!r} does not hold images: it has {array.ndim} dimensions")
     images = torch.from_numpy(np.concatenate(arrays))
     images = images[:, None] if images.ndim == 3 else images.movedim(-1, 1)
-    labels = [_labels_beside(file, len(array)) for file, array in zip(files, arrays, strict=True)]
-    joined = torch.cat(labels) if all(len(part) for part in labels) else no_labels()
-    return check_values(ImageSet(name, images.contiguous(), options.levels or 256, joined))
+    told = [found for file in files if (found := _labels_beside(file)) is not None]
+    labels, classes = no_labels(), ()
+    if len(told) == len(files):
+        columns = [_column(*one, len(array)) for one, array in zip(told, arrays, strict=True)]
+        labels, classes = labels_of(name, np.concatenate(columns), len(images))
+    return check_values(ImageSet(name, images.contiguous(), options.levels or 256, labels, classes=classes))
 
 
-def _labels_beside(images: Path, count: int) -> torch.Tensor:
+def _labels_beside(images: Path) -> tuple[Path, np.ndarray] | None:
+    """The file of labels that belongs to one of images, and what it holds; None if there is none."""
     file = images.with_name(images.name.replace("images", "labels").replace("idx3", "idx1"))
     if file == images or not file.is_file():
-        return no_labels()
-    labels = load(file)
-    if labels.shape != (count,):
+        return None
+    return file, load(file)
+
+
+def _column(file: Path, labels: np.ndarray, count: int) -> np.ndarray:
+    """The labels of one file, (n,)."""
+    if labels.shape not in ((count,), (count, 1)):
         raise DataError(f"{str(file)!r} holds {labels.shape} labels for {count} images")
-    return torch.from_numpy(labels.astype(np.int64))
+    return labels.reshape(-1)
 
 
 def load(file: Path) -> np.ndarray:

@@ -1,7 +1,8 @@
 """npy and npz files of integer images: (N, H, W), (N, H, W, C) or (N, C, H, W), unsigned.
 
 In an npz the array of images is called "images", "arr_0" or "x", or there are "x_train" and "x_test", which are then the
-split. Labels ("labels", "arr_1", "y", "y_train", ...), "classes" (their names) and a number "levels" are optional. Channels
+split. Labels ("labels", "arr_1", "y", "y_train", ...; numbers or texts), "classes" (their names) and a number "levels" are
+optional. Channels
 are 1 to 4; a file whose axes 1 and 3 both have so many is (N, C, H, W). Nothing is unpickled.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from ddpm.data.imageset import ImageSet, no_labels
-from ddpm.data.labels import fault_of
+from ddpm.data.labels import fault_of, labels_of
 from ddpm.data.splits import Options, check_values
 from ddpm.errors import SHOWN, DataError
 
@@ -38,15 +39,18 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
     if not parts:
         raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(_names(path))) or 'nothing'}")
     levels = options.levels or _levels(arrays, path)
-    classes = _classes(arrays, path)
     found = [(_named(arrays, IMAGES[name]), _named(arrays, LABELS[name])) for name in parts]
     sets = [
-        from_array(str(path), images, labels, levels, _layout(images.shape) or "NCHW")
-        for images, labels in found
+        from_array(str(path), images, levels, _layout(images.shape) or "NCHW")
+        for images, _ in found
         if images is not None
     ]
-    labels = torch.cat([s.labels for s in sets]) if all(len(s.labels) for s in sets) else sets[0].labels[:0]
-    if fault := fault_of(labels, classes):
+    told = [labels for _, labels in found if labels is not None]
+    labels, classes = no_labels(), _classes(arrays, path)
+    if len(told) == len(sets):
+        columns = [_column(str(path), one, len(part)) for one, part in zip(told, sets, strict=True)]
+        labels, classes = labels_of(str(path), np.concatenate(columns), sum(map(len, sets)), classes)
+    elif fault := fault_of(labels, classes):
         raise DataError(f"in {str(path)!r} {fault}")
     return ImageSet(path.name, torch.cat([s.tensor() for s in sets]), sets[0].levels, labels, classes=classes)
 
@@ -103,16 +107,14 @@ def _named(arrays: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarr
 def from_array(
     name: str,
     images: np.ndarray,
-    labels: np.ndarray | None = None,
     levels: int | None = None,
     layout: str | None = None,
 ) -> ImageSet:
-    """An array of integer images, (N, H, W), (N, H, W, C) or (N, C, H, W), and labels (N,), as a set.
+    """An array of integer images, (N, H, W), (N, H, W, C) or (N, C, H, W), as a set.
 
     Args:
         name: for messages.
         images: uint8 or uint16.
-        labels: whole numbers; -1 is an unknown class.
         levels: how many values a pixel can have; None is 256, or 65536.
         layout: "NCHW" or "NHWC"; None where the shape says it, channels being 1 to 4.
 
@@ -138,7 +140,7 @@ def from_array(
         images = np.moveaxis(images, 3, 1)
     levels = levels or (256 if images.dtype == np.uint8 else 65536)
     tensor = torch.from_numpy(np.ascontiguousarray(images if images.dtype == np.uint8 else images.astype(np.int32)))
-    return check_values(ImageSet(name, tensor, levels, _labels(name, labels, len(images))))
+    return check_values(ImageSet(name, tensor, levels))
 
 
 def _layout(shape: tuple[int, ...]) -> str | None:
@@ -149,11 +151,6 @@ def _layout(shape: tuple[int, ...]) -> str | None:
     return "NHWC" if last and not first else "NCHW"
 
 
-def _labels(name: str, labels: np.ndarray | None, count: int) -> torch.Tensor:
-    if labels is None:
-        return no_labels()
-    if labels.shape != (count,):
-        raise DataError(f"{name!r} holds {labels.shape} labels for {count} images")
-    if labels.dtype.kind not in "biuf" or bool((labels != np.trunc(labels)).any()):
-        raise DataError(f"the labels in {name!r} must be whole numbers, not {labels.dtype}")
-    return torch.from_numpy(labels.astype(np.int64))
+def _column(name: str, labels: np.ndarray, count: int) -> np.ndarray:
+    """The labels of one array of images, (n,)."""
+    return labels.reshape(-1) if labels.shape in ((count,), (count, 1)) else labels_of(name, labels, count)[0].numpy()

@@ -6,6 +6,7 @@ exactly; how fast, depends on the row groups (`decoding.parquet_rows`). Only wor
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ddpm.data.decoding.span import TableRow
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import Listing, by_number, unknown
-from ddpm.data.labels import MAX_CLASSES
+from ddpm.data.labels import MAX_CLASSES, labels_of
 from ddpm.data.sources import shards
 from ddpm.errors import DataError, NotFound, UsageError
 
@@ -44,13 +45,31 @@ def listing(path: Path, part: str) -> Listing:
     found = [row for name, table in zip(names, tables, strict=True) for row in _rows(path, name, table.rows)]
     if not found:
         raise NotFound(f"no images in {str(path)!r}", "its tables have no rows")
+    tables = _with_all_names(tables)
+    if any("" in table.classes for table in tables):
+        raise DataError(f"in {str(path)!r} there is a label without a name: ''")
     labelled = [table for table in tables if len(table.labels)]
     if len({table.classes for table in labelled}) > 1:
         raise DataError(f"the files do not name the same classes: {str(path)!r}")
     labels = [table.labels if len(table.labels) else np.full(table.rows, -1) for table in tables]
-    told = by_number(np.concatenate(labels), labelled[0].classes) if labelled else unknown
+    told = unknown
+    if labelled:
+        numbers, classes = labels_of(str(path), np.concatenate(labels), len(found), labelled[0].classes)
+        told = by_number(numbers.numpy(), classes)
     split = np.repeat(which, [table.rows for table in tables]) if len(which := shards.splits(names)) else which
     return Listing(path, part, found, told, split)
+
+
+def _with_all_names(tables: Sequence[Table]) -> Sequence[Table]:
+    """The same labels, where they are texts, in one numbering for all files."""
+    if not all(table.texts for table in tables if len(table.labels)):
+        return tables
+    names = sorted({name for table in tables for name in table.classes})
+    number = {name: label for label, name in enumerate(names)}
+    places = [np.array([*(number[name] for name in table.classes), -1]) for table in tables]
+    return [
+        replace(table, labels=at[table.labels], classes=tuple(names)) for table, at in zip(tables, places, strict=True)
+    ]
 
 
 def _rows(root: Path, name: str, count: int) -> list[Source]:
@@ -76,7 +95,6 @@ def _table(file: Path, answer: Answer) -> Table:
         raise DataError(f"{cannot}: {answer.facts['message']}")
     labels, classes = np.frombuffer(answer.pixels, np.int64), tuple(answer.facts["classes"])
     classes = classes if len(classes) <= MAX_CLASSES else ()
-    most = len(classes) or MAX_CLASSES
-    if len(labels) and not -1 <= labels.min() <= labels.max() < most:
-        raise DataError(f"{cannot}: labels {labels.min()}..{labels.max()} of {most:,} classes")
-    return Table(answer.facts["rows"], labels, classes)
+    if len(labels) and (labels.min() < -1 or (classes and labels.max() >= len(classes))):
+        raise DataError(f"{cannot}: labels {labels.min()}..{labels.max()} of {len(classes) or MAX_CLASSES:,} classes")
+    return Table(answer.facts["rows"], labels, classes, answer.facts["texts"])

@@ -2,10 +2,11 @@
 
 WebDataset reads such shards from the start; here any image is read at any time, so that every run goes on exactly. Compressed
 archives are refused, because they can only be read from the start. Files whose names are equal up to the first dot make a
-sample: 17.cls holds the class of 17.png. Without such files, the first folder of a name may be its class.
+sample: 17.cls holds the class of 17.png, a number or a name. Without such files, the first folder of a name may be its class.
 """
 
 import os
+import re
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,14 @@ from ddpm.data.decoding.picture import SUFFIXES
 from ddpm.data.decoding.span import FilePart
 from ddpm.data.indexing.index import Source
 from ddpm.data.indexing.listing import Listing, by_folder, by_number
-from ddpm.data.labels import MAX_CLASSES
+from ddpm.data.labels import labels_of
 from ddpm.data.sources import shards
 from ddpm.errors import DataError, NotFound
 
 LABEL = ".cls"
-MAX_LABEL = 32
+MAX_LABEL = 256
+"""Bytes of the name of a class."""
+NUMBER = re.compile(r"-?[0-9]{1,18}")
 MAX_HEADER = 2**20
 """Bytes: more than any honest name of a member, or note about one, takes."""
 
@@ -45,8 +48,8 @@ def listing(path: Path, part: str) -> Listing:
     members = [member for found in parts for member in found.images]
     if not members:
         raise NotFound(f"no images in {str(path)!r}", f"looked for {' '.join(sorted(SUFFIXES))}")
-    names, labels = [member.name for member in members], np.concatenate([found.labels() for found in parts])
-    told = by_number(labels, ()) if any(found.numbers for found in parts) else by_folder(names, 0)
+    names, texts = [member.name for member in members], [text for found in parts for text in found.labels()]
+    told = by_number(*_classes(str(path), texts)) if any(found.texts for found in parts) else by_folder(names, 0)
     split = shards.splits(files)
     split = np.repeat(split, [len(found.images) for found in parts]) if len(split) else split
     prefixes = [f"{name}/" if name else "" for name, found in zip(files, parts, strict=True) for _ in found.images]
@@ -59,11 +62,22 @@ class Contents:
     """The image files of an archive, and the classes of its samples."""
 
     images: Sequence[Source]
-    numbers: Mapping[str, int]
+    texts: Mapping[str, str]
 
-    def labels(self) -> np.ndarray:
-        """The label of each image, (n,) int64; -1 if the archive gives none."""
-        return np.array([self.numbers.get(_sample(image.name), -1) for image in self.images], np.int64)
+    def labels(self) -> list[str | None]:
+        """What the archive says of the class of each image; None where it says nothing."""
+        return [self.texts.get(_sample(image.name)) for image in self.images]
+
+
+def _classes(name: str, texts: Sequence[str | None]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The labels of images, (n,) int64, and the names of their classes: numbers where all are numbers, else names."""
+    known = [row for row, text in enumerate(texts) if text is not None]
+    said = [text for text in texts if text is not None]
+    numbers = all(NUMBER.fullmatch(text) for text in said)
+    labels = np.full(len(texts), -1, np.int64)
+    found, classes = labels_of(name, np.array([int(text) for text in said] if numbers else said), len(said))
+    labels[known] = found.numpy()
+    return labels, classes
 
 
 def _sample(name: str) -> str:
@@ -91,7 +105,7 @@ def find(path: Path) -> Contents:
     """The image files of an archive, without hidden ones. If several have one name it is the last, which tar would leave there.
 
     Raises:
-        DataError: it is no tar archive, is cut off, or is compressed; or a class is no number.
+        DataError: it is no tar archive, is cut off, or is compressed; or a class is no text.
     """
     if path.name.endswith(shards.COMPRESSED):
         raise DataError(
@@ -99,7 +113,7 @@ def find(path: Path) -> Contents:
         )
     time = path.stat().st_mtime_ns
     found: dict[str, Source] = {}
-    numbers: dict[str, int] = {}
+    texts: dict[str, str] = {}
     try:
         with path.open("rb") as file, tarfile.open(fileobj=_Headers(file), mode="r:") as archive:  # pyright: ignore[reportCallIssue, reportArgumentType]
             while (member := archive.next()) is not None:
@@ -109,7 +123,7 @@ def find(path: Path) -> Contents:
                 name = member.name.removeprefix("./")
                 hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
                 if name.endswith(LABEL) and member.isreg() and not hidden:
-                    numbers[_sample(name)] = _number(file, member)
+                    texts[_sample(name)] = _text(file, member)
                 if not hidden and os.path.splitext(name)[1].lower() in SUFFIXES and not member.isdir():
                     plain = member.isreg() and not member.issparse()
                     size = member.size if plain else 0  # a link is listed as broken: empty
@@ -117,7 +131,7 @@ def find(path: Path) -> Contents:
             _require_end(file, archive.offset)
     except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read the archive {str(path)!r}: {error}") from error
-    return Contents(sorted(found.values(), key=lambda source: os.fsencode(source.name)), numbers)
+    return Contents(sorted(found.values(), key=lambda source: os.fsencode(source.name)), texts)
 
 
 def _require_end(file: BinaryIO, offset: int) -> None:
@@ -135,9 +149,12 @@ def _require_end(file: BinaryIO, offset: int) -> None:
         piece = file.read(2**20)
 
 
-def _number(file: BinaryIO, member: tarfile.TarInfo) -> int:
+def _text(file: BinaryIO, member: tarfile.TarInfo) -> str:
     file.seek(member.offset_data)
-    text = file.read(min(member.size, MAX_LABEL))
-    if not text.strip().isdigit() or int(text) >= MAX_CLASSES:
-        raise ValueError(f"{member.name} is no class: {text!r}")
-    return int(text)
+    text = file.read(min(member.size, MAX_LABEL + 1)).strip()
+    try:
+        if text and member.size <= MAX_LABEL:
+            return text.decode()
+    except UnicodeDecodeError:
+        pass
+    raise ValueError(f"{member.name} is no class: {text!r}")
