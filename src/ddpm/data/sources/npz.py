@@ -2,8 +2,7 @@
 
 In an npz the array of images is called "images", "arr_0" or "x", or there are "x_train" and "x_test", which are then the
 split. Labels ("labels", "arr_1", "y", "y_train", ...; numbers or texts), "classes" (their names) and a number "levels" are
-optional. Channels
-are 1 to 4; a file whose axes 1 and 3 both have so many is (N, C, H, W). Nothing is unpickled.
+optional. Channels are 1 to 4; a file whose axes 1 and 3 both have so many is (N, C, H, W). Nothing is unpickled.
 """
 
 import zipfile
