@@ -650,11 +650,14 @@ def test_a_warning_is_shown_once_at_the_line_of_the_caller(tmp_path):
 
 
 def test_the_wrong_size_is_a_mismatch(model):
-    for data in (np.zeros((2, 9, 9), np.uint8), torch.zeros(2, 3, 8, 8), Image.new("L", (9, 9))):
+    """Of arrays and tensors; pictures are scaled, which is said."""
+    for data in (np.zeros((2, 9, 9), np.uint8), torch.zeros(2, 3, 8, 8)):
         with pytest.raises(Mismatch):
             model.bits_per_dim(data)
-    with pytest.raises(Mismatch, match="9x9"):
-        model.edit(Image.new("L", (9, 9)), timestep=3)
+    with pytest.raises(Mismatch, match="9, 9"):
+        model.edit(np.zeros((9, 9), np.uint8), timestep=3)
+    with pytest.warns(public.RunWarning, match="9x9.*scaled"):
+        model.edit(Image.new("L", (9, 9)), 1, timestep=3, steps=2, progress=False)
 
 
 def test_images_are_a_value(tmp_path):

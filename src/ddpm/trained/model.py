@@ -29,7 +29,7 @@ from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
 from ddpm.trained.draw import Drawing, DrawingOptions, How, few_steps, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, small_shape, super_resolve
-from ddpm.trained.evaluate import as_the_run_reads, images_to_evaluate
+from ddpm.trained.evaluate import as_the_run_reads, images_to_evaluate, require_fitting
 from ddpm.trained.interpolate import ESTIMATES, interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of, told_when_scored
 from ddpm.trained.loaded import LoadedModel
@@ -441,6 +441,10 @@ class TrainedModel:
         """As the run read its own, refused where the model is for others."""
         if isinstance(data, str | Path):
             return images_to_evaluate(self.loaded, str(data), split, tell)
+        if isinstance(data, np.ndarray | Tensor):
+            images = image_set(data, split, self.experiment.data.options(), self.levels)
+            require_fitting(self.loaded, images, images.name)
+            return images
         return as_the_run_reads(
             self.loaded, lambda options: image_set(data, split, options, self.levels), "images", tell
         )
