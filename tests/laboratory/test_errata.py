@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ddpm.analytic.bound import linear_chain
 from ddpm.analytic.mixture import gaussian
 from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import expected
@@ -25,6 +26,8 @@ from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge
 from ddpm.laboratory.errata import KINDS, errata
 from ddpm.laboratory.questions import QUESTIONS
+from ddpm.sampling.ancestral import Ancestral
+from ddpm.sampling.chain import chain
 from ddpm.sampling.latent import mix_latents
 from ddpm.seeds import generator
 
@@ -282,6 +285,47 @@ def _bins_are_two_over_255_wide():
     return torch.ones((), dtype=F64), log_likelihood(x, model).exp().sum(), half
 
 
+@case("ERR-65")
+def _the_left_side_is_negative():
+    """NLL of N(0, 1/4) as the model's variance gives it, by sampling its density, and the log-likelihood as written."""
+    v, chain = 0.25, linear_chain(P, 0.25)
+    x_0 = torch.linspace(-6, 6, 200_001, dtype=F64)[:, None]
+    data, model = (Gaussian(0 * x_0, torch.full_like(x_0, math.log(var))).log_prob(x_0) for var in (v, chain.model_var))
+    truth = -torch.trapezoid((data.exp() * model).flatten(), x_0.flatten())
+    return truth, torch.tensor(chain.nll, dtype=F64), -torch.tensor(chain.nll, dtype=F64)
+
+
+@case("ERR-67")
+def _the_variance_is_not_kept():
+    """Of x_t for x_0 ~ N(0, 1/4): step by step, by our marginal, and as written."""
+    walked = torch.tensor(0.25, dtype=F64)
+    for s in range(1, t + 1):
+        walked = SCHEDULE.alpha[s] * walked + SCHEDULE.beta[s]
+    return walked, Diffused(gaussian(0.25), SCHEDULE).marginal(t).covariance.squeeze(), torch.ones((), dtype=F64)
+
+
+@case("ERR-69")
+def _no_noise_in_the_last_step():
+    """What Algorithm 2 returns is the mean of the last kernel, whatever noise is at hand."""
+    x_T = _some("x_T")[0]
+    x_1 = [step.x for step in chain(P, x_T, Ancestral(), _noise()) if step.t == 1]
+    *_, last = chain(P, x_T, Ancestral(), _noise())
+    mean, spread = P(x_1[0], 1)[0].mean, P(x_1[0], 1)[0].var.sqrt()
+    return mean, last.x, mean + spread * _some("z")[0]
+
+
+@case("ERR-70")
+def _all_the_terms_of_eq_12():
+    """L_{1:T-1} less C by the divergences, by the sum of Eq. 12's terms, and one term alone."""
+    x_0, eps = _some("x_0", "eps")
+    truth = ours = one = torch.zeros(6, dtype=F64)
+    for s in range(2, SCHEDULE.T + 1):
+        x_s = Q.sample(x_0, s, eps)
+        one = (weights(SCHEDULE, FixedLarge())[s] * (eps - P.outputs(x_s, s)[0]) ** 2).flatten()
+        truth, ours = truth + term(P, x_0, x_s, s)[0] - constants(SCHEDULE, FixedLarge())[s], ours + one
+    return truth, ours, one
+
+
 @case("P-1")
 def _latents_are_mixed_not_images():
     """At lambda = 0 and 1 the mixture is a draw of q(x_t|x_0) and of q(x_t|x_0'), of the right variance."""
@@ -306,7 +350,7 @@ def test_every_mathematical_slip_has_a_case():
 
 def test_the_list_is_whole():
     found = errata()
-    assert [e.name for e in found] == [f"ERR-{n}" for n in range(1, 64)] + [f"P-{n}" for n in range(1, 6)]
+    assert [e.name for e in found] == [f"ERR-{n}" for n in range(1, 71)] + [f"P-{n}" for n in range(1, 6)]
     assert all(e.kind in KINDS and (not e.shown_by or e.shown_by in QUESTIONS) for e in found)
     assert all(e.written.ko and e.written.en and e.right.ko and e.right.en for e in found)
 

@@ -19,7 +19,7 @@ SHORT_AND_LONG = pytest.mark.parametrize("T", [100, pytest.param(1000, marks=pyt
 
 def test_all_of_them_are_there():
     assert [name for name in QUESTIONS if name.startswith("Q")] == [f"Q{n}" for n in range(1, 36)]
-    assert {"steps", "masking"} <= set(QUESTIONS)
+    assert {"steps", "masking", "last-step"} <= set(QUESTIONS)
     assert find("q20") is QUESTIONS["Q20"]
     with pytest.raises(UsageError, match="Q36"):
         find("Q36")
@@ -263,13 +263,14 @@ def test_q25_one_nat_is_not_one_distance(answers):
 
 
 def test_q22_weights(answers):
+    """Over t >= 2: t = 1 is L_0, and not Eq. 12."""
     rows = {row[0]: row for row in _table(answers("Q22"))}
-    assert rows[1][1] == pytest.approx(0.50005, abs=5e-6)
+    assert 1 not in rows
     assert rows[1000][1] == pytest.approx(0.0102045, abs=5e-8)
     assert "smallest 0.004968 at t = 349" in answers("Q22").text.en
-    assert "37.4%" in answers("Q22").text.en
-    assert "less in L_simple" in answers("Q22").text.en
-    assert "more in L_simple" in _asked("Q22", "cosine", 250, 1).text.en
+    assert "34.08%" in answers("Q22").text.en
+    assert "9.91%" in answers("Q22").text.en
+    assert "9.82%" in _asked("Q22", "log-snr", 1000, 1).text.en
 
 
 def test_q23_what_the_variance_costs(answers):

@@ -131,12 +131,15 @@ def inside_the_expectation(setting: Setting) -> Answer:
     right.legend()
     return Answer(
         Text(
-            f"No. L_T depends on x_0 ({rows[0][1]:.3g} nats at x_0 = 0, {rows[-1][1]:.3g} at 1), L_{{t-1}} on x_0 "
-            "and x_t. Taken out of E_q they would be functions left without an average. What is true is that E_q "
-            "over x_{t-1} is already inside the KL.",
-            f"안 된다. L_T는 x_0의 함수이고(x_0 = 0에서 {rows[0][1]:.3g} nats, 1에서 {rows[-1][1]:.3g}), L_{{t-1}}은 "
-            "x_0와 x_t의 함수다. E_q 밖으로 빼면 평균을 내지 않은 함수가 남는다. 맞는 말은, x_{t-1}에 대한 기댓값은 "
-            "이미 KL 안에 들어 있다는 것이다.",
+            "It depends on what E_q averages over. For one image it averages over x_1, ..., x_T: L_T holds none of "
+            "them and may leave it; L_{t-1} holds x_t and may not. For a data set E_q averages over x_0 too, and then "
+            f"L_T may not leave it either: it is {rows[0][1]:.3g} nats at x_0 = 0 and {rows[-1][1]:.3g} at 1. A "
+            "function taken out would be left without an average. What is always true: the average over x_{t-1} is "
+            "already inside the KL.",
+            "E_q가 무엇에 대한 평균인지에 달렸다. 이미지 하나라면 x_1, ..., x_T에 대한 평균이다. L_T에는 그 가운데 어느 "
+            "것도 없으니 밖으로 나와도 되고, L_{t-1}에는 x_t가 있으니 안 된다. 데이터 전체라면 x_0에 대해서도 평균하므로 "
+            f"L_T도 나올 수 없다. x_0 = 0에서 {rows[0][1]:.3g} nats이고 1에서 {rows[-1][1]:.3g}이기 때문이다. 밖으로 빼면 "
+            "평균을 내지 않은 함수가 남는다. 언제나 맞는 것은, x_{t-1}에 대한 평균은 이미 KL 안에 들어 있다는 것이다.",
         ),
         [Table(("x_0", "L_T, nats"), rows)],
         figure,

@@ -9,49 +9,68 @@ from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import some_steps
 from ddpm.laboratory.parameters import imperfect
+from ddpm.laboratory.verdict import verdict
 from ddpm.seeds import generator
 
 F64 = torch.float64
 
 
 def loss_weights(setting: Setting) -> Answer:
-    """w_t of Eq. 12 and its share by t: what L_simple replaces by 1."""
-    schedule = setting.schedule
-    large, small = weights(schedule, FixedLarge(beta_1)), weights(schedule, FixedSmall())
-    rows = [(t, float(large[t]), float(small[t]), float(large[t] / large[1:].mean())) for t in some_steps(schedule)]
+    """w_t of Eq. 12 for t = 2..T and its share by t: what L_simple replaces by 1. At t = 1 the term is L_0."""
+    schedule, T = setting.schedule, setting.T
+    large, small = (weights(schedule, rule)[2:] for rule in (FixedLarge(), FixedSmall()))
+    rows = [
+        (t, float(large[t - 2]), float(small[t - 2]), float(large[t - 2] / large.mean()))
+        for t in some_steps(schedule, first=2)
+    ]
     figure, (left, right) = panels(2)
-    t = range(1, setting.T + 1)
-    left.plot(t, large[1:], color=BLUE, label="σ² = β")
-    left.plot(t, small[1:], color=ORANGE, label="σ² = β̃ (β̃₂ at t = 1)")
+    t = range(2, T + 1)
+    left.plot(t, large, color=BLUE, label="σ² = β")
+    left.plot(t, small, color=ORANGE, label="σ² = β̃")
     left.axhline(1, color=GREY, label="L_simple")
     left.set(title=f"w(t), {setting.label}", xlabel="t", ylabel="weight of ‖ε − ε_θ‖²", yscale="log")
     left.legend()
-    right.plot(t, (large[1:] / large[1:].sum()).cumsum(0), color=BLUE, label="bound, σ² = β")
-    right.plot(t, torch.linspace(1 / setting.T, 1, setting.T), color=GREY, label="L_simple")
+    right.plot(t, (large / large.sum()).cumsum(0), color=BLUE, label="bound, σ² = β")
+    right.plot(t, torch.linspace(1 / (T - 1), 1, T - 1), color=GREY, label="L_simple")
     right.set(title="Share of the weight", xlabel="t", ylabel="cumulative")
     right.legend()
-    tenth = max(1, setting.T // 10)
-    first = float(large[1 : tenth + 1].sum() / large[1:].sum())
-    verdict = (
-        ("less in L_simple, and the hard ones more", "줄이고 어려운 것의 비중을 키운다")
-        if first > tenth / setting.T
-        else (
-            "more in L_simple: the paper speaks of its own schedule",
-            "오히려 키운다(논문의 말은 논문의 스케줄에 대한 것이다)",
-        )
+    last = max(2, T // 10)
+    first, simple = float(large[: last - 1].sum() / large.sum()), (last - 1) / (T - 1)
+    found = verdict(
+        (T == 2, "has nothing to weigh: there is one such step", "따질 것이 없다. 그런 스텝이 하나뿐이다"),
+        (
+            first > 1.001 * simple,
+            f"takes weight from the nearly clean images (a factor of {first / simple:.3g}) and gives it to the harder "
+            "ones, as the paper says",
+            f"논문의 말대로 거의 깨끗한 이미지의 비중을 줄이고({first / simple:.3g}분의 1) 더 어려운 것의 비중을 키운다",
+        ),
+        (
+            first < 0.999 * simple,
+            f"gives weight to the nearly clean images (a factor of {simple / first:.3g}): the paper speaks of its own "
+            "schedule",
+            f"거의 깨끗한 이미지의 비중을 오히려 키운다({simple / first:.3g}배). 논문의 말은 논문의 스케줄에 대한 것이다",
+        ),
+        (
+            True,
+            "weighs the nearly clean images as the bound does",
+            "거의 깨끗한 이미지를 변분 경계와 같은 비중으로 본다",
+        ),
     )
+    smallest, early = int(large.argmin()) + 2, "t = 2" if last == 2 else f"t = 2..{last}"
     return Answer(
         Text(
-            "The weights divide nothing: the bound is a sum of w_t ||eps - eps_theta||^2, and L_simple is that sum "
-            f"with every w_t replaced by 1. In the bound the first {tenth} of {setting.T} steps carry {first:.1%} of "
-            f"the weight (w_1 = {float(large[1]):.4g}, smallest {float(large[1:].min()):.4g} at t = "
-            f"{int(large[1:].argmin()) + 1}), in L_simple {tenth / setting.T:.1%}: with this schedule the nearly "
-            f"clean images count {verdict[0]}.",
-            "가중치가 경계를 나누는 것이 아니다. 변분 경계는 w_t ||eps - eps_theta||^2의 합이고, L_simple은 모든 "
-            f"w_t를 1로 바꾼 합이다. {setting.T}스텝 가운데 처음 {tenth}스텝이 경계에서는 가중치의 {first:.1%}(w_1 = "
-            f"{float(large[1]):.4g}, 최소는 t = {int(large[1:].argmin()) + 1}의 {float(large[1:].min()):.4g}), "
-            f"L_simple에서는 {tenth / setting.T:.1%}를 차지한다. 이 스케줄에서 L_simple은 거의 깨끗한 이미지의 "
-            f"비중을 {verdict[1]}.",
+            "The weights divide nothing. The bound is L_T + L_0 + C + the sum over t = 2..T of w_t E||eps - "
+            "eps_theta||^2 (C collects what a fixed variance costs whatever the network does; t = 1 is L_0, the "
+            "decoder's term, and not Eq. 12). L_simple has only the squared errors, t = 1 among them, each with the "
+            f"weight 1. Of the weights in that sum {early} hold {first:.2%} in the bound (w_2 = "
+            f"{float(large[0]):.4g}, smallest {float(large.min()):.4g} at t = {smallest}) and {simple:.2%} with equal "
+            f"weights: with this schedule L_simple {found.en}.",
+            "가중치가 경계를 나누는 것이 아니다. 변분 경계는 L_T + L_0 + C에, t = 2..T에 대한 w_t E||eps - "
+            "eps_theta||^2의 합을 더한 것이다(C는 고정된 분산 때문에 신경망과 상관없이 드는 값을 모은 것이고, t = 1은 "
+            "식 12가 아니라 디코더의 항 L_0다). L_simple에는 t = 1까지 포함해 제곱 오차만 있고 가중치는 모두 1이다. 그 "
+            f"합의 가중치 가운데 {early}의 몫은 경계에서 {first:.2%}(w_2 = {float(large[0]):.4g}, 최소는 "
+            f"t = {smallest}에서 {float(large.min()):.4g}), 가중치가 같을 때 {simple:.2%}다. 이 스케줄에서 L_simple은 "
+            f"{found.ko}.",
         ),
         [Table(("t", "w_t, sigma^2 = beta", "w_t, sigma^2 = beta-tilde", "w_t / mean, beta"), rows)],
         figure,
@@ -73,16 +92,30 @@ def predicting_the_mean(setting: Setting) -> Answer:
     per_nat = 2 * FixedLarge(beta_1).table(schedule)[1:]
     spread = float(per_nat.max() / per_nat.min())
     rows = [(s, 1.0, float(x_0[s - 1]), float(mean[s - 1]), float(per_nat[s - 1])) for s in some_steps(schedule)]
+    found = verdict(
+        (
+            spread > 1.001,
+            f"without the factor 1/(2 sigma_t^2) the same number of nats weighs {spread:.3g} times less where beta is "
+            "smallest than where it is largest, and that is probably why",
+            f"1/(2 sigma_t^2)을 없애면 같은 nats가 beta가 가장 작은 곳에서 가장 큰 곳보다 {spread:.3g}배 가볍게 취급되는데, "
+            "아마 그 때문일 것이다",
+        ),
+        (
+            True,
+            "with this schedule all betas are equal, so the plain squared distance is the bound's times one constant, and "
+            "there is no difference to explain; the paper's betas differ",
+            "이 스케줄은 모든 beta가 같아서 단순한 제곱 거리는 변분 경계의 상수배이고, 설명할 차이가 없다. 논문의 beta는 서로 "
+            "다르다",
+        ),
+    )
     return Answer(
         Text(
             "Its output is mu_theta itself, and the target is mu-tilde_t(x_t, x_0), which is known in training "
             "because x_0 is. With the true bound this works (FID 13.22 in Table 2); with the plain squared distance "
-            "it does not, probably because ||Delta mu||^2 = 2 sigma_t^2 (L_{t-1} - C): without its 1/(2 sigma_t^2) "
-            f"the same number of nats weighs {spread:.3g} times less where beta is smallest than where it is largest.",
+            f"it does not. ||Delta mu||^2 = 2 sigma_t^2 (L_{{t-1}} - C): {found.en}.",
             "신경망의 출력이 mu_theta 자체이고, 목표는 mu-tilde_t(x_t, x_0)다. 학습할 때는 x_0를 아니까 목표도 안다. "
             "진짜 변분 경계로는 잘 되지만(표 2의 FID 13.22) 단순한 제곱 거리로는 되지 않는다. ||Delta mu||^2 = 2 "
-            "sigma_t^2 (L_{t-1} - C)이므로, 1/(2 sigma_t^2)을 없애면 같은 nats가 beta가 가장 작은 곳에서 가장 큰 "
-            f"곳보다 {spread:.3g}배 가볍게 취급되기 때문일 것이다.",
+            f"sigma_t^2 (L_{{t-1}} - C)이다. {found.ko}.",
         ),
         [Table(("t", "in eps", "in x_0", "in the mean", "in the mean, for each nat of L_{t-1} - C"), rows)],
         figure,

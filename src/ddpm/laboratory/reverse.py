@@ -13,6 +13,7 @@ from ddpm.diffusion.schedule import Schedule, log_snr
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal
 from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import NOTHING, Answer, Question, Setting, Table, Text
+from ddpm.laboratory.verdict import verdict
 
 F64 = torch.float64
 
@@ -117,25 +118,56 @@ def through_x_0(setting: Setting) -> Answer:
         ylabel="variance of x(t−1) / the true one",
     )
     axis.legend()
-    diffused = Diffused(two_points(), setting.schedule)
-    half = float(diffused.x_0(torch.full((1, 1), 0.5, dtype=F64), max(1, round(0.3 * setting.T))))
+    where, half = _between_the_points(Diffused(two_points(), setting.schedule))
+    least = min(r[4] / r[2] for r in rows)
+    impossible = verdict(
+        (
+            half < 0.99,
+            f"which need not be possible data at all: for x_0 = ±1 the estimate at x_t = 0.5, t = {where} is {half:.4f}",
+            f"평균은 데이터로서 있을 수 없는 값일 수도 있다. x_0 = ±1인 데이터에서 x_t = 0.5, t = {where}의 추정값은 "
+            f"{half:.4f}이다",
+        ),
+        (
+            True,
+            f"though this chain keeps so much signal that the two hardly differ: for x_0 = ±1 the estimate at x_t = 0.5 "
+            f"is {half:.4f} even at t = {where}",
+            f"다만 이 체인에는 신호가 많이 남아 둘의 차이가 거의 없다. x_0 = ±1인 데이터에서 x_t = 0.5의 추정값은 t = "
+            f"{where}에서도 {half:.4f}이다",
+        ),
+    )
+    narrow = verdict(
+        (
+            least < 0.95,
+            f"in {len(kept)} large steps one of them keeps only {least:.1%} of the variance it should",
+            f"큰 스텝 {len(kept)}개로 가면 있어야 할 분산의 {least:.1%}만 남는 스텝이 있다",
+        ),
+        (
+            True,
+            f"with this schedule that is little: of {len(kept)} large steps the worst keeps {least:.1%} of the variance",
+            f"이 스케줄에서는 그 몫이 작다. 큰 스텝 {len(kept)}개 가운데 가장 나쁜 것도 분산의 {least:.1%}가 남는다",
+        ),
+    )
     return Answer(
         Text(
             "Yes: Eq. 11 is exactly that, with the estimate of x_0 put into Eq. 7. If x_0 were drawn from "
-            "q(x_0|x_t), the step would be the exact reverse kernel. The network gives its mean instead, which need "
-            "not be possible data at all: for x_0 = ±1 the estimate at x_t = 0.5, t = "
-            f"{max(1, round(0.3 * setting.T))} is {half:.4f}. The spread of x_0 around its mean is lost, which is "
-            "why a variance above beta-tilde is optimal: in ten large steps one of them keeps only "
-            f"{min(r[4] / r[2] for r in rows):.1%} of the variance it should.",
+            f"q(x_0|x_t), the step would be the exact reverse kernel. The network gives its mean instead, "
+            f"{impossible.en}. The spread of x_0 around its mean is lost, which is why a variance above beta-tilde is "
+            f"optimal; {narrow.en}.",
             "그렇다. 식 11이 바로 그것으로, x_0의 추정값을 식 7에 넣는다. x_0를 q(x_0|x_t)에서 뽑아 넣는다면 한 "
-            "스텝이 정확한 역방향 커널이 된다. 신경망은 대신 그 평균을 내는데, 평균은 데이터로서 있을 수 없는 값일 "
-            f"수도 있다. x_0 = ±1인 데이터에서 x_t = 0.5, t = {max(1, round(0.3 * setting.T))}의 추정값은 "
-            f"{half:.4f}이다. 평균 주위로 퍼진 정도를 잃기 때문에 beta-tilde보다 큰 분산이 최적이다. 큰 스텝 열 개로 "
-            f"가면 있어야 할 분산의 {min(r[4] / r[2] for r in rows):.1%}만 남는 스텝이 있다.",
+            f"스텝이 정확한 역방향 커널이 된다. 신경망은 대신 그 평균을 낸다. {impossible.ko}. 평균 주위로 퍼진 정도를 "
+            f"잃기 때문에 beta-tilde보다 큰 분산이 최적이다. {narrow.ko}.",
         ),
         [Table(("t", "E[x_0 | x_t = 0.5]", "Var of the step before", "x_0 drawn", "x_0 its mean, beta-tilde"), rows)],
         figure,
     )
+
+
+def _between_the_points(diffused: Diffused) -> tuple[int, float]:
+    """A t, and the estimate of x_0 at x_t = 0.5 there: after three tenths of the chain, or later if it is still certain."""
+    T, x_t = diffused.schedule.T, torch.full((1, 1), 0.5, dtype=F64)
+    places = [max(1, round(part * T / 10)) for part in range(3, 11)]
+    found = [(t, float(diffused.x_0(x_t, t))) for t in places]
+    return next(((t, half) for t, half in found if half < 0.99), found[-1])
 
 
 QUESTIONS = (

@@ -17,6 +17,7 @@ from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import NOTHING, Answer, Question, Setting, Table, Text
 from ddpm.laboratory.forward import first_noisy
 from ddpm.laboratory.score import on_a_line
+from ddpm.laboratory.verdict import verdict
 
 F64 = torch.float64
 FIRST, LAST = (float(linear(1000).snr[t]) for t in (1, 1000))
@@ -45,23 +46,51 @@ def linear_or_cosine(setting: Setting) -> Answer:
     axes[0].legend()
     by_name = {row[0]: row for row in rows}
     linear_, cosine_ = by_name["linear"], by_name["cosine"]
-    noisy = {name: float((schedules[name].snr[1:] < 1).double().mean()) for name in ("linear", "cosine")}
+    noisy = {name: _noisy_steps(schedule) for name, schedule in schedules.items()}
+    own = setting.schedule_name
+    yours = verdict(
+        (own in ("linear", "cosine"), "", ""),
+        (True, f", {own} {noisy[own].en}", f", {own}은(는) {noisy[own].ko}"),
+    )
+    left = verdict(
+        (
+            linear_[3] < 0.001,
+            "What they leave in x_T costs next to nothing",
+            "x_T에 남은 신호의 값은 없는 것이나 마찬가지다",
+        ),
+        (
+            True,
+            f"In so few steps linear does not reach noise: what it leaves in x_T costs {linear_[3]:.2g} bits/dim that no "
+            "network can win back",
+            f"스텝이 이렇게 적으면 linear는 잡음에 이르지 못한다. x_T에 남은 신호의 값 {linear_[3]:.2g} bits/dim은 어떤 "
+            "신경망도 되찾지 못한다",
+        ),
+    )
+    clipped = verdict(
+        (
+            cosine_[5] > 0.5,
+            f"whose last, clipped step carries {cosine_[5]:.1%} of the bound's weight: there the estimate must be "
+            "limited, and training by the bound is very noisy",
+            f"cosine의 잘린 마지막 스텝 하나가 경계 가중치의 {cosine_[5]:.1%}를 차지한다. 그곳에서는 추정값을 제한해야 "
+            "하고, 변분 경계로 학습하면 손실이 크게 요동친다",
+        ),
+        (
+            True,
+            f"whose last, clipped step carries {cosine_[5]:.1%} of the bound's weight",
+            f"cosine의 잘린 마지막 스텝은 경계 가중치의 {cosine_[5]:.1%}를 차지한다",
+        ),
+    )
     return Answer(
         Text(
             f"alpha and beta are no signal-to-noise ratios; that is alpha_bar/(1 - alpha_bar). At T = {setting.T} "
-            "linear (its betas as published, not rescaled with T) has more noise than signal in "
-            f"{noisy['linear']:.0%} of its steps, first at t = {linear_[1]}; cosine in {noisy['cosine']:.0%}, from "
-            f"t: {cosine_[1]}. What they leave in x_T costs L_T = {linear_[3]:.2g} and {cosine_[3]:.2g} bits/dim. "
-            f"The estimate of x_0 at T multiplies an error of eps by {linear_[4]:.0f} with linear and by "
-            f"{cosine_[4]:.0f} with cosine, whose last, clipped step carries {cosine_[5]:.1%} of the bound's weight: "
-            "there the estimate must be limited, and training by the bound is very noisy.",
-            f"alpha와 beta는 신호 대 잡음비가 아니다. 그것은 alpha_bar/(1 - alpha_bar)다. T = {setting.T}에서 선형 "
-            f"스케줄(논문의 beta 그대로, T에 맞춰 늘리지 않음)은 스텝의 {noisy['linear']:.0%}에서(t: "
-            f"{linear_[1]}부터), 코사인은 {noisy['cosine']:.0%}에서(처음은 t = {cosine_[1]}) 잡음이 신호보다 크다. "
-            f"x_T에 남은 신호의 값 L_T는 {linear_[3]:.2g}과 {cosine_[3]:.2g} bits/dim이다. T에서 x_0를 추정할 때 "
-            f"eps의 오차는 선형에서 {linear_[4]:.0f}배, 코사인에서 {cosine_[4]:.0f}배로 커지고, 코사인은 잘린 마지막 "
-            f"스텝 하나가 경계 가중치의 {cosine_[5]:.1%}를 차지한다. 그곳에서는 추정값을 제한해야 하고, 변분 경계로 "
-            "학습하면 손실이 크게 요동친다.",
+            f"linear (its betas as published, not rescaled with T) {noisy['linear'].en}, cosine {noisy['cosine'].en}"
+            f"{yours.en}. {left.en} (L_T = {linear_[3]:.2g} bits/dim with linear, {cosine_[3]:.2g} with cosine). The "
+            f"estimate of x_0 at T multiplies an error of eps by {linear_[4]:.3g} with linear and by {cosine_[4]:.5g} "
+            f"with cosine, {clipped.en}.",
+            f"alpha와 beta는 신호 대 잡음비가 아니다. 그것은 alpha_bar/(1 - alpha_bar)다. T = {setting.T}에서 "
+            f"linear(논문의 beta 그대로, T에 맞춰 늘리지 않음)는 {noisy['linear'].ko}, cosine은 {noisy['cosine'].ko}"
+            f"{yours.ko}. {left.ko}(L_T는 linear에서 {linear_[3]:.2g}, cosine에서 {cosine_[3]:.2g} bits/dim). T에서 x_0를 "
+            f"추정할 때 eps의 오차는 linear에서 {linear_[4]:.3g}배, cosine에서 {cosine_[4]:.5g}배가 된다. {clipped.ko}.",
         ),
         [
             Table(
@@ -77,6 +106,19 @@ def linear_or_cosine(setting: Setting) -> Answer:
             )
         ],
         figure,
+    )
+
+
+def _noisy_steps(schedule: Schedule) -> Text:
+    """In how many steps there is more noise than signal, and from which on."""
+    share, first = float((schedule.snr[1:] < 1).double().mean()), first_noisy(schedule.snr)
+    return verdict(
+        (share == 0, "has no step with more noise than signal", "잡음이 신호보다 큰 스텝이 없다"),
+        (
+            True,
+            f"has more noise than signal in {share:.0%} of its steps (from t = {first})",
+            f"스텝의 {share:.0%}에서(t = {first}부터) 잡음이 신호보다 크다",
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.distance import sliced_wasserstein
 from ddpm.laboratory.forward import some_steps
+from ddpm.laboratory.verdict import verdict
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain
 from ddpm.seeds import generator
@@ -200,18 +201,19 @@ def more_steps(setting: Setting) -> Answer:
         drawn[kept] = last.x
         rows.append((kept, sliced_wasserstein(last.x, truth, random), floor, spread, nats))
     figure = _draw_steps(rows, drawn)
+    reached, few = _how_near(rows)
+    on_line = _on_the_line(rows, _left_in_x_T(Diffused(on_a_line(), setting.schedule)))
     return Answer(
         Text(
-            f"With the exact denoiser Algorithm 2 reaches the data: at {rows[-1][0]} steps the distance is "
-            f"{rows[-1][1]:.4f}, and that of two independent sets of {COUNT} data {floor:.4f} ± {spread:.4f}. With "
-            f"{rows[0][0]} steps it is {rows[0][1]:.4f}: what is missing then is not the network but the Gaussian "
-            "form of the kernels. On a line the same can be said without sampling: L - H(x_0), which is at least the "
-            f"divergence from the data to the model, falls from {rows[0][4]:.2e} to {rows[-1][4]:.2e} nats.",
-            f"정확한 잡음 제거기를 쓰면 알고리즘 2는 데이터 분포에 도달한다. {rows[-1][0]}스텝에서 거리는 "
-            f"{rows[-1][1]:.4f}이고, 서로 독립인 데이터 {COUNT}개 두 벌 사이가 {floor:.4f} ± {spread:.4f}이다. "
-            f"{rows[0][0]}스텝이면 {rows[0][1]:.4f}인데, 이때 모자란 것은 신경망이 아니라 커널이 가우시안이라는 "
-            "형태다. 직선 위의 데이터라면 표본 없이도 말할 수 있다. 데이터에서 모형까지의 KL보다 작지 않은 L - "
-            f"H(x_0)가 {rows[0][4]:.2e}에서 {rows[-1][4]:.2e} nats로 줄어든다.",
+            f"{reached.en}: at {rows[-1][0]} steps the distance is {rows[-1][1]:.4f}, and that of two independent sets "
+            f"of {COUNT} data {floor:.4f} ± {spread:.4f}. With {rows[0][0]} steps it is {rows[0][1]:.4f}: {few.en}. On a "
+            "line the same can be said without sampling: L - H(x_0), which is at least the divergence from the data to "
+            f"the model, is {rows[0][4]:.2e} nats with {rows[0][0]} steps and {rows[-1][4]:.2e} with {rows[-1][0]}; "
+            f"{on_line.en}.",
+            f"{reached.ko}. {rows[-1][0]}스텝에서 거리는 {rows[-1][1]:.4f}이고, 서로 독립인 데이터 {COUNT}개 두 벌 사이가 "
+            f"{floor:.4f} ± {spread:.4f}이다. {rows[0][0]}스텝이면 {rows[0][1]:.4f}이다. {few.ko}. 직선 위의 데이터라면 "
+            f"표본 없이도 말할 수 있다. 데이터에서 모형까지의 KL보다 작지 않은 L - H(x_0)는 {rows[0][0]}스텝에서 "
+            f"{rows[0][4]:.2e} nats, {rows[-1][0]}스텝에서 {rows[-1][4]:.2e}이다. {on_line.ko}.",
         ),
         [
             Table(
@@ -226,6 +228,59 @@ def more_steps(setting: Setting) -> Answer:
             )
         ],
         figure,
+    )
+
+
+def _how_near(rows: Sequence[tuple[int, float, float, float, float]]) -> tuple[Text, Text]:
+    """Whether all steps reach the data, and what a few of them lack: a distance counts from two standard deviations on."""
+    (_, few, floor, spread, _), *_, (_, whole, *_) = [rows[0], *rows]
+    reached = verdict(
+        (
+            whole < floor + 2 * spread,
+            "With the exact denoiser Algorithm 2 reaches the data",
+            "정확한 잡음 제거기를 쓰면 알고리즘 2는 데이터 분포에 도달한다",
+        ),
+        (
+            True,
+            "Even with the exact denoiser Algorithm 2 does not reach the data with this schedule",
+            "이 스케줄에서는 정확한 잡음 제거기를 써도 알고리즘 2가 데이터 분포에 도달하지 못한다",
+        ),
+    )
+    missing = verdict(
+        (
+            few > whole + 2 * spread,
+            "what is missing then is not the network but the Gaussian form of the kernels",
+            "이때 모자란 것은 신경망이 아니라 커널이 가우시안이라는 형태다",
+        ),
+        (
+            True,
+            "no farther than with all of them but for chance, so it is not the number of steps that decides here",
+            "모든 스텝을 썼을 때보다 우연을 넘어 더 멀지는 않으므로, 여기서 결정하는 것은 스텝의 수가 아니다",
+        ),
+    )
+    return reached, missing
+
+
+def _left_in_x_T(diffused: Diffused) -> float:
+    """D_KL(q(x_T) || p(x_T)) of Eq. 16 in one dimension, nats, by quadrature: what the signal left in x_T costs."""
+    T, standard = diffused.schedule.T, gaussian(1.0)
+    return float(expected(diffused.marginal(T), lambda x: diffused.log_prob(x, T) - standard.log_prob(x)))
+
+
+def _on_the_line(rows: Sequence[tuple[int, float, float, float, float]], left: float) -> Text:
+    """How much of the nats above the entropy is the price of the signal left in x_T (`left`), which no step wins back."""
+    return verdict(
+        (
+            left > 0.5 * rows[-1][4],
+            f"most of it, D_KL(q(x_T)||p(x_T)) = {left:.2e}, is the price of the signal left in x_T, which no number of "
+            "steps wins back",
+            f"그 대부분인 D_KL(q(x_T)||p(x_T)) = {left:.2e}는 x_T에 남은 신호의 값이고 스텝을 늘려도 되찾지 못한다",
+        ),
+        (
+            True,
+            f"D_KL(q(x_T)||p(x_T)), the price of the signal left in x_T, is {left:.2e} of it",
+            f"그 가운데 x_T에 남은 신호의 값 D_KL(q(x_T)||p(x_T))는 {left:.2e}이다",
+        ),
     )
 
 
