@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.report.lab_page import sources
 
@@ -14,7 +15,7 @@ def test_it_lists_its_questions(ddpm, language, word):
     said = ddpm("lab", "--language", language)
     assert said.code == 0
     assert word in said.out
-    assert all(f"{name} " in said.out for name in QUESTIONS)
+    assert all(f"{name} " in said.out for name in (*QUESTIONS, *DERIVATIONS))
 
 
 def test_one_answer(ddpm, tmp_path):
@@ -32,8 +33,29 @@ def test_one_answer(ddpm, tmp_path):
 
 def test_the_list_as_json(ddpm):
     listed = json.loads(ddpm("lab", "--json", "-").out)
-    assert list(listed) == list(QUESTIONS)
+    assert list(listed) == [*QUESTIONS, *DERIVATIONS]
+    assert listed["mean"]["title"]["ko"]
     assert listed["Q26"]["equations"] == "Eq. 8-12; E47-E51"
+
+
+def test_a_derivation_line_by_line(ddpm, tmp_path):
+    said = ddpm("lab", "mean", "--steps", 100, "--timestep", 40, "--x-0", 0.25, "--json", tmp_path / "a.json")
+    assert said.code == 0, said.err
+    lines = [line for line in said.out.splitlines() if line.startswith(("Eq.", "ERR"))]
+    assert [line.split("  ")[0] for line in lines] == ["Eq. 7", "ERR-49", "ERR-50", "Eq. 10", "ERR-51", "ERR-40"]
+    assert "(x - beta / sqrt(1 - alpha_bar) * eps) / sqrt(alpha)" in said.out
+    assert all(len(line) <= 100 for line in said.out.splitlines() if not line.startswith("json: "))
+    found = json.loads((tmp_path / "a.json").read_text())["mean"]
+    assert found["setting"] == {"schedule": {"name": "linear", "T": 100}, "seed": 0, "t": 40, "x_0": 0.25}
+    assert {line["erratum"] for line in found["lines"] if abs(line["off"]) > 1e-6} == {
+        f"ERR-{n}" for n in (40, 49, 50, 51)
+    }
+
+
+def test_a_derivation_in_korean(ddpm):
+    said = ddpm("lab", "kl", "--steps", 50, "--language", "ko")
+    assert "두 가우시안의 KL 발산" in said.out
+    assert "차이" in said.out
 
 
 def test_sources_in_korean():
@@ -54,7 +76,9 @@ def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
     said = ddpm("lab", "all", "--output-dir", tmp_path, "--steps", 50, "--schedule", "cosine", "--language", language)
     assert said.code == 0, said.err
     page = (tmp_path / "lab.html").read_text(encoding="utf-8")
-    assert page.count("<section id=") == 3
+    assert page.count("<section id=") == 3 + len(DERIVATIONS)
+    assert all(f'<section id="{name}">' in page and f'href="#{name}"' in page for name in (*some, *DERIVATIONS))
+    assert page.count('class="line slip"') == sum(len(found.slips) for found in DERIVATIONS.values())
     assert f'<html lang="{language}">' in page
     assert "x<sub>t−1</sub>" in page
     assert "cosine, T = 50" in page
@@ -88,6 +112,8 @@ def test_the_schedule_of_a_run_or_of_a_file(ddpm, tmp_path, trained):
         (["Q1", "--schedule", "runs/gone"], 2, ["runs/gone", "a run folder"]),
         (["all", "--output-dir", "pyproject.toml"], 73, ["pyproject.toml"]),
         (["Q1", "--language", "de"], 2, ["de"]),
+        (["mean", "--timestep", "1001"], 2, ["2..1000: 1001"]),
+        (["mean", "--x-0", "2"], 2, ["[-1, 1]: 2"]),
     ],
 )
 def test_what_cannot_be_asked(ddpm, tmp_path, arguments, code, words):

@@ -16,7 +16,7 @@ from ddpm.diffusion.schedule import SCHEDULES
 from ddpm.errors import UsageError
 from ddpm.figures.style import formula
 from ddpm.laboratory.derivations.every import DERIVATIONS
-from ddpm.laboratory.derivations.shown import rows
+from ddpm.laboratory.derivations.shown import At, rows
 from ddpm.laboratory.errata import errata
 
 NAMES = pytest.mark.parametrize("name", DERIVATIONS)
@@ -48,7 +48,7 @@ def test_each_line_follows_from_the_one_before_by_algebra(name):
 @PLACES
 def test_lines_have_one_value_and_slips_another(name, schedule, T, t):
     derivation = DERIVATIONS[name]
-    found = rows(derivation, SCHEDULES[schedule](T), t, 0.5, 0)
+    found = rows(derivation, SCHEDULES[schedule](T), At(t, 0.5), 0)
     largest = max(abs(row.value) for row in found if not row.erratum)
     for row in found:
         if row.erratum:
@@ -59,7 +59,7 @@ def test_lines_have_one_value_and_slips_another(name, schedule, T, t):
 
 
 def test_a_slip_stands_behind_the_line_that_it_replaces():
-    found = rows(DERIVATIONS["mean"], SCHEDULES["linear"](100), 40, 0.5, 0)
+    found = rows(DERIVATIONS["mean"], SCHEDULES["linear"](100), At(40, 0.5), 0)
     assert [row.erratum or row.name for row in found] == [
         *("Eq. 7", "", "", "", "ERR-49", "ERR-50", "Eq. 10", "ERR-51", "ERR-40")
     ]
@@ -102,6 +102,6 @@ def test_formulas_can_be_drawn_and_code_is_code(name):
 def test_what_is_out_of_range_is_said():
     schedule = SCHEDULES["linear"](10)
     with pytest.raises(UsageError, match=r"a t of 2\.\.10: 1"):
-        rows(DERIVATIONS["mean"], schedule, 1, 0.5, 0)
+        rows(DERIVATIONS["mean"], schedule, At(1, 0.5), 0)
     with pytest.raises(UsageError, match="a pixel lies in"):
-        rows(DERIVATIONS["mean"], schedule, 5, 1.5, 0)
+        rows(DERIVATIONS["mean"], schedule, At(5, 1.5), 0)

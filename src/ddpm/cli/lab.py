@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, positive, whole
+from ddpm.cli.flags.kinds import filled, number, positive, whole
 from ddpm.cli.flags.names import SCHEDULES
 from ddpm.cli.terminal.files import JsonTarget
 
@@ -12,6 +12,7 @@ ABOUT = "answer the questions of the study notes with live numbers"
 EXAMPLES = """\
 ddpm lab
 ddpm lab Q20
+ddpm lab mean --timestep 300 --x-0 0.5
 ddpm lab all --schedule cosine --steps 250 --output-dir lab
 """
 
@@ -23,7 +24,7 @@ def flags(parser: ArgumentParser) -> None:
         "question",
         nargs="?",
         metavar="QUESTION",
-        help="Q1 ... Q35, another's name, or all (without one: list the questions)",
+        help="Q1 ... Q35, another's name, a derivation's, or all (without one: list them)",
     )
     what.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
     of = parser.add_argument_group("of which process")
@@ -36,6 +37,10 @@ def flags(parser: ArgumentParser) -> None:
     )
     of.add_argument("--steps", type=positive, metavar="T", help="number of steps (1000)")
     of.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of what is simulated (0)")
+    of.add_argument(
+        "--timestep", type=positive, metavar="t", help="t of a derivation's numbers (three tenths of T, at least 2)"
+    )
+    of.add_argument("--x-0", type=number, default=0.5, metavar="X", help="pixel of a derivation, in [-1, 1] (0.5)")
     where = parser.add_argument_group("where it goes")
     where.add_argument(
         "--output-dir",
@@ -49,16 +54,22 @@ def flags(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    """List the questions, or answer one or all."""
+    """List the questions and derivations, or show one or all."""
     from ddpm.cli.parts.answers import answer_all, answer_one, list_questions
+    from ddpm.cli.parts.derivations import derive
     from ddpm.laboratory.answer import Setting
+    from ddpm.laboratory.derivations.every import DERIVATIONS
+    from ddpm.laboratory.derivations.shown import At
     from ddpm.trained.schedules import find
 
     setting = Setting(*find(options.schedule, options.steps), options.seed)
+    place = At(options.timestep or max(2, round(0.3 * setting.T)), options.x_0)
     json_target, folder = JsonTarget(options.json), Path(options.output_dir).expanduser()
     if options.question is None:
         json_target.write(list_questions(options.language))
     elif options.question == "all":
-        json_target.write(answer_all(setting, folder, options.language))
+        json_target.write(answer_all(setting, place, folder, options.language))
+    elif options.question in DERIVATIONS:
+        json_target.write(derive(options.question, setting, place, options.language))
     else:
         json_target.write(answer_one(options.question, setting, folder, options.language))

@@ -59,14 +59,16 @@ def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, A
     }
 
 
-def lab_page(answers: Sequence[tuple[Question, Answer]], setting: Setting, language: str, command: str) -> str:
-    """All answers as one page that needs no network."""
+def lab_page(
+    answers: Sequence[tuple[Question, Answer]], derived: Sequence[Figure], setting: Setting, language: str, command: str
+) -> str:
+    """All answers, then the derivations (`report.derivation`), as one page that needs no network."""
     facts = [
         Fact(str(len(answers)), WORDS["questions"].in_language(language)),
         Fact(setting.label, WORDS["schedule"].in_language(language)),
         Fact(str(setting.seed), WORDS["seed"].in_language(language)),
     ]
-    sections = [_section(question, answer, language) for question, answer in answers]
+    sections = [*(_section(question, answer, language) for question, answer in answers), *derived]
     footnote = WORDS["again"].in_language(language).format(command=command)
     return page(
         WORDS["title"].in_language(language),
@@ -88,6 +90,7 @@ def _section(question: Question, answer: Answer, language: str) -> Figure:
         f'<p class="answer">{said}</p>{math}{style.svg(answer.figure)}{"".join(map(_table, answer.tables))}',
         html.escape(source.format(where=question.where, equations=sources(question.equations, language)) + own),
         label="",
+        name=question.name,
     )
 
 

@@ -19,7 +19,7 @@ MANY = 8
 class Figure:
     """A title, a drawing and a caption, all HTML, the formula that it shows, and what goes before the caption.
 
-    The label may use {number}, the figure's place on the page.
+    The label may use {number}, the figure's place on the page. `name` is its anchor, where it has one.
     """
 
     title: str
@@ -27,6 +27,11 @@ class Figure:
     caption: str
     tex: str = ""
     label: str = "Figure {number}."
+    name: str = ""
+
+    def anchor(self, number: int) -> str:
+        """What a link to it ends with."""
+        return self.name or f"figure-{number}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,9 @@ def page(
     style = files("ddpm.report").joinpath("style.css").read_text()
     tiles = "".join(f"<div><b>{html.escape(f.value)}</b><span>{html.escape(f.label)}</span></div>" for f in facts)
     body = "".join(_section(i + 1, figure) for i, figure in enumerate(figures))
-    links = "".join(f'<li><a href="#figure-{i + 1}">{figure.title}</a></li>' for i, figure in enumerate(figures))
+    links = "".join(
+        f'<li><a href="#{figure.anchor(i + 1)}">{figure.title}</a></li>' for i, figure in enumerate(figures)
+    )
     listed = f"<nav><ol>{links}</ol></nav>" if len(figures) > MANY else ""
     return (
         f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
@@ -86,7 +93,7 @@ def _section(number: int, figure: Figure) -> str:
     math = f'<div class="math">{formula(figure.tex)}</div>' if figure.tex else ""
     label = f"<b>{html.escape(figure.label.format(number=number))}</b> " if figure.label else ""
     return (
-        f'<section id="figure-{number}"><h2>{figure.title}</h2>'
+        f'<section id="{figure.anchor(number)}"><h2>{figure.title}</h2>'
         f"<figure>{figure.drawing}"
         f"<figcaption>{label}{figure.caption}{math}</figcaption></figure></section>"
     )

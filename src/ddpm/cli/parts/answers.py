@@ -1,34 +1,36 @@
 """What `ddpm lab` says: the questions, answers with their tables, and where the figures are."""
 
-import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ddpm.cli.parts.derivations import derive_all, list_derivations
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import existing_folder
+from ddpm.cli.terminal.text import wrapped
 from ddpm.figures import style
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+from ddpm.laboratory.derivations.shown import At
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 from ddpm.report.lab_page import about, as_json, lab_page, shown, sources
 from ddpm.storage.atomic import write_bytes, write_text
 
-WIDTH = 100
-
-
 MORE = Text(
-    "ddpm lab Q20 answers one, ddpm lab all writes a page of all of them; --language ko for Korean",
-    "ddpm lab Q20 --language ko는 하나에 답하고, ddpm lab all --language ko는 모두를 한 페이지로 쓴다",
+    "ddpm lab Q20 answers a question, ddpm lab mean writes out a derivation, ddpm lab all makes a page of all of them; "
+    "--language ko for Korean",
+    "ddpm lab Q20 --language ko는 질문에 답하고, ddpm lab mean --language ko는 유도를 한 줄씩 쓰고, ddpm lab all --language "
+    "ko는 모두를 한 페이지로 쓴다",
 )
 
 
 def list_questions(language: str) -> dict[str, Any]:
-    """Name and question, a line each."""
+    """Name and question, a line each; then the derivations."""
     for question in QUESTIONS.values():
         say(f"{question.name:<10} {question.asked.in_language(language)}")
     say("")
+    derivations = list_derivations(language)
+    say("")
     say(MORE.in_language(language))
-    return {question.name: about(question) for question in QUESTIONS.values()}
+    return {question.name: about(question) for question in QUESTIONS.values()} | derivations
 
 
 def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict[str, Any]:
@@ -43,23 +45,24 @@ def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict
     return {question.name: as_json(question, answer, setting)}
 
 
-def answer_all(setting: Setting, folder: Path, language: str) -> dict[str, Any]:
-    """Write the page of all answers."""
+def answer_all(setting: Setting, at: At, folder: Path, language: str) -> dict[str, Any]:
+    """Write the page of all answers and derivations."""
     existing_folder(folder)
     answers = [
         (question, ask(question, setting)) for question in track(QUESTIONS.values(), len(QUESTIONS), "answering")
     ]
+    sections, derived = derive_all(setting, at, language)
     path = folder / "lab.html"
     command = f"ddpm lab all --schedule {setting.schedule_name} --steps {setting.T} --seed {setting.seed} --language {language}"
-    write_text(path, lab_page(answers, setting, language, command))
+    write_text(path, lab_page(answers, sections, setting, language, command))
     say(f"{len(answers)} answers: {path}   (open it in a browser)")
-    return {question.name: as_json(question, answer, setting) for question, answer in answers}
+    return {question.name: as_json(question, answer, setting) for question, answer in answers} | derived
 
 
 def _print(question: Question, answer: Answer, language: str) -> None:
     say(f"{question.name}. {question.asked.in_language(language)}")
     say("")
-    for line in _wrapped(answer.text.in_language(language)):
+    for line in wrapped(answer.text.in_language(language)):
         say(line)
     say("")
     say(f"({sources(question.equations, language)})")
@@ -67,18 +70,6 @@ def _print(question: Question, answer: Answer, language: str) -> None:
         say("")
         _print_table(table)
     say("")
-
-
-def _wrapped(text: str) -> Iterator[str]:
-    """Lines of at most `WIDTH` columns; a Hangul syllable takes two."""
-    line, width = "", 0
-    for word in text.split():
-        columns = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word)
-        if line and width + 1 + columns > WIDTH:
-            yield line
-            line, width = "", 0
-        line, width = (f"{line} {word}", width + 1 + columns) if line else (word, columns)
-    yield line
 
 
 def _print_table(table: Table) -> None:

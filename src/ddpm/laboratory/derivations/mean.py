@@ -20,7 +20,10 @@ MEAN = Derivation(
             r"\tilde\mu_t = \frac{\sqrt{AB_{t-1}}\,\beta_t}{1-AB_t}\,x_0 + \frac{\sqrt{\alpha_t}(1-AB_{t-1})}{1-AB_t}\,x_t".replace(
                 "AB", AB
             ),
-            Text("Eq. 7.", "식 7."),
+            Text(
+                "The posterior mean, a weighted sum of x_0 and x_t.",
+                "사후 평균은 x_0와 x_t에 가중치를 곱해 더한 것이다.",
+            ),
             lambda p: (
                 p.sqrt(p.alpha_bar_before) * p.beta / (1 - p.alpha_bar) * p.x_0
                 + p.sqrt(p.alpha) * (1 - p.alpha_bar_before) / (1 - p.alpha_bar) * p.x

@@ -12,6 +12,14 @@ SLIP = Text("The notes have this in its place.", "노트에는 이 자리에 이
 
 
 @dataclass(frozen=True)
+class At:
+    """Where the numbers are taken: a step t = 2..T and a pixel x_0 in [-1, 1]."""
+
+    t: int
+    x_0: float
+
+
+@dataclass(frozen=True)
 class Row:
     """A line, or what the notes have in its place (`erratum` is its name); `off` is how far its value is from the first line's."""
 
@@ -24,24 +32,23 @@ class Row:
     erratum: str = ""
 
 
-def rows(derivation: Derivation, schedule: Schedule, t: int, x_0: float, seed: int) -> Sequence[Row]:
+def rows(derivation: Derivation, schedule: Schedule, at: At, seed: int) -> Sequence[Row]:
     """The lines in order, each slip behind the line that it stands for.
 
     Args:
         derivation: one of `every.DERIVATIONS`.
         schedule: of T steps.
-        t: 2..T; what speaks of the whole chain, or of its last step, takes no t.
-        x_0: a pixel in [-1, 1].
+        at: t and x_0; what speaks of the whole chain, or of its last step, takes no t.
         seed: of the noise.
 
     Raises:
         UsageError: t or x_0 is out of range.
     """
-    if not 2 <= t <= schedule.T:
-        raise UsageError(f"a derivation needs a t of 2..{schedule.T}: {t}", "t = 1 is the decoder's step, L_0")
-    if not -1 <= x_0 <= 1:
-        raise UsageError(f"a pixel lies in [-1, 1]: {x_0}")
-    place = derivation.place(schedule, t, x_0, seed)
+    if not 2 <= at.t <= schedule.T:
+        raise UsageError(f"a derivation needs a t of 2..{schedule.T}: {at.t}", "t = 1 is the decoder's step, L_0")
+    if not -1 <= at.x_0 <= 1:
+        raise UsageError(f"a pixel lies in [-1, 1]: {at.x_0}")
+    place = derivation.place(schedule, at.t, at.x_0, seed)
     first = float(derivation.lines[0].value(place))
     found: list[Row] = []
     for number, line in enumerate(derivation.lines):
