@@ -18,7 +18,7 @@ from ddpm.experiment.config import Experiment
 from ddpm.experiment.presets import digits
 from ddpm.experiment.settings import changed
 from ddpm.run.folder import RunFolder
-from ddpm.run.session import fitted_to
+from ddpm.run.plan import fitted_to
 from ddpm.run.start import Continue
 from ddpm.run.train import train_run
 from ddpm.trained.loaded import LoadedModel, load_run

@@ -32,7 +32,7 @@ from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.presets import mnist
 from ddpm.experiment.settings import changed
 from ddpm.run.folder import RunFolder
-from ddpm.run.session import fitted_to
+from ddpm.run.plan import fitted_to
 from ddpm.run.start import Fresh
 from ddpm.run.train import train_run
 from ddpm.trained.loaded import load_run

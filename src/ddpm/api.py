@@ -20,7 +20,8 @@ from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import Ending, RunWarning, UsageError, chosen, warn
 from ddpm.evaluation.rate import Bound, measure, summarise
-from ddpm.experiment.request import SHORT, path_of, requested
+from ddpm.experiment.duration import in_words
+from ddpm.experiment.request import SHORT, path_of, requested, says_how_long, usual_preset
 from ddpm.figures.images import Data, Images, image_set, images_of
 from ddpm.figures.progress import followed
 from ddpm.models.mode import evaluating
@@ -28,9 +29,11 @@ from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
 from ddpm.parallel.launch import number
 from ddpm.run.ending import ended_in_order, heard
-from ddpm.run.events import Event, Started, Stepped
+from ddpm.run.events import Event, Expected, Started, Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.given_data import keep, source_of
+from ddpm.run.pace import ends_by_time
+from ddpm.run.plan import DAY, refuse
 from ddpm.run.start import start_of
 from ddpm.sampling import Sampler
 from ddpm.sampling.ancestral import Ancestral
@@ -88,6 +91,7 @@ def fit(
     *,
     preset: str | None = None,
     steps: int | None = None,
+    budget: float | str | None = None,
     conditional: bool = False,
     resume: str = "auto",
     device: str | torch.device = "auto",
@@ -103,8 +107,10 @@ def fit(
     Args:
         data: a source's name or path. Arrays, tensors, Pillow images and Images are kept in the run folder, as data.npz.
         output_dir: the run folder: config.json, checkpoints, metrics.jsonl, samples, logs.
-        preset: a name of `ddpm.PRESETS`; "digits" for the digits, else "small", if not given.
+        preset: a name of `ddpm.PRESETS`. If not given, that of the run in the folder, "digits" for the digits, "laptop" on a
+            CPU (an hour of training), else "small".
         steps: of training in all.
+        budget: how long to train instead, in seconds, or such as "30m" or "2h": wall-clock time, over all calls together.
         conditional: whether the classes of the data are learned, for `sample(label=...)`.
         resume: "auto" goes on if there is a run, "never" refuses then, else a checkpoint to go on from.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
@@ -117,10 +123,12 @@ def fit(
         The model on the moving average of the weights, as `load` gives it.
 
     Warns:
-        RunWarning: what the command says as it goes: files that cannot be read, damaged checkpoints, other versions.
+        RunWarning: what the command says as it goes: files that cannot be read, damaged checkpoints, other versions; and
+            that all will take more than a day.
 
     Raises:
-        UsageError: a setting that does not exist, or is impossible.
+        UsageError: a setting that does not exist, or is impossible; or neither `steps` nor `budget` was given for a preset
+            that takes more than a day on this machine.
         Interrupted, Stopped: on Ctrl-C (a KeyboardInterrupt), or on another signal, once the state is saved.
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
 
@@ -132,19 +140,22 @@ def fit(
         2
     """
     folder = RunFolder(Path(output_dir).expanduser())
-    short = {name: fields.pop(name) for name in SHORT if name in fields} | {"steps": steps}
+    short = {name: fields.pop(name) for name in SHORT if name in fields} | {"steps": steps, "budget": budget}
     named = {path_of(name): value for name, value in fields.items()} | dict(settings or {})
     if "data.source" in named:
         raise UsageError("the images are those of data: give it the source, and no setting data.source")
-    experiment = requested(source_of(folder, data), preset, None, short, named, conditional=conditional)
-    chosen_device, start_from = pick_device(str(device)), start_of(resume)
+    chosen_device, start_from, source = pick_device(str(device)), start_of(resume), source_of(folder, data)
+    usual = usual_preset(source, chosen_device.type, start_from.origin(folder).preset())
+    experiment = requested(source, preset or usual, None, short, named, conditional=conditional)
     keep(folder, data, experiment, start_from)
-    with ended_in_order(experiment, folder, chosen_device, start_from, _leave, heard) as (_, events):
+    consent = None if says_how_long(None, short, named) else refuse
+    with ended_in_order(experiment, folder, chosen_device, start_from, _leave, heard, consent) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         for note in started.notes:
             _warn(note)
-        left = max(started.experiment.training.steps - started.step, 0)
+        by_time = ends_by_time(started.experiment)
+        left = None if by_time else max(started.experiment.training.steps - started.step, 0)
         with followed(_steps(events), left, "training", progress) as shown:
             for _ in shown:
                 pass
@@ -156,6 +167,8 @@ def _steps(events: Iterator[Event]) -> Iterator[Stepped]:
     for event in events:
         if isinstance(event, Noted):
             _warn(event.text)
+        elif isinstance(event, Expected) and event.seconds > DAY:
+            _warn(f"this training takes about {in_words(event.seconds)}")
         elif isinstance(event, Stepped):
             yield event
 

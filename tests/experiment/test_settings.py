@@ -13,7 +13,7 @@ from ddpm.models.unet import ALL_CLASSES, UNet, size
 
 OLD = {
     **{"data.class_names": [], "data.resolution": [], "data.channels": 0, "data.workers": -1},
-    **{"model.classes": 0, "schedule.beta": [], "data.shape": [], "data.levels": 0},
+    **{"model.classes": 0, "schedule.beta": [], "data.shape": [], "data.levels": 0, "rhythm.budget": 0},
 }
 """As config.json writes, or once wrote, what is not given."""
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, seconds
+from ddpm.cli.flags.kinds import filled, span
 from ddpm.cli.terminal.console import note, say, track
 from ddpm.errors import Mismatch
 
 if TYPE_CHECKING:
-    import torch
-
     from ddpm.experiment.config import Experiment
     from ddpm.run.folder import RunFolder
 
 ABOUT = "train, sample and evaluate on the embedded digits, with a report"
 EXAMPLES = """\
 ddpm demo
-ddpm demo --budget 600 --output-dir runs/longer
+ddpm demo --budget 10m --output-dir runs/longer
 """
 SAMPLES = 64
 ENOUGH = 400
@@ -30,7 +29,9 @@ def flags(parser: ArgumentParser) -> None:
     """Of `ddpm demo`."""
     group = parser.add_argument_group("the run")
     group.add_argument("--output-dir", type=filled, default="runs/demo", metavar="RUN", help="run folder (runs/demo)")
-    group.add_argument("--budget", type=seconds, default=180.0, metavar="SECONDS", help="training time (180)")
+    group.add_argument(
+        "--budget", type=span, default=180.0, metavar="TIME", help="training time (180 seconds; also 10m, 1h)"
+    )
     groups.running(parser)
 
 
@@ -42,6 +43,7 @@ def run(options: Namespace) -> None:
     """
     from ddpm.cli.parts.bounds import measure_bound, sentence
     from ddpm.cli.parts.training import follow
+    from ddpm.experiment.duration import in_words
     from ddpm.figures.pictures import save_animation, square, to_pictures
     from ddpm.parallel.device import pick_device
     from ddpm.report.training import report_demo
@@ -53,9 +55,14 @@ def run(options: Namespace) -> None:
     from ddpm.trained.loaded import load_run
 
     folder, device = RunFolder(Path(options.output_dir).expanduser()), pick_device(options.device)
-    follow(_experiment(folder, options.budget, device), folder, device, Continue())
+    follow(_experiment(folder, options.budget), folder, device, Continue())
 
     trained = load_run(str(folder.path), "ema", device)
+    if trained.step < ENOUGH:
+        note(
+            f"ddpm: warning: this machine is slow, or busy: only {trained.step} steps fit into {in_words(options.budget)}, "
+            f"and digits need about {ENOUGH} to be recognisable; try a longer --budget"
+        )
     p, experiment = trained.process, trained.experiment
     plan, watch = Plan(SAMPLES), Watch(SAMPLES, p.schedule.T)
     chains = track(sample(p, experiment.shape, plan, device), p.schedule.T, "sampling")
@@ -73,24 +80,19 @@ def run(options: Namespace) -> None:
     say(f"report:  {report}   (open it in a browser)")
 
 
-def _experiment(folder: RunFolder, budget: float, device: torch.device) -> Experiment:
-    """That of the demo in the folder, or one of as many steps as fit into the seconds of `budget`."""
-    from ddpm.experiment.presets import digits
-    from ddpm.run.session import fitted_to
+def _experiment(folder: RunFolder, budget: float) -> Experiment:
+    """That of the demo in the folder, or a new one; it ends within the seconds of `budget`.
 
+    A demo of an older version has no budget: it goes on to its last step.
+    """
+    from ddpm.experiment.presets import digits
+
+    experiment = digits()
     if folder.config.exists():
         experiment = folder.read_experiment()
         if experiment.preset != "digits":
             raise Mismatch(f"{str(folder.path)!r} holds a run of the preset {experiment.preset!r}, not a demo")
-        note(
-            f"going on with the demo in {folder.path}, of {experiment.training.steps:,} steps; remove it for a new one"
-        )
-        return experiment
-    note(f"timing a few steps, to train for about {budget:.0f} s")
-    experiment = fitted_to(digits(), budget, device)
-    if experiment.training.steps < ENOUGH:
-        note(
-            f"ddpm: warning: this machine is slow, or busy: only {experiment.training.steps} steps fit into {budget:.0f} s, "
-            f"and digits need about {ENOUGH} to be recognisable; try a larger --budget"
-        )
-    return experiment
+        note(f"going on with the demo in {folder.path}; remove it for a new one")
+        if experiment.rhythm.budget is None:
+            return experiment
+    return replace(experiment, rhythm=replace(experiment.rhythm, budget=budget))

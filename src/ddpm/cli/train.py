@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, number, positive, whole
+from ddpm.cli.flags.kinds import filled, number, positive, span, whole
 from ddpm.cli.flags.names import PRESETS, SCHEDULES
 from ddpm.cli.terminal.console import say
 from ddpm.parallel import launch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ABOUT = "train a model; the same command continues a run that was stopped"
 EXAMPLES = """\
 ddpm train --data photos --output-dir runs/mine --set data.resolution=32
+ddpm train --data photos --output-dir runs/mine --set data.resolution=32 --budget 30m
 ddpm train --data pets --conditional --output-dir runs/pets --steps 20000
 ddpm train --data digits --output-dir runs/cosine --schedule cosine --lr 1e-3
 """
@@ -26,7 +27,9 @@ def flags(parser: ArgumentParser) -> None:
     what = parser.add_argument_group("what to train, and where")
     groups.data(what)
     what.add_argument("--output-dir", type=filled, required=True, metavar="RUN", help="run folder")
-    what.add_argument("--preset", type=filled, metavar="NAME", help=f"{PRESETS} (small; digits for digits)")
+    what.add_argument(
+        "--preset", type=filled, metavar="NAME", help=f"{PRESETS} (digits for digits, laptop on a CPU, else small)"
+    )
     what.add_argument("--config", type=filled, metavar="FILE", help="a config.json instead of a preset")
     what.add_argument(
         "--conditional",
@@ -40,6 +43,9 @@ def flags(parser: ArgumentParser) -> None:
     process.add_argument("--objective", metavar="NAME", help="simple, weighted, variational, hybrid")
     how = parser.add_argument_group("how to train (as in the preset)")
     how.add_argument("--steps", type=positive, metavar="N", help="steps of training in all")
+    how.add_argument(
+        "--budget", type=span, metavar="TIME", help="train for so long instead: 90 (seconds), 30m, 2h, 1h30m"
+    )
     how.add_argument("--batch-size", type=positive, metavar="B", help="images in a step")
     how.add_argument("--lr", type=number, metavar="X", help="learning rate")
     how.add_argument(
@@ -66,11 +72,16 @@ def flags(parser: ArgumentParser) -> None:
 def experiment_of(options: Namespace) -> "Experiment":
     """What the flags ask for."""
     from ddpm.cli.flags.settings import assignments
-    from ddpm.experiment.request import SHORT, requested
+    from ddpm.experiment.request import SHORT, requested, usual_preset
+    from ddpm.parallel.device import pick_device
+    from ddpm.run.folder import RunFolder
+    from ddpm.run.start import start_of
 
+    before = start_of(options.resume).origin(RunFolder(Path(options.output_dir).expanduser())).preset()
+    usual = None if options.config else usual_preset(options.data, pick_device(options.device).type, before)
     return requested(
         options.data,
-        options.preset,
+        options.preset or usual,
         Path(options.config) if options.config else None,
         {name: getattr(options, name) for name in SHORT},
         assignments(options.set),
@@ -80,13 +91,16 @@ def experiment_of(options: Namespace) -> "Experiment":
 
 def run(options: Namespace) -> None:
     """Train, then write the report."""
-    from ddpm.cli.parts.training import follow
+    from ddpm.cli.flags.settings import assignments
+    from ddpm.cli.parts.training import ask, follow
+    from ddpm.experiment.request import says_how_long
     from ddpm.parallel.device import pick_device
     from ddpm.report.training import report_training
     from ddpm.run.folder import RunFolder
     from ddpm.run.start import start_of
 
     folder = RunFolder(Path(options.output_dir).expanduser())
-    follow(experiment_of(options), folder, pick_device(options.device), start_of(options.resume))
+    consent = None if says_how_long(options.config, vars(options), assignments(options.set)) else ask
+    follow(experiment_of(options), folder, pick_device(options.device), start_of(options.resume), consent)
     if not launch.number():
         say(f"done: {folder.path}; report: {report_training(folder)}")

@@ -1,13 +1,14 @@
 """A run as a value: the tree of frozen dataclasses that is written as config.json beside the weights and rebuilds all."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge, Le, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from torch import nn
 
 from ddpm.data.batches import AUGMENTATIONS, Batches
@@ -145,6 +146,8 @@ class Rhythm:
     The held-out bound is estimated (`evaluation.cheap`) on the same `images` with the same noise each time, with
     `evaluations` of the network for each image, and one in 16 more to find the t that matter. Of the checkpoints the last
     three stay, the best by that bound, and those of every `keep` steps.
+
+    With a `budget`, in seconds of wall-clock time over all its sessions, the run ends by time and not after `training.steps`.
     """
 
     log: Annotated[int, Ge(1)] = 50
@@ -156,6 +159,7 @@ class Rhythm:
     images: Annotated[int, Ge(1)] = 256
     evaluations: Annotated[int, Ge(2)] = 16
     patience: Annotated[float, Ge(1)] = 60.0
+    budget: Annotated[float, Gt(0), Lt(math.inf)] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from ddpm.experiment.config import DataConfig, Experiment, ProcessConfig, Rhythm
 from ddpm.models.unet import UNetShape
 from ddpm.training.trainer import Recipe
 
+HOUR = 3600.0
+
 
 def digits() -> Experiment:
     """The embedded 8x8 digits, for three minutes on two cores (see README for how these numbers were chosen)."""
@@ -40,8 +42,22 @@ def mnist() -> Experiment:
     )
 
 
+def laptop() -> Experiment:
+    """Any images, for an hour on a CPU, whatever their size: the default there, with the process of `small`.
+
+    Time ends it, not a number of steps (`--budget` sets another): a constant learning rate does not ask for its end.
+    """
+    return Experiment(
+        preset="laptop",
+        data=DataConfig(augmentation="horizontal-flip"),
+        model=UNetShape(channels=32, multipliers=(1, 2, 2), blocks=1, attention=(2,), dropout=0.1, groups=8),
+        training=Recipe(steps=10_000, batch_size=32, lr=1e-3, warmup=200, ema_decay=0.999, timesteps="stratified"),
+        rhythm=Rhythm(log=20, evaluate=1000, sample=1000, save=500, images=128, evaluations=8, budget=HOUR),
+    )
+
+
 def small() -> Experiment:
-    """Any images, with a network of 9 M parameters: the default, for one's own pictures on one GPU or a patient CPU."""
+    """Any images, with a network of 9 M parameters: the default on a GPU, for one's own pictures."""
     return Experiment(
         preset="small",
         data=DataConfig(augmentation="horizontal-flip"),
@@ -105,6 +121,7 @@ def lsun_bedroom_large() -> Experiment:
 PRESETS: Mapping[str, Callable[[], Experiment]] = {
     "digits": digits,
     "mnist": mnist,
+    "laptop": laptop,
     "small": small,
     "cifar10": cifar10,
     "celeba-hq": celeba_hq,

@@ -8,6 +8,7 @@ from typing import Any
 
 from ddpm.errors import DataError, UsageError, chosen
 from ddpm.experiment.config import TABLE, Experiment
+from ddpm.experiment.duration import seconds_of
 from ddpm.experiment.presets import PRESETS
 from ddpm.experiment.settings import changed, flat, from_dict
 from ddpm.models.unet import ALL_CLASSES
@@ -23,6 +24,7 @@ SHORT = {
     "variance": "process.variance",
     "objective": "objective",
     "precision": "precision",
+    "budget": "rhythm.budget",
 }
 """Short names of settings that are asked for most often: flags of `ddpm train`, keywords of `ddpm.fit`."""
 
@@ -40,14 +42,14 @@ def requested(
 
     Args:
         source: of the images.
-        preset: a name of `PRESETS`; None for "digits" of the digits, else "small".
+        preset: a name of `PRESETS`; None for that of `usual_preset` on a GPU.
         config: a config.json instead of a preset.
         short: by names of `SHORT`; None as a value changes nothing.
         settings: by their paths in config.json, such as "model.channels".
         conditional: whether the classes of the data are learned.
 
     Raises:
-        UsageError: names or values that make no experiment.
+        UsageError: names or values that make no experiment, or steps and a budget.
         NotFound: no such configuration file, or schedule.
         DataError: a file that holds none.
     """
@@ -56,7 +58,7 @@ def requested(
     if config:
         base = from_dict(read_json(config.expanduser()))
     else:
-        base = chosen(PRESETS, preset or ("digits" if source == "digits" else "small"), "preset")()
+        base = chosen(PRESETS, preset or usual_preset(source, "cuda"), "preset")()
     found: dict[str, Any] = {"data.source": source}
     found |= {SHORT[name]: value for name, value in (short or {}).items() if value is not None}
     schedule = (short or {}).get("schedule")
@@ -71,7 +73,35 @@ def requested(
         found |= {"schedule.name": TABLE, "schedule.T": len(beta), "schedule.beta": beta}
     if conditional:
         found["model.classes"] = ALL_CLASSES
-    return changed(base, found | dict(settings or {}))
+    found |= dict(settings or {})
+    if isinstance(found.get("rhythm.budget"), str):
+        found["rhythm.budget"] = seconds_of(found["rhythm.budget"])
+    if "training.steps" in found and found.setdefault("rhythm.budget", 0):
+        raise UsageError(
+            f"a budget and a number of steps exclude each other: {found['rhythm.budget']} seconds and "
+            f"{found['training.steps']} steps",
+            "give one of --budget and --steps",
+        )
+    return changed(base, found)
+
+
+def says_how_long(config: Path | None, short: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether somebody said how many steps there are to be, or how much time: then nobody is asked whether they mean it."""
+    named = {SHORT[name] for name, value in short.items() if name in SHORT and value is not None} | settings.keys()
+    return config is not None or bool(named & {"training.steps", "rhythm.budget"})
+
+
+def usual_preset(source: str, device_type: str, before: str | None = None) -> str:
+    """The preset where none is named: that of the run in the folder; "digits" for the digits; "laptop" on a CPU, else "small".
+
+    Args:
+        source: of the images.
+        device_type: "cpu", "cuda" or "mps".
+        before: the preset of the run that goes on, if there is one.
+    """
+    if before is not None and before in PRESETS:
+        return before
+    return "digits" if source == "digits" else "laptop" if device_type == "cpu" else "small"
 
 
 def path_of(name: str) -> str:

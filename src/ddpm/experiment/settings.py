@@ -21,7 +21,7 @@ UNKNOWN: Mapping[str, int | tuple[()]] = {"data.shape": (), "data.levels": 0}
 NOT_GIVEN: Mapping[str, int | tuple[()]] = {
     **UNKNOWN,
     **{"data.class_names": (), "data.resolution": (), "data.channels": 0, "data.workers": -1},
-    **{"model.classes": 0, "schedule.beta": ()},
+    **{"model.classes": 0, "schedule.beta": (), "rhythm.budget": 0},
 }
 """How JSON, and whoever types a setting, writes that it is not given: None in an experiment."""
 ALL_IN_JSON = -1

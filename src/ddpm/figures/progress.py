@@ -16,7 +16,7 @@ def watched_by_a_person() -> bool:
 
 
 @contextmanager
-def followed(items: Iterable[Item], total: int, label: str, progress: bool) -> Iterator[Iterator[Item]]:  # noqa: FBT001
+def followed(items: Iterable[Item], total: int | None, label: str, progress: bool) -> Iterator[Iterator[Item]]:  # noqa: FBT001
     """The items, with a bar if `progress` is asked for and somebody can see it; the bar goes as the work ends."""
     if not (progress and watched_by_a_person()):
         yield iter(items)

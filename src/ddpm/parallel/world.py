@@ -64,6 +64,10 @@ class World:
         """Whether it is so anywhere."""
         return bool(self.sum(torch.tensor(int(flag))) > 0)
 
+    def least(self, value: float) -> float:
+        """The smallest that any process has."""
+        return min(self.all_gather(value)) if self.size > 1 else value
+
     def all_gather_rows(self, values: Tensor) -> Tensor:
         """The rows of all processes, in the order of the processes; on the CPU. They may have differently many."""
         if self.size == 1:

@@ -22,6 +22,7 @@ from ddpm.parallel.heartbeat import farewell, leaving
 from ddpm.parallel.launch import number
 from ddpm.run.events import Event, Halted, Started
 from ddpm.run.folder import RunFolder
+from ddpm.run.plan import Consent
 from ddpm.run.start import Start
 from ddpm.run.train import train_run
 from ddpm.storage.atomic import replacing, to_strict_json
@@ -72,7 +73,13 @@ class Stop:
 
 @contextmanager
 def ended_in_order(
-    experiment: Experiment, folder: RunFolder, device: torch.device, start: Start, leave: Leave, say: Say
+    experiment: Experiment,
+    folder: RunFolder,
+    device: torch.device,
+    start: Start,
+    leave: Leave,
+    say: Say,
+    consent: Consent | None = None,
 ) -> Iterator[tuple[Stop, Iterator[Event]]]:
     """The events of a training run, which is ended in order whatever happens to it, or inside the `with` block.
 
@@ -86,6 +93,7 @@ def ended_in_order(
         start: whether a run goes on.
         leave: ends this process from another thread, where the main one waits for what does not come.
         say: tells the user that a signal was heard, from its handler.
+        consent: as in `train_run`.
 
     Raises:
         Interrupted, Stopped: by the events, on a signal or when asked, once the state is saved.
@@ -95,17 +103,15 @@ def ended_in_order(
     with (
         stop_in_order(abandon, say) as stop,
         _recorded(folder),
-        closing(_events(experiment, folder, device, start, stop, abandon)) as events,
+        closing(_events(train_run(experiment, folder, device, start, stop, abandon, consent), stop)) as events,
     ):
         yield stop, events
 
 
-def _events(
-    experiment: Experiment, folder: RunFolder, device: torch.device, start: Start, stop: Stop, abandon: Leave
-) -> Generator[Event]:
+def _events(run: Generator[Event], stop: Stop) -> Generator[Event]:
     """What happens in the run; of one that was stopped all of it, before that is raised."""
     halted = None
-    with closing(train_run(experiment, folder, device, start, stop, abandon)) as events:
+    with closing(run) as events:
         for event in events:
             stop.begun |= isinstance(event, Started)
             if isinstance(event, Halted):

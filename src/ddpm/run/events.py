@@ -9,7 +9,10 @@ from ddpm.experiment.config import Experiment
 
 @dataclass(frozen=True)
 class Started:
-    """The run is ready, in so many `processes`. `notes` say what was passed over on the way."""
+    """The run is ready, in so many `processes`. `notes` say what was passed over on the way.
+
+    `left` are the seconds that are left of its budget, if it has one; negative where none are.
+    """
 
     experiment: Experiment
     images: int
@@ -19,6 +22,7 @@ class Started:
     precision: str
     processes: int
     notes: tuple[str, ...]
+    left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,15 @@ class Stepped:
     """One step is done."""
 
     step: int
+
+
+@dataclass(frozen=True)
+class Expected:
+    """After a few steps: one takes `per_step` seconds, the run ends after about so many `steps`, and in `seconds`."""
+
+    per_step: float
+    steps: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -42,4 +55,4 @@ class Halted:
     step: int
 
 
-Event = Started | Stepped | Logged | Outcome | Halted
+Event = Started | Stepped | Expected | Logged | Outcome | Halted

@@ -79,6 +79,10 @@ class RunFolder:
         """The page of the run."""
         return self.path / "report.html"
 
+    def begun(self) -> bool:
+        """Whether there is a run with a checkpoint."""
+        return self.config.exists() and bool(checkpoints.found(self.checkpoints))
+
     def create(self) -> None:
         """Make the folder.
 
@@ -172,6 +176,13 @@ class RunFolder:
             raise NotFound(f"no run in {str(self.path)!r}: it has no config.json") from None
         except (ValueError, UsageError) as error:
             raise DataError(f"damaged configuration: {self.config}: {error}") from error
+
+    def preset(self) -> str | None:
+        """The preset of the run, if there is one that can be read."""
+        try:
+            return self.read_experiment().preset
+        except (NotFound, DataError):
+            return None
 
     def accept(self) -> Callable[[Layouts], None]:
         """Whether the headers of a checkpoint are those of this run's network, which is built only if they are.

@@ -1,8 +1,5 @@
 """A running training: its steps, and what is done between them."""
 
-import itertools
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +11,6 @@ from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint, Outcome, Wrote, gathered
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
-from ddpm.data.open import open_source
 from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
@@ -22,10 +18,21 @@ from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.experiment.config import Experiment
 from ddpm.figures.pictures import square, to_pictures
 from ddpm.parallel.world import ALONE, World, full
-from ddpm.run.events import Event, Halted, Logged, Stepped
+from ddpm.run.events import Event, Expected, Halted, Logged, Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.log import RunningLoss
 from ddpm.run.missing_images import lost_by_all
+from ddpm.run.pace import (
+    LOOK_SHARE,
+    PREVIEW_STEPS,
+    Clock,
+    Pace,
+    ends_by_time,
+    look_in_steps,
+    recipe_of,
+    steps_within,
+    with_looks,
+)
 from ddpm.run.writer import Writer, grid_path
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.few_steps import FewSteps
@@ -36,7 +43,6 @@ from ddpm.training.replicas import PARALLEL, is_sharded, team_of
 from ddpm.training.trainer import GradientStep, State, train
 from ddpm.version import VERSION
 
-PREVIEW_STEPS = 50
 ON_DEVICE_BYTES = 4 * 2**30
 """Images up to this much live on the device."""
 
@@ -81,25 +87,6 @@ def training_process(
     return lambda: p
 
 
-WARM_UP, TIMED = 5, 15
-"""Trial steps of which the first few may be slow."""
-
-
-def fitted_to(experiment: Experiment, budget: float, device: torch.device) -> Experiment:
-    """The experiment with as many steps as this machine takes in `budget` seconds; the trial steps are thrown away."""
-    images = open_source(experiment.data.source, "train", experiment.data.options())
-    experiment = experiment.for_data(images)
-    trial = replace(experiment.training, steps=WARM_UP + TIMED)
-    state = new_state(experiment, device)
-    process = training_process(experiment, state, device)
-    steps = train(state, process, OBJECTIVES[experiment.objective], experiment.batches(images), trial)
-    times = []
-    for _ in steps:
-        times.append(time.perf_counter())
-    per_step = statistics.median(b - a for a, b in itertools.pairwise(times[WARM_UP - 1 :]))
-    return replace(experiment, training=replace(experiment.training, steps=max(20, int(budget / per_step))))
-
-
 @dataclass(frozen=True)
 class Session:
     """The parts of a running training, and what is done between its steps."""
@@ -115,6 +102,7 @@ class Session:
     held_out: ImageSet
     fingerprint: str
     made_by: Mapping[str, str | int]
+    clock: Clock
 
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Step, and log, evaluate, sample and save when it is time."""
@@ -127,52 +115,90 @@ class Session:
         replica, team = team_of(self.state.network, world, self.device)
         process = training_process(experiment, self.state, self.device, replica)
         objective = OBJECTIVES[experiment.objective]
+        pace, stopping = Pace(look_in_steps(experiment, len(self.held_out))), False
+        last = self.state.step > 0 and self._over(pace)
         if postponed := self.running_loss.take_postponed():
-            yield from self._look(postponed, batches)
-        stopping = False
-        for progress in train(self.state, process, objective, batches, experiment.training, team):
-            stopping = world.any(stop())
+            yield from self._look(postponed, batches, last=last or postponed.step == experiment.training.steps)
+        steps = () if last else train(self.state, process, objective, batches, recipe_of(experiment), team)
+        for progress in steps:
+            pace.stepped()
+            stopping, last = world.any(stop()), self._is_last(progress.step, pace)
             self.running_loss.add(progress)
             yield Stepped(progress.step)
-            if stopping and self._takes_long() and not progress.skipped:
+            if pace.known():
+                yield self._expected(pace)
+            if stopping and self._takes_long(last=last) and not progress.skipped:
                 self.running_loss.postpone(progress)
             else:
-                yield from self._look(progress, batches)
-            rhythm, last = experiment.rhythm, progress.step == experiment.training.steps
+                yield from self._look(progress, batches, last=last, share=self._look_share(pace) if last else 1.0)
+                if self._takes_long(last=last):
+                    pace.looked()
+            if last and self._over(pace):
+                self.clock.stop()
+            if last and ends_by_time(experiment):
+                world.lead(lambda: self.folder.write_experiment(self._ended()))
+            rhythm = experiment.rhythm
             if self._due(rhythm.save) or self._due(rhythm.keep) or stopping or last:
                 yield from self._save(batches)
-            if stopping:
+            if stopping or last:
                 break
         yield from world.together(self.writer.finish)
         if stopping:
             yield Halted(self.state.step)
 
-    def _look(self, progress: GradientStep, batches: Batches) -> Iterator[Event]:
-        """What is due after a step: a line of the log, the held-out bound, a grid of samples."""
+    def _is_last(self, step: int, pace: Pace) -> bool:
+        """Whether this step is the last one: all are done, or the time is over."""
+        ended = step == self.experiment.training.steps and not ends_by_time(self.experiment)
+        return self._over(pace) or ended
+
+    def _over(self, pace: Pace) -> bool:
+        """Whether the budget, if there is one, has but the time for a last look, in the eyes of any process."""
+        budget = self.clock.budget
+        return budget is not None and self.world.any(self.clock.over(min(pace.look, LOOK_SHARE * budget)))
+
+    def _look_share(self, pace: Pace) -> float:
+        """How much of the last look there is time for."""
+        budget = self.clock.budget
+        return 1.0 if budget is None else min(1.0, self.world.least(LOOK_SHARE * budget / max(pace.look, 1e-9)))
+
+    def _ended(self) -> Experiment:
+        """The experiment with as many steps as there was time for."""
+        return replace(self.experiment, training=replace(self.experiment.training, steps=self.state.step))
+
+    def _expected(self, pace: Pace) -> Expected:
+        """How long the rest will take, as things go now."""
+        per_step, left = pace.per_step, self.clock.left
+        to_do = self.experiment.training.steps - self.state.step
+        if ends_by_time(self.experiment) and left is not None:
+            to_do = steps_within(self.experiment, len(self.held_out), max(left, 0) / max(per_step, 1e-9))
+        seconds = with_looks(self.experiment, len(self.held_out), to_do) * per_step
+        return Expected(per_step, self.state.step + to_do, seconds if left is None else min(left, seconds))
+
+    def _look(self, progress: GradientStep, batches: Batches, *, last: bool, share: float = 1.0) -> Iterator[Event]:
+        """What is due after a step: a line of the log, the held-out bound, a grid of samples; or a share of their images."""
         rhythm, running_loss = self.experiment.rhythm, self.running_loss
-        if self._evaluating or self._due(rhythm.log):
+        evaluating = self._evaluating(last=last)
+        if evaluating or self._due(rhythm.log, last=last):
             row = running_loss.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
-            row |= self._evaluate() if self._evaluating else {}
+            row |= self._evaluate(share) if evaluating else {}
             running_loss.keep(row)
             if lost := lost_by_all(self.world, batches.lost):  # only noted: a log line changes no step
                 row["lost_images"] = len(lost)
                 yield from self.writer.write_bad_images(replace(batches.images, lost=lost), self.held_out)
             yield from self.writer.write_row(row)
             yield Logged(row)
-        if self._due(rhythm.sample):
-            yield from self._preview()
+        if self._due(rhythm.sample, last=last):
+            yield from self._preview(share)
 
-    @property
-    def _evaluating(self) -> bool:
-        return len(self.held_out) > 0 and self._due(self.experiment.rhythm.evaluate)
+    def _evaluating(self, *, last: bool) -> bool:
+        return len(self.held_out) > 0 and self._due(self.experiment.rhythm.evaluate, last=last)
 
-    def _takes_long(self) -> bool:
+    def _takes_long(self, *, last: bool) -> bool:
         """Whether more than a line is due: then who asked for an end does not wait for it: the next start does it."""
-        return self._evaluating or self._due(self.experiment.rhythm.sample)
+        return self._evaluating(last=last) or self._due(self.experiment.rhythm.sample, last=last)
 
-    def _due(self, every: int) -> bool:
-        step, last = self.state.step, self.experiment.training.steps
-        return every > 0 and (step % every == 0 or step == last)
+    def _due(self, every: int, *, last: bool = False) -> bool:
+        return every > 0 and (self.state.step % every == 0 or last)
 
     def _averaged(self) -> ReverseProcess:
         """The process on the moving average of the weights, in float32.
@@ -192,20 +218,22 @@ class Session:
             schedule = schedule_at(shape, average)
         return self.experiment.reverse_process(network, self.experiment.process.limit, schedule)
 
-    def _evaluate(self) -> dict[str, float]:
+    def _evaluate(self, share: float) -> dict[str, float]:
         rhythm = self.experiment.rhythm
-        target = bound_of(self._averaged(), self.experiment.labels(self.held_out))
-        found = estimate(target, self.held_out, 0, rhythm.evaluations, 64, self.device, world=self.world)
+        held_out = self.held_out.take(torch.arange(max(round(share * len(self.held_out)), 1)))
+        target = bound_of(self._averaged(), self.experiment.labels(held_out))
+        found = estimate(target, held_out, 0, rhythm.evaluations, 64, self.device, world=self.world)
         return {
             "bits_per_dim": found.total,
             "bits_per_dim_stderr": found.stderr,
             "bits_per_dim_monte_carlo": found.monte_carlo,
         }
 
-    def _preview(self) -> Iterator[Event]:
+    def _preview(self, share: float) -> Iterator[Event]:
         """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
-        experiment, share = self.experiment, self.world.share(self.experiment.rhythm.samples)
-        plan = Plan(len(share), sampler="ddim", first=share.start)
+        experiment, count = self.experiment, max(round(share * self.experiment.rhythm.samples), 1)
+        mine = self.world.share(count)
+        plan = Plan(len(mine), sampler="ddim", first=mine.start)
         p = self._averaged()
         p = FewSteps(min(PREVIEW_STEPS, p.schedule.T)).of(p)
         condition = Condition(self.experiment.every_class)
@@ -226,6 +254,8 @@ class Session:
         numbers = {"made_by": self.made_by, **running_loss.measured(), "ledger": running_loss.kept()}
         numbers["images"] = self.fingerprint
         numbers["lost"] = {str(row): reason for row, reason in lost.items()}
+        if self.clock.budget is not None:
+            numbers["spent"] = self.clock.total
         content = checkpoints.pack(self.state)
         content = Checkpoint(content.tensors, {**content.numbers, **numbers})
         if not is_sharded(self.state.network):

@@ -3,6 +3,7 @@
 The last checkpoint, the log and the configuration agree at any moment, so running the same command again continues.
 """
 
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,6 +26,8 @@ from ddpm.run.events import Event, Started
 from ddpm.run.folder import RunFolder
 from ddpm.run.log import RunningLoss
 from ddpm.run.missing_images import held_out_left, lost_before, lost_by_all, notes_of, write_bad_images
+from ddpm.run.pace import Clock, ends_by_time
+from ddpm.run.plan import Consent, ask_if_long, planned
 from ddpm.run.session import Session, conditions, new_state
 from ddpm.run.start import Start, other_conditions
 from ddpm.run.validate import require_room_for
@@ -42,8 +45,9 @@ def train_run(
     start: Start,
     stop: Callable[[], bool],
     abandon: Callable[[Ending], None] = ignored,
+    consent: Consent | None = None,
 ) -> Generator[Event]:
-    """Train to `experiment.training.steps`, together with the other processes of the launch.
+    """Train to `experiment.training.steps`, or as long as its budget says, together with the other processes of the launch.
 
     Args:
         experiment: what to do; shape and levels are filled in from the data.
@@ -52,10 +56,12 @@ def train_run(
         start: whether a run in `folder` goes on, or a checkpoint of another one.
         stop: asked after every step; once true in any process, a checkpoint is written and the generator ends in all.
         abandon: called from another thread if a process falls silent (`heartbeat.attended`); it should end this one.
+        consent: asked before a run of more than a day begins, in the first process; None: it begins.
 
     Raises:
         Failure: of every kind that `ddpm.errors` lists. Whatever happens, the last checkpoint stays whole.
     """
+    began = time.monotonic()
     with (
         joined() as world,
         attended(world, experiment.rhythm.patience, abandon),
@@ -65,7 +71,14 @@ def train_run(
         made_by = conditions(experiment, device, world)  # first: it refuses what this device cannot do
         opened, snapshot, experiment, notes = _opened(experiment, folder, start, world)
         held.callback(opened.close)
+        before_it = start.origin(folder)
+        if consent and experiment.rhythm.budget is None and not world.broadcast(before_it.begun()):
+            ask_if_long(experiment, opened.train, len(opened.test), device, world, consent)
         content, passed = _claimed(experiment, folder, start, world, held)
+        clock = Clock.going_on(experiment.rhythm.budget, began, content.numbers if content is not None else {})
+        scored = min(len(opened.test), experiment.rhythm.images)
+        earlier = before_it.read_experiment() if before_it.config.exists() else None
+        experiment = planned(experiment, earlier, content, opened.train, scored, device, clock, world)
         before = lost_before(content)
         images = replace(opened.train, lost=lost_by_all(world, {**opened.train.lost, **before}))
         fingerprint = world.together(lambda: fingerprint_of(experiment, opened, images.lost, snapshot, content))
@@ -75,7 +88,7 @@ def train_run(
         )
         held_out, some = held_out_left(opened.test, experiment.rhythm.images, world)
         opened.close_test()
-        if content is None or content.numbers["step"] < experiment.training.steps:
+        if content is None or world.broadcast(_goes_further(experiment, content, clock)):
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: write_snapshot(folder, start, opened, snapshot, fingerprint))
         state = new_state(experiment, device, world)
@@ -88,11 +101,18 @@ def train_run(
         lost = notes_of(images, before, held_out)
         said = tuple([*notes, *passed, *_missing(images), *lost, *other_conditions(content, made_by)])
         precision = str(made_by["precision"])
-        yield Started(experiment, len(images), len(held_out), parameters, state.step, precision, world.size, said)
+        found = len(images), len(held_out), parameters, state.step
+        yield Started(experiment, *found, precision, world.size, said, clock.left)
         session = Session(
-            experiment, folder, device, world, state, running_loss, writer, images, some, fingerprint, made_by
+            experiment, folder, device, world, state, running_loss, writer, images, some, fingerprint, made_by, clock
         )
         yield from session.events(stop)
+
+
+def _goes_further(experiment: Experiment, content: Checkpoint, clock: Clock) -> bool:
+    """Whether there are steps to do after this checkpoint."""
+    steps_left = ends_by_time(experiment) or content.numbers["step"] < experiment.training.steps
+    return steps_left and not clock.over()
 
 
 def _opened(

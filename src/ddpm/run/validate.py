@@ -3,6 +3,7 @@
 A hostile configuration asks for a network of any size; counting its parameters costs nothing.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +98,9 @@ def require_numbers(content: Checkpoint, where: Path) -> None:
         raise Damaged(where, "its ledger holds other things than numbers")
     if not _are_reasons(content.numbers.get("lost", {})):
         raise Damaged(where, "its lost images are no numbers with a reason each")
+    spent = content.numbers.get("spent", 0.0)
+    if not isinstance(spent, int | float) or isinstance(spent, bool) or not 0 <= spent < math.inf:
+        raise Damaged(where, f"the time spent on it is no number of seconds: {spent!r}")
     if content.numbers["step"] < 0:
         raise Damaged(where, f"its state is of step {content.numbers['step']}")
 

@@ -2,6 +2,9 @@
 
 import argparse
 
+from ddpm.errors import UsageError
+from ddpm.experiment.duration import seconds_of
+
 TOO_MANY = 2**53
 """No table and no folder has so many; the sum of two such numbers still fits an integer of 64 bits."""
 
@@ -53,9 +56,12 @@ def filled(text: str) -> str:
     return text
 
 
-def seconds(text: str) -> float:
-    """A number of seconds above 0."""
-    return _number(text, float("inf"), "a number of seconds above 0")
+def span(text: str) -> float:
+    """A span of time such as 90, 30m or 1h30m, in seconds."""
+    try:
+        return seconds_of(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error}, {error.hints[0]}") from None
 
 
 def tolerance(text: str) -> float:

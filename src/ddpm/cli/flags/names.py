@@ -4,7 +4,7 @@ SOURCE = (
     "'digits' (embedded), a folder of images, .tar or .parquet files (one, or a folder of them), an IDX file or folder (MNIST), "
     ".npz/.npy (uint8), CIFAR-10 .bin files, or hf:OWNER/NAME of the Hugging Face hub; of a URL download the files first"
 )
-PRESETS = "digits, mnist, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
+PRESETS = "digits, mnist, laptop, small, cifar10, celeba-hq, lsun-bedroom, lsun-bedroom-large"
 SAMPLERS = (
     "ancestral, ddim, dpm-solver, dpm-solver-2s, dpm-solver-sde, multistep, unipc, heun, flow, "
     "corrected, langevin, langevin-ncsn"

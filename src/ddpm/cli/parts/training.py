@@ -1,5 +1,7 @@
 """`ddpm train` on the terminal: the run as it goes."""
 
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -7,41 +9,84 @@ from typing import Any
 import torch
 
 from ddpm.checkpoints import Noted
-from ddpm.cli.terminal.console import Bar, note
+from ddpm.cli.terminal.console import Bar, note, question
 from ddpm.cli.terminal.processes import leave
 from ddpm.experiment.config import Experiment
+from ddpm.experiment.duration import in_words
 from ddpm.run.ending import ended_in_order, heard
-from ddpm.run.events import Event, Logged, Started, Stepped
+from ddpm.run.events import Event, Expected, Logged, Started, Stepped
 from ddpm.run.folder import RunFolder
+from ddpm.run.pace import ends_by_time
+from ddpm.run.plan import DAY, Consent, how_long, refuse
 from ddpm.run.start import Start
 
+FEW = 2000
+"""Steps of training below which images of anything but digits show little."""
 
-def follow(experiment: Experiment, folder: RunFolder, device: torch.device, start: Start) -> None:
+
+def follow(
+    experiment: Experiment, folder: RunFolder, device: torch.device, start: Start, consent: Consent | None = None
+) -> None:
     """Train, showing what happens.
 
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    with ended_in_order(experiment, folder, device, start, leave, heard) as (_, events):
+    with ended_in_order(experiment, folder, device, start, leave, heard, consent) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         _introduce(started, folder, device)
-        _show_all(events, Bar(started.experiment.training.steps, "training", started.step))
+        total = None if ends_by_time(started.experiment) else started.experiment.training.steps
+        _show_all(events, Bar(total, "training", started.step), started)
 
 
-def _show_all(events: Iterator[Event], bar: Bar) -> None:
+def ask(experiment: Experiment, seconds: float) -> None:
+    """Whether so long a training is meant: a question on a terminal; where there is none, it is refused.
+
+    Raises:
+        UsageError: it is not meant, or there is nobody to ask.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty() and question(f"{how_long(experiment, seconds)}. Begin it?")):
+        refuse(experiment, seconds)
+
+
+def _show_all(events: Iterator[Event], bar: Bar, started: Started) -> None:
     """Everything up to the end."""
     with closing(bar):
         for event in events:
             match event:
                 case Stepped():
                     bar.advance()
+                case Expected():
+                    _forecast(event, bar, started)
                 case Logged():
                     _show(event.row, bar)
                 case Noted():
                     bar.say(f"ddpm: {event.text}")
                 case _:
                     pass
+
+
+def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
+    """How long it will take, once that is known."""
+    by_time = ends_by_time(started.experiment)
+    bar.expect(expected.steps, time.monotonic() + expected.seconds if by_time else None)
+    end = time.strftime(
+        "%H:%M" if expected.seconds < DAY else "%Y-%m-%d %H:%M", time.localtime(time.time() + expected.seconds)
+    )
+    bar.say(
+        f"ddpm: a step takes {expected.per_step:.2g} s: {expected.steps:,} steps are done in about "
+        f"{in_words(expected.seconds)}, at {end}"
+    )
+    if expected.seconds > DAY:
+        bar.say(
+            f"ddpm: warning: this training takes about {in_words(expected.seconds)}; Ctrl-C stops it, and saves what there is"
+        )
+    if by_time and expected.steps < FEW:
+        bar.say(
+            f"ddpm: warning: only about {expected.steps:,} steps fit into the time, and images need some {FEW:,} to show "
+            "anything: a longer --budget, or smaller images (--set data.resolution=32)"
+        )
 
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:
@@ -54,11 +99,17 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
         f"{experiment.preset}: {started.parameters:,} parameters; {started.images:,} images "
         f"{'x'.join(str(side) for side in experiment.shape)} of {experiment.levels} levels{held_out}"
     )
+    length = f"{recipe.steps:,} steps"
+    if started.left is not None:
+        within = f"within {in_words(max(started.left, 0))}"
+        length = f"as many steps as fit {within}," if ends_by_time(experiment) else f"{length} {within},"
     note(
-        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {recipe.steps:,} steps of {recipe.batch_size} "
+        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {length} of {recipe.batch_size} "
         f"images; {started.precision} on {device}, {torch.get_num_threads()} threads{_shared(started)}; in {folder.path}"
     )
-    if started.step >= recipe.steps:
+    if started.step and started.left is not None and started.left <= 0:
+        note(f"the time is used up, after {started.step:,} steps; a longer --budget goes further")
+    elif started.step >= recipe.steps and not ends_by_time(experiment):
         note(f"all {started.step:,} steps are done; more --steps go further")
     elif started.step:
         note(f"going on from step {started.step:,}")

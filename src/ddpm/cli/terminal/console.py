@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from ddpm.errors import Ending
+from ddpm.experiment.duration import in_words
 from ddpm.parallel.launch import number
 
 Item = TypeVar("Item")
@@ -70,6 +71,12 @@ def as_flags(text: str) -> str:
     return ARGUMENT.sub(typed, text)
 
 
+def question(text: str) -> bool:
+    """Ask on the terminal; whether the answer is yes."""
+    print(f"ddpm: {_plain(text)} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -90,8 +97,9 @@ def warn_in_one_line() -> None:
 class Bar:
     """Progress: a bar on a terminal, elsewhere a line now and then."""
 
-    def __init__(self, total: int, label: str, done: int = 0) -> None:
+    def __init__(self, total: int | None, label: str, done: int = 0) -> None:
         self._total, self._label, self._done, self._text = total, label, done, ""
+        self._until: float | None = None
         self._bar: Any = None
         self._spoke = self._began = time.monotonic()
         self._first = done
@@ -107,8 +115,20 @@ class Bar:
             self._bar.update(count)
         elif time.monotonic() - self._spoke > QUIET_SECONDS:
             self._spoke = time.monotonic()
-            left = (self._total - self._done) * (self._spoke - self._began) / max(self._done - self._first, 1)
-            note(f"{self._label}: {self._done:,}/{self._total:,}   {_duration(left)} to go   {self._text}".rstrip())
+            of = f"/{self._total:,}   {in_words(self._left(self._total))} to go" if self._total else ""
+            note(f"{self._label}: {self._done:,}{of}   {self._text}".rstrip())
+
+    def _left(self, total: int) -> float:
+        """Seconds until the end, as things went so far."""
+        if self._until is not None:
+            return max(self._until - self._spoke, 0)
+        return (total - self._done) * (self._spoke - self._began) / max(self._done - self._first, 1)
+
+    def expect(self, total: int, until: float | None) -> None:
+        """About so much is to be done in all; it ends at `until` on the clock of time.monotonic, if that is known."""
+        self._total, self._until = total, until
+        if self._bar is not None:
+            self._bar.total = total
 
     def show(self, text: str) -> None:
         """The latest numbers, beside the bar."""
@@ -128,13 +148,6 @@ class Bar:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
-
-
-def _duration(seconds: float) -> str:
-    """About how long, in the unit that suits."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def track(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:

@@ -1,0 +1,182 @@
+"""A training that ends by time: in the steps that it makes it is the training that ends by their number, to the bit."""
+
+import json
+
+import pytest
+import torch
+
+from ddpm import checkpoints
+from ddpm.errors import UsageError
+from ddpm.experiment.presets import PRESETS, laptop
+from ddpm.experiment.request import requested, says_how_long, usual_preset
+from ddpm.experiment.settings import changed
+from ddpm.figures.pictures import square
+from ddpm.run import pace, plan
+from ddpm.run.ending import ended_in_order
+from ddpm.run.events import Expected, Logged, Started, Stepped
+from ddpm.run.folder import RunFolder
+from ddpm.run.start import Continue
+from ddpm.run.train import train_run
+
+CPU = torch.device("cpu")
+SMALL = {
+    **{"data.source": "digits", "model.channels": 8, "model.multipliers": (1, 2), "model.blocks": 1, "model.groups": 4},
+    **{"model.attention": (), "schedule.T": 12, "schedule.options": {"beta_T": 0.5}, "training.batch_size": 8},
+    **{"precision": "fp32", "rhythm.images": 8, "rhythm.samples": 4, "rhythm.evaluate": 0, "rhythm.sample": 0},
+}
+
+
+def small(**settings):
+    """The preset "laptop" in small, with other settings."""
+    return changed(laptop(), SMALL | {name.replace("__", "."): value for name, value in settings.items()})
+
+
+def events(experiment, folder, steps_until_stop=None):
+    """All events of a run, which may be stopped after so many steps of this session."""
+    found = []
+    run = train_run(experiment, folder, CPU, Continue(), lambda: len(_steps(found)) + 1 == steps_until_stop)
+    found.extend(_appended(run, found))
+    return found
+
+
+def _appended(run, found):
+    for event in run:
+        found.append(event)
+    return ()
+
+
+def _steps(found):
+    return [event.step for event in found if isinstance(event, Stepped)]
+
+
+def weights(folder, step):
+    return checkpoints.read(folder.checkpoints / checkpoints.folder_name(step)).tensors
+
+
+def same(one, other):
+    return all(torch.equal(one[g][n], other[g][n]) for g in ("model", "ema", "optimizer") for n in one[g])
+
+
+@pytest.fixture
+def ticking(monkeypatch):
+    """A clock on which every look at it takes 0.1 seconds: time without waiting."""
+    now = [1000.0]
+
+    def monotonic():
+        now[0] += 0.1
+        return now[0]
+
+    monkeypatch.setattr(pace.time, "monotonic", monotonic)
+    return now
+
+
+def test_it_ends_by_time_with_its_last_look_and_its_number_of_steps(ticking, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    found = events(small(rhythm__budget=6.0, rhythm__evaluate=1000, rhythm__sample=1000), folder)
+    (*_, last) = _steps(found)
+    assert 3 < last < 60
+    assert folder.read_experiment().training.steps == last
+    assert "bits_per_dim" in [event.row for event in found if isinstance(event, Logged)][-1]
+    assert [path.name for path in folder.samples.iterdir()] == [f"step-{last:09d}.png"]
+    assert not _steps(events(small(rhythm__budget=6.0), folder)), "the same budget again has no more steps"
+    assert folder.read_experiment().training.steps == last
+    more = _steps(events(small(rhythm__budget=9.0), folder))
+    assert more[0] == last + 1
+    assert folder.read_experiment().training.steps == more[-1]
+
+
+def test_its_steps_are_those_of_a_number_of_steps_to_the_bit(ticking, tmp_path):
+    whole, parts, fixed = (RunFolder(tmp_path / name) for name in ("whole", "parts", "fixed"))
+    count = _steps(events(small(rhythm__budget=6.0), whole))[-1]
+    assert _steps(events(small(rhythm__budget=60.0), parts, steps_until_stop=3)) == [1, 2, 3]
+    assert _steps(events(small(rhythm__budget=60.0), parts, steps_until_stop=count - 3))[0] == 4
+    events(small(rhythm__budget=None, training__steps=count), fixed)
+    assert same(weights(whole, count), weights(fixed, count))
+    assert same(weights(parts, count), weights(fixed, count))
+
+
+def test_where_the_learning_rate_falls_the_number_of_steps_is_fixed_as_the_run_begins(ticking, tmp_path):
+    folder, cosine = RunFolder(tmp_path / "run"), small(rhythm__budget=12.0, training__decay="cosine")
+    begun = _steps(events(cosine, folder, steps_until_stop=2))
+    planned = folder.read_experiment().training.steps
+    ticking[0] += 4  # the machine is busy with something else
+    went_on = events(cosine, folder)
+    assert folder.read_experiment().training.steps == planned
+    fixed = RunFolder(tmp_path / "fixed")
+    reached = [*begun, *_steps(went_on)][-1]
+    events(small(rhythm__budget=None, training__decay="cosine", training__steps=planned), fixed, reached)
+    assert same(weights(folder, reached), weights(fixed, reached))
+
+
+def test_a_busy_machine_ends_in_time_too(ticking, tmp_path):
+    """From the fifth step on all takes a hundred times as long: the steps are fewer, and the end is where it was."""
+    folder, began = RunFolder(tmp_path / "run"), ticking[0]
+    run = train_run(small(rhythm__budget=60.0, rhythm__sample=1000), folder, CPU, Continue(), lambda: False)
+    count = 0
+    for event in run:
+        count += isinstance(event, Stepped)
+        ticking[0] += 10.0 * (isinstance(event, Stepped) and count > 5)
+    assert 5 < count < 15
+    assert 50 < ticking[0] - began < 75
+
+
+def test_the_last_look_draws_what_there_is_time_for(ticking, tmp_path, monkeypatch):
+    monkeypatch.setattr(pace, "BACKWARD", 0.001)  # a look that would take thousands of steps
+    counted = []
+    monkeypatch.setattr(
+        "ddpm.run.session.square", lambda images, *rest: counted.append(len(images)) or square(images, *rest)
+    )
+    events(small(rhythm__budget=6.0, rhythm__sample=1000, rhythm__samples=40), RunFolder(tmp_path / "run"))
+    assert counted == [1]
+
+
+def test_after_a_few_steps_it_says_how_long_it_will_take(ticking, tmp_path):
+    found = events(small(rhythm__budget=None, training__steps=30), RunFolder(tmp_path / "run"))
+    (expected,) = [event for event in found if isinstance(event, Expected)]
+    assert len(_steps(found[: found.index(expected)])) == pace.ENOUGH + 1
+    assert expected.steps == 30
+    assert expected.seconds == pytest.approx((30 - pace.ENOUGH - 1) * expected.per_step)
+
+
+def test_a_long_training_needs_a_yes_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "DAY", 0.0)
+    folder, asked = RunFolder(tmp_path / "run"), []
+    long = small(rhythm__budget=None, training__steps=3)
+
+    def begin(consent):
+        with ended_in_order(long, folder, CPU, Continue(), print, print, consent) as (_, found):
+            return [event for event in found if isinstance(event, Stepped | Started)]
+
+    with pytest.raises(UsageError, match=r"3 steps of the preset 'laptop' will take about"):
+        begin(plan.refuse)
+    assert not folder.path.exists()
+    assert len(begin(lambda _, seconds: asked.append(seconds))) == 4
+    begin(plan.refuse)  # a run that has begun goes on unasked
+    assert len(asked) == 1
+
+
+def test_who_says_how_long_is_not_asked():
+    assert not says_how_long(None, {"steps": None, "lr": 1e-3}, {"model.channels": 8})
+    assert says_how_long(None, {"steps": 5}, {})
+    assert says_how_long(None, {"budget": "1h"}, {})
+    assert says_how_long(None, {}, {"training.steps": 5})
+
+
+def test_the_usual_preset():
+    assert usual_preset("digits", "cpu") == "digits"
+    assert usual_preset("photos", "cpu") == "laptop"
+    assert usual_preset("photos", "cuda") == "small"
+    assert usual_preset("photos", "cpu", "small") == "small"
+    assert usual_preset("photos", "cpu", "custom") == "laptop"
+    assert PRESETS["laptop"]().rhythm.budget == 3600
+
+
+def test_steps_take_the_place_of_a_budget_and_both_are_refused(tmp_path):
+    assert requested("photos", "laptop", None, {"steps": 10}).rhythm.budget is None
+    assert requested("photos", "small", None, {"budget": "30m"}).rhythm.budget == 1800
+    assert requested("photos", "laptop", None, {}, {"rhythm.budget": 0}).rhythm.budget is None
+    with pytest.raises(UsageError, match="exclude each other"):
+        requested("photos", None, None, {"steps": 10, "budget": 5})
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"rhythm": {"budget": 60}}))
+    assert requested("photos", None, file, {"steps": 10}).rhythm.budget is None
