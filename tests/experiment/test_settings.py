@@ -39,6 +39,7 @@ def test_what_is_typed_for_not_given_is_none(place):
     """Also JSON's own word for it."""
     given = {"data.class_names": ["a"], "data.resolution": 28, "data.channels": 3, "data.workers": 0}
     given |= {"model.classes": 2, "schedule.beta": [0.1, 0.2], "data.shape": [1, 8, 8], "data.levels": 17}
+    given |= {"rhythm.budget": 60.0}
     experiment = changed(digits(), {place: given[place]})
     assert _at(asdict(experiment), place) is not None
     assert changed(experiment, {place: OLD[place]}) == digits()

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 ABOUT = "train a model; the same command continues a run that was stopped"
 EXAMPLES = """\
 ddpm train --data photos --output-dir runs/mine --set data.resolution=32
-ddpm train --data photos --output-dir runs/mine --set data.resolution=32 --budget 30m
-ddpm train --data pets --conditional --output-dir runs/pets --steps 20000
+ddpm train --data pets --conditional --output-dir runs/pets --budget 2h
 ddpm train --data digits --output-dir runs/cosine --schedule cosine --lr 1e-3
 """
 

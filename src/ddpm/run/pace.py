@@ -43,9 +43,9 @@ def with_looks(experiment: Experiment, held_out: int, steps: float) -> float:
 
 
 def steps_within(experiment: Experiment, held_out: int, total: float) -> int:
-    """How many steps fit with their looks into the time of `total` steps; at least one."""
+    """How many steps fit with their looks into the time of `total` steps; at least one. The last look has its share at most."""
     look, every = look_in_steps(experiment, held_out), max(experiment.rhythm.evaluate, experiment.rhythm.sample, 1)
-    return max(int(min(total - look, total / (1 + look / every))), 1)
+    return max(int(min(total - min(look, LOOK_SHARE * total), total / (1 + look / every))), 1)
 
 
 @dataclass
