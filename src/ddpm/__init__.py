@@ -13,6 +13,7 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from ddpm.api import bound as bound
+    from ddpm.api import compare as compare
     from ddpm.api import fit as fit
     from ddpm.api import images as images
     from ddpm.api import load as load
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from ddpm.errors import RunWarning as RunWarning
     from ddpm.errors import Stopped as Stopped
     from ddpm.errors import UsageError as UsageError
+    from ddpm.evaluation.paired import Comparison as Comparison
+    from ddpm.evaluation.paired import Difference as Difference
     from ddpm.evaluation.rate import Bound as Bound
     from ddpm.experiment.config import Experiment as Experiment
     from ddpm.experiment.presets import PRESETS as PRESETS
@@ -92,10 +95,11 @@ if TYPE_CHECKING:
     from ddpm.training.loop import Progress as Progress
 
 _PLACES = {
-    "api": ("load", "fit", "train", "sample", "bound", "images"),
+    "api": ("load", "fit", "train", "sample", "bound", "images", "compare"),
     "trained.model": ("TrainedModel",),
     "figures.images": ("Images",),
     "evaluation.rate": ("Bound",),
+    "evaluation.paired": ("Comparison", "Difference"),
     "training.loop": ("Progress",),
     "diffusion.schedule": (
         *("Schedule", "linear", "cosine", "quadratic", "constant", "warmup", "jsd", "log_snr", "SCHEDULES"),

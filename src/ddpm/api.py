@@ -19,6 +19,7 @@ from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import Ending, RunWarning, UsageError, chosen, warn
+from ddpm.evaluation.paired import Comparison
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.duration import in_words
 from ddpm.experiment.request import SHORT, path_of, requested, says_how_long, usual_preset
@@ -40,6 +41,7 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished
 from ddpm.sampling.images import sample as draw
+from ddpm.trained.evaluate import require_fitting
 from ddpm.trained.loaded import load_run
 from ddpm.trained.model import TrainedModel
 from ddpm.training import loop
@@ -406,3 +408,69 @@ def bound(
     with evaluating(p.network):
         measured = measure(p, found, seed, batch_size, _place(p, device))
         return summarise(measured, p.schedule, len(found), math.prod(found.shape))
+
+
+def compare(
+    *models: TrainedModel | str | Path,
+    data: Data,
+    split: str = "test",
+    num_images: int | None = None,
+    steps: int | None = None,
+    spacing: str = "uniform",
+    variance: str | None = None,
+    label: str | int | None = None,
+    seed: int = 0,
+    batch_size: int = 128,
+    progress: bool = True,
+) -> Comparison:
+    """The bounds of several models on the same images with the same noise, and their differences: what `ddpm compare` does.
+
+    Args:
+        *models: two or more: trained models, or run folders and checkpoints, which are loaded. All are compared with the first.
+        data: as in `TrainedModel.bits_per_dim`, like all that follows. It is read as the first model's own.
+        split: of a source: "test", "train" or "all".
+        num_images: the first ones; None for all.
+        steps: of the chain; None for all.
+        spacing: which ones.
+        variance: of a step back; None for the one that a model was trained for.
+        label: what models with classes are told.
+        seed: of the noise, the same for all.
+        batch_size: images at a time.
+        progress: whether a bar is shown.
+
+    Raises:
+        UsageError: fewer than two models, or as `TrainedModel.bits_per_dim`.
+        Mismatch: the models are of other images, or not of the same.
+        NotFound, DataError: a run or the data cannot be read.
+
+    Example:
+        >>> import ddpm
+        >>> found = ddpm.compare(run, ddpm.load(run, "raw"), data="digits", num_images=4, progress=False)
+        >>> (only,) = found.differences
+        >>> len(found.bounds), len(only.per_image), bool(only.stderr >= 0)
+        (2, 4, True)
+    """
+    if len(models) < 2:
+        raise UsageError(f"a comparison needs two models, not {len(models)}")
+    opened = [model if isinstance(model, TrainedModel) else load(model) for model in models]
+    first = opened[0]
+    images = image_set(data, split, first.experiment.data.options(), first.levels)
+    for model in opened:
+        require_fitting(model.loaded, images, str(model.loaded.folder.path))
+    given = images_of(images)
+    bounds = [
+        model.bits_per_dim(
+            given,
+            num_images=num_images,
+            steps=steps,
+            spacing=spacing,
+            variance=variance,
+            label=label,
+            seed=seed,
+            batch_size=batch_size,
+            progress=progress,
+        )
+        for model in opened
+    ]
+    names = [str(model.loaded.folder.path) if isinstance(model, TrainedModel) else str(model) for model in models]
+    return Comparison(tuple(names), tuple(bounds))

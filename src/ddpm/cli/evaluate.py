@@ -3,35 +3,36 @@
 from argparse import ArgumentParser, Namespace
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import positive, tolerance, whole
+from ddpm.cli.flags.kinds import filled, positive, tolerance, whole
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget, file_for
+from ddpm.errors import UsageError
 
 ABOUT = "measure bits/dim of a data set, exactly, with the standard error"
 EXAMPLES = """\
 ddpm evaluate runs/mine --data photos --json bits.json
 ddpm evaluate runs/mine --data photos --evaluations 8
-ddpm evaluate runs/mine --data photos --num-images 16 --metrics bpd,flow
+ddpm evaluate runs/a runs/b --data photos --csv runs.csv --plot runs.png
 """
 
 
 def flags(parser: ArgumentParser) -> None:
     """Of `ddpm evaluate`."""
     what = parser.add_argument_group("what to measure")
-    groups.run_folder(what)
+    what.add_argument(
+        "run",
+        type=filled,
+        nargs="+",
+        metavar="RUN",
+        help="run folder or checkpoint; several are compared (ddpm compare)",
+    )
     groups.data(what)
-    what.add_argument("--split", default="test", metavar="NAME", help="part of the data: test, train or all (test)")
-    what.add_argument("--num-images", type=positive, metavar="N", help="the first N images (all)")
+    groups.scored_images(what)
     what.add_argument(
         "--metrics",
         default="bpd",
         metavar="A,B",
         help="bpd, rate-distortion, importance-weighted, flow; the last two stand beside bpd in one table (bpd)",
-    )
-    what.add_argument(
-        "--label",
-        metavar="NAME",
-        help="class given to a model that knows classes: own (that of each image), none, or one name for all (own)",
     )
     how = parser.add_argument_group("how to measure it")
     how.add_argument(
@@ -58,34 +59,41 @@ def flags(parser: ArgumentParser) -> None:
     groups.variance(groups.reading(parser))
     where = parser.add_argument_group("where the numbers go")
     groups.json(where, "all numbers")
-    where.add_argument("--plot", metavar="FILE.png", help="a picture of the bound by t")
+    groups.table_and_plot(where, "a line for each method, or each run", "a picture of the bound by t")
     groups.running(parser, 128)
 
 
 def run(options: Namespace) -> None:
     """Measure, and say it."""
     from ddpm.cli.parts.bounds import measure_bound, say_bound
+    from ddpm.cli.parts.comparing import compare_runs
     from ddpm.cli.parts.estimate import estimate_bound
     from ddpm.cli.parts.likelihoods import measure_likelihoods, table, ways_of
     from ddpm.cli.parts.opening import images_asked, scored
     from ddpm.figures import plots, style
-    from ddpm.storage.atomic import write_bytes
-    from ddpm.trained.evaluate import METRICS, about, chosen_metrics, result
+    from ddpm.storage.atomic import write_bytes, write_csv
+    from ddpm.trained.evaluate import METRICS, about, chosen_metrics, result, row
     from ddpm.trained.labels import in_words, told_when_scored
     from ddpm.trained.likelihoods import of_bound, results
 
     metrics = chosen_metrics(options.metrics)
     ways = ways_of(options, metrics)
+    if len(options.run) > 1:
+        if metrics != ["bpd"] or options.evaluations is not None:
+            raise UsageError("several runs are compared by bpd over every t alone", "measure the rest run by run")
+        compare_runs(options)
+        return
+    (options.run,) = options.run
     if options.evaluations is not None:
         estimate_bound(options, metrics)
         return
-    plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
+    plot, csv, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
     trained = scored(options)
     images = images_asked(options, trained)
     label, labels = told_when_scored(trained.experiment, images, options.label)
     what = f"{options.split} images of {options.data}{in_words(label)}"
     likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)
-    rows = {ways.words(name): found for name, found in likelihoods.items()}
+    rows, bound = {ways.words(name): found for name, found in likelihoods.items()}, None
     values = results(likelihoods, ways)
     if plot or set(metrics) & set(METRICS):
         bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
@@ -97,4 +105,7 @@ def run(options: Namespace) -> None:
         values = result(bound, metrics) | values
     if likelihoods:
         table(rows, f"{len(images)} {what}")
+    if csv:
+        write_csv(csv, [row(options.run, trained, name, found, bound) for name, found in rows.items()])
+        say(f"csv: {csv}")
     json_target.write(about(trained, len(images), label) | values)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ddpm.cli import data, demo, edit, evaluate, inpaint, interpolate, lab, sample, schedule, train, verify
+from ddpm.cli import compare, data, demo, edit, evaluate, inpaint, interpolate, lab, sample, schedule, train, verify
 from ddpm.errors import UsageError
 from ddpm.version import VERSION
 
 GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
-    "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate},
+    "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate, "compare": compare},
     "with an image": {"inpaint": inpaint, "edit": edit, "interpolate": interpolate},
     "look inside": {"schedule": schedule, "lab": lab, "data": data, "verify": verify},
 }

@@ -12,8 +12,12 @@ from matplotlib.figure import Figure
 
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
+from ddpm.evaluation.paired import Comparison
 from ddpm.evaluation.rate import Bound
 from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, panels
+
+LONG = 24
+"""Characters of a name in a figure."""
 
 
 @mpl.rc_context(STYLE)
@@ -56,6 +60,28 @@ def bound_by_t(bound: Bound) -> Figure:
     right.set(title=f"Together {bound.total:.4f} bits/dim", xlabel="bits/dim", xlim=(0, 1.18 * max(parts.values())))
     right.grid(axis="y", visible=False)
     return figure
+
+
+@mpl.rc_context(STYLE)
+def compared(found: Comparison) -> Figure:
+    """Bounds of several models on the same images: each with its standard error, and term by term over the way up."""
+    figure, (left, right) = panels(2)
+    places, colors = range(len(found.names)), (BLUE, ORANGE, GREEN, PURPLE, GREY)
+    for i, (name, bound) in enumerate(zip(found.names, found.bounds, strict=True)):
+        color = colors[i % len(colors)]
+        left.errorbar(bound.total, i, xerr=bound.stderr, color=color, marker="o", ms=4, capsize=3)
+        t = np.arange(2, bound.T + 1)
+        right.plot(t / bound.T, bound.by_t[2:].numpy() * bound.T, color=color, label=shortened(name))
+    left.set_yticks(places, [shortened(name) for name in found.names])
+    left.set(title="Bound and standard error", xlabel="bits/dim", ylim=(len(found.names) - 0.5, -0.5))
+    right.set(title="Where the bits go", xlabel="t / T", ylabel="T · L(t−1), bits/dim", ylim=(0, None))
+    right.legend()
+    return figure
+
+
+def shortened(name: str) -> str:
+    """The end of a long path."""
+    return name if len(name) <= LONG else f"…{name[1 - LONG :]}"
 
 
 @mpl.rc_context(STYLE)

@@ -15,6 +15,8 @@ from ddpm.data.splits import Options, SizesDiffer
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.cheap import Estimate
+from ddpm.evaluation.likelihood import Likelihood
+from ddpm.evaluation.paired import Difference
 from ddpm.evaluation.rate import Bound, Measured, measure
 from ddpm.parallel.world import ALONE, World
 from ddpm.sampling.few_steps import OPTIMAL
@@ -157,6 +159,32 @@ def about(trained: LoadedModel, images: int, label: str | None = None) -> dict[s
         "variance": variance_of(trained),
         "decoder_variance": decoder_variance(trained),
         "sigma_1": math.sqrt(float(p.variance.table(p.schedule)[1])) if isinstance(p.variance, Fixed) else None,
+    }
+
+
+def row(
+    name: str, trained: LoadedModel, method: str, found: Likelihood, bound: Bound | None, than: Difference | None = None
+) -> dict[str, Any]:
+    """What `--csv` writes of one run and method: what of `bound` is not known, or of the difference to the first run, is empty.
+
+    `bound` is the bound of the run; of other methods its parts are no part.
+    """
+    parts = bound if bound is not None and found.per_image is bound.per_image else None
+    several = len(found.per_image) > 1
+    return {
+        "run": name,
+        "method": method,
+        "step": trained.step,
+        "weights": trained.weights,
+        "T": trained.process.schedule.T,
+        "images": len(found.per_image),
+        "bits_per_dim": found.total,
+        "stderr": found.stderr if several else None,
+        "L_T": parts.L_T if parts else None,
+        "L_0": parts.L_0 if parts else None,
+        "evaluations_per_image": found.evaluations,
+        "difference": than.mean if than else None,
+        "difference_stderr": than.stderr if than and several else None,
     }
 
 

@@ -16,6 +16,23 @@ def data(group: _ArgumentGroup) -> None:
     group.add_argument("--data", type=filled, required=True, metavar="SOURCE", help=SOURCE)
 
 
+def scored_images(group: _ArgumentGroup) -> None:
+    """Which images are scored, and what the model is told of them."""
+    group.add_argument("--split", default="test", metavar="NAME", help="part of the data: test, train or all (test)")
+    group.add_argument("--num-images", type=positive, metavar="N", help="the first N images (all)")
+    group.add_argument(
+        "--label",
+        metavar="NAME",
+        help="class given to a model that knows classes: own (that of each image), none, or one name for all (own)",
+    )
+
+
+def table_and_plot(group: _ArgumentGroup, table: str, plot: str) -> None:
+    """--csv FILE and --plot FILE."""
+    group.add_argument("--csv", metavar="FILE.csv", help=f"{table}, for a spreadsheet")
+    group.add_argument("--plot", metavar="FILE.png", help=plot)
+
+
 def sampler(group: _ArgumentGroup) -> None:
     """How a chain goes down."""
     group.add_argument("--sampler", default="ancestral", metavar="NAME", help=f"{SAMPLERS} (ancestral: Algorithm 2)")

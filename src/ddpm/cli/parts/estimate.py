@@ -22,7 +22,7 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
     """
     if options.evaluations < 2:
         raise UsageError("an estimate and its error need at least 2 evaluations: --evaluations 1")
-    if list(metrics) != ["bpd"] or options.plot:
+    if list(metrics) != ["bpd"] or options.plot or options.csv:
         raise UsageError("an estimate gives bpd alone", "without --evaluations every t is measured")
     json_target, trained = JsonTarget(options.json), scored(options)
     images = images_asked(options, trained)

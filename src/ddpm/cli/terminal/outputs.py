@@ -8,7 +8,7 @@ from pathlib import Path
 from ddpm.errors import CannotCreate, UsageError
 from ddpm.run.folder import RunFolder
 
-WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "json")
+WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "csv", "json")
 READ = ("image", "mask", "first", "second", "name", "source", "data")
 DRAWING = ("sample", "inpaint", "edit", "interpolate")
 IMAGE = re.compile(r"\d{6,}\.png")

@@ -1,0 +1,39 @@
+"""`ddpm compare`: bits/dim of several runs on the same images with the same noise, and their differences."""
+
+from argparse import ArgumentParser, Namespace
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, whole
+
+ABOUT = "compare runs on the same images with the same noise"
+EXAMPLES = """\
+ddpm compare runs/a runs/b --data photos
+ddpm compare runs/a runs/b runs/c --data photos --csv runs.csv --plot runs.png
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm compare`."""
+    what = parser.add_argument_group("what to compare")
+    what.add_argument(
+        "run", type=filled, nargs="+", metavar="RUN", help="run folders or checkpoints; all are compared with the first"
+    )
+    groups.data(what)
+    groups.scored_images(what)
+    how = parser.add_argument_group("how to measure it")
+    groups.chain(how)
+    how.add_argument(
+        "--seed", type=whole, default=0, metavar="S", help="random seed of the noise, the same for all (0)"
+    )
+    groups.variance(groups.reading(parser))
+    where = parser.add_argument_group("where the numbers go")
+    groups.json(where, "all numbers")
+    groups.table_and_plot(where, "a line for each run", "a picture of the bounds, and of their terms by t")
+    groups.running(parser, 128)
+
+
+def run(options: Namespace) -> None:
+    """Measure, and say it."""
+    from ddpm.cli.parts.comparing import compare_runs
+
+    compare_runs(options)

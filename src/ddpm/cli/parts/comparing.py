@@ -1,0 +1,103 @@
+"""Several runs on the same images with the same noise: `ddpm compare`, and `ddpm evaluate` of more than one run."""
+
+from argparse import Namespace
+
+from ddpm.cli.parts.bounds import measure_bound
+from ddpm.cli.parts.opening import images_asked, scored
+from ddpm.cli.terminal.console import note, say
+from ddpm.cli.terminal.files import JsonTarget, file_for
+from ddpm.errors import UsageError
+from ddpm.evaluation.paired import Comparison, Difference
+from ddpm.evaluation.rate import Bound
+from ddpm.figures import plots, style
+from ddpm.storage.atomic import write_bytes, write_csv
+from ddpm.trained.evaluate import about, require_fitting, result, row
+from ddpm.trained.labels import told_when_scored
+from ddpm.trained.likelihoods import of_bound
+from ddpm.trained.loaded import LoadedModel
+
+
+def compare_runs(options: Namespace) -> None:
+    """Measure all, write what was asked for, and say it.
+
+    Raises:
+        UsageError: there is but one run.
+        Mismatch: the runs are not of the same images.
+    """
+    if len(options.run) < 2:
+        raise UsageError(
+            f"one run cannot be compared: {options.run[0]!r}", f"ddpm evaluate {options.run[0]} measures it"
+        )
+    plot, table, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
+    models = [scored(Namespace(**{**vars(options), "run": run})) for run in options.run]
+    images = images_asked(options, models[0])
+    for model in models[1:]:
+        require_fitting(model, images, str(model.folder.path))
+    told = [told_when_scored(model.experiment, images, options.label) for model in models]
+    bounds = [
+        measure_bound(model, images, options.seed, options.batch_size, labels)
+        for model, (_, labels) in zip(models, told, strict=True)
+    ]
+    found = Comparison(tuple(options.run), tuple(bounds))
+    runs = [
+        {
+            "run": name,
+            **about(model, len(images), label),
+            **result(bound, ["bpd"]),
+            "per_image": bound.per_image.tolist(),
+        }
+        for name, model, (label, _), bound in zip(options.run, models, told, bounds, strict=True)
+    ]
+    json_target.write({"runs": runs, "same_noise": found.same_noise, "differences": _in_json(found)})
+    if table:
+        write_csv(table, _rows(found, models))
+        say(f"csv: {table}")
+    if plot:
+        write_bytes(plot, style.png(plots.compared(found)))
+        say(f"plot: {plot}")
+    _say(found, f"{len(images)} {options.split} images of {options.data}")
+
+
+def _in_json(found: Comparison) -> list[dict[str, object]]:
+    return [
+        {
+            "run": name,
+            "less": found.names[0],
+            "bits_per_dim": one.mean,
+            "stderr": one.stderr if len(one.per_image) > 1 else None,
+        }
+        for name, one in zip(found.names[1:], found.differences, strict=True)
+    ]
+
+
+def _rows(found: Comparison, models: list[LoadedModel]) -> list[dict[str, object]]:
+    """A line of the table for each run."""
+    differences: list[Difference | None] = [None, *found.differences]
+    return [
+        row(name, model, f"variational bound, T = {bound.T}", of_bound(bound), bound, one)
+        for name, model, bound, one in zip(found.names, models, found.bounds, differences, strict=True)
+    ]
+
+
+def _say(found: Comparison, what: str) -> None:
+    width = max(map(len, found.names))
+    say(f"{what}, in bits/dim; the differences are to {found.names[0]}, image by image")
+    if not found.same_noise:
+        note("ddpm: the chains have differently many steps: the images are the same, the noise is not")
+    say(f"{'':{width}} {'bits/dim':>10} {'± stderr':>10} {'difference':>12} {'± stderr':>10}")
+    differences: list[Difference | None] = [None, *found.differences]
+    for name, bound, one in zip(found.names, found.bounds, differences, strict=True):
+        say(f"{name:{width}} {_numbers(bound)}{_compared(one) if one else ''}")
+
+
+def _numbers(bound: Bound) -> str:
+    error = f"{bound.stderr:10.4f}" if bound.images > 1 else f"{'-':>10}"
+    return f"{bound.total:>10.4f} {error}"
+
+
+def _compared(one: Difference) -> str:
+    """The difference in words: below two standard errors it says nothing."""
+    if one.in_errors is None:
+        return f" {one.mean:>+12.4f} {'-':>10}"
+    verdict = "no difference seen" if abs(one.in_errors) < 2 else "better" if one.mean < 0 else "worse"
+    return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {verdict}, {abs(one.in_errors):.1f} standard errors"

@@ -1,0 +1,99 @@
+"""Several runs at once: the same images, the same noise, and differences with an error of their own; tables and plots."""
+
+import csv
+import json
+import math
+import statistics
+
+import pytest
+
+import ddpm as public
+
+OF = ("--data", "digits", "--num-images", 12)
+
+
+def _table(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_the_difference_is_that_of_the_images(ddpm, run, tmp_path):
+    """A run with its raw weights beside its average; the call gives what the command does."""
+    older = run / "checkpoints" / "step-000000003"
+    table, numbers, plot = (tmp_path / name for name in ("t.csv", "n.json", "p.png"))
+    said = ddpm("compare", run, older, run, *OF, "--csv", table, "--json", numbers, "--plot", plot)
+    assert said.code == 0, said.err
+    values = json.loads(numbers.read_text())
+    a, b, _ = (one["per_image"] for one in values["runs"])
+    found = values["differences"][0]
+    each = [y - x for x, y in zip(a, b, strict=True)]
+    assert found["bits_per_dim"] == pytest.approx(statistics.mean(each), abs=1e-12)
+    assert found["stderr"] == pytest.approx(statistics.stdev(each) / math.sqrt(12), rel=1e-9)
+    assert found["stderr"] < values["runs"][0]["bits_per_dim"]["stderr"], "what images have in common cancels"
+    assert (found["run"], found["less"]) == (str(older), str(run))
+    assert values["differences"][1] == {"run": str(run), "less": str(run), "bits_per_dim": 0, "stderr": 0}, (
+        "the same noise"
+    )
+    assert [row["difference"] for row in _table(table)] == ["", repr(found["bits_per_dim"]), "0.0"]
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+    assert f"{found['bits_per_dim']:+.4f}" in said.out
+    called = public.compare(run, str(older), data="digits", num_images=12, progress=False)
+    assert called.differences[0].per_image.tolist() == each
+    alone = ddpm("evaluate", older, *OF, "--json", tmp_path / "alone.json")
+    assert alone.code == 0
+    assert json.loads((tmp_path / "alone.json").read_text())["bits_per_dim"] == values["runs"][1]["bits_per_dim"]
+
+
+def test_evaluate_takes_several_runs_and_writes_tables(ddpm, run, tmp_path):
+    older = run / "checkpoints" / "step-000000003"
+    table = tmp_path / "t.csv"
+    assert ddpm("evaluate", run, older, *OF, "--csv", table).code == 0
+    several = _table(table)
+    said = ddpm("evaluate", run, *OF, "--csv", table, "--metrics", "bpd,importance-weighted", "--draws", 2)
+    assert said.code == 0, said.err
+    bound, weighted = _table(table)
+    assert {**bound, "run": ""} == {**several[0], "run": ""}
+    assert weighted["method"].startswith("importance-weighted")
+    assert weighted["L_T"] == ""
+
+
+def test_of_one_image_there_is_no_error(ddpm, run, tmp_path):
+    said = ddpm("compare", run, run / "checkpoints" / "step-000000003", "--data", "digits", "--num-images", 1)
+    assert said.code == 0, said.err
+    assert "standard errors" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("compare", "RUN"), 2, "one run cannot be compared"),
+        (("evaluate", "RUN", "RUN", "--evaluations", "4"), 2, "several runs are compared by bpd"),
+        (("evaluate", "RUN", "RUN", "--metrics", "flow"), 2, "several runs are compared by bpd"),
+        (("evaluate", "RUN", "--evaluations", "4", "--csv", "t.csv"), 2, "an estimate gives bpd alone"),
+        (("compare", "RUN", "RUN", "--csv", "t.txt"), 2, "the file must end in .csv"),
+        (("compare", "RUN", "RUN", "--csv", "a.csv", "--json", "a.csv"), 2, "are one file"),
+        (("compare", "RUN", "nowhere"), 66, "no such run"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(ddpm, trained, words, code, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = ddpm(*(trained if word == "RUN" else word for word in words), "--data", "digits")
+    assert (found.code, found.out) == (code, "")
+    assert said in found.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_of_other_images_are_refused(ddpm, trained, run):
+    config = run / "config.json"
+    values = json.loads(config.read_text())
+    values["data"]["shape"] = [1, 12, 12]
+    config.write_text(json.dumps(values))
+    with pytest.raises(public.Mismatch, match="the model is for"):
+        public.compare(trained, run, data="digits", progress=False)
+
+
+def test_chains_of_other_lengths_have_the_images_in_common(ddpm, trained):
+    short, whole = public.load(trained), public.load(trained)
+    found = public.compare(whole, short, data="digits", num_images=3, steps=6, progress=False)
+    assert found.same_noise
+    mixed = public.Comparison(("a", "b"), (found.bounds[0], whole.bits_per_dim("digits", num_images=3, progress=False)))
+    assert not mixed.same_noise
