@@ -79,7 +79,7 @@ class Contest:
         """Of the error on 64 training images, measured once."""
         if not self.kept_curve.exists():
             train = open_source(str(self.mnist), "train").take(torch.arange(64))
-            found = curve(errors(self.p, train, 0, 64, CPU), self.p.schedule.T)
+            found = curve(errors(self.p, train, 0, 64, CPU), self.p.schedule)
             self.kept_curve.write_text(json.dumps([table.tolist() for table in astuple(found)]))
         return Curve(*(torch.tensor(table, dtype=torch.float64) for table in json.loads(self.kept_curve.read_text())))
 

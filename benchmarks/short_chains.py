@@ -53,7 +53,7 @@ def main() -> None:
     suffix, p = subject(options.data, options.run)
     name = f"short_chains{suffix}"
     train, test = (open_source(str(options.data / "mnist"), split) for split in ("train", "test"))
-    found = curve(errors(p, train.take(torch.arange(64)), 0, 64, CPU), p.schedule.T)
+    found = curve(errors(p, train.take(torch.arange(64)), 0, 64, CPU), p.schedule)
     test = test.take(torch.arange(options.images))
     best = with_fixed(p, found.variance())
     readings = {

@@ -43,6 +43,7 @@ from ddpm.sampling.images import Plan, finished
 from ddpm.sampling.images import sample as draw
 from ddpm.trained.evaluate import require_fitting
 from ddpm.trained.loaded import load_run
+from ddpm.trained.measured_curve import kept_curve, measured_curve
 from ddpm.trained.model import TrainedModel
 from ddpm.training import loop
 from ddpm.training.loop import Batch, Progress, batches_of, repeated
@@ -95,6 +96,7 @@ def fit(
     steps: int | None = None,
     budget: float | str | None = None,
     conditional: bool = False,
+    curve: bool = False,
     resume: str = "auto",
     device: str | torch.device = "auto",
     settings: Mapping[str, Any] | None = None,
@@ -114,6 +116,7 @@ def fit(
         steps: of training in all.
         budget: how long to train instead, in seconds, or such as "30m" or "2h": wall-clock time, over all calls together.
         conditional: whether the classes of the data are learned, for `sample(label=...)`.
+        curve: whether what ``spacing="optimal"`` and ``variance="optimal"`` need of the network is measured at the end.
         resume: "auto" goes on if there is a run, "never" refuses then, else a checkpoint to go on from.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
         settings: of config.json by their paths: ``{"model.channels": 32}``.
@@ -161,7 +164,10 @@ def fit(
         with followed(_steps(events), left, "training", progress) as shown:
             for _ in shown:
                 pass
-    return load(folder.path, device=chosen_device.type)
+    model = load(folder.path, device=chosen_device.type)
+    if curve and not number() and kept_curve(model.loaded) is None:
+        measured_curve(model.loaded, lambda errors, _: errors)
+    return model
 
 
 def _steps(events: Iterator[Event]) -> Iterator[Stepped]:
@@ -418,6 +424,7 @@ def compare(
     steps: int | None = None,
     spacing: str = "uniform",
     variance: str | None = None,
+    exact: bool = False,
     label: str | int | None = None,
     seed: int = 0,
     batch_size: int = 128,
@@ -433,6 +440,7 @@ def compare(
         steps: of the chain; None for all.
         spacing: which ones.
         variance: of a step back; None for the one that a model was trained for.
+        exact: as in `TrainedModel.sample`.
         label: what models with classes are told.
         seed: of the noise, the same for all.
         batch_size: images at a time.
@@ -465,6 +473,7 @@ def compare(
             steps=steps,
             spacing=spacing,
             variance=variance,
+            exact=exact,
             label=label,
             seed=seed,
             batch_size=batch_size,

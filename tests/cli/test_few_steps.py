@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ddpm as public
 from tests.cli.test_errors import _one_line
+from tests.harness.commands import TINY
 
 
 def _files(folder):
@@ -109,3 +111,37 @@ def test_training_data_that_are_gone(ddpm, run, tmp_path):
     flags = ("--num", 1, "--output-dir", tmp_path / "o", "--variance", "optimal")
     _one_line(ddpm("sample", run, *flags), 66, "measured on the training data", "--set data.source=SOURCE")
     assert ddpm("sample", run, *flags, "--set", "data.source=digits").code == 0
+
+
+@pytest.fixture
+def some(monkeypatch):
+    """Curves are measured at five of the twelve t."""
+    monkeypatch.setattr("ddpm.trained.measured_curve.some_steps", lambda schedule: [12, 9, 6, 3, 1])
+
+
+def test_the_cost_is_said_first_and_exact_measures_all(ddpm, run, tmp_path, some):
+    flags = ("--num", 1, "--steps", 4, "--spacing", "optimal")
+    said = ddpm("sample", run, *flags, "--output-dir", tmp_path / "a")
+    assert said.code == 0, said.err
+    assert "at 5 of 12 t on 128 training images, 640 evaluations of the network; --exact measures all" in said.err
+    assert "that takes about" in said.err
+    (kept,) = (run / "curves").iterdir()
+    assert kept.name.endswith("-some.json")
+    assert "evaluations of the network" not in ddpm("sample", run, *flags, "--output-dir", tmp_path / "b").err
+    said = ddpm("sample", run, *flags, "--exact", "--output-dir", tmp_path / "c")
+    assert "at 12 of 12 t" in said.err
+    assert len(list((run / "curves").iterdir())) == 2
+    model = public.load(run)
+    exact = ddpm("evaluate", run, "--data", "digits", "--num-images", 2, "--variance", "optimal", "--json", "-")
+    assert exact.code == 0
+    called = model.bits_per_dim("digits", num_images=2, variance="optimal", exact=True, progress=False).total
+    assert json.loads(exact.out)["bits_per_dim"]["total"] == called, "the curve of every t comes first"
+
+
+def test_a_training_measures_it_at_its_end_if_asked(ddpm, run, some):
+    said = ddpm("train", "--output-dir", run, *TINY, "--curve")
+    assert said.code == 0, said.err
+    assert "640 evaluations" in said.err
+    (kept,) = (run / "curves").iterdir()
+    assert "640 evaluations" not in ddpm("train", "--output-dir", run, *TINY, "--curve").err
+    assert [path.name for path in (run / "curves").iterdir()] == [kept.name]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -18,9 +18,10 @@ from ddpm.diffusion.prediction import X0
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import jsd, linear, log_snr
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Learned, Optimal
-from ddpm.evaluation.curve import curve, errors
+from ddpm.evaluation.curve import SOME, curve, errors, some_steps
 from ddpm.evaluation.rate import images_of, measure, summarise
 from ddpm.sampling.optimal import Curve, best_steps, jumps
+from ddpm.sampling.timesteps import uniform
 from ddpm.seeds import NoiseForEach, generator
 from tests.harness.oracles import GaussianData, rough_network
 
@@ -84,15 +85,20 @@ def test_impossible_numbers_of_steps(count):
         best_steps(schedule, _gaussian_curve(schedule, 0.25), count)
 
 
+def _law():
+    """Four grey levels."""
+    return points(torch.tensor([[-1.0], [-1 / 3], [1 / 3], [1.0]]), torch.tensor([0.1, 0.4, 0.3, 0.2]))
+
+
 @pytest.fixture(scope="module")
 def pixels():
     """Four grey levels as images, their exact network, and the curve that is measured on them."""
-    law = points(torch.tensor([[-1.0], [-1 / 3], [1 / 3], [1.0]]), torch.tensor([0.1, 0.4, 0.3, 0.2]))
+    law = _law()
     schedule = log_snr(40, noise_1=0.2, log_snr_T=-8.0)
     drawn = torch.multinomial(torch.tensor([0.1, 0.4, 0.3, 0.2]), 150 * 16, replacement=True)
     data = ImageSet("pixels", drawn.reshape(150, 1, 4, 4).to(torch.uint8), levels=4)
     p = Diffused(law, schedule).process(decoder=discretised(4))
-    found = curve(errors(p, data, 0, 60, CPU), 40)
+    found = curve(errors(p, data, 0, 60, CPU), p.schedule)
     return p, data, found
 
 
@@ -113,9 +119,41 @@ def test_the_measured_bound_is_what_the_curve_says(pixels):
         assert _bits(replace(p, variance=variance).respace([1, 9, 17, 24, 32, 40]), data).total > measured.total + 0.05
 
 
+def test_the_curve_of_some_t_gives_steps_that_are_hardly_worse(pixels):
+    """On 40 of 150 t, with an exact network, scored on other images; what was measured stands in it to the bit."""
+    _, data, _ = pixels
+    schedule = log_snr(150, noise_1=0.2, log_snr_T=-8.0)
+    p = Diffused(_law(), schedule).process(decoder=discretised(4))
+    part = data.take(torch.arange(60))
+    at = some_steps(schedule)
+    assert (len(at), at[0], at[-1]) == (SOME, 150, 1)
+    assert [found.t for found in errors(p, part, 0, 60, CPU, at=at[:3])] == at[:3]
+    measured = list(errors(p, part, 0, 60, CPU))
+    whole, found = curve(iter(measured), schedule), curve((one for one in measured if one.t in at), schedule)
+    for table, own in zip(vars(whole).values(), vars(found).values(), strict=True):
+        assert torch.equal(table[at], own[at])
+        assert bool(own.isfinite().all())
+    other = curve(
+        errors(p, data.take(torch.arange(60, 150)), 1, 90, CPU), schedule
+    )  # the noise of `whole` is in its steps
+    costs = jumps(schedule, other.mse_x_0)
+
+    def bits(kept):
+        return float(other.L_0[kept[0]] + sum(costs[s, t] for s, t in pairwise(kept))) / math.log(2)
+
+    for count in (5, 10):
+        by_all, by_some = (bits(best_steps(schedule, each, count)[0]) for each in (whole, found))
+        assert by_some < by_all + 0.01
+        assert by_some < bits(uniform(schedule, count)) - 0.01
+
+
+def test_where_there_are_no_more_all_t_are_measured():
+    assert some_steps(linear(SOME, 1e-3, 0.4)) == list(range(SOME, 0, -1))
+
+
 def test_the_curve_is_the_error_of_the_bound_and_independent_of_the_batch(pixels):
     p, data, found = pixels
-    again = curve(errors(p, data, 0, 150, CPU), 40)
+    again = curve(errors(p, data, 0, 150, CPU), p.schedule)
     torch.testing.assert_close(again.mse_x_0, found.mse_x_0, rtol=1e-9, atol=0)
     torch.testing.assert_close(again.L_0, found.L_0, rtol=1e-6, atol=1e-9)
     bound = _bits(p, data)
@@ -149,7 +187,7 @@ def test_where_nothing_is_left_of_the_image_or_nothing_of_the_error():
     data = ImageSet("black", torch.zeros(3, 1, 2, 2, dtype=torch.uint8), levels=256)
     for network in (lambda x, t: -torch.ones_like(x), lambda x, t: torch.zeros_like(x)):
         p = ReverseProcess(network, jsd(8), X0())
-        found = curve(errors(p, data, 0, 3, CPU), 8)
+        found = curve(errors(p, data, 0, 3, CPU), p.schedule)
         assert all(bool(table[1:].isfinite().all()) for table in (found.mse_x_0, found.sigma2_1, found.L_0))
         assert bool((found.mse_x_0[1:] > 0).all())
         for kept in (best_steps(p.schedule, found, 3)[0], list(range(1, 9))):

@@ -65,6 +65,11 @@ def flags(parser: ArgumentParser) -> None:
         metavar="HOW",
         help="auto (continue the run in RUN, if there is one), never, or a checkpoint (auto)",
     )
+    how.add_argument(
+        "--curve",
+        action="store_true",
+        help="at the end measure what --spacing optimal and --variance optimal need of the network",
+    )
     groups.running(parser)
 
 
@@ -91,15 +96,23 @@ def experiment_of(options: Namespace) -> "Experiment":
 def run(options: Namespace) -> None:
     """Train, then write the report."""
     from ddpm.cli.flags.settings import assignments
+    from ddpm.cli.parts.opening import watched
     from ddpm.cli.parts.training import ask, follow
     from ddpm.experiment.request import says_how_long
     from ddpm.parallel.device import pick_device
     from ddpm.report.training import report_training
     from ddpm.run.folder import RunFolder
     from ddpm.run.start import start_of
+    from ddpm.trained.loaded import load_run
+    from ddpm.trained.measured_curve import kept_curve, measured_curve
 
     folder = RunFolder(Path(options.output_dir).expanduser())
     consent = None if says_how_long(options.config, vars(options), assignments(options.set)) else ask
-    follow(experiment_of(options), folder, pick_device(options.device), start_of(options.resume), consent)
+    device = pick_device(options.device)
+    follow(experiment_of(options), folder, device, start_of(options.resume), consent)
     if not launch.number():
         say(f"done: {folder.path}; report: {report_training(folder)}")
+        if options.curve:
+            trained = load_run(str(folder.path), "ema", device)
+            if kept_curve(trained) is None:
+                measured_curve(trained, watched(trained))

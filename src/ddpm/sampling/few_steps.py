@@ -14,11 +14,15 @@ OPTIMAL = "optimal"
 
 @dataclass(frozen=True)
 class FewSteps:
-    """How many steps to keep (None: all), which ones, and which variance to use (None: the one that it was trained for)."""
+    """How many steps to keep (None: all), which ones, and which variance to use (None: the one that it was trained for).
+
+    `exact`: where the model has to be measured for that, it is at every t, and not at some with lines between.
+    """
 
     steps: int | None = None
     spacing: str = "uniform"
     variance: str | None = None
+    exact: bool = False
 
     @property
     def needs_curve(self) -> bool:

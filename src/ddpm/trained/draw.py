@@ -1,7 +1,7 @@
 """Images to be drawn from a trained model: one value for samples and edits, and the options by which a call asks for them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypedDict
 
@@ -133,6 +133,7 @@ class DrawingOptions(TypedDict, total=False):
     steps: int | None
     spacing: str
     variance: str | None
+    exact: bool
     seed: int
     label: Label
     guidance: float
@@ -150,6 +151,7 @@ class How:
     steps: int | None = None
     spacing: str = "uniform"
     variance: str | None = None
+    exact: bool = False
     seed: int = 0
     label: Label = None
     guidance: float = 1.0
@@ -161,7 +163,7 @@ class How:
     @property
     def few(self) -> FewSteps:
         """The chain."""
-        return few_steps(self.steps, self.spacing, self.variance)
+        return replace(few_steps(self.steps, self.spacing, self.variance), exact=self.exact)
 
     @property
     def weight(self) -> float | None:

@@ -12,7 +12,7 @@ import torch
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import DataError, Failure, NotFound
-from ddpm.evaluation.curve import ErrorAt, curve, errors
+from ddpm.evaluation.curve import ErrorAt, curve, errors, some_steps
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.optimal import Curve
 from ddpm.seeds import generator
@@ -24,11 +24,18 @@ TABLES = [field.name for field in fields(Curve)]
 IMAGES = 128
 """On how many images of the training data the curve is measured; each counts at every t."""
 
+Watched = Callable[[Iterator[ErrorAt], int], Iterator[ErrorAt]]
+"""What shows the progress of a measurement of so many parts."""
 
-def curve_file(trained: LoadedModel, label: str = OWN) -> Path:
-    """Where the curve of these weights is kept, beside the model; of another name where they are not told labels."""
+
+def curve_file(trained: LoadedModel, label: str = OWN, *, exact: bool = True) -> Path:
+    """Where the curve of these weights is kept, beside the model; of another name where they are not told labels.
+
+    And of another one where it was not measured at every t.
+    """
     untold = "-unlabelled" if label == NONE and trained.experiment.model.classes else ""
-    return trained.folder.curves / f"step-{trained.step:09d}-{trained.weights}{untold}.json"
+    some = "" if exact else "-some"
+    return trained.folder.curves / f"step-{trained.step:09d}-{trained.weights}{untold}{some}.json"
 
 
 def _about(trained: LoadedModel) -> dict[str, Any]:
@@ -42,10 +49,18 @@ def _about(trained: LoadedModel) -> dict[str, Any]:
     }
 
 
-def kept_curve(trained: LoadedModel, label: str = OWN) -> Curve | None:
-    """The curve that was measured before for these weights, read this way; None if there is none, or a damaged one."""
+def kept_curve(trained: LoadedModel, label: str = OWN, *, exact: bool = False) -> Curve | None:
+    """The curve that was measured before for these weights, read this way; None if there is none, or a damaged one.
+
+    The one of every t comes first; only that one will do where `exact` is asked for.
+    """
+    found = _kept(trained, curve_file(trained, label))
+    return found if found or exact else _kept(trained, curve_file(trained, label, exact=False))
+
+
+def _kept(trained: LoadedModel, file: Path) -> Curve | None:
     try:
-        values = json.loads(curve_file(trained, label).read_text())
+        values = json.loads(file.read_text())
         if any(values[name] != value for name, value in _about(trained).items()):
             return None
         tables = [torch.tensor([0.0, *values[name]], dtype=torch.float64) for name in TABLES]
@@ -78,27 +93,32 @@ def images_for_curve(trained: LoadedModel) -> ImageSet:
     )
 
 
-def measured_curve(
-    trained: LoadedModel, watched: Callable[[Iterator[ErrorAt]], Iterator[ErrorAt]], label: str = OWN
-) -> Curve:
+def measured_at(trained: LoadedModel, *, exact: bool) -> list[int]:
+    """The t at which a curve is measured."""
+    schedule = trained.process.schedule
+    return list(schedule.steps) if exact else some_steps(schedule)
+
+
+def measured_curve(trained: LoadedModel, watched: Watched, label: str = OWN, *, exact: bool = False) -> Curve:
     """Measure the curve, and keep it beside the model where that can be written; `watched` shows the progress.
 
     A model with classes is told the labels, unless `label` is NONE; what guidance makes of it is not measured.
     """
     images = images_for_curve(trained)
     labels = None if label == NONE else trained.experiment.labels(images)
-    measured = errors(trained.process, images, 0, 64, trained.device, labels)
-    found = curve(watched(measured), trained.process.schedule.T)
+    at = measured_at(trained, exact=exact)
+    measured = errors(trained.process, images, 0, 64, trained.device, labels, at)
+    found = curve(watched(measured, len(at)), trained.process.schedule)
     tables = {name: getattr(found, name)[1:].tolist() for name in TABLES}
     with suppress(Failure):  # where nothing can be written it is measured again the next time
-        write_json(curve_file(trained, label), _about(trained) | tables)
+        write_json(curve_file(trained, label, exact=len(at) == trained.process.schedule.T), _about(trained) | tables)
     return found
 
 
 def on_chain(
     trained: LoadedModel,
     few: FewSteps,
-    watched: Callable[[Iterator[ErrorAt]], Iterator[ErrorAt]],
+    watched: Watched,
     t: int | None = None,
     label: str = OWN,
 ) -> LoadedModel:
@@ -109,5 +129,8 @@ def on_chain(
         NotFound: the curve is needed, and the training data are no longer where they were.
     """
     few.check(trained.process, t)
-    measured = (kept_curve(trained, label) or measured_curve(trained, watched, label)) if few.needs_curve else None
+    measured = None
+    if few.needs_curve:
+        measured = kept_curve(trained, label, exact=few.exact)
+        measured = measured or measured_curve(trained, watched, label, exact=few.exact)
     return replace(trained, process=few.of(trained.process, measured, t))

@@ -115,6 +115,7 @@ class TrainedModel:
         steps: int | None = None,
         spacing: str = "uniform",
         variance: str | None = None,
+        exact: bool = False,
         seed: int = 0,
         label: Label = None,
         guidance: float = 1.0,
@@ -131,6 +132,7 @@ class TrainedModel:
             steps: how many of the T steps the chain visits; None for all.
             spacing: which ones: "uniform", "quadratic", "trailing", "leading", "log-snr" or "optimal".
             variance: "fixed-large", "fixed-small", "learned" or "optimal"; None for the one that it was trained for.
+            exact: whether "optimal" measures the network at every t, once, and not at 40 with lines between.
             seed: of all random numbers.
             label: a class by name or number, several in turn, "none", or None for all in turn.
             guidance: classifier-free; 1 heeds the label, more is more typical and less varied.
@@ -147,6 +149,7 @@ class TrainedModel:
             steps=steps,
             spacing=spacing,
             variance=variance,
+            exact=exact,
             seed=seed,
             label=label,
             guidance=guidance,
@@ -178,6 +181,7 @@ class TrainedModel:
         steps: int | None = None,
         spacing: str = "uniform",
         variance: str | None = None,
+        exact: bool = False,
         label: str | int | None = None,
         seed: int = 0,
         batch_size: int = 128,
@@ -193,6 +197,7 @@ class TrainedModel:
             steps: of the chain, as in `sample`: the bound of the shorter chain.
             spacing: as in `sample`.
             variance: as in `sample`.
+            exact: as in `sample`.
             label: what a model with classes is told: None for each image's own, "none", or one class for all.
             seed: of the noise.
             batch_size: images at a time; it changes the result by rounding only.
@@ -218,7 +223,9 @@ class TrainedModel:
         named = label if isinstance(label, str | None) else self.classes[label_of(self.experiment, label)]
         _, labels = told_when_scored(self.experiment, images, named)
         untold = bool(self.classes) and labels is None
-        loaded = self._few(few_steps(steps, spacing, variance), NONE if untold else OWN, progress=progress)
+        loaded = self._few(
+            replace(few_steps(steps, spacing, variance), exact=exact), NONE if untold else OWN, progress=progress
+        )
         p = loaded.process
         measured = measure(p, images, seed, batch_size, self.device, labels)
         total = ceil(len(images) / batch_size) * (p.schedule.T + 1)
@@ -431,8 +438,8 @@ class TrainedModel:
         fixed = few.variance not in (None, OPTIMAL)
         loaded = self.loaded.read({"process.variance": few.variance}) if fixed else self.loaded
 
-        def watched(errors: Iterator[ErrorAt]) -> Iterator[ErrorAt]:
-            with followed(errors, loaded.process.schedule.T, "measuring the error at every t, once", progress) as shown:
+        def watched(errors: Iterator[ErrorAt], count: int) -> Iterator[ErrorAt]:
+            with followed(errors, count, "measuring the network's error, once", progress) as shown:
                 yield from shown
 
         return on_chain(loaded, few, watched, timestep, label)

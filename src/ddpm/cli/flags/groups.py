@@ -61,6 +61,7 @@ def variance(group: _ArgumentGroup) -> None:
         metavar="NAME",
         help="fixed-large, fixed-small, learned, or optimal, which is measured once on training data (as trained)",
     )
+    group.add_argument("--exact", action="store_true", help="of optimal: measure every t, not some with lines between")
 
 
 def reading(parser: ArgumentParser) -> _ArgumentGroup:

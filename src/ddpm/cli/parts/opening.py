@@ -1,7 +1,8 @@
 """Opening a trained model for a command, and the images that it is given."""
 
+import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -13,12 +14,13 @@ from ddpm.data.inputs import Photo, read_photo
 from ddpm.diffusion.variance import VARIANCES
 from ddpm.errors import chosen
 from ddpm.evaluation.curve import ErrorAt
+from ddpm.experiment.duration import in_words
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.trained.evaluate import images_to_evaluate
 from ddpm.trained.labels import NONE, OWN
 from ddpm.trained.loaded import LoadedModel, load_run
-from ddpm.trained.measured_curve import on_chain
+from ddpm.trained.measured_curve import IMAGES, Watched, on_chain
 
 
 def opened(options: Namespace) -> LoadedModel:
@@ -59,7 +61,7 @@ def images_asked(options: Namespace, trained: LoadedModel) -> ImageSet:
 
 def shorter(options: Namespace) -> FewSteps:
     """What --steps, --spacing and --variance say."""
-    return FewSteps(options.steps, options.spacing, options.variance)
+    return FewSteps(options.steps, options.spacing, options.variance, options.exact)
 
 
 def shortened(options: Namespace, trained: LoadedModel, t: int | None = None, label: str = OWN) -> LoadedModel:
@@ -71,10 +73,23 @@ def shortened(options: Namespace, trained: LoadedModel, t: int | None = None, la
     return on_chain(trained, shorter(options), watched(trained), t, label)
 
 
-def watched(trained: LoadedModel) -> Callable[[Iterator[ErrorAt]], Iterator[ErrorAt]]:
-    """What shows the progress of measuring the error at every t."""
+def watched(trained: LoadedModel) -> Watched:
+    """What says the cost of measuring the network's error beforehand, then how long it takes, and shows the progress."""
     T = trained.process.schedule.T
-    return lambda errors: track(errors, T, "measuring the error at every t, once")
+
+    def shown(errors: Iterator[ErrorAt], count: int) -> Iterator[ErrorAt]:
+        rest = "" if count == T else "; --exact measures all"
+        note(
+            f"ddpm: the best steps and variances need the network's error: measured once, at {count} of {T} t on {IMAGES} "
+            f"training images, {count * IMAGES:,} evaluations of the network{rest}"
+        )
+        began = time.monotonic()
+        for place, found in enumerate(track(errors, count, "measuring the network's error")):
+            if place == 0:
+                note(f"ddpm: that takes about {in_words((time.monotonic() - began) * count)}")
+            yield found
+
+    return shown
 
 
 def given_photo(name: str, height: int, width: int) -> Photo:
