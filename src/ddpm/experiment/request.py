@@ -80,7 +80,7 @@ def requested(
         raise UsageError(
             f"a budget and a number of steps exclude each other: {found['rhythm.budget']} seconds and "
             f"{found['training.steps']} steps",
-            "give one of --budget and --steps",
+            "give one of `budget` and `steps`",
         )
     return changed(base, found)
 

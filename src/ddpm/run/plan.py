@@ -134,6 +134,6 @@ def refuse(experiment: Experiment, seconds: float) -> None:
     """
     raise UsageError(
         f"not begun: {how_long(experiment, seconds)}",
-        '--budget 1h trains for an hour (budget="1h" in Python); smaller images take less time (data.resolution)',
-        f"--steps {experiment.training.steps} begins it all the same (steps={experiment.training.steps} in Python)",
+        "`budget=1h` trains for an hour; smaller images (`data.resolution`) take less time",
+        f"`steps={experiment.training.steps}` begins it all the same",
     )
