@@ -68,7 +68,7 @@ def flags(parser: ArgumentParser) -> None:
     how.add_argument(
         "--curve",
         action="store_true",
-        help="at the end measure what --spacing optimal and --variance optimal need of the network",
+        help="at the end measure the error that optimal steps and variances need",
     )
     groups.running(parser)
 
