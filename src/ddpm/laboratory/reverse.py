@@ -120,7 +120,25 @@ def through_x_0(setting: Setting) -> Answer:
     axis.legend()
     where, half = _between_the_points(Diffused(two_points(), setting.schedule))
     least = min(r[4] / r[2] for r in rows)
-    impossible = verdict(
+    impossible, narrow = _whether_possible(where, half), _what_is_left(least, len(kept))
+    return Answer(
+        Text(
+            "Yes: Eq. 11 is exactly that, with the estimate of x_0 put into Eq. 7. If x_0 were drawn from "
+            f"q(x_0|x_t), the step would be the exact reverse kernel. The network gives its mean instead, "
+            f"{impossible.en}. The spread of x_0 around its mean is lost, which is why a variance above beta-tilde is "
+            f"optimal; {narrow.en}.",
+            "그렇다. 식 11이 바로 그것으로, x_0의 추정값을 식 7에 넣는다. x_0를 q(x_0|x_t)에서 뽑아 넣는다면 한 "
+            f"스텝이 정확한 역방향 커널이 된다. 신경망은 대신 그 평균을 낸다. {impossible.ko}. 평균 주위로 퍼진 정도를 "
+            f"잃기 때문에 beta-tilde보다 큰 분산이 최적이다. {narrow.ko}.",
+        ),
+        [Table(("t", "E[x_0 | x_t = 0.5]", "Var of the step before", "x_0 drawn", "x_0 its mean, beta-tilde"), rows)],
+        figure,
+    )
+
+
+def _whether_possible(where: int, half: float) -> Text:
+    """Whether the estimate `half` at t = `where` can be a datum of +1 or -1."""
+    return verdict(
         (
             half < 0.99,
             f"which need not be possible data at all: for x_0 = ±1 the estimate at x_t = 0.5, t = {where} is {half:.4f}",
@@ -135,30 +153,21 @@ def through_x_0(setting: Setting) -> Answer:
             f"{where}에서도 {half:.4f}이다",
         ),
     )
-    narrow = verdict(
+
+
+def _what_is_left(least: float, count: int) -> Text:
+    """How much of the variance the worst of `count` large steps keeps."""
+    return verdict(
         (
             least < 0.95,
-            f"in {len(kept)} large steps one of them keeps only {least:.1%} of the variance it should",
-            f"큰 스텝 {len(kept)}개로 가면 있어야 할 분산의 {least:.1%}만 남는 스텝이 있다",
+            f"in {count} large steps one of them keeps only {least:.1%} of the variance it should",
+            f"큰 스텝 {count}개로 가면 있어야 할 분산의 {least:.1%}만 남는 스텝이 있다",
         ),
         (
             True,
-            f"with this schedule that is little: of {len(kept)} large steps the worst keeps {least:.1%} of the variance",
-            f"이 스케줄에서는 그 몫이 작다. 큰 스텝 {len(kept)}개 가운데 가장 나쁜 것도 분산의 {least:.1%}가 남는다",
+            f"with this schedule that is little: of {count} large steps the worst keeps {least:.1%} of the variance",
+            f"이 스케줄에서는 그 몫이 작다. 큰 스텝 {count}개 가운데 가장 나쁜 것도 분산의 {least:.1%}가 남는다",
         ),
-    )
-    return Answer(
-        Text(
-            "Yes: Eq. 11 is exactly that, with the estimate of x_0 put into Eq. 7. If x_0 were drawn from "
-            f"q(x_0|x_t), the step would be the exact reverse kernel. The network gives its mean instead, "
-            f"{impossible.en}. The spread of x_0 around its mean is lost, which is why a variance above beta-tilde is "
-            f"optimal; {narrow.en}.",
-            "그렇다. 식 11이 바로 그것으로, x_0의 추정값을 식 7에 넣는다. x_0를 q(x_0|x_t)에서 뽑아 넣는다면 한 "
-            f"스텝이 정확한 역방향 커널이 된다. 신경망은 대신 그 평균을 낸다. {impossible.ko}. 평균 주위로 퍼진 정도를 "
-            f"잃기 때문에 beta-tilde보다 큰 분산이 최적이다. {narrow.ko}.",
-        ),
-        [Table(("t", "E[x_0 | x_t = 0.5]", "Var of the step before", "x_0 drawn", "x_0 its mean, beta-tilde"), rows)],
-        figure,
     )
 
 

@@ -52,34 +52,7 @@ def linear_or_cosine(setting: Setting) -> Answer:
         (own in ("linear", "cosine"), "", ""),
         (True, f", {own} {noisy[own].en}", f", {own}은(는) {noisy[own].ko}"),
     )
-    left = verdict(
-        (
-            linear_[3] < 0.001,
-            "What they leave in x_T costs next to nothing",
-            "x_T에 남은 신호의 값은 없는 것이나 마찬가지다",
-        ),
-        (
-            True,
-            f"In so few steps linear does not reach noise: what it leaves in x_T costs {linear_[3]:.2g} bits/dim that no "
-            "network can win back",
-            f"스텝이 이렇게 적으면 linear는 잡음에 이르지 못한다. x_T에 남은 신호의 값 {linear_[3]:.2g} bits/dim은 어떤 "
-            "신경망도 되찾지 못한다",
-        ),
-    )
-    clipped = verdict(
-        (
-            cosine_[5] > 0.5,
-            f"whose last, clipped step carries {cosine_[5]:.1%} of the bound's weight: there the estimate must be "
-            "limited, and training by the bound is very noisy",
-            f"cosine의 잘린 마지막 스텝 하나가 경계 가중치의 {cosine_[5]:.1%}를 차지한다. 그곳에서는 추정값을 제한해야 "
-            "하고, 변분 경계로 학습하면 손실이 크게 요동친다",
-        ),
-        (
-            True,
-            f"whose last, clipped step carries {cosine_[5]:.1%} of the bound's weight",
-            f"cosine의 잘린 마지막 스텝은 경계 가중치의 {cosine_[5]:.1%}를 차지한다",
-        ),
-    )
+    left, clipped = _what_is_left(linear_[3]), _the_last_step(cosine_[5])
     return Answer(
         Text(
             f"alpha and beta are no signal-to-noise ratios; that is alpha_bar/(1 - alpha_bar). At T = {setting.T} "
@@ -106,6 +79,42 @@ def linear_or_cosine(setting: Setting) -> Answer:
             )
         ],
         figure,
+    )
+
+
+def _what_is_left(L_T: float) -> Text:
+    """Whether the linear schedule reaches noise, by what is left in x_T, bits/dim."""
+    return verdict(
+        (
+            L_T < 0.001,
+            "What they leave in x_T costs next to nothing",
+            "x_T에 남은 신호의 값은 없는 것이나 마찬가지다",
+        ),
+        (
+            True,
+            f"In so few steps linear does not reach noise: what it leaves in x_T costs {L_T:.2g} bits/dim that no "
+            "network can win back",
+            f"스텝이 이렇게 적으면 linear는 잡음에 이르지 못한다. x_T에 남은 신호의 값 {L_T:.2g} bits/dim은 어떤 "
+            "신경망도 되찾지 못한다",
+        ),
+    )
+
+
+def _the_last_step(share: float) -> Text:
+    """What the cosine schedule's last step does, by its share of the bound's weight."""
+    return verdict(
+        (
+            share > 0.5,
+            f"whose last, clipped step carries {share:.1%} of the bound's weight: there the estimate must be "
+            "limited, and training by the bound is very noisy",
+            f"cosine의 잘린 마지막 스텝 하나가 경계 가중치의 {share:.1%}를 차지한다. 그곳에서는 추정값을 제한해야 "
+            "하고, 변분 경계로 학습하면 손실이 크게 요동친다",
+        ),
+        (
+            True,
+            f"whose last, clipped step carries {share:.1%} of the bound's weight",
+            f"cosine의 잘린 마지막 스텝은 경계 가중치의 {share:.1%}를 차지한다",
+        ),
     )
 
 

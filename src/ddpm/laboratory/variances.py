@@ -1,6 +1,9 @@
 """The variance of the reverse kernel: what a choice costs, and its bounds (Q23, Q24)."""
 
 import math
+from collections.abc import Sequence
+
+from torch import Tensor
 
 from ddpm.analytic.bound import linear_chain
 from ddpm.analytic.mixture import Mixture, gaussian, two_points
@@ -42,54 +45,8 @@ def beta_or_beta_tilde(setting: Setting) -> Answer:
     first, rest = (unit[2][2] - unit[i][2] for i in (0, 1))
     wasted = constants(schedule, FixedLarge())
     C = float(wasted.sum()) / math.log(2)
-    before = float(wasted[:from_here].sum() / wasted.sum())
-    above = float((ratio > 0.9).double().mean())
-    alike = min(unit[1][5], unit[2][5]) > 0.95
-    near_1 = verdict(
-        (
-            not len(near),
-            f"No: with this schedule it never exceeds 0.9 (at most {float(ratio.max()):.4f})",
-            f"아니다. 이 스케줄에서는 한 번도 0.9를 넘지 않는다(최대 {float(ratio.max()):.4f})",
-        ),
-        (
-            above > 0.8,
-            f"Near 1 for most t (above 0.9 in {above:.0%} of the steps, from t = {from_here} of {setting.T}), but not in "
-            f"the first ones, and there lie {before:.0%} of what the choice costs (C)",
-            f"대부분의 t에서 1에 가깝다(스텝의 {above:.0%}, 곧 {setting.T}스텝 가운데 t = {from_here}부터 0.9를 넘는다). "
-            f"그러나 처음 몇 스텝에서는 그렇지 않은데, 선택의 값(C) 가운데 {before:.0%}가 거기에 있다",
-        ),
-        (
-            True,
-            f"Not for most t: with this schedule it is above 0.9 in {above:.0%} of the steps only (from t = {from_here} "
-            f"of {setting.T}), and the others hold {before:.0%} of what the choice costs (C)",
-            f"대부분의 t에서 그렇지는 않다. 이 스케줄에서 0.9를 넘는 것은 스텝의 {above:.0%}뿐이고({setting.T}스텝 가운데 t "
-            f"= {from_here}부터), 선택의 값(C) 가운데 {before:.0%}가 나머지에 있다",
-        ),
-    )
-    samples = verdict(
-        (
-            alike,
-            "For samples the choice hardly matters",
-            "샘플에는 거의 영향이 없다",
-        ),
-        (
-            True,
-            "With this schedule the choice matters for samples too",
-            "이 스케줄에서는 샘플에도 영향이 있다",
-        ),
-    )
-    likeness = verdict(
-        (
-            alike,
-            "So 'similar results' in section 3.2 is about samples (P-4)",
-            "3.2절의 '비슷한 결과'는 샘플에 대한 말이다(P-4)",
-        ),
-        (
-            True,
-            "So 'similar results' in section 3.2 is about samples, and about the paper's thousand small steps (P-4)",
-            "3.2절의 '비슷한 결과'는 샘플에 대한 말이고, 논문의 작은 스텝 천 개에 대한 말이다(P-4)",
-        ),
-    )
+    near_1 = _how_near_1(ratio, float(wasted[:from_here].sum() / wasted.sum()), from_here)
+    samples, likeness = _whether_samples_care(unit[1][5], unit[2][5])
     return Answer(
         Text(
             f"{near_1.en}. {samples.en} (for N(0, 1) their variance is "
@@ -137,22 +94,7 @@ def entropy_bounds(setting: Setting) -> Answer:
     right.set(title="Optimal variance", xlabel="t", ylabel="σ*²/β", ylim=(0.9, None))
     right.legend()
     above = max((row[3] - row[4] for row in rows if row[0] == "N(0, 4)"), default=0.0)
-    at_first, at_last = (next(row for row in rows if row[:2] == ("two points", t)) for t in (steps[0], steps[-1]))
-    start, low_end, end, high_end = at_first[1], max(0.0, at_first[5]), at_last[1], at_last[5]
-    two = verdict(
-        (
-            low_end < 0.1 and high_end > 0.9,
-            f"Two-point data move from the lower end (position {low_end:.2f} at t = {start}) to the upper end "
-            f"({high_end:.2f} at t = {end})",
-            f"두 점 데이터는 t = {start}에서는 하한에({low_end:.2f}), t = {end}에서는 상한에({high_end:.2f}) 붙는다",
-        ),
-        (
-            True,
-            f"Two-point data stand at {low_end:.2f} of the way from the lower to the upper end at t = {start} and at "
-            f"{high_end:.2f} at t = {end}",
-            f"하한을 0, 상한을 1이라 하면 두 점 데이터는 t = {start}에서 {low_end:.2f}, t = {end}에서 {high_end:.2f}에 있다",
-        ),
-    )
+    two = _from_end_to_end([row for row in rows if row[0] == "two points"])
     return Answer(
         Text(
             "The best variance is beta-tilde + c^2 E Var(x_0|x_t), c the weight of x_0 in Eq. 7: beta-tilde for a "
@@ -178,6 +120,82 @@ def entropy_bounds(setting: Setting) -> Answer:
             )
         ],
         figure,
+    )
+
+
+def _how_near_1(ratio: Tensor, before: float, first: int) -> Text:
+    """beta-tilde/beta for t = 1..T: in how many steps it is near 1; `before` is the share of C in those before t = `first`."""
+    T, above = len(ratio), float((ratio > 0.9).double().mean())
+    return verdict(
+        (
+            above == 0,
+            f"No: with this schedule it never exceeds 0.9 (at most {float(ratio.max()):.4f})",
+            f"아니다. 이 스케줄에서는 한 번도 0.9를 넘지 않는다(최대 {float(ratio.max()):.4f})",
+        ),
+        (
+            above > 0.8,
+            f"Near 1 for most t (above 0.9 in {above:.0%} of the steps, from t = {first} of {T}), but not in "
+            f"the first ones, and there lie {before:.0%} of what the choice costs (C)",
+            f"대부분의 t에서 1에 가깝다(스텝의 {above:.0%}, 곧 {T}스텝 가운데 t = {first}부터 0.9를 넘는다). "
+            f"그러나 처음 몇 스텝에서는 그렇지 않은데, 선택의 값(C) 가운데 {before:.0%}가 거기에 있다",
+        ),
+        (
+            True,
+            f"Not for most t: with this schedule it is above 0.9 in {above:.0%} of the steps only (from t = {first} "
+            f"of {T}), and the others hold {before:.0%} of what the choice costs (C)",
+            f"대부분의 t에서 그렇지는 않다. 이 스케줄에서 0.9를 넘는 것은 스텝의 {above:.0%}뿐이고({T}스텝 가운데 t "
+            f"= {first}부터), 선택의 값(C) 가운데 {before:.0%}가 나머지에 있다",
+        ),
+    )
+
+
+def _whether_samples_care(with_beta: float, with_beta_tilde: float) -> tuple[Text, Text]:
+    """What the choice does to samples, by their variance relative to the right one; and what the paper's words are about."""
+    alike = min(with_beta, with_beta_tilde) > 0.95
+    samples = verdict(
+        (
+            alike,
+            "For samples the choice hardly matters",
+            "샘플에는 거의 영향이 없다",
+        ),
+        (
+            True,
+            "With this schedule the choice matters for samples too",
+            "이 스케줄에서는 샘플에도 영향이 있다",
+        ),
+    )
+    likeness = verdict(
+        (
+            alike,
+            "So 'similar results' in section 3.2 is about samples (P-4)",
+            "3.2절의 '비슷한 결과'는 샘플에 대한 말이다(P-4)",
+        ),
+        (
+            True,
+            "So 'similar results' in section 3.2 is about samples, and about the paper's thousand small steps (P-4)",
+            "3.2절의 '비슷한 결과'는 샘플에 대한 말이고, 논문의 작은 스텝 천 개에 대한 말이다(P-4)",
+        ),
+    )
+    return samples, likeness
+
+
+def _from_end_to_end(rows: Sequence[Sequence[str | float]]) -> Text:
+    """Where the entropy of two-point data stands between its bounds at the first and at the last t of the table."""
+    (_, start, *_, low_end, _), (_, end, *_, high_end, _) = rows[0], rows[-1]
+    low_end, high_end = max(0.0, float(low_end)), float(high_end)
+    return verdict(
+        (
+            low_end < 0.1 and high_end > 0.9,
+            f"Two-point data move from the lower end (position {low_end:.2f} at t = {start}) to the upper end "
+            f"({high_end:.2f} at t = {end})",
+            f"두 점 데이터는 t = {start}에서는 하한에({low_end:.2f}), t = {end}에서는 상한에({high_end:.2f}) 붙는다",
+        ),
+        (
+            True,
+            f"Two-point data stand at {low_end:.2f} of the way from the lower to the upper end at t = {start} and at "
+            f"{high_end:.2f} at t = {end}",
+            f"하한을 0, 상한을 1이라 하면 두 점 데이터는 t = {start}에서 {low_end:.2f}, t = {end}에서 {high_end:.2f}에 있다",
+        ),
     )
 
 
