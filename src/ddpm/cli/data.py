@@ -1,7 +1,7 @@
 """`ddpm data`: what a data source holds."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddpm.cli.flags import groups
@@ -31,26 +31,33 @@ def run(options: Namespace) -> None:
 
     json_target = JsonTarget(options.json)
     found = describe(options.source)
+    json_target.write(found)
     if "channels" in found:
         say(
             f"{found['source']}: {found['images']:,} images ({found['train']:,} to train on, {found['test']:,} held out)"
         )
         say(f"{found['channels']} x {found['height']} x {found['width']} (channels, height, width)")
         say(
-            f"{found['levels']} levels, {found['distinct_values']} of them in use; {found['classes']} classes{_named(found)}"
+            f"{found['levels']} levels, {found['distinct_values']} of them in use; "
+            f"{_counted(found['classes'], 'class', 'classes')}{_named(found)}"
         )
     else:
         _say_sizes(found)
-    say(f"{len(found['broken'])} broken files")
+    if found["understood"] is not None:
+        _say_understood(found["understood"])
+        _say_passed_over(found["passed_over"])
+    say(_counted(len(found["broken"]), "broken file"))
     for broken in found["broken"]:
         say(f"  {broken['file']}: {broken['reason']}")
-    json_target.write(found)
 
 
 def _say_sizes(found: Mapping[str, Any]) -> None:
     """Of images that have several sizes."""
     say(f"{found['source']}: {found['images']:,} images of {len(found['sizes'])} sizes")
     say(f"{found['train']:,} to train on, {found['test']:,} held out")
+    if found["size_range"]:
+        for side, (least, median, most) in found["size_range"].items():
+            say(f"  {side}: {least:g} to {most:g}, median {median:g}")
     for size in found["sizes"][:10]:
         say(f"  {size['width']} x {size['height']} (width, height): {size['images']:,}")
     if len(found["sizes"]) > 10:
@@ -59,7 +66,48 @@ def _say_sizes(found: Mapping[str, Any]) -> None:
         say("to train on them, give one size: --set data.resolution=HEIGHT,WIDTH (scales to cover it, cuts the centre)")
 
 
-def _named(found: Mapping[str, Any], most: int = 12) -> str:
+SPLITS = {
+    "train": "to train on",
+    "test": "held out",
+    "validation": "in neither of these, read by --split validation",
+    None: "in no split, read by --split all alone",
+}
+MOST = 12
+
+
+def _say_understood(found: Mapping[str, Any]) -> None:
+    """What the folders mean, as a tree."""
+    say("as understood:")
+    margin = "  "
+    if found["around"]:
+        say(f"  {found['around']}/ lies around the others and is no class")
+        margin = "    "
+    for name in found["the_only_split"]:
+        say(f"{margin}{name}/ is the only split: its images are all that there are")
+    own = any(part["folders"] for part in found["splits"])
+    for part in found["splits"]:
+        where = f"{', '.join(part['folders'])}: " if part["folders"] else ""
+        how = " by their names" if part["split"] == "test" and not own else ""
+        say(f"{margin}{where}{_counted(part['images'], 'image')} {SPLITS[part['split']]}{how}")
+        classes = [f"{name} {count:,}" for name, count in part["classes"].items()]
+        if classes:
+            more = f", and {len(classes) - MOST:,} more classes" if len(classes) > MOST else ""
+            say(f"{margin}  {', '.join(classes[:MOST])}{more}")
+        if strays := part["in_no_class"]["images"]:
+            say(f"{margin}  {strays:,} in no class, the first: {part['in_no_class']['first']}")
+
+
+def _say_passed_over(found: Sequence[Mapping[str, Any]]) -> None:
+    say(f"passed over: {sum(one['count'] for one in found) or 'nothing'}")
+    for one in found:
+        say(f"  {one['why']}: {one['count']:,}, {'' if one['count'] == 1 else 'the first: '}{one['first']}")
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _named(found: Mapping[str, Any], most: int = MOST) -> str:
     """The names of the classes, if they have any."""
     names = found["class_names"]
     return f" ({', '.join(names[:most])}{', ...' if len(names) > most else ''})" if names else ""

@@ -1,26 +1,33 @@
 """`ddpm data`: what a source holds, also when it cannot be trained on as it is."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from ddpm.data.indexing.listing import Listing, survey
-from ddpm.data.open import listed, open_both, open_source
+import numpy as np
+
+from ddpm.data.folders.parts import NUMBERS, Parts
+from ddpm.data.imageset import ImageSet
+from ddpm.data.indexing.listing import Share, survey
+from ddpm.data.labels import class_count, class_names
+from ddpm.data.open import Opened, open_both, open_source, parts_of
 from ddpm.data.splits import DEFAULT
 
 
 def describe(source: str) -> dict[str, Any]:
-    """Count, shape, levels, classes, the split and the broken files.
+    """Count, shape, levels, classes, the split, what the folders mean, what was passed over, and the broken files.
 
     If the images differ in size there is no shape, only `sizes`. Broken files are listed; they are no error here.
 
     Raises:
         NotFound: no such source, or no image in it.
     """
-    found = listed(source)
-    return _pictures(source, found[0]) if found else _other(source)
+    parts = parts_of(source)
+    return _other(source) if parts is None else _pictures(source, parts)
 
 
-def _pictures(source: str, listing: Listing) -> dict[str, Any]:
-    found = survey(listing, DEFAULT)
+def _pictures(source: str, parts: Parts) -> dict[str, Any]:
+    found = survey(parts.listing("all"), DEFAULT)
     shape: dict[str, Any] = {}
     if len(found.sizes) == 1:
         ((width, height), _) = found.sizes[0]
@@ -35,8 +42,11 @@ def _pictures(source: str, listing: Listing) -> dict[str, Any]:
         "class_names": list(found.class_names),
         "train": found.train,
         "test": found.test,
+        "understood": _understood(parts, found.shares),
+        "passed_over": [vars(one) for one in parts.accounts.passed],
         "sizes": [{"width": w, "height": h, "images": count} for (w, h), count in found.sizes],
-        "broken": [file._asdict() for file in found.broken],
+        "size_range": _size_range(found.sizes),
+        "broken": [file._asdict() for file in (*found.broken, *parts.accounts.unread)],
     }
 
 
@@ -55,6 +65,78 @@ def _other(source: str) -> dict[str, Any]:
         "class_names": list(images.classes),
         "train": len(train),
         "test": len(test),
+        "understood": None,
+        "passed_over": [],
         "sizes": [],
+        "size_range": None,
         "broken": [file._asdict() for file in images.broken],
     }
+
+
+def _understood(parts: Parts, shares: Sequence[Share]) -> dict[str, Any]:
+    """What the folders mean: which lie around the others, and of each split its folders, its images and those of each class.
+
+    Without splits of its own the images of a source are held out by their names; then no folder has a split.
+    """
+    layout = parts.layout
+    name = {number: split for split, number in NUMBERS.items()}
+    rows = [
+        {
+            "split": name[share.split],
+            "folders": ["/".join(top) for top in layout.folders_of(name[share.split] or "")],
+            "images": share.images,
+            "classes": dict(share.classes),
+            "in_no_class": {"images": len(share.unlabelled), "first": next(iter(share.unlabelled), None)},
+        }
+        for share in shares
+    ]
+    alone = ["/".join(top) for top in layout.alone]
+    return {"around": "/".join(layout.around) or None, "the_only_split": alone, "splits": rows}
+
+
+def _size_range(sizes: Sequence[tuple[tuple[int, int], int]]) -> dict[str, list[float]] | None:
+    """The least, the median and the largest width and height."""
+    if not sizes:
+        return None
+    extents, counts = np.array([size for size, _ in sizes]), [count for _, count in sizes]
+    every = np.repeat(extents, counts, axis=0)
+    found = np.stack([every.min(0), np.median(every, axis=0), every.max(0)])
+    return {"width": found[:, 0].tolist(), "height": found[:, 1].tolist()}
+
+
+MOST = 12
+"""So many classes are counted one by one."""
+
+
+def in_two_lines(opened: Opened) -> list[str]:
+    """How the data of a training were understood, and, of picture files, what was passed over."""
+    train, test, parts = opened.train, opened.test, opened.understood
+    kept = f"{len(train):,} images{_classes(train)}"
+    if parts is None:
+        return [f"the data as understood: {kept}; {len(test):,} held out"]
+    layout, accounts = parts.layout, parts.accounts
+    folders = {part: ", ".join("/".join(top) for top in layout.folders_of(part)) for part in NUMBERS if part}
+    where = f" in {folders['train']}" if folders["train"] else ""
+    how = f"those in {folders['test']}" if folders["test"] else "by their names"
+    left_out = f"; {folders['validation']} is in neither" if folders["validation"] else ""
+    around = f"; {'/'.join(layout.around)} lies around them" if layout.around else ""
+    first = f"the data as understood: {kept}{where}; {len(test):,} held out, {how}{left_out}{around}"
+    passed = [f"{one.why}: {one.count:,}" for one in accounts.passed]
+    unread = [f"pictures of formats that are not read here: {len(accounts.unread):,}"] if accounts.unread else []
+    return [first, f"passed over: {', '.join([*unread, *passed]) or 'nothing'}"]
+
+
+def _classes(images: ImageSet) -> str:
+    """Such as " of 2 classes (cat 40, dog 20), 1 in no class: preview.png"; nothing, where there are no classes."""
+    count = class_count(images)
+    if not count:
+        return ""
+    found = Counter(images.labels.tolist())
+    names = class_names(images.classes, count)
+    each = ", ".join(f"{names[label]} {found[label]:,}" for label in range(min(count, MOST)))
+    strays = [row for row, label in enumerate(images.labels.tolist()) if label < 0]
+    beside = f", {len(strays):,} in no class" if strays else ""
+    first = f" ({images.names[strays[0]]})" if strays and images.names else ""
+    return (
+        f" of {count:,} {'class' if count == 1 else 'classes'} ({each}{', ...' if count > MOST else ''}){beside}{first}"
+    )

@@ -5,52 +5,39 @@ held out for "test", chosen by a hash of its name: the same ones on every machin
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.folders.parts import Parts
 from ddpm.data.imageset import ImageSet
-from ddpm.data.indexing.listing import Listing, Pictures, image_set, looked_at
+from ddpm.data.indexing.listing import Pictures, image_set, looked_at
 from ddpm.data.indexing.snapshot import Change, match_to_snapshot
 from ddpm.data.sources import cifar, digits, folder, hub, idx, npz, parquet, tar
 from ddpm.data.sources.kind import Kind, kind_of
 from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
 from ddpm.errors import NotFound, UsageError
 
-Lists = Callable[[Path, str], Listing]
-"""Lists the images of a part ("train", "test", "all") of the source at a path."""
-
 
 @dataclass(frozen=True)
 class Reads:
-    """How a kind of source is read: whether a path has a split of its own, and the images of a part."""
+    """How a kind of source whose images are not picture files is read: whether a path has a split of its own, and a part."""
 
     has_split: Callable[[Path], bool]
     read: Callable[[Path, str, Options], ImageSet]
 
 
-def _pictures(listed: Lists) -> Callable[[Path, str, Options], ImageSet]:
-    def read(path: Path, part: str, options: Options) -> ImageSet:
-        listing = listed(path, part)
-        return image_set(looked_at(listing, listing.looked_through()), options)
-
-    return read
-
-
 READS: Mapping[Kind, Reads] = {
     Kind.IDX: Reads(idx.has_split, idx.read),
     Kind.CIFAR: Reads(cifar.has_split, cifar.read),
-    Kind.PARQUET: Reads(parquet.has_split, _pictures(parquet.listing)),
-    Kind.TAR: Reads(tar.has_split, _pictures(tar.listing)),
     Kind.NPZ: Reads(npz.has_split, npz.read),
-    Kind.FOLDER: Reads(folder.has_split, _pictures(folder.listing)),
 }
-LISTS: Mapping[Kind, Lists] = {
-    Kind.PARQUET: parquet.listing,
-    Kind.TAR: tar.listing,
-    Kind.FOLDER: folder.listing,
+PARTS: Mapping[Kind, Callable[[Path], Parts]] = {
+    Kind.PARQUET: parquet.parts,
+    Kind.TAR: tar.parts,
+    Kind.FOLDER: folder.parts,
 }
 """The kinds of source whose images are picture files."""
 STREAM = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
@@ -61,7 +48,7 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
 
     Args:
         source: "digits", or a path.
-        split: "train", "test" or "all".
+        split: "train", "test", "all", or "validation" where there is one beside a train and a test split.
         options: size, channels, levels, and how much to hold out.
 
     Raises:
@@ -71,19 +58,39 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     """
     if split not in SPLITS:
         raise UsageError(f"unknown split: {split!r}", f"choose from {', '.join(SPLITS)}")
-    if source == "digits":
-        return converted(digits.read(split), options)
-    path, kind = _find(source)
-    if split == "all" or READS[kind].has_split(path):
-        found = READS[kind].read(path, split, options)
+    names, read = (("train", "test"), digits.read) if source == "digits" else _reader(*_find(source), options)
+    if split == "validation" and split not in names:
+        raise NotFound(
+            f"{source!r} has no validation split beside a training and a test split",
+            "without a test split the validation images are it: --split test",
+        )
+    if split == "all" or split in names:
+        found = read(split)
+    elif names == ("all",):
+        found = hold_out(read("all"), options.held_out)[split]
     else:
-        found = hold_out(READS[kind].read(path, "all", options), options.held_out)[split]
+        raise _no_part(source, split, names)
     if not len(found):
         raise NotFound(
             f"the {split} split of {source!r} is empty",
             "`split=all`, or `data.held_out=FRACTION` for the training" if split == "test" else "",
         )
     return converted(found, options)
+
+
+def _reader(path: Path, kind: Kind, options: Options) -> tuple[tuple[str, ...], Callable[[str], ImageSet]]:
+    """The parts that a source has, and what reads one of them, or "all"."""
+    if kind in PARTS:
+        parts = PARTS[kind](path)
+
+        def read(part: str) -> ImageSet:
+            listing = parts.listing(part)
+            return image_set(looked_at(listing, listing.looked_through()), options)
+
+        return parts.names, read
+    reads = READS[kind]
+    names = ("train", "test") if reads.has_split(path) else ("all",)
+    return names, lambda part: reads.read(path, part, options)
 
 
 def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageSet]:
@@ -102,13 +109,15 @@ class Opened:
     """The images to train on and those held out.
 
     `parts` are the pictures in files that a run keeps in its snapshot, empty for other kinds of source: "all", or "train" and
-    "test" where the source has a split of its own. `change` is what happened to them since the run began.
+    "test" where the source has a split of its own. `change` is what happened to them since the run began. `understood` is how
+    the names of the files were, of a source of picture files.
     """
 
     train: ImageSet
     test: ImageSet
     parts: Mapping[str, Pictures]
     change: Change
+    understood: Parts | None
 
     def close(self) -> None:
         """End the processes that read files, where there are any."""
@@ -131,40 +140,60 @@ def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> 
         DataError: as `open_source`.
     """
     looked: dict[str, Pictures] = {}
-    change = Change()
+    change, parts = Change(), None
     if source == "digits":
         sets = {part: digits.read(part) for part in ("train", "test")}
     else:
         path, kind = _find(source)
-        parts = ("train", "test") if READS[kind].has_split(path) else ("all",)
-        listings = {part: LISTS[kind](path, part) for part in parts} if kind in LISTS else {}
-        same = began.keys() == listings.keys()
-        for part, listing in listings.items():
-            index = listing.looked_through()
-            if same:
-                looked[part], other = match_to_snapshot(began[part], listing, index)
-                change = change.and_then(other)
-            else:
-                looked[part] = looked_at(listing, index)
-        decode = ImageSet.load_readable if same else ImageSet.in_memory
-        sets = {part: image_set(pictures, options, decode) for part, pictures in looked.items()}
-        sets = sets or {part: READS[kind].read(path, part, options) for part in parts}
+        if kind in PARTS:
+            parts = PARTS[kind](path)
+            sets, looked, change = _looked_through(source, parts, options, began)
+        else:
+            names, read = _reader(path, kind, options)
+            sets = {part: read(part) for part in names}
         sets = hold_out(sets["all"], options.held_out) if "all" in sets else sets
     if not len(sets["train"]):
         raise NotFound(f"the train split of {source!r} is empty")
-    return Opened(converted(sets["train"], options), converted(sets["test"], options), looked, change)
+    return Opened(converted(sets["train"], options), converted(sets["test"], options), looked, change, parts)
 
 
-def listed(source: str) -> list[Listing]:
-    """The list of the picture files of a SOURCE, none of which is opened: one listing, or none for other kinds of source.
+def _looked_through(
+    source: str, parts: Parts, options: Options, began: Mapping[str, Pictures]
+) -> tuple[dict[str, ImageSet], dict[str, Pictures], Change]:
+    """The parts that a run reads, as sets and as pictures, and what changed in them since it began."""
+    names = [part for part in parts.names if part != "validation"]
+    if "test" in names and "train" not in names:
+        raise _no_part(source, "train", parts.names)
+    looked: dict[str, Pictures] = {}
+    change, same = Change(), began.keys() == set(names)
+    for part in names:
+        listing = parts.listing(part)
+        index = listing.looked_through()
+        if same:
+            looked[part], other = match_to_snapshot(began[part], listing, index)
+            change = change.and_then(other)
+        else:
+            looked[part] = looked_at(listing, index)
+    decode = ImageSet.load_readable if same else ImageSet.in_memory
+    return {part: image_set(pictures, options, decode) for part, pictures in looked.items()}, looked, change
+
+
+def _no_part(source: str, part: str, there: Sequence[str]) -> NotFound:
+    return NotFound(
+        f"{source!r} has no {part} split", f"it has {' and '.join(there)}: give the folder of one as the data"
+    )
+
+
+def parts_of(source: str) -> Parts | None:
+    """The parts of a SOURCE of picture files, none of which is opened; None for other kinds of source.
 
     Raises:
         UsageError, NotFound, DataError: as `open_source`.
     """
     if source == "digits":
-        return []
+        return None
     path, kind = _find(source)
-    return [LISTS[kind](path, "all")] if kind in LISTS else []
+    return PARTS[kind](path) if kind in PARTS else None
 
 
 def _find(source: str) -> tuple[Path, Kind]:

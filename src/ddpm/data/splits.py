@@ -15,9 +15,8 @@ class SizesDiffer(DataError):
     """Images that must be of one size are of several, and none was asked for."""
 
 
-SPLITS = ("train", "test", "all")
-TESTS = ("test", "val", "valid", "validation")
-"""Names of the folder or file with the test split. If several are there, the first of these is taken."""
+SPLITS = ("train", "test", "all", "validation")
+"""The parts of a source by name. Of train, test and validation, "validation" is left out of the other two; it is in "all"."""
 
 
 @dataclass(frozen=True)

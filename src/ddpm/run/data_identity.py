@@ -22,6 +22,9 @@ from ddpm.storage.atomic import write_bytes
 MOST = 2**32
 """Bytes of an index: some 25 million images."""
 BACK = "with the images as they were, the same command goes on"
+UNDERSTOOD = (
+    "earlier versions took folders with names of splits, such as Train or val2017, for classes: such a run cannot go on"
+)
 NEW = "a new `output_dir` trains on what there is now"
 READ = "the files are the same: the version of ddpm and of Pillow that began the run goes on"
 
@@ -84,11 +87,9 @@ def fingerprint_of(
     what = line(kinds, {"lost before": tuple(name for name in further if name not in known)})
     read = bool(kinds.decoded_otherwise) and replace(kinds, decoded_otherwise=()) == Change()
     what = what or "".join(beyond[-1:]) or _of_other_kind(opened, snapshot)
-    raise Mismatch(
-        f"the images are no longer those that the run began with: {source}{what and ': '}{what}",
-        READ if read else BACK,
-        NEW,
-    )
+    otherwise = bool(kinds.relabelled) or (bool(snapshot.parts) and snapshot.parts.keys() != opened.parts.keys())
+    hints = (READ if read else BACK, NEW, *[UNDERSTOOD] * otherwise)
+    raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", *hints)
 
 
 def _of_other_kind(opened: Opened, snapshot: DataSnapshot) -> str:

@@ -9,7 +9,7 @@ from ddpm.experiment.config import Experiment
 
 @dataclass(frozen=True)
 class Started:
-    """The run is ready, in so many `processes`. `notes` say what was passed over on the way.
+    """The run is ready, in so many `processes`. `notes` say what was passed over on the way, `data` how the data were understood.
 
     `left` are the seconds that are left of its budget, if it has one; negative where none are.
     """
@@ -22,6 +22,7 @@ class Started:
     precision: str
     processes: int
     notes: tuple[str, ...]
+    data: tuple[str, ...]
     left: float | None = None
 
 

@@ -13,8 +13,10 @@ import torch
 
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
+from ddpm.data.describe import in_two_lines
 from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing.snapshot import DataSnapshot
+from ddpm.data.labels import class_count
 from ddpm.data.open import Opened, open_again
 from ddpm.errors import Ending, Mismatch, UsageError
 from ddpm.experiment.config import Experiment
@@ -101,8 +103,9 @@ def train_run(
         lost = notes_of(images, before, held_out)
         said = tuple([*notes, *passed, *_missing(images), *lost, *other_conditions(content, made_by)])
         precision = str(made_by["precision"])
+        data = (*in_two_lines(opened), *_not_learned(experiment, opened.train))
         found = len(images), len(held_out), parameters, state.step
-        yield Started(experiment, *found, precision, world.size, said, clock.left)
+        yield Started(experiment, *found, precision, world.size, said, data, clock.left)
         session = Session(
             experiment, folder, device, world, state, running_loss, writer, images, some, fingerprint, made_by, clock
         )
@@ -179,6 +182,14 @@ def _write_first(folder: RunFolder, experiment: Experiment, *sets: ImageSet) -> 
     """What a run folder has before the first step."""
     folder.write_experiment(experiment)
     write_bad_images(folder, *sets)
+
+
+def _not_learned(experiment: Experiment, images: ImageSet) -> list[str]:
+    """A line where the data have classes that the model does not learn."""
+    count = class_count(images)
+    if experiment.model.classes is not None or count < 2:
+        return []
+    return [f"the {count:,} classes are not learned: --conditional, from the beginning of a run, learns them"]
 
 
 def _missing(images: ImageSet) -> list[str]:

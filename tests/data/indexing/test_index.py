@@ -16,7 +16,7 @@ from ddpm.data.decoding.span import FilePart, TableRow, WholeFile, span_in
 from ddpm.data.indexing import index
 from ddpm.data.indexing.listing import survey
 from ddpm.data.open import open_source
-from ddpm.data.sources.folder import find, listing
+from ddpm.data.sources.folder import parts
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, NotFound
 from tests.harness.pictures import append, fill, trapped
@@ -25,7 +25,7 @@ __all__ = ["trapped"]
 
 
 def _indexed(root):
-    return index.indexed(root, find(root))
+    return index.indexed(root, parts(root).listing("all").sources)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_odd_trees(tmp_path):
     accents = [unicodedata.normalize(form, "é") + ".png" for form in ("NFD", "NFC")]
     assert found.names == ["a/00000.png", "b/00000.png", accents[0], "gone.png", "pipe.png", accents[1], name]
     assert {row: fault.kind for row, fault in found.faults.items()} == {3: "missing", 4: "unreadable"}
-    assert survey(listing(tmp_path, "all"), Options()).broken[0].file == "gone.png"
+    assert survey(parts(tmp_path).listing("all"), Options()).broken[0].file == "gone.png"
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", denied)
     with pytest.raises(DataError, match="closed: Permission denied"):
-        find(tmp_path)
+        parts(tmp_path)
 
 
 def test_none_and_one(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ddpm.data.batches import Batches
+from ddpm.data.folders.candidates import Accounts
 from ddpm.data.open import open_source
 from ddpm.data.sources import tar
 from ddpm.data.splits import Options
@@ -102,7 +103,7 @@ def test_a_negative_size_is_refused(tmp_path, size):
         headers.append(bytes(header))
     (tmp_path / "bad.tar").write_bytes(b"".join(headers) + bytes(1024))
     with pytest.raises(DataError, match=f"'b.png' has {size} bytes"):
-        tar.find(tmp_path / "bad.tar")
+        tar.find(tmp_path / "bad.tar", Accounts())
 
 
 @pytest.mark.parametrize("harm", ["a header", "a mark of the end", "cut"])
@@ -123,8 +124,8 @@ def test_no_member_is_left_out_in_silence(packed, tmp_path, harm):
         data[middle : middle + 1024] = bytes(1024)
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"damaged header|cut off"):
-        tar.find(path)
-    assert len(tar.find(tmp_path / "whole.tar").images) > 3
+        tar.find(path, Accounts())
+    assert len(tar.find(tmp_path / "whole.tar", Accounts()).images) > 3
 
 
 def test_a_huge_header_is_refused(tmp_path):
@@ -132,4 +133,4 @@ def test_a_huge_header_is_refused(tmp_path):
     info = tarfile.TarInfo("x" * 2**23 + ".png")
     (tmp_path / "bomb.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     with pytest.raises(DataError, match="a header of"):
-        tar.find(tmp_path / "bomb.tar")
+        tar.find(tmp_path / "bomb.tar", Accounts())

@@ -103,8 +103,8 @@ def test_the_split_is_in_the_names(tmp_path):
     assert [len(part) for part in open_both(str(tmp_path / "hub"))] == [5, 1]
     assert [len(open_source(str(tmp_path / "tars"), part)) for part in ("test", "all")] == [1, 10]
     names = ["data/train-0.parquet", "train/0000.parquet", "val.parquet", "training.parquet", "validation_1.parquet"]
-    assert shards.splits(names).tolist() == [0, 0, 1, 2, 2]
-    assert not len(shards.splits(["test-0.tar", "x.tar"]))
+    assert shards.layout(names)[1].numbers.tolist() == [0, 0, 1, 0, 1]
+    assert shards.layout(["test-0.tar", "x.tar"])[1].parts == ("all",)
 
 
 def test_archives_beside_images_are_left_alone(tmp_path):

@@ -293,6 +293,8 @@ def test_nothing_there(tmp_path):
     with pytest.raises(NotFound, match="test split"):
         open_source(str(tmp_path / "few"), "test", Options(held_out=0.0))
     with pytest.raises(UsageError, match="unknown split"):
+        open_source("digits", "dev")
+    with pytest.raises(NotFound, match="no validation split"):
         open_source("digits", "validation")
 
 

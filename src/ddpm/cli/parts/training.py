@@ -91,7 +91,7 @@ def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:
     experiment = started.experiment
-    for line in started.notes:
+    for line in (*started.notes, *started.data):
         note(f"ddpm: {line}")
     recipe = experiment.training
     held_out = f", {started.held_out:,} held out" if started.held_out else ""

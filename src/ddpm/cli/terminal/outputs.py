@@ -5,6 +5,8 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
+from ddpm.cli.terminal.beside_data import check_beside_data
+from ddpm.data.decoding.picture import SUFFIXES
 from ddpm.errors import CannotCreate, UsageError
 from ddpm.run.folder import RunFolder
 
@@ -19,7 +21,7 @@ def check_outputs(options: Namespace) -> None:
 
     Raises:
         UsageError: two flags name one file, or one that is read, or one of the images that are drawn.
-        CannotCreate: it is a run's own.
+        CannotCreate: it is a run's own, or a picture that would be among the data.
     """
     read = {_resolved(value) for value in _named(options, READ).values()}
     folder = _resolved(options.output_dir) if options.command in DRAWING else None
@@ -36,6 +38,9 @@ def check_outputs(options: Namespace) -> None:
             raise UsageError(f"--{flag} has the name of an image that is drawn: {name!r}")
         _check_owner(path, name)
         flags[path] = flag
+    pictures = {name: _resolved(name) for name in _named(options, WRITTEN).values()}
+    pictures = {name: path for name, path in pictures.items() if path.suffix.lower() in SUFFIXES}
+    check_beside_data(options, pictures | ({options.output_dir: folder} if folder else {}))
 
 
 def _check_owner(path: Path, name: str) -> None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ddpm.data.decoding.formats import FORMATS, format_of, is_read, not_read, reads_heif
 from ddpm.data.decoding.parquet_rows import row_bytes
-from ddpm.data.decoding.picture import FORMATS, MAX_PIXELS, READ_ERRORS, decode, fit
+from ddpm.data.decoding.picture import MAX_PIXELS, READ_ERRORS, decode, fit, opened
 from ddpm.data.decoding.span import Fault, FilePart, Span, TableRow, WholeFile
 from ddpm.errors import in_a_line
 
@@ -24,7 +25,7 @@ PAUSES = (0.1, 0.3, 1.0)
 """Seconds to wait before a file is tried again, after a network disk failed to give it."""
 FLEETING = (errno.EIO, errno.ESTALE)
 MAX_BYTES = 2**30
-RULES = f"3 pillow {Image.__version__} {MAX_PIXELS}"  # pyright: ignore[reportAttributeAccessIssue]
+RULES = f"3 pillow {Image.__version__} {MAX_PIXELS} {' '.join(FORMATS)} {reads_heif()}"  # pyright: ignore[reportAttributeAccessIssue]
 """What the verdict on a file depends on, apart from the file. When it changes, all files are looked at again."""
 
 
@@ -93,7 +94,9 @@ def picture_of(data: bytes) -> Image.Image:
     try:
         return decode(io.BytesIO(data))
     except UnidentifiedImageError as error:
-        what = "empty file" if not data else "not an image of a known format"
+        known = format_of(data)
+        other = "not an image of a known format" if known is None or is_read(known) else not_read(known)
+        what = other if data else "empty file"
         raise Fault("no image", what) from error
     except MemoryError as error:
         raise Fault("memory", "decoding it needs too much memory") from error
@@ -111,7 +114,7 @@ def look(span: Span) -> Facts:
     """
     data = read_bytes(span)
     picture = picture_of(data)
-    with Image.open(io.BytesIO(data), formats=FORMATS) as header:
+    with opened(io.BytesIO(data)) as header:
         mode = header.mode
     used = np.packbits(np.array(picture.histogram()).reshape(-1, 256).any(0)).tobytes()
     return Facts(hashlib.sha256(data).digest(), mode, *picture.size, picture.mode == "L", used)

@@ -2,21 +2,43 @@
 
 The order is the same for all modes: upright (EXIF), 8 bits a channel (16 bits are scaled), the colours of sRGB
 (`decoding.colours`), transparent parts on white, then L or RGB. A change of size never squashes.
-Only formats that browsers and cameras write are opened: Pillow's many others are a risk. Nothing here imports torch, so that
-the worker processes start quickly.
+Only the formats of `decoding.formats` are opened. Nothing here imports torch, so that the worker processes start quickly.
 """
 
 import io
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ddpm.data.decoding.colours import in_srgb
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"})
+from ddpm.data.decoding.formats import AVIF, FORMATS, HEAD, HEIF, format_of, is_read, not_read
+
+SUFFIXES = frozenset(
+    [
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+    ]
+    + [".avif"] * (AVIF in FORMATS)
+)
+"""Files whose names end so are taken for pictures without a look at them."""
 MAX_PIXELS = 64_000_000
 BACKGROUND = (255, 255, 255)
 
@@ -37,15 +59,35 @@ READ_ERRORS = (
 """What Pillow raises for a file that it cannot read."""
 
 
-def opened(file: Path | io.BytesIO, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+def opened(file: Path | io.BytesIO) -> Image.Image:
     """The header of an image file, and the file open behind it: nothing is decoded yet.
 
     Raises:
         One of `READ_ERRORS`.
     """
+    known = format_of(_head(file))
+    if known is not None and not is_read(known):
+        raise UnidentifiedImageError(not_read(known))
+    if known == HEIF:
+        _learn_heif()
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file, formats=formats)
+        return Image.open(file, formats=(*FORMATS, HEIF) if known == HEIF else FORMATS)
+
+
+def _head(file: Path | io.BytesIO) -> bytes:
+    if isinstance(file, io.BytesIO):
+        return file.getbuffer()[:HEAD].tobytes()
+    with file.open("rb") as opened_file:
+        return opened_file.read(HEAD)
+
+
+@cache
+def _learn_heif() -> None:
+    """Pillow reads HEIF from here on, where the extra is installed: only once there is such a picture, as it takes a while."""
+    from pillow_heif import register_heif_opener  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+
+    register_heif_opener()
 
 
 def decode(file: Path | io.BytesIO) -> Image.Image:

@@ -22,7 +22,7 @@ from ddpm.errors import DataError
 
 Classes = tuple[Tensor, tuple[str, ...]]
 """Labels of some images, (N,) int64, or (0,) if they have none; and the names of the labels, if they have names."""
-TRAIN, TEST, NEITHER = 0, 1, 2
+TRAIN, TEST, NEITHER, VALIDATION = 0, 1, 2, 3
 MOST_WORKERS = 8
 FEW = 256
 """One process reads so few images sooner than others could be started."""
@@ -32,7 +32,8 @@ FEW = 256
 class Listing:
     """The images of a part of `root`, in order. `classes_of` gives the labels of some of its rows, (n,) int64.
 
-    `split` (N,) int8 says to which part each image belongs (`TRAIN`, `TEST`, `NEITHER`); it is empty if there is no split.
+    `split` (N,) int8 says to which part each image belongs (`TRAIN`, `TEST`, `NEITHER`, `VALIDATION`); it is empty if there is
+    no split. `unread` are pictures that are not among the images, because their format is not read.
     """
 
     root: Path
@@ -40,6 +41,7 @@ class Listing:
     sources: Sequence[Source]
     classes_of: Callable[[np.ndarray], Classes]
     split: np.ndarray
+    unread: tuple[Broken, ...] = ()
 
     def looked_through(self) -> Index:
         """The index of these images; what the cache knows already is not decoded again.
@@ -48,6 +50,11 @@ class Listing:
             Unavailable: no process can be started that decodes.
         """
         return indexed(self.root, self.sources, self.part)
+
+
+def no_split() -> np.ndarray:
+    """The `split` of images that are held out by their names, where any are."""
+    return np.empty(0, np.int8)
 
 
 def unknown(_rows: np.ndarray) -> Classes:
@@ -60,23 +67,36 @@ def by_number(labels: np.ndarray, classes: tuple[str, ...]) -> Callable[[np.ndar
     return lambda rows: (torch.from_numpy(labels[rows]), classes)
 
 
-def by_folder(names: Sequence[str], depth: int) -> Callable[[np.ndarray], Classes]:
-    """Classes from the names of images: the folder at `depth` of each path. No classes, if some paths are not that deep."""
-    return lambda rows: _folders([names[row].split("/", depth + 1) for row in map(int, rows)], depth)
+def by_name(classes: Sequence[str | None]) -> Callable[[np.ndarray], Classes]:
+    """Classes of images from the name of each one's class, None for an unknown one. No classes, if none has a name."""
+    return lambda rows: _numbered([classes[row] for row in map(int, rows)])
 
 
-def _folders(parts: Sequence[Sequence[str]], depth: int) -> Classes:
-    if any(len(part) < depth + 2 for part in parts):
+def _numbered(names: Sequence[str | None]) -> Classes:
+    classes = sorted({name for name in names if name is not None}, key=os.fsencode)
+    if not classes:
         return no_labels(), ()
-    classes = sorted({part[depth] for part in parts}, key=os.fsencode)
-    number = {name: i for i, name in enumerate(classes)}
+    number: dict[str | None, int] = {name: i for i, name in enumerate(classes)}
     readable = tuple(os.fsencode(name).decode(errors="backslashreplace") for name in classes)
-    return torch.tensor([number[part[depth]] for part in parts]), readable
+    return torch.tensor([number.get(name, -1) for name in names]), readable
+
+
+@dataclass(frozen=True)
+class Share:
+    """The images of one split (`TRAIN`, ...): how many, how many of each class, by its name, and the names of those of no class."""
+
+    split: int
+    images: int
+    classes: Mapping[str, int]
+    unlabelled: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a source holds. `sizes` are (width, height) with their counts, the most common first; `broken` cannot be read."""
+    """What a source holds. `sizes` are (width, height) with their counts, the most common first; `broken` cannot be read.
+
+    `shares` are the splits that have images, in the order of their numbers.
+    """
 
     images: int
     grey: bool
@@ -86,6 +106,7 @@ class Survey:
     class_names: tuple[str, ...]
     train: int
     test: int
+    shares: tuple[Share, ...]
     broken: tuple[Broken, ...]
 
 
@@ -95,12 +116,10 @@ def survey(listing: Listing, options: Options) -> Survey:
     good = index.good()
     entries, names = index.entries[good], index.names_of(good)
     sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))
-    if len(listing.split):
-        train, test = (int((listing.split[good] == part).sum()) for part in (TRAIN, TEST))
-    else:
-        test = int(held_out(names, options.held_out).sum())
-        train = len(good) - test
+    split = listing.split[good] if len(listing.split) else held_out(names, options.held_out).numpy().astype(np.int8)
     labels, classes = listing.classes_of(good)
+    shares = tuple(_share(part, names, labels, classes, split == part) for part in np.unique(split).tolist())
+    train, test = (int((split == part).sum()) for part in (TRAIN, TEST))
     return Survey(
         len(good),
         bool(entries["grey"].all()),
@@ -110,8 +129,18 @@ def survey(listing: Listing, options: Options) -> Survey:
         classes,
         train,
         test,
+        shares,
         broken(index),
     )
+
+
+def _share(part: int, names: Sequence[str], labels: Tensor, classes: tuple[str, ...], mask: np.ndarray) -> Share:
+    rows = np.flatnonzero(mask)
+    if not len(labels):
+        return Share(part, len(rows), {}, ())
+    counts = Counter(labels[torch.from_numpy(rows)].tolist())
+    each = {(classes[label] if classes else str(label)): counts[label] for label in sorted(counts) if label >= 0}
+    return Share(part, len(rows), each, tuple(names[row] for row in rows.tolist() if labels[row] < 0))
 
 
 def broken(index: Index) -> tuple[Broken, ...]:
@@ -123,7 +152,8 @@ def broken(index: Index) -> tuple[Broken, ...]:
 class Pictures:
     """Images that were looked at. `labels` (n,) are those of the n good ones, or (0,) if there are none.
 
-    `lost` are rows of the index that were good when a run began and now cannot be read, each with the reason.
+    `lost` are rows of the index that were good when a run began and now cannot be read, each with the reason; `unread` are as in
+    `Listing`.
     """
 
     name: str
@@ -131,11 +161,12 @@ class Pictures:
     labels: Tensor
     classes: tuple[str, ...]
     lost: Mapping[int, str] = field(default_factory=dict)
+    unread: tuple[Broken, ...] = ()
 
 
 def looked_at(listing: Listing, index: Index) -> Pictures:
     """The images of a listing, whose index this is."""
-    return Pictures(listing.root.name, index, *listing.classes_of(index.good()))
+    return Pictures(listing.root.name, index, *listing.classes_of(index.good()), unread=listing.unread)
 
 
 Decode = Callable[[ImageSet], ImageSet]
@@ -162,7 +193,7 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
     files = LazyImages(index, rows, (channels, height, width), Reader(workers))
     labels, classes, lost = pictures.labels, pictures.classes, sorted(pictures.lost.items())
     lost = {int(np.searchsorted(rows, row)): reason for row, reason in lost}
-    found = ImageSet(pictures.name, files, 256, labels, index.names_of(rows), classes, bad, lost)
+    found = ImageSet(pictures.name, files, 256, labels, index.names_of(rows), classes, (*bad, *pictures.unread), lost)
     if files.nbytes > options.in_memory:
         return found
     reader = Reader(0 if len(files) <= FEW else min(cores(), MOST_WORKERS))

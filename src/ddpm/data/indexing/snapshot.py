@@ -124,7 +124,7 @@ def match_to_snapshot(began: Pictures, listing: Listing, now: Index) -> tuple[Pi
     kinds.append(good & same & _decoded_otherwise(began.index, now, at))
     gone, unreadable, changed, otherwise = (index.names_of(np.flatnonzero(kind)) for kind in kinds)
     change = Change(gone, unreadable, changed, added, index.names_of(others), otherwise)
-    return replace(began, name=listing.root.name, index=index, lost=lost), change
+    return replace(began, name=listing.root.name, index=index, lost=lost, unread=listing.unread), change
 
 
 def _places(began: Index, now: Index) -> np.ndarray:

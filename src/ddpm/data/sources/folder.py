@@ -1,79 +1,55 @@
-"""A folder of image files, with all folders below it; the first folder of a file's path may be its class.
+"""A folder of image files, with all folders below it. What its folders mean is decided by their names (`folders.layout`).
 
-train/ and test/ (or val/, valid/) at the top are the split. Files come in the order of the bytes of their paths, which is the
-same on every machine. Files that cannot be read are listed; they are an error only if there are many.
+Files come in the order of the bytes of their paths, which is the same on every machine. Files that cannot be read are listed;
+they are an error only if there are many.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from ddpm.data.decoding.picture import SUFFIXES
 from ddpm.data.decoding.span import WholeFile
+from ddpm.data.folders.layout import Folder, folders_of
+from ddpm.data.folders.parts import Parts, laid_out, nothing_in
+from ddpm.data.folders.walk import walk
 from ddpm.data.indexing.index import Source
-from ddpm.data.indexing.listing import NEITHER, TEST, TRAIN, Listing, by_folder
-from ddpm.data.splits import TESTS
-from ddpm.errors import DataError, NotFound
+from ddpm.data.indexing.listing import Listing, by_name, no_split
 
 
-def has_split(path: Path) -> bool:
-    """Whether there are a train/ and a test/ folder at the top."""
-    return (path / "train").is_dir() and any((path / name).is_dir() for name in TESTS)
-
-
-def listing(path: Path, part: str) -> Listing:
-    """The images of a part of the folder.
+def parts(path: Path) -> Parts:
+    """The parts of the folder. It is looked through once, here; no image is opened.
 
     Raises:
-        NotFound: there are none.
-        DataError: as `find`.
+        NotFound: there are no images.
+        DataError: a folder cannot be read.
     """
-    folders = {"train": ["train"], "test": TESTS, "all": ["."]}[part]
-    root = next(path / name for name in folders if (path / name).is_dir())
-    files = find(root)
-    if not files:
-        raise NotFound(f"no images in {str(root)!r}", f"looked for {' '.join(sorted(SUFFIXES))}, in all folders below")
-    names = [file.name for file in files]
-    if not has_split(root):
-        return Listing(root, "all", files, by_folder(names, 0), np.empty(0, np.int8))
-    parts = {"train": TRAIN, next(name for name in TESTS if (root / name).is_dir()): TEST}
-    split = np.array([parts.get(name.split("/", 1)[0], NEITHER) for name in names], np.int8)
-    return Listing(root, "all", files, by_folder(names, 1), split)
+    found = walk(path)
+    if not found.names:
+        raise nothing_in(path, found.accounts)
+    layout, places, split = laid_out(folders_of(found.names))
+
+    def listing(part: str) -> Listing:
+        rows = range(len(found.names)) if part == "all" else split.rows(part)
+        top = () if part == "all" else _only(layout.folders_of(part))
+        start = len("/".join(top)) + 1 if top else 0
+        root = path.joinpath(*top)
+        sources = [_source(root, found.names[row][start:]) for row in rows]
+        labels = [places[row].label for row in rows]
+        numbers = split.numbers if part == "all" else no_split()
+        return Listing(root, "all" if top else part, sources, by_name(labels), numbers, tuple(found.accounts.unread))
+
+    return Parts(split.parts, listing, layout, found.accounts)
 
 
-def find(root: Path) -> list[Source]:
-    """The image files below `root`, in the order of the bytes of their paths. Hidden ones and links to folders are left out.
-
-    Raises:
-        DataError: a folder cannot be read. Its images would be missing, and nobody would notice.
-    """
-    start = len(os.path.join(root, ""))
-    return sorted((_source(path, start) for path in walk(root)), key=lambda source: os.fsencode(source.name))
+def _only(tops: list[Folder]) -> Folder:
+    """The folder of a part, which its images are named from; the top, where there are several."""
+    return tops[0] if len(tops) == 1 else ()
 
 
-def walk(root: Path) -> Iterator[str]:
-    """The paths of the same files, one by one, in no particular order.
-
-    Raises:
-        DataError: as `find`.
-    """
-    for folder, folders, files in os.walk(root, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield os.path.join(folder, name)
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"cannot read a folder of the data: {error.filename}: {error.strerror}") from error
-
-
-def _source(path: str, start: int) -> Source:
+def _source(root: Path, name: str) -> Source:
+    path = os.path.join(root, name)
     try:
         about = os.stat(path)
         size, time = about.st_size, about.st_mtime_ns
     except OSError:  # reading the file will find out what is wrong, and say it
         size, time = 0, 0
-    return Source(path[start:].replace(os.sep, "/"), WholeFile(path), size, time)
+    return Source(name, WholeFile(path), size, time)

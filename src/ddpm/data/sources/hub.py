@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from ddpm.data import splits
-from ddpm.data.decoding import picture
+from ddpm.data.decoding import formats, picture
 from ddpm.data.sources import shards
 from ddpm.errors import NotFound, StorageError, Unavailable, UsageError, in_a_line
 
@@ -27,7 +26,7 @@ FORM = re.compile(
 )
 """As the hub's own hf://datasets/OWNER/NAME@REVISION/FOLDER. REVISION=COMMIT says which commit a branch or tag once meant."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SUFFIXES = (*shards.PARQUET, *shards.TARS, *sorted(picture.SUFFIXES))
+SUFFIXES = (*shards.PARQUET, *shards.TARS, *sorted(picture.SUFFIXES | formats.SUFFIXES_OF_HEIF))
 SEVERAL = 5
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
@@ -141,8 +140,10 @@ def _folder(name: Name, files: Sequence[str]) -> str:
 
 def _set_of(file: str) -> str:
     """The folder of a table; the one above it, if it is named after a split or "data", since `shards` looks into those."""
-    folder, _, last = file.rpartition("/")[0].rpartition("/")
-    return folder if last in ("data", "train", *splits.TESTS) else f"{folder}{folder and '/'}{last}"
+    folders = file.split("/")[:-1]
+    while folders and shards.looks_into(folders[-1]):
+        folders.pop()
+    return "/".join(folders)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from enum import StrEnum
 from pathlib import Path
 
-from ddpm.data.sources import folder, shards
+from ddpm.data.folders.walk import has_pictures
+from ddpm.data.sources import shards
 
 
 class Kind(StrEnum):
@@ -32,7 +33,7 @@ def kind_of(path: Path) -> Kind | None:
     """The kind of a file, by its ending, or of a folder, by the files in it; None for another name, a pipe or a device.
 
     A folder of IDX files is also a folder: the kinds are tried in their order. A folder that holds both archives and pictures
-    is an image folder.
+    is an image folder; tables at its top, or in its folders of splits, are the data all the same.
 
     Raises:
         DataError: a folder cannot be read.
@@ -46,7 +47,14 @@ def kind_of(path: Path) -> Kind | None:
         return Kind.IDX
     if any(name.startswith(CIFAR_BATCHES) and name.endswith(".bin") for name in names):
         return Kind.CIFAR
+    return _kind_of_shards(path)
+
+
+def _kind_of_shards(path: Path) -> Kind:
     found = shards.find(path, (*shards.PARQUET, *shards.TARS))
-    if any(name.endswith(shards.PARQUET) for name in found):
+    tables = [name for name in found if name.endswith(shards.PARQUET)]
+    if any(shards.is_near(name) for name in tables):
         return Kind.PARQUET
-    return Kind.TAR if found and next(folder.walk(path), None) is None else Kind.FOLDER
+    if not found or has_pictures(path):
+        return Kind.FOLDER
+    return Kind.PARQUET if tables else Kind.TAR

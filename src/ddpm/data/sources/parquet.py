@@ -7,6 +7,7 @@ exactly; how fast, depends on the row groups (`decoding.parquet_rows`). Only wor
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import numpy as np
 from ddpm.data.decoding.parquet_rows import Table
 from ddpm.data.decoding.span import TableRow
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
+from ddpm.data.folders.candidates import Accounts
+from ddpm.data.folders.parts import Parts, Split
 from ddpm.data.indexing.index import Source
-from ddpm.data.indexing.listing import Listing, by_number, unknown
+from ddpm.data.indexing.listing import Listing, by_number, no_split, unknown
 from ddpm.data.labels import MAX_CLASSES, labels_of
 from ddpm.data.sources import shards
 from ddpm.errors import DataError, NotFound, UsageError
@@ -25,12 +28,18 @@ PATIENCE, TRIES = 120.0, 2
 """How many seconds the labels of a file may take, and how many processes it may cost."""
 
 
-def has_split(path: Path) -> bool:
-    """Whether the files are those of a training and a test split."""
-    return len(shards.splits(shards.find(path, shards.PARQUET))) > 0
+def parts(path: Path) -> Parts:
+    """The parts of the file or folder.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    names = shards.find(path, shards.PARQUET)
+    layout, split = shards.layout(names)
+    return Parts(split.parts, partial(_listing, path), layout, Accounts())
 
 
-def listing(path: Path, part: str) -> Listing:
+def _listing(path: Path, part: str) -> Listing:
     """The rows of a part, file by file.
 
     Raises:
@@ -56,7 +65,8 @@ def listing(path: Path, part: str) -> Listing:
     if labelled:
         numbers, classes = labels_of(str(path), np.concatenate(labels), len(found), labelled[0].classes)
         told = by_number(numbers.numpy(), classes)
-    split = np.repeat(which, [table.rows for table in tables]) if len(which := shards.splits(names)) else which
+    _, which = shards.layout(names) if part == "all" else (None, Split())
+    split = np.repeat(which.numbers, [table.rows for table in tables]) if len(which.numbers) else no_split()
     return Listing(path, part, found, told, split)
 
 

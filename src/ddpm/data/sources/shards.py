@@ -1,27 +1,25 @@
-"""Finds the shard files of a data set: FOLDER/*.tar or *.parquet, also in FOLDER/data or in folders named after a split.
+"""Finds the shard files of a data set: *.tar or *.parquet in FOLDER, in FOLDER/data and in folders named after a split.
 
-The split of a file is the beginning of its name or of its folder's name, as on the Hugging Face hub:
-train-00000-of-00002.parquet. A data set in a single file is found, too.
+The split of a file is in its name or in its folder's, as on the Hugging Face hub: train-00000-of-00002.parquet. A folder that
+alone holds all of them lies around them. A data set in a single file is found, too.
 """
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ddpm.data.indexing.listing import NEITHER, TEST, TRAIN
-from ddpm.data.splits import TESTS
+from ddpm.data.folders.layout import Folder, Layout
+from ddpm.data.folders.parts import Split, numbered
+from ddpm.data.folders.split_names import role_of, split_named, split_within, splits_among
 from ddpm.errors import DataError
 
 PARQUET = (".parquet",)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 TARS = (".tar", *COMPRESSED)
-PLACES = ("", "data", "train", *TESTS)
-SPLIT = re.compile(rf"(train|{'|'.join(TESTS)})(?![A-Za-z])")
 NOTES = "metadata."
 """Files whose names begin so are tables about the images of a folder, and hold no images."""
+DEEP = 4
+"""How many folders may lie around shards."""
 
 
 def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
@@ -32,11 +30,30 @@ def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
     """
     if not path.is_dir():
         return [""] if path.is_file() and path.name.endswith(suffixes) else []
-    found: list[str] = []
-    for place in PLACES:
-        names = [name for name in files_in(path / place) if name.endswith(suffixes)]
-        found += [os.path.join(place, name) for name in names if not name.startswith((".", NOTES))]
-    return sorted((name.replace(os.sep, "/") for name in found), key=lambda name: os.fsencode(f"{name}/"))
+    found = _below(path, "", suffixes, DEEP)
+    return sorted(found, key=lambda name: os.fsencode(f"{name}/"))
+
+
+def _below(path: Path, place: str, suffixes: tuple[str, ...], deep: int) -> list[str]:
+    """The shards in a folder, and in those in it that `looks_into` names, or in its only one."""
+    files, folders = _entries(path / place)
+    prefix = f"{place}/" if place else ""
+    shards = [prefix + name for name in files if name.endswith(suffixes) and not name.startswith((".", NOTES))]
+    shown = [name for name in folders if not name.startswith(".")]
+    looked = [name for name in shown if looks_into(name)] if shards or len(shown) > 1 else shown
+    further = [_below(path, prefix + name, suffixes, deep - 1) for name in looked] if deep else []
+    return shards + [name for part in further for name in part]
+
+
+def looks_into(folder: str) -> bool:
+    """Whether shards are looked for in a folder of this name beside others: "data", or one that is named after a split."""
+    return folder.casefold() == "data" or split_named(folder) is not None
+
+
+def is_near(name: str) -> bool:
+    """Whether a shard lies where it needs no look at other folders to know what they are: at the top, or one folder below."""
+    folder, _, file = name.rpartition("/")
+    return bool(file) and "/" not in folder and (not folder or looks_into(folder))
 
 
 def files_in(folder: Path) -> list[str]:
@@ -45,30 +62,45 @@ def files_in(folder: Path) -> list[str]:
     Raises:
         DataError: it cannot be read.
     """
+    return _entries(folder)[0]
+
+
+def _entries(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the files and of the folders in a folder."""
     try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_file()]
+        with os.scandir(folder) as found:
+            entries = list(found)
+        folders = [entry.name for entry in entries if entry.is_dir()]
+        return [entry.name for entry in entries if entry.is_file()], folders
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return [], []
     except OSError as error:
         raise DataError(f"cannot read a folder of the data: {folder}: {error.strerror}") from error
 
 
-def splits(names: Sequence[str]) -> np.ndarray:
-    """`TRAIN`, `TEST` or `NEITHER` for each file, (n,) int8; (0,) if there is not both a train and a test split.
+def layout(names: Sequence[str]) -> tuple[Layout, Split]:
+    """The splits of some files, and to which part each belongs."""
+    kinds = {name: _split_of(name) for name in names}
+    splits = splits_among(kinds)
+    role = role_of(splits.values())
+    if len(role) < 2:
+        return Layout({}), Split()
+    parts = {name: role[split] for name, split in splits.items()}
+    return Layout({}, {_folder(name): part for name, part in parts.items()}), numbered(map(parts.get, names))
 
-    If several names could mean the test split, the one that comes first in `TESTS` is it.
-    """
-    found = [match[0] if (match := SPLIT.match(name.removeprefix("data/"))) else "" for name in names]
-    test = next((name for name in TESTS if name in found), "train")
-    if "train" not in found or test == "train":
-        return np.empty(0, np.int8)
-    number = {"train": TRAIN, test: TEST}
-    return np.array([number.get(name, NEITHER) for name in found], np.int8)
+
+def _split_of(name: str) -> str | None:
+    """Of the file's folders, the last that is named after a split; else of its own name."""
+    *folders, file = name.split("/")
+    found = [split for folder in folders if (split := split_named(folder)) is not None]
+    return found[-1] if found else split_within(file)
+
+
+def _folder(name: str) -> Folder:
+    return tuple(name.split("/"))
 
 
 def chosen(names: Sequence[str], part: str) -> list[str]:
-    """The files of a part: "train", "test" or "all"."""
-    which = splits(names)
-    wanted = {"train": TRAIN, "test": TEST}.get(part)
-    return [name for place, name in enumerate(names) if wanted is None or not len(which) or which[place] == wanted]
+    """The files of a part."""
+    _, split = layout(names)
+    return list(names) if part == "all" or not len(split.numbers) else [names[row] for row in split.rows(part)]

@@ -2,7 +2,8 @@
 
 WebDataset reads such shards from the start; here any image is read at any time, so that every run goes on exactly. Compressed
 archives are refused, because they can only be read from the start. Files whose names are equal up to the first dot make a
-sample: 17.cls holds the class of 17.png, a number or a name. Without such files, the first folder of a name may be its class.
+sample: 17.cls holds the class of 17.png, a number or a name. Without such files, folders in the names mean what they mean in a
+folder.
 """
 
 import os
@@ -10,18 +11,22 @@ import re
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.decoding.formats import HEAD
 from ddpm.data.decoding.span import FilePart
+from ddpm.data.folders.candidates import HIDDEN, Accounts
+from ddpm.data.folders.layout import folders_of
+from ddpm.data.folders.parts import Parts, Split, laid_out, nothing_in
 from ddpm.data.indexing.index import Source
-from ddpm.data.indexing.listing import Listing, by_folder, by_number
+from ddpm.data.indexing.listing import Listing, by_name, by_number, no_split
 from ddpm.data.labels import labels_of
 from ddpm.data.sources import shards
-from ddpm.errors import DataError, NotFound
+from ddpm.errors import DataError
 
 LABEL = ".cls"
 MAX_LABEL = 256
@@ -31,30 +36,79 @@ MAX_HEADER = 2**20
 """Bytes: more than any honest name of a member, or note about one, takes."""
 
 
-def has_split(path: Path) -> bool:
-    """Whether there are archives of a train and of a test split. If not, images are held out by their names."""
-    return len(shards.splits(shards.find(path, shards.TARS))) > 0
-
-
-def listing(path: Path, part: str) -> Listing:
-    """The images of a part, archive by archive, in the order of their names' bytes.
+def parts(path: Path) -> Parts:
+    """The parts of the archive or folder of archives. Where no name of an archive says its split, names in them may.
 
     Raises:
-        NotFound: there are none.
+        NotFound: there are no images.
         DataError: as `find`.
     """
-    files = shards.chosen(shards.find(path, shards.TARS), part)
-    parts = [find(path / name) for name in files]
-    members = [member for found in parts for member in found.images]
+    names = shards.find(path, shards.TARS)
+    layout, split = shards.layout(names)
+    accounts = Accounts()
+    if len(split.numbers):
+        return Parts(split.parts, partial(_of_archives, path, names, accounts), layout, accounts)
+    whole = _opened(path, names, accounts)
+    layout, places, split = laid_out(folders_of(whole.inside))
+
+    def listing(part: str) -> Listing:
+        rows = list(range(len(whole.inside))) if part == "all" else split.rows(part)
+        numbers = split.numbers if part == "all" else no_split()
+        return whole.listing(path, part, rows, [places[row].label for row in rows], numbers, accounts)
+
+    return Parts(split.parts, listing, layout, accounts)
+
+
+def _of_archives(path: Path, names: Sequence[str], accounts: Accounts, part: str) -> Listing:
+    """The images of the archives of a part."""
+    files = shards.chosen(names, part)
+    whole = _opened(path, files, accounts)
+    _, places, _ = laid_out(folders_of(whole.inside))
+    _, split = shards.layout(files) if part == "all" else (None, Split())
+    numbers = np.repeat(split.numbers, whole.counts) if len(split.numbers) else no_split()
+    rows = list(range(len(whole.inside)))
+    return whole.listing(path, part, rows, [place.label for place in places], numbers, accounts)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The images of some archives: their sources, their names `inside` the archives, and what these say of the class of each.
+
+    `counts` are how many each archive has.
+    """
+
+    sources: Sequence[Source]
+    inside: Sequence[str]
+    texts: Sequence[str | None]
+    counts: Sequence[int]
+
+    def listing(
+        self,
+        path: Path,
+        part: str,
+        rows: list[int],
+        labels: Sequence[str | None],
+        split: np.ndarray,
+        accounts: Accounts,
+    ) -> Listing:
+        """Of some rows, whose folders mean these classes; what the archives say of classes comes before them."""
+        told = by_name(labels)
+        if any(text is not None for text in self.texts):
+            numbers, classes = _classes(str(path), self.texts)
+            told = by_number(numbers[rows], classes)
+        return Listing(path, part, [self.sources[row] for row in rows], told, split, tuple(accounts.unread))
+
+
+def _opened(path: Path, files: Sequence[str], accounts: Accounts) -> Opened:
+    """The images of these archives, archive by archive, in the order of their names' bytes."""
+    found = [find(path / name, accounts) for name in files]
+    members = [member for part in found for member in part.images]
     if not members:
-        raise NotFound(f"no images in {str(path)!r}", f"looked for {' '.join(sorted(SUFFIXES))}")
-    names, texts = [member.name for member in members], [text for found in parts for text in found.labels()]
-    told = by_number(*_classes(str(path), texts)) if any(found.texts for found in parts) else by_folder(names, 0)
-    split = shards.splits(files)
-    split = np.repeat(split, [len(found.images) for found in parts]) if len(split) else split
-    prefixes = [f"{name}/" if name else "" for name, found in zip(files, parts, strict=True) for _ in found.images]
+        raise nothing_in(path, accounts)
+    prefixes = [f"{name}/" if name else "" for name, part in zip(files, found, strict=True) for _ in part.images]
     sources = [replace(member, name=prefix + member.name) for prefix, member in zip(prefixes, members, strict=True)]
-    return Listing(path, part, sources, told, split)
+    texts = [text for part in found for text in part.labels()]
+    return Opened(sources, [member.name for member in members], texts, [len(part.images) for part in found])
 
 
 @dataclass(frozen=True)
@@ -101,8 +155,10 @@ class _Headers:
         return self._file.read(size)
 
 
-def find(path: Path) -> Contents:
+def find(path: Path, accounts: Accounts) -> Contents:
     """The image files of an archive, without hidden ones. If several have one name it is the last, which tar would leave there.
+
+    What else is in it goes to `accounts`.
 
     Raises:
         DataError: it is no tar archive, is cut off, or is compressed; or a class is no text.
@@ -121,17 +177,26 @@ def find(path: Path) -> Contents:
                 if member.size < 0:
                     raise tarfile.ReadError(f"{member.name!r} has {member.size} bytes")
                 name = member.name.removeprefix("./")
-                hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
-                if name.endswith(LABEL) and member.isreg() and not hidden:
+                plain = member.isreg() and not member.issparse()
+                size = member.size if plain else 0  # a link is listed as broken: empty
+                if member.isdir():
+                    continue
+                if any(part.startswith(".") and part != ".." for part in name.split("/")):
+                    accounts.pass_over(HIDDEN, name)
+                elif name.endswith(LABEL) and member.isreg():
                     texts[_sample(name)] = _text(file, member)
-                if not hidden and os.path.splitext(name)[1].lower() in SUFFIXES and not member.isdir():
-                    plain = member.isreg() and not member.issparse()
-                    size = member.size if plain else 0  # a link is listed as broken: empty
+                elif accounts.admits(name, partial(_head, file, member.offset_data, size)):
                     found[name] = Source(name, FilePart(os.fspath(path), member.offset_data, size), size, time)
             _require_end(file, archive.offset)
     except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read the archive {str(path)!r}: {error}") from error
     return Contents(sorted(found.values(), key=lambda source: os.fsencode(source.name)), texts)
+
+
+def _head(file: BinaryIO, offset: int, size: int) -> bytes:
+    """The first bytes of a member."""
+    file.seek(offset)
+    return file.read(min(size, HEAD))
 
 
 def _require_end(file: BinaryIO, offset: int) -> None:
