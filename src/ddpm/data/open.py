@@ -62,7 +62,7 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     if split == "validation" and split not in names:
         raise NotFound(
             f"{source!r} has no validation split beside a training and a test split",
-            "without a test split the validation images are it: --split test",
+            "without a test split the validation images are it: `split=test`",
         )
     if split == "all" or split in names:
         found = read(split)

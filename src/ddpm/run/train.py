@@ -189,7 +189,7 @@ def _not_learned(experiment: Experiment, images: ImageSet) -> list[str]:
     count = class_count(images)
     if experiment.model.classes is not None or count < 2:
         return []
-    return [f"the {count:,} classes are not learned: --conditional, from the beginning of a run, learns them"]
+    return [f"the {count:,} classes are not learned: `conditional`, from the beginning of a run, learns them"]
 
 
 def _missing(images: ImageSet) -> list[str]:

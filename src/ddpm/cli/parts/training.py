@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ddpm.checkpoints import Noted
-from ddpm.cli.terminal.console import Bar, note, question
+from ddpm.cli.terminal.console import Bar, as_flags, note, question
 from ddpm.cli.terminal.processes import leave
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.duration import in_words
@@ -92,7 +92,7 @@ def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:
     experiment = started.experiment
     for line in (*started.notes, *started.data):
-        note(f"ddpm: {line}")
+        note(f"ddpm: {as_flags(line)}")
     recipe = experiment.training
     held_out = f", {started.held_out:,} held out" if started.held_out else ""
     note(

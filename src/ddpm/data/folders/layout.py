@@ -139,9 +139,11 @@ def _around(counts: Counts, known: Collection[str]) -> Folder:
 def _around_splits(counts: Counts, around: Folder) -> Folder:
     """One folder further where one of several has several splits, and there are at most a few images elsewhere."""
     heads = _heads(counts, around)
-    holders = [head for head in heads if len(set(_splits_at(counts, (*around, head)).values())) > 1]
-    if len(holders) == 1 and _few(sum(counts.values()) - heads[holders[0]], heads[holders[0]]):
-        return (*around, holders[0])
+    holders = {head: found for head in heads if (found := _splits_at(counts, (*around, head)))}
+    if len(holders) == 1:
+        ((head, found),) = holders.items()
+        if len(set(found.values())) > 1 and _few(sum(counts.values()) - heads[head], heads[head]):
+            return (*around, head)
     return around
 
 

@@ -47,6 +47,7 @@ def walk(root: Path) -> Walk:
         for link in links:
             _follow(found, link)
     found.names.sort(key=os.fsencode)
+    found.accounts.unread.sort(key=lambda one: os.fsencode(one.file))
     return found
 
 
@@ -95,7 +96,17 @@ def _enter(found: Walk, top: str) -> None:
                     _add(found, prefix + entry.name, entry)
 
 
-def _entries(path: str) -> tuple[list[Entry], list[Entry]]:
+def names_in(path: Path) -> tuple[list[str], list[str]]:
+    """The names of the folders and of the regular files in a folder, in no particular order.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    folders, others = _entries(path)
+    return [one.name for one in folders], [one.name for one in others if _leads_to_a(one.is_file)]
+
+
+def _entries(path: str | Path) -> tuple[list[Entry], list[Entry]]:
     """The folders in a folder, links to folders among them, and all else in it.
 
     Raises:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from pathlib import Path
 
-from ddpm.data.folders.walk import has_pictures
+from ddpm.data.folders.walk import has_pictures, names_in
 from ddpm.data.sources import shards
 
 
@@ -42,7 +42,7 @@ def kind_of(path: Path) -> Kind | None:
         return next((kind for kind, endings in ENDINGS.items() if path.name.endswith(endings)), None)
     if not path.is_dir():
         return None
-    names = shards.files_in(path)
+    _, names = names_in(path)
     if any(name.endswith(ENDINGS[Kind.IDX]) for name in names):
         return Kind.IDX
     if any(name.startswith(CIFAR_BATCHES) and name.endswith(".bin") for name in names):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ddpm.data.folders.layout import Folder, Layout
 from ddpm.data.folders.parts import Split, numbered
 from ddpm.data.folders.split_names import role_of, split_named, split_within, splits_among
-from ddpm.errors import DataError
+from ddpm.data.folders.walk import is_run, names_in
 
 PARQUET = (".parquet",)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -36,10 +36,10 @@ def find(path: Path, suffixes: tuple[str, ...]) -> list[str]:
 
 def _below(path: Path, place: str, suffixes: tuple[str, ...], deep: int) -> list[str]:
     """The shards in a folder, and in those in it that `looks_into` names, or in its only one."""
-    files, folders = _entries(path / place)
+    folders, files = names_in(path / place)
     prefix = f"{place}/" if place else ""
     shards = [prefix + name for name in files if name.endswith(suffixes) and not name.startswith((".", NOTES))]
-    shown = [name for name in folders if not name.startswith(".")]
+    shown = [] if place and is_run(folders, files) else [name for name in folders if not name.startswith(".")]
     looked = [name for name in shown if looks_into(name)] if shards or len(shown) > 1 else shown
     further = [_below(path, prefix + name, suffixes, deep - 1) for name in looked] if deep else []
     return shards + [name for part in further for name in part]
@@ -54,28 +54,6 @@ def is_near(name: str) -> bool:
     """Whether a shard lies where it needs no look at other folders to know what they are: at the top, or one folder below."""
     folder, _, file = name.rpartition("/")
     return bool(file) and "/" not in folder and (not folder or looks_into(folder))
-
-
-def files_in(folder: Path) -> list[str]:
-    """The names of the files in a folder, in no particular order; none if there is no such folder.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    return _entries(folder)[0]
-
-
-def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of the files and of the folders in a folder."""
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-        folders = [entry.name for entry in entries if entry.is_dir()]
-        return [entry.name for entry in entries if entry.is_file()], folders
-    except (FileNotFoundError, NotADirectoryError):
-        return [], []
-    except OSError as error:
-        raise DataError(f"cannot read a folder of the data: {folder}: {error.strerror}") from error
 
 
 def layout(names: Sequence[str]) -> tuple[Layout, Split]:
