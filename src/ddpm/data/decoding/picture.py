@@ -59,20 +59,23 @@ READ_ERRORS = (
 """What Pillow raises for a file that it cannot read."""
 
 
-def opened(file: Path | io.BytesIO) -> Image.Image:
+def opened(file: Path | io.BytesIO, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """The header of an image file, and the file open behind it: nothing is decoded yet.
+
+    Of the `formats`, HEIF is opened where all of `FORMATS` are allowed and the extra is installed.
 
     Raises:
         One of `READ_ERRORS`.
     """
-    known = format_of(_head(file))
+    known = format_of(_head(file)) if formats == FORMATS else None
     if known is not None and not is_read(known):
         raise UnidentifiedImageError(not_read(known))
     if known == HEIF:
         _learn_heif()
+        formats = (*formats, HEIF)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file, formats=(*FORMATS, HEIF) if known == HEIF else FORMATS)
+        return Image.open(file, formats=formats)
 
 
 def _head(file: Path | io.BytesIO) -> bytes:
