@@ -32,7 +32,7 @@ def _sources(options: Namespace) -> list[Path]:
     """The folders that hold the data."""
     named = [getattr(options, "data", None)]
     if run := getattr(options, "run", None):
-        with suppress(Failure):  # opening the run says what is wrong with it
+        with suppress(Failure, OSError):  # opening the run says what is wrong with it
             named.append(folder_of(Path(run).expanduser()).read_experiment().data.source)
     folders = [Path(os.path.realpath(Path(name).expanduser())) for name in named if name and name != "digits"]
     return [folder for folder in folders if folder.is_dir()]
