@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ddpm.data.decoding.colours import in_srgb
-
 from ddpm.data.decoding.formats import AVIF, FORMATS, HEAD, HEIF, format_of, is_read, not_read
 
 SUFFIXES = frozenset(
