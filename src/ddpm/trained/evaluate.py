@@ -51,7 +51,7 @@ def images_to_evaluate(
     path = Path(source).expanduser()
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return as_the_run_reads(trained, lambda options: _one(path, options), source, tell)
-    return as_the_run_reads(trained, lambda options: open_source(source, split, options), source, tell)
+    return as_the_run_reads(trained, lambda options: open_source(source, split, options), source, tell, pictures=False)
 
 
 def _one(path: Path, options: Options) -> ImageSet:
@@ -64,15 +64,21 @@ def _one(path: Path, options: Options) -> ImageSet:
 
 
 def as_the_run_reads(
-    trained: LoadedModel, read: Callable[[Options], ImageSet], name: str, tell: Callable[[str], None]
+    trained: LoadedModel,
+    read: Callable[[Options], ImageSet],
+    name: str,
+    tell: Callable[[str], None],
+    *,
+    pictures: bool = True,
 ) -> ImageSet:
-    """Images as the model sees them: where they have another size or other colours they are scaled, cut and converted.
+    """Images as the model sees them: pictures of another size or of other colours are scaled, cut and converted.
 
     Args:
         trained: the model.
         read: reads them, as options say.
         name: of them, for messages.
         tell: is told what was done, where they are not as the run's own data were before they were read.
+        pictures: whether they are pictures; else the images tell it, as only picture files have names.
 
     Raises:
         Mismatch: they have other levels, or colours that cannot be converted.
@@ -86,7 +92,9 @@ def as_the_run_reads(
     except SizesDiffer:
         images, found = None, "of several sizes"
     if images is None or (
-        images.shape != trained.experiment.shape and images.levels == trained.experiment.levels <= 256
+        (pictures or images.names)  # arrays of another shape are other data
+        and images.shape != trained.experiment.shape
+        and images.levels == trained.experiment.levels <= 256
     ):
         wanted = replace(
             own,

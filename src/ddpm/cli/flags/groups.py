@@ -18,7 +18,9 @@ def data(group: _ArgumentGroup) -> None:
 
 def scored_images(group: _ArgumentGroup) -> None:
     """Which images are scored, and what the model is told of them."""
-    group.add_argument("--split", default="test", metavar="NAME", help="part of the data: test, train, validation or all (test)")
+    group.add_argument(
+        "--split", default="test", metavar="NAME", help="part of the data: test, train, validation or all (test)"
+    )
     group.add_argument("--num-images", type=positive, metavar="N", help="the first N images (all)")
     group.add_argument(
         "--label",

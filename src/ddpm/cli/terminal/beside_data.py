@@ -17,7 +17,7 @@ def check_beside_data(options: Namespace, outputs: Mapping[str, Path]) -> None:
     A hidden folder, or one in a run, is no part of the data.
 
     Args:
-        options: of the command: `data`, and `run`, whose data are those of its config.json.
+        options: of the command: `data`, and `run` (one, or several), whose data are those of its config.json.
         outputs: pictures and folders for them, whole paths, each by its name as the user gave it.
 
     Raises:
@@ -31,7 +31,8 @@ def check_beside_data(options: Namespace, outputs: Mapping[str, Path]) -> None:
 def _sources(options: Namespace) -> list[Path]:
     """The folders that hold the data."""
     named = [getattr(options, "data", None)]
-    if run := getattr(options, "run", None):
+    given = getattr(options, "run", None) or []
+    for run in given if isinstance(given, list) else [given]:
         with suppress(Failure, OSError):  # opening the run says what is wrong with it
             named.append(folder_of(Path(run).expanduser()).read_experiment().data.source)
     folders = [Path(os.path.realpath(Path(name).expanduser())) for name in named if name and name != "digits"]
