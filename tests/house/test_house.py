@@ -253,3 +253,31 @@ def test_the_readme_shows_every_package():
         if path.name.startswith("_") or path.name == "py.typed":
             continue
         assert (f"{path.name}/" if path.is_dir() else path.name) in readme, path.name
+
+
+def without_encoding(tree):
+    """Text files that are read or written in whatever encoding the machine happens to have, by line."""
+    for name, node in _calls(tree):
+        given = {keyword.arg for keyword in node.keywords}
+        text = name.endswith((".read_text", ".write_text")) or (
+            name.split(".")[-1] == "open" and any(_is_text_mode(argument) for argument in node.args)
+        )
+        if text and "encoding" not in given:
+            yield node.lineno
+
+
+def _is_text_mode(argument):
+    """Whether it is a mode such as "r" or "a+"."""
+    value = argument.value if isinstance(argument, ast.Constant) else ""
+    return isinstance(value, str) and value != "" and set(value) <= set("rwax+")
+
+
+def test_every_text_file_has_an_encoding():
+    for path in SOURCES:
+        assert not list(without_encoding(ast.parse(path.read_text(encoding="utf-8")))), path
+
+
+@pytest.mark.parametrize("line", ["path.read_text()", "a.b().write_text(x)", 'open(path, "w")', 'path.open("a+")'])
+def test_what_has_no_encoding_is_seen(line):
+    assert list(without_encoding(ast.parse(line)))
+    assert not list(without_encoding(ast.parse(f'{line[:-1]}, encoding="utf-8")'.replace("(, ", "("))))

@@ -49,6 +49,7 @@ def run(options: Namespace) -> None:
     say(_counted(len(found["broken"]), "broken file"))
     for broken in found["broken"]:
         say(f"  {broken['file']}: {broken['reason']}")
+    json_target.tell()
 
 
 def _say_sizes(found: Mapping[str, Any]) -> None:

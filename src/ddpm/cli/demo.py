@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, span
 from ddpm.cli.terminal.console import note, say, track
+from ddpm.cli.terminal.streams import require_told
 from ddpm.errors import Mismatch
 
 if TYPE_CHECKING:
+    import torch
+
     from ddpm.experiment.config import Experiment
     from ddpm.run.folder import RunFolder
 
@@ -41,26 +44,34 @@ def run(options: Namespace) -> None:
     Raises:
         Mismatch: another run is in the folder.
     """
-    from ddpm.cli.parts.bounds import measure_bound, sentence
     from ddpm.cli.parts.training import follow
-    from ddpm.experiment.duration import in_words
-    from ddpm.figures.pictures import save_animation, square, to_pictures
     from ddpm.parallel.device import pick_device
-    from ddpm.report.training import report_demo
+    from ddpm.run.ending import recorded
     from ddpm.run.folder import RunFolder
     from ddpm.run.start import Continue
+
+    folder, device = RunFolder(Path(options.output_dir).expanduser()), pick_device(options.device)
+    with recorded(folder):
+        follow(_experiment(folder, options.budget), folder, device, Continue())
+        _show(folder, device, options.budget)
+        require_told()
+
+
+def _show(folder: RunFolder, device: torch.device, budget: float) -> None:
+    """Samples, the bound and the report of what was trained."""
+    from ddpm.cli.parts.bounds import measure_bound, sentence
+    from ddpm.experiment.duration import in_words
+    from ddpm.figures.pictures import save_animation, square, to_pictures
+    from ddpm.report.training import report_demo
     from ddpm.sampling.images import Plan, Watch, finished, sample
     from ddpm.storage.atomic import write_json
     from ddpm.trained.evaluate import METRICS, about, images_to_evaluate, result
     from ddpm.trained.loaded import load_run
 
-    folder, device = RunFolder(Path(options.output_dir).expanduser()), pick_device(options.device)
-    follow(_experiment(folder, options.budget), folder, device, Continue())
-
     trained = load_run(str(folder.path), "ema", device)
     if trained.step < ENOUGH:
         note(
-            f"ddpm: warning: this machine is slow, or busy: only {trained.step} steps fit into {in_words(options.budget)}, "
+            f"ddpm: warning: this machine is slow, or busy: only {trained.step} steps fit into {in_words(budget)}, "
             f"and digits need about {ENOUGH} to be recognisable; try a longer --budget"
         )
     p, experiment = trained.process, trained.experiment

@@ -97,15 +97,19 @@ def run(options: Namespace) -> None:
     values = results(likelihoods, ways)
     if plot or set(metrics) & set(METRICS):
         bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
-        say_bound(trained, bound, metrics, what)
-        if plot:
-            write_bytes(plot, style.png(plots.bound_by_t(bound)))
-            say(f"plot: {plot}")
         rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
         values = result(bound, metrics) | values
+        if plot:
+            write_bytes(plot, style.png(plots.bound_by_t(bound)))
+    if csv:
+        write_csv(csv, [row(options.run, trained, name, found, bound) for name, found in rows.items()])
+    json_target.write(about(trained, len(images), label) | values)
+    if bound:
+        say_bound(trained, bound, metrics, what)
+    if plot:
+        say(f"plot: {plot}")
     if likelihoods:
         table(rows, f"{len(images)} {what}")
     if csv:
-        write_csv(csv, [row(options.run, trained, name, found, bound) for name, found in rows.items()])
         say(f"csv: {csv}")
-    json_target.write(about(trained, len(images), label) | values)
+    json_target.tell()

@@ -10,12 +10,18 @@ from pathlib import Path
 
 from ddpm.cli.parser import COMMANDS, parse
 from ddpm.cli.terminal.console import RESULTS, complain, note, warn_in_one_line
+from ddpm.cli.terminal.streams import require_told, spoken
 from ddpm.errors import Failure, explained
 from ddpm.parallel.launch import launched
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
+    with spoken():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     warn_in_one_line()
     typed = sys.argv[1:] if arguments is None else list(arguments)
     if launched():  # torch would print its own stack where a process is lost, and advice where there is nothing to do
@@ -30,10 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_outputs(options)
         with indexing_shown():
             COMMANDS[options.command].run(options)
-    except BrokenPipeError:
-        # Whoever read our output has gone; say nothing more to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        require_told()
     except (Exception, KeyboardInterrupt) as error:
         if options.debug:
             traceback.print_exc()
@@ -49,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _bug(error: BaseException, options: Namespace) -> Failure:
     """Our own fault: keep the traceback where it can be sent from."""
     text = "".join(traceback.format_exception(error))
-    folder = Path(getattr(options, "output_dir", "."))
+    folder = Path(getattr(options, "output_dir", ".")).expanduser()
     path = (folder if folder.is_dir() else Path()) / f"crash-{time.strftime('%Y%m%d-%H%M%S')}.txt"
     summary = f"{type(error).__name__}: {error}".splitlines()[0]
     try:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError:
         note(text)
         return Failure(f"internal error: {summary}")

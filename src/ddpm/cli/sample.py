@@ -82,15 +82,16 @@ def run(options: Namespace) -> None:
             pictures = saved(finished(watch(chains)), experiment.shape, experiment.levels, folder, drawing.text, world)
     labels = condition.of(plan.rows)
     targets.write(pictures, watch.frames, experiment.levels, labels, len(condition.labels))
-    say(f"{plan.num} images in {folder}")
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:
         write_bytes(sheet, style.png(comparison(whole, plan, how, condition)))
         written["compare"] = str(sheet)
-    for name, path in written.items():
-        say(f"{name}: {path}")
     json_target.write(
         {"images": plan.num, "output_dir": str(folder), **written, "evaluations": drawing.evaluations}
         | recorded(trained, plan, options.spacing, drawing.begin)
         | described(trained.experiment, condition, plan.rows),
     )
+    say(f"{plan.num} images in {folder}")
+    for name, path in written.items():
+        say(f"{name}: {path}")
+    json_target.tell()

@@ -38,6 +38,9 @@ def run(options: Namespace) -> None:
     plot, json_target = file_for(options.plot, ".png"), JsonTarget(options.json)
     name, schedule = find(options.name, options.steps)
     values = tables(schedule)
+    if plot:
+        write_bytes(plot, style.png(plots.schedule(schedule, name)))
+    json_target.write({"name": name, **values})
     say(f"{name}, T = {schedule.T}")
     say(f"{'t':>6} {'beta':>12} {'alpha_bar':>12} {'beta_tilde':>12} {'SNR':>12} {'w_t large':>12} {'w_t small':>12}")
     columns = ("beta", "alpha_bar", "beta_tilde", "snr", "w_eps_fixed_large", "w_eps_fixed_small")
@@ -47,6 +50,5 @@ def run(options: Namespace) -> None:
     prior = ", ".join(f"{bits:.4g} ({key})" for key, bits in values["L_T_bits_per_dim"].items())
     say(f"L_T in bits/dim: {prior}")
     if plot:
-        write_bytes(plot, style.png(plots.schedule(schedule, name)))
         say(f"plot: {plot}")
-    json_target.write({"name": name, **values})
+    json_target.tell()

@@ -8,6 +8,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, number, positive, span, whole
 from ddpm.cli.flags.names import PRESETS, SCHEDULES
 from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.streams import require_told
 from ddpm.parallel import launch
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def run(options: Namespace) -> None:
     from ddpm.experiment.request import says_how_long
     from ddpm.parallel.device import pick_device
     from ddpm.report.training import report_training
+    from ddpm.run.ending import recorded
     from ddpm.run.folder import RunFolder
     from ddpm.run.start import start_of
     from ddpm.trained.loaded import load_run
@@ -108,11 +110,13 @@ def run(options: Namespace) -> None:
 
     folder = RunFolder(Path(options.output_dir).expanduser())
     consent = None if says_how_long(options.config, vars(options), assignments(options.set)) else ask
-    device = pick_device(options.device)
-    follow(experiment_of(options), folder, device, start_of(options.resume), consent)
-    if not launch.number():
-        say(f"done: {folder.path}; report: {report_training(folder)}")
-        if options.curve:
-            trained = load_run(str(folder.path), "ema", device)
-            if kept_curve(trained) is None:
-                measured_curve(trained, watched(trained))
+    experiment, device, start = experiment_of(options), pick_device(options.device), start_of(options.resume)
+    with recorded(folder):
+        follow(experiment, folder, device, start, consent)
+        if not launch.number():
+            say(f"done: {folder.path}; report: {report_training(folder)}")
+            if options.curve:
+                trained = load_run(str(folder.path), "ema", device)
+                if kept_curve(trained) is None:
+                    measured_curve(trained, watched(trained))
+        require_told()

@@ -31,8 +31,11 @@ def run(options: Namespace) -> None:
         verdicts.append(verdict)
         say(f"{verdict.path.name}  {verdict.worth:<7}  {verdict.damage or f'{verdict.bytes:,} bytes of tensors'}")
     values: dict[str, Any] = {"checkpoints": [verdict.values() for verdict in verdicts], "resumed_from": None}
-    for newest in resumable(verdicts):
-        say(f"training would go on from step {newest.step:,}: {newest.path}")
+    goes_on = resumable(verdicts)
+    for newest in goes_on:
         values["resumed_from"] = str(newest.path)
     json_target.write(values)
+    for newest in goes_on:
+        say(f"training would go on from step {newest.step:,}: {newest.path}")
+    json_target.tell()
     require_whole(verdicts)

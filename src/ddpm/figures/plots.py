@@ -108,7 +108,8 @@ def schedule(q: Schedule, name: str) -> Figure:
     marker = "o" if q.T < 20 else ""
     axes[0].plot(t, q.alpha_bar[1:].sqrt(), color=BLUE, marker=marker, ms=3, label="signal  √ᾱ")
     axes[0].plot(t, q.one_minus_alpha_bar[1:].sqrt(), color=ORANGE, marker=marker, ms=3, label="noise  √(1−ᾱ)")
-    axes[0].set(title=f"{name}, T = {q.T}", xlabel="t", ylabel="scale", ylim=(0, 1.03))
+    axes[0].set_title(f"{name}, T = {q.T}", parse_math=False)  # it may be the name of a folder, with signs of TeX in it
+    axes[0].set(xlabel="t", ylabel="scale", ylim=(0, 1.03))
     axes[0].legend()
     finite = q.snr[1:] > 0
     axes[1].plot(t[finite.numpy()], q.snr[1:][finite].log(), color=GREEN, marker=marker, ms=3)

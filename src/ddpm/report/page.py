@@ -74,7 +74,7 @@ def page(
     language: str = "en",
 ) -> str:
     """The whole page as HTML; where figures are many, with a list of them at the top."""
-    style = files("ddpm.report").joinpath("style.css").read_text()
+    style = files("ddpm.report").joinpath("style.css").read_text(encoding="utf-8")
     tiles = "".join(f"<div><b>{html.escape(f.value)}</b><span>{html.escape(f.label)}</span></div>" for f in facts)
     body = "".join(_section(i + 1, figure) for i, figure in enumerate(figures))
     links = "".join(

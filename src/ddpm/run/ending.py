@@ -39,7 +39,8 @@ Say = Callable[[str], None]
 
 def heard(text: str) -> None:
     """Say so on stderr; a `Say` for who has no terminal of its own to tell it on."""
-    os.write(2, f"\nddpm: {text}\n".encode())
+    with suppress(OSError):  # nobody hears it: that is no reason to end otherwise
+        os.write(2, f"\nddpm: {text}\n".encode())
 
 
 @dataclass
@@ -102,7 +103,7 @@ def ended_in_order(
     abandon = partial(_abandon, folder, leave)
     with (
         stop_in_order(abandon, say) as stop,
-        _recorded(folder),
+        recorded(folder),
         closing(_events(train_run(experiment, folder, device, start, stop, abandon, consent), stop)) as events,
     ):
         yield stop, events
@@ -191,10 +192,10 @@ def _main_thread_unresponsive(stop: Stop) -> bool:
 
 
 @contextmanager
-def _recorded(folder: RunFolder) -> Iterator[None]:
-    """Write RUN/exit.json, however the run ends (a full disk may prevent it: what matters has been said then).
+def recorded(folder: RunFolder) -> Iterator[None]:
+    """Write RUN/exit.json, however what is inside ends (a full disk may prevent it: what matters has been said then).
 
-    Unless another process is at the folder: it is that one's run.
+    Unless another process is at the folder: it is that one's run. Inside another `recorded`, the outer one has the last word.
     """
     try:
         yield
@@ -227,4 +228,4 @@ def _write_exit(folder: RunFolder, failure: Ending | None = None) -> None:
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     said = {"code": code, "kind": what["kind"], "message": what["message"], "time": moment}
     with suppress(Failure), replacing(folder.exit) as temporary:
-        temporary.write_text(to_strict_json(said) + "\n")
+        temporary.write_text(to_strict_json(said) + "\n", encoding="utf-8")

@@ -138,7 +138,7 @@ class RunFolder:
         Raises:
             CannotCreate: another process holds it.
         """
-        with (self.path / ".lock").open("a+") as file:
+        with (self.path / ".lock").open("a+", encoding="utf-8", errors="replace") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -157,7 +157,7 @@ class RunFolder:
             with self.locked():
                 return False
         except CannotCreate:
-            return (self.path / ".lock").read_text() != self._holder()
+            return (self.path / ".lock").read_text(encoding="utf-8", errors="replace") != self._holder()
 
     @staticmethod
     def _holder() -> str:

@@ -105,7 +105,8 @@ class RunLog:
         self._path, self._waiting = folder.metrics, b""
         self._file = folder.metrics.open("ab", buffering=0)
         self._new_board, self._logs = partial(SummaryWriter, folder.logs, purge_step=step + 1), folder.logs
-        self._board: SummaryWriter | None = self._new_board()
+        self._board: SummaryWriter | None = None
+        self._board_failed = False
         self._hook = threading.excepthook
         threading.excepthook = self._without_board
 
@@ -153,14 +154,16 @@ class RunLog:
         Raises:
             StorageError: the disk fails, and did not before.
         """
-        failed_before = self._board is None
         try:
             self._board = self._board or self._new_board()
             draw(self._board)
-        except OSError as error:
+            self._board_failed = False
+        except (OSError, UnicodeEncodeError) as error:  # it takes no folder whose name is not UTF-8
+            failed_before, self._board_failed = self._board_failed, True
             self._board = None
             if not failed_before:
-                raise StorageError(f"cannot write {str(self._logs)!r}: {error.strerror}") from error
+                why = error.strerror if isinstance(error, OSError) else "TensorBoard needs a name in UTF-8"
+                raise StorageError(f"cannot write {str(self._logs)!r}: {why}") from error
 
     def _without_board(self, failed: threading.ExceptHookArgs) -> None:
         """A failure in a thread of TensorBoard's own is ignored here: the next call of TensorBoard raises it."""
@@ -186,7 +189,7 @@ class RunLog:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl; a line that is none, cut off or damaged, and what follows it are left out."""
     rows = []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
         except ValueError:

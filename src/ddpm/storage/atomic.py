@@ -59,8 +59,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write_bytes(path, text.encode())
+    """Write a text file whole or not at all, in UTF-8; letters that are none, as a file's name may hold, are escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

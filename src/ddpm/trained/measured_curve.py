@@ -60,7 +60,7 @@ def kept_curve(trained: LoadedModel, label: str = OWN, *, exact: bool = False) -
 
 def _kept(trained: LoadedModel, file: Path) -> Curve | None:
     try:
-        values = json.loads(file.read_text())
+        values = json.loads(file.read_text(encoding="utf-8"))
         if any(values[name] != value for name, value in _about(trained).items()):
             return None
         tables = [torch.tensor([0.0, *values[name]], dtype=torch.float64) for name in TABLES]

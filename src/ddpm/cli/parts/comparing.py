@@ -51,10 +51,12 @@ def compare_runs(options: Namespace) -> None:
     json_target.write({"runs": runs, "same_noise": found.same_noise, "differences": _in_json(found)})
     if table:
         write_csv(table, _rows(found, models))
-        say(f"csv: {table}")
     if plot:
         write_bytes(plot, style.png(plots.compared(found)))
-        say(f"plot: {plot}")
+    for name, path in (("csv", table), ("plot", plot)):
+        if path:
+            say(f"{name}: {path}")
+    json_target.tell()
     _say(found, f"{len(images)} {options.split} images of {options.data}")
 
 

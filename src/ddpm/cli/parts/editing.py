@@ -76,15 +76,10 @@ class Targets:
                     for row, picture in zip(rows, pictures, strict=True):
                         save_pil(paste(to_pil(picture)), folder / PASTED, row, drawing.text(row))
                 drawn.append(pictures)
-        asked = "" if drawing.evaluations is None else f", {drawing.evaluations:,} evaluations of the network for each"
-        say(f"{plan.num} images in {folder}{asked}")
-        if paste:
-            say(f"in the whole picture: {folder / PASTED}")
         if self._grid:
             with atomically(self._grid) as path:
                 pictures = torch.cat([*given, *drawn])
                 tile(pictures, min(len(pictures), COLUMNS)).save(path)
-            say(f"grid: {self._grid}")
         self._json.write(
             {"images": plan.num, "output_dir": str(folder), **({"grid": str(self._grid)} if self._grid else {})}
             | ({"pasted": str(folder / PASTED)} if paste else {})
@@ -92,3 +87,10 @@ class Targets:
             | recorded(model, plan, drawing.spacing, drawing.begin)
             | described(model.experiment, drawing.condition, plan.rows)
         )
+        asked = "" if drawing.evaluations is None else f", {drawing.evaluations:,} evaluations of the network for each"
+        say(f"{plan.num} images in {folder}{asked}")
+        if paste:
+            say(f"in the whole picture: {folder / PASTED}")
+        if self._grid:
+            say(f"grid: {self._grid}")
+        self._json.tell()

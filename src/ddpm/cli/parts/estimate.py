@@ -33,6 +33,7 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
     count, size = options.evaluations, options.batch_size
     with processes(device) as world, closing(Bar(planned(len(images), count, size, world), "estimating")) as bar:
         found = estimate(watched(target, bar.advance), images, options.seed, count, size, device, world=world)
+    json_target.write(cheap_result(found) | about(trained, found.images, label))
     T, process = trained.process.schedule.T, trained.experiment.process
     error = f"± {found.stderr:.4f}" if found.images > 1 else "(of one image: no standard error over images)"
     say(
@@ -43,4 +44,4 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
         f"  {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "
         f"estimate of x_0 {process.limit}"
     )
-    json_target.write(cheap_result(found) | about(trained, found.images, label))
+    json_target.tell()

@@ -28,8 +28,8 @@ class Results:
         self._beside = json_name == TERMINAL
 
     def write(self, text: str) -> None:
-        """A line, at once."""
-        print(text, file=sys.stderr if self._beside else sys.stdout, flush=True)
+        """Lines, at once; what is no letter, as a name may hold, is shown as an escape."""
+        print("\n".join(map(_plain, text.split("\n"))), file=sys.stderr if self._beside else sys.stdout, flush=True)
 
 
 RESULTS = Results()

@@ -68,7 +68,7 @@ class JsonTarget:
         self._path = None if self._to_terminal else file_for(name)
 
     def write(self, values: Mapping[str, Any]) -> None:
-        """Write the values."""
+        """Write the values: before anything is said of them."""
         from ddpm.storage.atomic import to_strict_json, write_json
 
         if self._to_terminal:
@@ -76,4 +76,8 @@ class JsonTarget:
                 print(to_strict_json(values), flush=True)
         elif self._path:
             write_json(self._path, values)
+
+    def tell(self) -> None:
+        """Say where they are."""
+        if self._path:
             say(f"json: {self._path}")

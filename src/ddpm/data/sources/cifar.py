@@ -48,4 +48,4 @@ def _load(name: str, files: list[Path]) -> ImageSet:
 def _names(folder: Path) -> tuple[str, ...]:
     """The names of the classes; () without the file that holds them."""
     file = folder / NAMES
-    return tuple(file.read_text().split()) if file.is_file() else ()
+    return tuple(file.read_text(encoding="utf-8", errors="surrogateescape").split()) if file.is_file() else ()
