@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from ddpm.laboratory.derivations.every import DERIVATIONS
-from ddpm.laboratory.questions import QUESTIONS
+from ddpm.laboratory.questions import QUESTIONS, ask
 from ddpm.report.lab_page import sources
 
 
@@ -84,6 +84,27 @@ def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
     assert "cosine, T = 50" in page
     assert f"--schedule cosine --steps 50 --seed 0 --language {language}" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+    assert "<b>3</b>" in page
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "answered so far"), ("ko", "지금까지 답한")])
+def test_the_page_grows_with_the_answers(ddpm, tmp_path, monkeypatch, language, words):
+    """Each answer is on it as soon as it is there, with how many there are so far: also where the command is then killed."""
+    some = {name: QUESTIONS[name] for name in ("Q2", "Q26", "masking")}
+    monkeypatch.setattr("ddpm.cli.parts.answers.QUESTIONS", some)
+
+    def killed(question, setting):
+        if question.name == "masking":
+            raise KeyboardInterrupt
+        return ask(question, setting)
+
+    monkeypatch.setattr("ddpm.cli.parts.answers.ask", killed)
+    said = ddpm("lab", "all", "--output-dir", tmp_path, "--steps", 50, "--language", language)
+    assert said.code == 130
+    page = (tmp_path / "lab.html").read_text(encoding="utf-8")
+    assert page.count("<section id=") == 2 + len(DERIVATIONS)
+    assert "<b>2 / 3</b>" in page
+    assert words in page
 
 
 def test_the_schedule_of_a_run_or_of_a_file(ddpm, tmp_path, trained):

@@ -7,6 +7,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, number, positive, whole
 from ddpm.cli.flags.names import SCHEDULES
 from ddpm.cli.terminal.files import JsonTarget
+from ddpm.errors import quoted
 
 ABOUT = "answer the questions of the study notes with live numbers"
 EXAMPLES = """\
@@ -15,6 +16,8 @@ ddpm lab Q20
 ddpm lab mean --timestep 300 --x-0 0.5
 ddpm lab all --schedule cosine --steps 250 --output-dir lab
 """
+
+PIXEL = 0.5
 
 
 def flags(parser: ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def flags(parser: ArgumentParser) -> None:
     of.add_argument(
         "--timestep", type=positive, metavar="t", help="t of a derivation's numbers (three tenths of T, at least 2)"
     )
-    of.add_argument("--x-0", type=number, default=0.5, metavar="X", help="pixel of a derivation, in [-1, 1] (0.5)")
+    of.add_argument("--x-0", type=number, default=PIXEL, metavar="X", help="pixel of a derivation, in [-1, 1] (0.5)")
     where = parser.add_argument_group("where it goes")
     where.add_argument(
         "--output-dir",
@@ -66,10 +69,20 @@ def run(options: Namespace) -> None:
     place = At(options.timestep or max(2, round(0.3 * setting.T)), options.x_0)
     json_target, folder = JsonTarget(options.json), Path(options.output_dir).expanduser()
     if options.question is None:
-        json_target.write(list_questions(options.language))
+        list_questions(options.language, json_target)
     elif options.question == "all":
-        json_target.write(answer_all(setting, place, folder, options.language))
+        answer_all(setting, place, folder, options.language, json_target, _again(options))
     elif options.question in DERIVATIONS:
-        json_target.write(derive(options.question, setting, place, options.language))
+        derive(options.question, setting, place, options.language, json_target)
     else:
-        json_target.write(answer_one(options.question, setting, folder, options.language))
+        answer_one(options.question, setting, folder, options.language, json_target)
+    json_target.tell()
+
+
+def _again(options: Namespace) -> str:
+    """The command that makes the same page."""
+    steps = "" if options.steps is None else f" --steps {options.steps}"
+    of = f"--schedule {quoted(options.schedule)}{steps} --seed {options.seed}"
+    place = "" if options.timestep is None else f" --timestep {options.timestep}"
+    place += "" if options.x_0 == PIXEL else f" --x-0 {options.x_0!r}"
+    return f"ddpm lab all {of}{place} --language {options.language}"

@@ -20,6 +20,9 @@ WORDS: Mapping[str, Text] = {
         "데이터에서 이 페이지를 위해 계산한 숫자로 답한다.",
     ),
     "questions": Text("questions", "질문"),
+    "so far": Text(
+        "questions answered so far: load this page again", "지금까지 답한 질문: 이 페이지를 다시 열면 더 있다"
+    ),
     "schedule": Text("schedule", "스케줄"),
     "seed": Text("seed of what is simulated", "시뮬레이션 시드"),
     "source": Text("In the notes: {where}. Answered by {equations}.", "노트 {where}. 근거: {equations}."),
@@ -60,27 +63,38 @@ def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, A
 
 
 def lab_page(
-    answers: Sequence[tuple[Question, Answer]], derived: Sequence[Figure], setting: Setting, language: str, command: str
+    answers: Sequence[Figure],
+    asked: int,
+    derived: Sequence[Figure],
+    setting: Setting,
+    language: str,
+    command: str,
 ) -> str:
-    """All answers, then the derivations (`report.derivation`), as one page that needs no network."""
+    """Answers, then the derivations (`report.derivation`), as one page that needs no network.
+
+    Where more are `asked` it says how many of them are answered so far.
+    """
+    done = len(answers)
     facts = [
-        Fact(str(len(answers)), WORDS["questions"].in_language(language)),
+        Fact(str(done), WORDS["questions"].in_language(language))
+        if done == asked
+        else Fact(f"{done} / {asked}", WORDS["so far"].in_language(language)),
         Fact(setting.label, WORDS["schedule"].in_language(language)),
         Fact(str(setting.seed), WORDS["seed"].in_language(language)),
     ]
-    sections = [*(_section(question, answer, language) for question, answer in answers), *derived]
     footnote = WORDS["again"].in_language(language).format(command=command)
     return page(
         WORDS["title"].in_language(language),
         WORDS["introduction"].in_language(language),
         facts,
-        sections,
+        [*answers, *derived],
         footnote,
         language,
     )
 
 
-def _section(question: Question, answer: Answer, language: str) -> Figure:
+def section(question: Question, answer: Answer, language: str) -> Figure:
+    """One question and its answer."""
     source = WORDS["source" if question.where else "beyond"].in_language(language)
     own = "" if "schedule" in question.uses else WORDS["own"].in_language(language)
     said = typeset(answer.text.in_language(language))

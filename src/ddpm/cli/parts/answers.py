@@ -1,17 +1,17 @@
 """What `ddpm lab` says: the questions, answers with their tables, and where the figures are."""
 
 from pathlib import Path
-from typing import Any
 
-from ddpm.cli.parts.derivations import derive_all, list_derivations
+from ddpm.cli.parts.derivations import about_derivations, derive_all, list_derivations
 from ddpm.cli.terminal.console import say, track
-from ddpm.cli.terminal.files import existing_folder
+from ddpm.cli.terminal.files import JsonTarget, existing_folder
 from ddpm.cli.terminal.text import wrapped
+from ddpm.cli.terminal.words import counted
 from ddpm.figures import style
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.derivations.shown import At
 from ddpm.laboratory.questions import QUESTIONS, ask, find
-from ddpm.report.lab_page import about, as_json, lab_page, shown, sources
+from ddpm.report.lab_page import about, as_json, lab_page, section, shown, sources
 from ddpm.storage.atomic import write_bytes, write_text
 
 MORE = Text(
@@ -22,41 +22,45 @@ MORE = Text(
 )
 
 
-def list_questions(language: str) -> dict[str, Any]:
+def list_questions(language: str, json_target: JsonTarget) -> None:
     """Name and question, a line each; then the derivations."""
+    json_target.write({question.name: about(question) for question in QUESTIONS.values()} | about_derivations())
     for question in QUESTIONS.values():
         say(f"{question.name:<10} {question.asked.in_language(language)}")
     say("")
-    derivations = list_derivations(language)
+    list_derivations(language)
     say("")
     say(MORE.in_language(language))
-    return {question.name: about(question) for question in QUESTIONS.values()} | derivations
 
 
-def answer_one(name: str, setting: Setting, folder: Path, language: str) -> dict[str, Any]:
-    """Print one answer with its tables and write its figure."""
+def answer_one(name: str, setting: Setting, folder: Path, language: str, json_target: JsonTarget) -> None:
+    """Write one answer's figure and print it with its tables."""
     question = find(name)
     existing_folder(folder)
     answer = ask(question, setting)
-    _print(question, answer, language)
     path = folder / f"{question.name}.png"
     write_bytes(path, style.png(answer.figure))
+    json_target.write({question.name: as_json(question, answer, setting)})
+    _print(question, answer, language)
     say(f"figure: {path}")
-    return {question.name: as_json(question, answer, setting)}
 
 
-def answer_all(setting: Setting, at: At, folder: Path, language: str) -> dict[str, Any]:
-    """Write the page of all answers and derivations."""
+def answer_all(setting: Setting, at: At, folder: Path, language: str, json_target: JsonTarget, command: str) -> None:
+    """Write the page of all answers and derivations, again after each answer: it can be read meanwhile, and says how far it is.
+
+    `command` makes the page again; the page shows it.
+    """
     existing_folder(folder)
-    answers = [
-        (question, ask(question, setting)) for question in track(QUESTIONS.values(), len(QUESTIONS), "answering")
-    ]
-    sections, derived = derive_all(setting, at, language)
     path = folder / "lab.html"
-    command = f"ddpm lab all --schedule {setting.schedule_name} --steps {setting.T} --seed {setting.seed} --language {language}"
-    write_text(path, lab_page(answers, sections, setting, language, command))
-    say(f"{len(answers)} answers: {path}   (open it in a browser)")
-    return {question.name: as_json(question, answer, setting) for question, answer in answers} | derived
+    derivations, derived = derive_all(setting, at, language)
+    sections, values = [], {}
+    for question in track(QUESTIONS.values(), len(QUESTIONS), "answering"):
+        answer = ask(question, setting)
+        sections.append(section(question, answer, language))
+        values[question.name] = as_json(question, answer, setting)
+        write_text(path, lab_page(sections, len(QUESTIONS), derivations, setting, language, command))
+    json_target.write(values | derived)
+    say(f"{counted(len(values), 'answer')}: {path}   (open it in a browser)")
 
 
 def _print(question: Question, answer: Answer, language: str) -> None:

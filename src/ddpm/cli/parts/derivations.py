@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.text import WIDTH, wrapped
 from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.derivations.every import DERIVATIONS
@@ -18,14 +19,18 @@ MARGIN = 10
 """Columns that names of lines take."""
 
 
-def list_derivations(language: str) -> dict[str, Any]:
-    """Name and title, a line each."""
-    for derivation in DERIVATIONS.values():
-        say(f"{derivation.name:<10} {derivation.title.in_language(language)}")
+def about_derivations() -> dict[str, Any]:
+    """What each is of, as JSON."""
     return {name: _about(derivation) for name, derivation in DERIVATIONS.items()}
 
 
-def derive(name: str, setting: Setting, at: At, language: str) -> dict[str, Any]:
+def list_derivations(language: str) -> None:
+    """Name and title, a line each."""
+    for derivation in DERIVATIONS.values():
+        say(f"{derivation.name:<10} {derivation.title.in_language(language)}")
+
+
+def derive(name: str, setting: Setting, at: At, language: str, json_target: JsonTarget) -> None:
     """Print one, line by line.
 
     Raises:
@@ -33,6 +38,7 @@ def derive(name: str, setting: Setting, at: At, language: str) -> dict[str, Any]
     """
     derivation = DERIVATIONS[name]
     found = rows(derivation, setting.schedule, at, setting.seed)
+    json_target.write({name: _as_json(derivation, found, setting, at)})
     say(derivation.title.in_language(language))
     say(f"({derivation.quantity.in_language(language)}; {setting.label}, t = {at.t}, x_0 = {at.x_0:g})")
     for row in found:
@@ -44,7 +50,6 @@ def derive(name: str, setting: Setting, at: At, language: str) -> dict[str, Any]
         for line in wrapped(row.code, WIDTH - MARGIN):
             say(f"{'':<{MARGIN}}{line}")
         say(f"{'':<{MARGIN}}= {row.value:.10g}{off}")
-    return {name: _as_json(derivation, found, setting, at)}
 
 
 def derive_all(setting: Setting, at: At, language: str) -> tuple[list[Figure], dict[str, Any]]:
