@@ -7,6 +7,8 @@ Below the command line a message knows no flags. It names an argument or a setti
 import difflib
 import errno
 import inspect
+import os
+import shlex
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -131,20 +133,39 @@ BY_ERRNO: Mapping[int, type[Failure]] = {
     ),
     errno.ENOENT: NotFound,
 }
+LESS_MEMORY = "a smaller `batch_size`, or `training.accumulate=2`"
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
-def explained(error: BaseException, output: str = "output") -> Ending | None:
-    """The failure, or Ctrl-C, that an exception stands for (writing to `output`, if it names no file), or None if it is our bug."""
+def explained(error: BaseException, output: str = "output", memory: str = LESS_MEMORY) -> Ending | None:
+    """The failure, or Ctrl-C, that an exception stands for, or None if it is our bug.
+
+    Args:
+        error: what was raised.
+        output: what was written to, if the error names no file.
+        memory: what to do where there was not enough of it.
+    """
     if isinstance(error, Ending):
         return error
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
-        return OutOfResources(f"out of memory: {error}", "a smaller `batch_size`, or `training.accumulate=2`")
+        return OutOfResources(f"out of memory: {error}", memory)
     if isinstance(error, OSError) and (kind := BY_ERRNO.get(error.errno or 0)):
         return kind(f"{error.strerror}: {error.filename or output}")
     return None
+
+
+def quoted(name: str) -> str:
+    """A name as it is typed into a shell: in quotes where it needs them, what cannot be typed by the numbers of its bytes."""
+    if name.isprintable():
+        return shlex.quote(name)
+    letters = (c if c.isprintable() and c not in "'\\" else _numbers(c) for c in name)
+    return f"$'{''.join(letters)}'"
+
+
+def _numbers(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
 
 
 def in_a_line(error: BaseException) -> str:

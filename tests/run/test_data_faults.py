@@ -97,7 +97,7 @@ def _check(ddpm, tmp_path, count, broken, *flags):
     said = _train(ddpm, dirty, tmp_path / "refused", *flags)
     assert said.code == 65
     assert f"{broken} of {count + broken} images" in said.err
-    assert "--set data.max_broken=FRACTION" in said.err
+    assert "--set data.max_broken=0.2 " in said.err
     assert _train(ddpm, clean, tmp_path / "one", *flags).code == 0
     said = _train(ddpm, dirty, tmp_path / "two", "--set", "data.max_broken=0.5", *flags)
     assert said.code == 0, said.err

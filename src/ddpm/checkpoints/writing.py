@@ -61,7 +61,7 @@ def require_finite(content: Checkpoint, step: int) -> None:
     Raises:
         Diverged: a tensor holds NaN or infinity, or a number is one of these.
     """
-    hint = "a smaller `lr`, or `precision=fp32`"
+    hint = "begin anew with a smaller `lr`, or with `precision=fp32` if it was another, in another `output_dir`"
     for group, named in content.tensors.items():
         if odd := not_finite(named):
             raise Diverged(f"the weights are no longer finite at step {step}: {group}: {odd[0]}", hint)

@@ -16,7 +16,6 @@ ddpm lab Q20
 ddpm lab mean --timestep 300 --x-0 0.5
 ddpm lab all --schedule cosine --steps 250 --output-dir lab
 """
-
 PIXEL = 0.5
 
 

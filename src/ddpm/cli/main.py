@@ -40,13 +40,22 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if options.debug:
             traceback.print_exc()
-        failure = explained(error, getattr(options, "output_dir", "output")) or _bug(error, options)
+        failure = explained(error, getattr(options, "output_dir", "output"), _less_memory(options)) or _bug(
+            error, options
+        )
         complain(failure)
         if launched():  # to take leave of processes that are gone could take for ever, or abort
             sys.stdout.flush()
             os._exit(failure.code)
         return failure.code
     return 0
+
+
+def _less_memory(options: Namespace) -> str:
+    """How this command needs less memory, if it can."""
+    if getattr(options, "command", "") == "train":  # a run that goes on may compute its steps in parts
+        return "--set training.accumulate=2 computes each step in two parts, and 4 in four"
+    return "a smaller --batch-size needs less" if hasattr(options, "batch_size") else ""
 
 
 def _bug(error: BaseException, options: Namespace) -> Failure:

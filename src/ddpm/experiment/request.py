@@ -122,7 +122,8 @@ def path_of(name: str) -> str:
     if not ends:
         near = difflib.get_close_matches(name, [*SHORT, *(path.rpartition(".")[2] for path in paths)], n=1)
         raise UsageError(
-            f"no setting {name!r}", f"did you mean {near[0]!r}?" if near else "ddpm train --help lists them"
+            f"no setting {name!r}",
+            f"did you mean {near[0]!r}?" if near else "print(ddpm.Experiment()) shows all of them",
         )
     return ends[0]
 

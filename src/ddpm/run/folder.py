@@ -203,8 +203,9 @@ class RunFolder:
 def folder_of(path: Path) -> RunFolder:
     """The run folder of a checkpoint, or the one that is named itself."""
     whole = path.resolve()
-    if (whole / checkpoints.MANIFEST).exists() or whole.parent.name == "checkpoints":
-        return RunFolder(whole.parent.parent)
+    above = RunFolder(whole.parent.parent)
+    if (whole / checkpoints.MANIFEST).exists() or (whole.parent.name == "checkpoints" and above.config.is_file()):
+        return above
     return RunFolder(path)
 
 

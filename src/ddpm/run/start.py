@@ -9,7 +9,7 @@ from typing import Any
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
 from ddpm.data.sources import hub
-from ddpm.errors import CannotCreate, DataError, Mismatch
+from ddpm.errors import CannotCreate, DataError, Mismatch, quoted
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import differences
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
@@ -22,6 +22,10 @@ MAY_CHANGE = (
 )
 """What a resumed run may set anew: how far, how often, from where, by whom. (Where the learning rate decays towards the end of the
 run, another end changes the steps that are left.)"""
+
+
+ANOTHER = "use another `output_dir` for a new run"
+WITHOUT = "without `resume` a new run begins"
 
 
 class Start(ABC):
@@ -144,7 +148,7 @@ class From(Start):
         self.admit(folder)
         _require_same_if_there(folder, experiment)
         origin, content, _ = find_checkpoint(self.path)
-        _require_same(origin.read_experiment(), experiment, origin)
+        _require_same(origin.read_experiment(), experiment, origin, _with_its_own(origin), WITHOUT)
         here = content.numbers["step"]
         later = [path.name for path in checkpoints.found(folder.checkpoints) if checkpoints.step_of(path) > here]
         if later:
@@ -218,15 +222,18 @@ def other_conditions(content: Checkpoint | None, made_by: Mapping[str, Any]) -> 
 def _require_same_if_there(folder: RunFolder, experiment: Experiment) -> None:
     """A run in the folder is of this experiment."""
     if folder.config.exists():
-        _require_same(folder.read_experiment(), experiment, folder)
+        _require_same(folder.read_experiment(), experiment, folder, ANOTHER, _with_its_own(folder))
 
 
-def _require_same(old: Experiment, new: Experiment, folder: RunFolder) -> None:
+def _with_its_own(folder: RunFolder) -> str:
+    return f"`config={quoted(str(folder.config))}` instead of other settings goes on with it"
+
+
+def _require_same(old: Experiment, new: Experiment, folder: RunFolder, *hints: str) -> None:
     found = [line for line in differences(old, new) if not line.startswith(MAY_CHANGE)]
     if found:
         more = f" and {len(found) - 2} more" if len(found) > 2 else ""
         raise Mismatch(
             f"{str(folder.path)!r} holds another experiment: {'; '.join(found[:2])}{more}",
-            "use another `output_dir` for a new run",
-            "to go on with it, give what it was started with",
+            *hints,
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 from ddpm import checkpoints
 from ddpm.checkpoints import Damaged
-from ddpm.errors import DataError, Failure, Mismatch, NotFound
-from ddpm.run.folder import RunFolder
+from ddpm.errors import DataError, Failure, Mismatch, NotFound, quoted
+from ddpm.run.folder import RunFolder, folder_of
 from ddpm.run.validate import require_numbers
 
 WHOLE, DAMAGED, UNSOUND, UNFIT = "whole", "damaged", "unsound", "unfit"
@@ -42,7 +42,7 @@ def verify(path: Path) -> Iterator[Verdict]:
     if not path.is_dir():
         raise NotFound(f"{'not a run folder' if path.exists() else 'no such run'}: {str(path)!r}")
     whole = path.resolve()
-    one = (whole / checkpoints.MANIFEST).exists() or whole.parent.name == "checkpoints"
+    one = folder_of(path).path != path
     folder = RunFolder(whole.parent.parent if one else path)
     found = [path] if one else checkpoints.found(folder.checkpoints)
     if not found and not folder.config.exists():
@@ -102,7 +102,7 @@ def _are_some(verdicts: Sequence[Verdict]) -> bool:
 def _outlook(verdicts: Sequence[Verdict]) -> str:
     """What ddpm train would make of these checkpoints, if they are all of a run."""
     if _are_some(verdicts):
-        return f"ddpm verify {verdicts[-1].path.resolve().parents[1]} looks at the other checkpoints of the run too"
+        return f"ddpm verify {quoted(str(verdicts[-1].path.resolve().parents[1]))} looks at the other checkpoints of the run too"
     whole = [verdict.path.name for verdict in verdicts if verdict.worth == WHOLE]
     if not whole:
         return "ddpm train has nothing to go on from: bring back a copy, or begin anew with another --output-dir"

@@ -287,6 +287,6 @@ def update(state: State, loss: float, recipe: Recipe, step: int) -> GradientStep
         raise Diverged(
             f"loss or gradient was not finite in {state.in_a_row} steps in a row, up to step {state.step}: "
             f"loss {loss}, gradient {progress.grad_norm}",
-            "a smaller `lr`, or `precision=fp32`",
+            "begin anew with a smaller `lr`, or with `precision=fp32` if it was another, in another `output_dir`",
         )
     return progress

@@ -3,6 +3,7 @@
 Each image is looked at once, for the index; those that can be decoded become a set (`image_set`), or are counted (`survey`).
 """
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from ddpm.data.imageset import Broken, ImageSet, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
 from ddpm.data.indexing.lazy_images import LazyImages, Reader
 from ddpm.data.splits import Options, SizesDiffer, held_out
-from ddpm.errors import DataError
+from ddpm.errors import DataError, quoted
 
 Classes = tuple[Tensor, tuple[str, ...]]
 """Labels of some images, (N,) int64, or (0,) if they have none; and the names of the labels, if they have names."""
@@ -184,8 +185,8 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
     if len(bad) > options.max_broken * len(index) or not len(rows):
         raise DataError(
             f"{len(bad)} of {len(index)} images in {index.root!r} cannot be read: {bad[0].file}: {bad[0].reason}",
-            f"ddpm data {index.root} lists them",
-            "`data.max_broken=FRACTION` leaves out up to that share",
+            f"ddpm data {quoted(index.root)} lists them",
+            f"`data.max_broken={_rounded_up(len(bad) / len(index))}` leaves out up to that share",
         )
     channels = options.channels or (1 if index.entries["grey"][rows].all() else 3)
     height, width = options.resolution or _common_size(index, rows)
@@ -203,6 +204,10 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
         reader.close()
 
 
+def _rounded_up(share: float) -> float:
+    return math.ceil(share * 1000) / 1000
+
+
 def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
     """The (height, width) that all images have.
 
@@ -216,6 +221,6 @@ def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
         raise SizesDiffer(
             f"images in {index.root!r} differ in size: {first}, {second}",
             f"`data.resolution={heights[0]},{widths[0]}` scales all to cover that size and cuts the centre",
-            f"ddpm data {index.root} counts the sizes",
+            f"ddpm data {quoted(index.root)} counts the sizes",
         )
     return int(heights[0]), int(widths[0])

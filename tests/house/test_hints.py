@@ -1,0 +1,185 @@
+"""No hint without a test that follows it: every one in the source is met in `tests/cli/test_hints.py`, or it is said here why not."""
+
+import ast
+import functools
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ddpm import errors
+from ddpm.cli.terminal.console import as_flags
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Ending)}
+GAP = "{}"
+"""Stands for what is filled in when the hint is given."""
+ELSEWHERE = {
+    "make room on the disk": "cli/test_hostile.py::test_a_full_disk_stops_training_only_at_the_end",
+    "{} --help": "cli/test_hints.py::test_did_you_mean",
+    "the same command with --first {} --num {}": "cli/test_errors.py::test_a_run_of_samples_goes_on_in_its_folder",
+    "the traceback is in": "cli/test_errors.py::test_our_own_bugs_leave_a_traceback_in_a_file",
+    "run the same command again to go on": "run/test_kills.py::test_requests_to_stop_at_every_kind_of_moment",
+    "give one of them: {}": "data/sources/test_hub.py::test_what_cannot_be_had",
+    "expected names such as train-images-idx3-ubyte.gz": "data/sources/test_sources.py::test_idx",
+    "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
+}
+"""Hints that another test follows, by a part of them."""
+TOLD = {
+    "{} checkpoints of {} bytes are kept": "why so much room is needed",
+    "begin anew with a smaller --lr": "whether a smaller one converges is not for us to promise",
+    "please report it": "to whom this copy came from",
+    "the last checkpoint stands: the same command goes on once they are back": "tests/run/test_kills.py goes on from each",
+    "data is the name of a source": "WRONG_TYPES of tests/test_api.py: what can be given",
+    "a number below 2^63": "what a value must be",
+    "the image to give is the small one": "what is what",
+    "what was written to files is whole": "tests/cli/test_streams.py reads them",
+    "hf:OWNER/NAME downloads a data set": "needs a network",
+    "of files any image can be read": "why",
+    "SOURCE is 'digits', a folder": "the list of sources: tests/data/sources reads each",
+    "looked for": "what is an image, or a data set, here",
+    "what was downloaded once": "needs a hub that was there, and is not",
+    "hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FOLDER": "needs a network",
+    "pip install 'ddpm[hub]'": "needs a network; test_what_can_be_installed looks whether the extra exists",
+    "pip install 'ddpm[parquet]'": "the same",
+    "hf auth login": "needs an account",
+    "a model of pixels needs the original integers": "why",
+    "its tables have no rows": "why",
+    "labels are the folders of images": "what labels are; tests/data/test_labels.py reads each kind",
+    "settings={...} takes {}": "no two settings have one name today that is asked for",
+    "ddpm.images takes": "which door is the right one; tests/figures/test_images.py goes through it",
+    "ddpm train writes one every rhythm.save steps": "when there will be one",
+    "ddpm train renames what is newer": "what training will do: tests/run/test_verdicts.py trains and sees",
+    "ddpm train stops at {}": "the same",
+    "ddpm train goes on from {}": "the same",
+    "its classes are 0..{}": "what can be given",
+    "it was trained without labels": "why",
+    "it was trained with training.label_dropout = 0": "why",
+    'label="none" draws without a class': "what can be given",
+    "--label none, or label=": "what can be given",
+    "a network of a learned variance": "why",
+    "ddpm train --schedule learned makes one": "tests/cli/test_learned_schedule.py trains one",
+    "scale or cut it to {}x{} first": "what is needed",
+    "a uint8 tensor is (N, C, H, W)": "what can be given",
+    "give batches (x_0, labels)": "what can be given",
+}
+"""Hints that say what was expected, or why: there is nothing to type. And those for which another machine would be needed."""
+
+
+def texts(node, names):
+    """What a hint can be, with `GAP` for what is filled in; a name stands for all that is assigned to it."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.JoinedStr():
+            yield "".join(part.value if isinstance(part, ast.Constant) else GAP for part in node.values)
+        case ast.IfExp():
+            yield from texts(node.body, names)
+            yield from texts(node.orelse, names)
+        case ast.Name():
+            for value in names.get(node.id, ()):
+                yield from texts(value, names)
+        case ast.List() | ast.Tuple():
+            for each in node.elts:
+                yield from texts(each, names)
+        case ast.Starred() | ast.GeneratorExp():
+            yield from texts(node.value if isinstance(node, ast.Starred) else node.elt, names)
+        case ast.Call(func=ast.Name(id=name)) if made := names.get(f"{name}()"):
+            for each in made:
+                yield from texts(each, names)
+        case _:
+            pass
+
+
+def named(tree):
+    """What is assigned to each name, and returned by each function, called "name()"."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found.setdefault(node.targets[0].id, []).append(node.value)
+        if isinstance(node, ast.FunctionDef):
+            returned = [each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value]
+            found.setdefault(f"{node.name}()", []).extend(returned)
+    return found
+
+
+@functools.cache
+def hints():
+    """Every hint of the source, and where it is given."""
+    return list(_hints())
+
+
+def _hints():
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+    modules = {path.relative_to(ROOT / "src").with_suffix("").as_posix().replace("/", "."): path for path in SOURCES}
+    own = {path: named(tree) for path, tree in trees.items()}
+    for path, tree in trees.items():
+        imported = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                known = own[modules[node.module]]
+                imported |= {alias.name: known[alias.name] for alias in node.names if alias.name in known}
+        names = {**imported, **own[path]}
+        for node in ast.walk(tree):
+            kind = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if kind in KINDS or kind in ("kind", "failure"):
+                for argument in node.args[1:]:
+                    yield from ((as_flags(text), f"{path.name}:{node.lineno}") for text in texts(argument, names) if text)
+
+
+def followed():
+    """Parts of hints that `tests/cli/test_hints.py` looks for and follows."""
+    tree = ast.parse((ROOT / "tests" / "cli" / "test_hints.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = [
+        argument for node in calls if ast.unparse(node.func) in ("_hinted", "_refused") for argument in node.args[2:]
+    ]
+    return [each.value for each in given if isinstance(each, ast.Constant) and len(each.value) > 5]
+
+
+def test_every_hint_is_followed():
+    known = [*followed(), *ELSEWHERE, *TOLD]
+    bare = {text: where for text, where in hints() if not any(_meets(part, text) for part in known)}
+    assert not bare, "\n".join(f"{where}: {text}" for text, where in bare.items())
+
+
+def _meets(part, text):
+    """Whether what a test looks for is this hint: it is a part of it, or fills its first gap."""
+    begin = text.split(GAP)[0].strip()
+    return part in text or (len(begin) > 5 and part.startswith(begin))
+
+
+def test_what_is_said_of_hints_holds():
+    """Each entry is of a hint that exists; a test that is named exists."""
+    all_texts = [text for text, _ in hints()]
+    assert len(all_texts) > 80
+    for part in (*ELSEWHERE, *TOLD):
+        assert any(part in text for text in all_texts), part
+    for place in ELSEWHERE.values():
+        file, _, test = place.partition("::")
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), place
+
+
+def test_what_can_be_installed():
+    """The extras that hints name exist."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named_extras = [text.split("[")[1].split("]")[0] for text, _ in hints() if text.startswith("pip install 'ddpm[")]
+    assert len(named_extras) > 1
+    assert set(named_extras) <= set(extras)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('raise UsageError("what", "do this")', ["do this"]),
+        ('raise UsageError("what", f"do {this} now")', ["do {} now"]),
+        ('hint = "do this"\nraise UsageError("what", hint)', ["do this"]),
+        ('raise UsageError("what", "a" if b else "c")', ["a", "c"]),
+        ('def f():\n    return f"{x} b"\nraise UsageError("what", f(), *["d"])', ["{} b", "d"]),
+    ],
+)
+def test_a_hint_is_seen(line, found):
+    tree = ast.parse(line)
+    (call,) = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "UsageError"]
+    assert [text for each in call.args[1:] for text in texts(each, named(tree))] == found
