@@ -1,6 +1,7 @@
 """The bound over a data set: every image once, no dependence on the batch, and against an exact value."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall, Optimal, beta_1
 from ddpm.evaluation.rate import Measured, in_float64, measure, summarise
+from ddpm.models.unet import UNet, UNetShape
 from ddpm.tensors import at
 from tests.harness.oracles import rough_network
 
@@ -42,6 +44,39 @@ def test_the_batch_size_does_not_matter(p, batch_size):
     torch.testing.assert_close(parts.per_image, whole.per_image, rtol=1e-6, atol=0)
     torch.testing.assert_close(parts.by_t, whole.by_t, rtol=1e-6, atol=0)
     torch.testing.assert_close(parts.mse_eps, whole.mse_eps, rtol=1e-6, atol=0)
+
+
+def test_the_batch_size_moves_less_than_is_promised():
+    """README: less than 1e-6 bits/dim, of a U-Net, whose matrix products round otherwise in other batches."""
+    torch.manual_seed(0)
+    network = _unet()
+    p = ReverseProcess(network, linear(8, 1e-3, 0.4), decoder=discretised(17))
+    totals = [_bound(p, _images(6, shape=(1, 8, 8)), size).total for size in (1, 4, 6)]
+    assert max(totals) - min(totals) < 1e-6
+
+
+def _unet():
+    """Small, and with weights that say something."""
+    network = UNet(UNetShape(channels=8, multipliers=(1, 2), blocks=1, groups=4), 1, 1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    return network.eval()
+
+
+def test_a_network_of_float64_is_scored_in_float64():
+    """Its bound is near that of the same weights in float32, and sees what float32 cannot; no weight is changed."""
+    torch.manual_seed(0)
+    narrow = _unet()
+    wide = deepcopy(narrow).double()
+    images, kept = _images(3, shape=(1, 8, 8)), {name: w.clone() for name, w in wide.state_dict().items()}
+    found = [
+        _bound(ReverseProcess(n, linear(8, 1e-3, 0.4), decoder=discretised(17)), images, 3) for n in (narrow, wide)
+    ]
+    assert found[1].total == pytest.approx(found[0].total, abs=1e-5)
+    parts = _bound(ReverseProcess(wide, linear(8, 1e-3, 0.4), decoder=discretised(17)), images, 1)
+    torch.testing.assert_close(parts.per_image, found[1].per_image, rtol=1e-12, atol=0)
+    assert all(torch.equal(w, kept[name]) for name, w in wide.state_dict().items())
 
 
 def test_it_is_the_sum_of_the_terms(p):

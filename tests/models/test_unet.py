@@ -161,3 +161,29 @@ def test_mlp():
     assert out.shape == (5, 4)
     assert out.std() > 0
     assert not MLP(MLPShape(16, 2))(torch.randn(5, 2), torch.arange(5)).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_of_another_type(dtype):
+    """`.double()` and the like, as of any module: what goes in is turned into the weights' type, and comes out so."""
+    import ddpm
+
+    shape = UNetShape(channels=8, multipliers=(1, 2), blocks=1, groups=4, classes=3)
+    for network, x in (
+        (UNet(shape, 1, 1), torch.randn(2, 1, 8, 8)),
+        (ddpm.MLP(inputs=2, outputs=2), torch.randn(2, 2)),
+    ):
+        network.to(dtype)
+        labels = [torch.tensor([0, 2])] if isinstance(network, UNet) else []
+        assert network(x, torch.tensor([1, 5]), *labels).dtype == dtype
+        assert network(x.to(dtype), torch.tensor([1, 5]), *labels).dtype == dtype
+
+
+def test_a_process_of_a_float64_network_samples_and_trains():
+    import ddpm
+
+    network = UNet(UNetShape(channels=8, multipliers=(1, 2), blocks=1, groups=4), 1, 1).double()
+    p = ddpm.ReverseProcess(network, ddpm.linear(T=4))
+    assert ddpm.sample(p, (2, 1, 8, 8), seed=0).isfinite().all()
+    assert len(list(ddpm.train(p, [torch.zeros(2, 1, 8, 8)], steps=2))) == 2
+    assert ddpm.bound(p, torch.zeros(2, 1, 8, 8).fill_(-1.0)) is not None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddpm.data.imageset import ImageSet, to_model
 from ddpm.data.labels import Labels, labels_at
@@ -75,10 +75,12 @@ class Bound:
 
 
 def widened(network: Network) -> Network:
-    """A float32 network between float64 values."""
+    """A network between float64 values: of float32, unless it is a module whose weights are float64."""
+    weights = network.parameters() if isinstance(network, nn.Module) else ()
+    own = torch.float64 if any(weight.dtype == torch.float64 for weight in weights) else torch.float32
 
     def wide(x_t: Tensor, timestep: Tensor, *label: Tensor) -> Tensor:
-        return network(x_t.float(), timestep, *label).to(x_t.dtype)
+        return network(x_t.to(own), timestep, *label).to(x_t.dtype)
 
     return wide
 

@@ -43,7 +43,8 @@ class MLP(nn.Module):
         self.last = zeroed(linear(width, outputs))
 
     def forward(self, x_BC: Tensor, t_B: Tensor) -> Tensor:
-        emb_BC = self.time(time_embedding(t_B, self.shape.channels))
+        x_BC = x_BC.to(self.first.weight.dtype)
+        emb_BC = self.time(time_embedding(t_B, self.shape.channels).to(x_BC.dtype))
         h_BC = self.first(x_BC)
         for layer in self.layers:
             h_BC = h_BC + layer(F.silu(h_BC + emb_BC))

@@ -109,7 +109,8 @@ class UNet(nn.Module):
             raise UsageError(f"the network takes images {expected}, got the shape {tuple(x_BCHW.shape)}")
         stride = 2 ** (len(self.shape.multipliers) - 1)
         below, right = (-side % stride for side in x_BCHW.shape[2:])
-        emb_BD = self.time(time_embedding(t_B, self.shape.channels))
+        x_BCHW = x_BCHW.to(self.first.weight.dtype)
+        emb_BD = self.time(time_embedding(t_B, self.shape.channels).to(x_BCHW.dtype))
         if label_B is not None:
             emb_BD = emb_BD + self._class_embedding(label_B)
         emb_BD = F.silu(emb_BD)
