@@ -11,7 +11,17 @@ from PIL import Image
 from ddpm.diffusion.schedule import SCHEDULES, linear
 from ddpm.evaluation.rate import Bound
 from ddpm.figures import plots, style
-from ddpm.figures.pictures import BACKGROUND, GAP, save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.figures.pictures import (
+    BACKGROUND,
+    GAP,
+    save_animation,
+    save_each,
+    save_npz,
+    square,
+    tile,
+    to_pictures,
+    whole_rows,
+)
 from ddpm.report import run_page
 from ddpm.report.page import Fact, Figure, page
 from ddpm.report.typeset import typeset
@@ -34,6 +44,28 @@ def test_small_pictures_are_enlarged_pixel_by_pixel():
     assert (sheet[:, :24] == 10).all()
     assert (sheet[:, 24:] == 20).all()
     assert square(torch.zeros(5, 3, 64, 64, dtype=torch.uint8)).size == (3 * 64 + 2 * GAP, 2 * 64 + GAP)
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 10, 100])
+@pytest.mark.parametrize("count", [1, 2, 5, 7, 16, 60, 64])
+def test_whole_rows(count, period):
+    """No row of a preview ends before the others; a period has its columns where it fits."""
+    most = whole_rows(count, period)
+    sheet = np.asarray(square(torch.zeros(most, 1, 48, 48, dtype=torch.uint8), period))
+    assert 0 < most <= count
+    assert (sheet[24 :: 48 + GAP, 24 :: 48 + GAP] == 0).all()
+    if period <= most:
+        assert (sheet.shape[1] + GAP) // (48 + GAP) % period == 0
+
+
+def test_previews_of_the_presets_are_as_large_as_before():
+    assert (whole_rows(64), whole_rows(16), whole_rows(64, 10)) == (64, 16, 60)
+
+
+def test_a_preview_names_its_classes():
+    figure = run_page.preview(Image.new("L", (8, 8)), ["cat", "<dog>"])
+    assert "in this order and again: cat, &lt;dog&gt;." in figure.caption
+    assert "column" not in run_page.preview(Image.new("L", (8, 8))).caption
 
 
 def test_values_are_rounded():

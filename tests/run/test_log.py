@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import closing
 
 import pytest
 from torch.utils import tensorboard
@@ -87,3 +88,28 @@ def test_what_is_no_line_of_ours_ends_the_log(tmp_path):
     ):
         path.write_text(f"{json.dumps(ours)}\n{foreign}\n")
         assert read_metrics(path) == [ours]
+
+
+def test_curves_stand_in_groups(tmp_path):
+    """TensorBoard shows loss/, bound/, time/ and training/; the step is where a number stands, no curve of its own."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = RunFolder(tmp_path)
+    row = {"step": 7, "images": 14, "seconds": 0.5, "loss": 1.0, "grad_norm": 2.0, "lr": 0.1, "skipped": 0}
+    with closing(RunLog(folder, 0)) as log:
+        log.write(row | {"bits_per_dim": 3.0, "bits_per_dim_stderr": 0.1, "bits_per_dim_monte_carlo": 0.2, "new": 1})
+    board = EventAccumulator(str(folder.logs))
+    board.Reload()
+    assert set(board.Tags()["scalars"]) == {
+        *(
+            "loss/loss",
+            "loss/grad_norm",
+            "time/images",
+            "time/seconds",
+            "training/lr",
+            "training/skipped",
+            "training/new",
+        ),
+        *("bound/bits_per_dim", "bound/bits_per_dim_stderr", "bound/bits_per_dim_monte_carlo"),
+    }
+    assert [(event.step, event.value) for event in board.Scalars("bound/bits_per_dim")] == [(7, 3.0)]

@@ -6,6 +6,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, positive, tolerance, whole
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget, file_for
+from ddpm.cli.terminal.words import plural
 from ddpm.errors import UsageError
 
 ABOUT = "measure bits/dim of a data set, exactly, with the standard error"
@@ -91,7 +92,7 @@ def run(options: Namespace) -> None:
     trained = scored(options)
     images = images_asked(options, trained)
     label, labels = told_when_scored(trained.experiment, images, options.label)
-    what = f"{options.split} images of {options.data}{in_words(label)}"
+    what = f"{options.split} {plural(len(images), 'image')} of {options.data}{in_words(label)}"
     likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)
     rows, bound = {ways.words(name): found for name, found in likelihoods.items()}, None
     values = results(likelihoods, ways)

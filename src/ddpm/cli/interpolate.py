@@ -6,6 +6,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, positive, whole
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import fresh_folder
+from ddpm.cli.terminal.words import counted
 
 ABOUT = "draw the images between two images, through the latents"
 EXAMPLES = """\
@@ -74,4 +75,4 @@ def run(options: Namespace) -> None:
     pictures = to_pictures(last.x, experiment.levels)
     save_each(pictures, folder)
     tile(pictures, len(pictures)).save(folder / "row.png")
-    say(f"{options.num} images in {folder}, side by side in {folder / 'row.png'}")
+    say(f"{counted(options.num, 'image')} in {folder}, side by side in {folder / 'row.png'}")

@@ -8,6 +8,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import positive
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import JsonTarget, file_for, fresh_folder
+from ddpm.cli.terminal.words import counted
 
 ABOUT = "draw images from a model"
 EXAMPLES = """\
@@ -91,7 +92,7 @@ def run(options: Namespace) -> None:
         | recorded(trained, plan, options.spacing, drawing.begin)
         | described(trained.experiment, condition, plan.rows),
     )
-    say(f"{plan.num} images in {folder}")
+    say(f"{counted(plan.num, 'image')} in {folder}")
     for name, path in written.items():
         say(f"{name}: {path}")
     json_target.tell()

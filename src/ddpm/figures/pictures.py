@@ -48,10 +48,19 @@ def tile(pictures: Tensor, columns: int) -> Image.Image:
 
 def square(pictures: Tensor, period: int = 1) -> Image.Image:
     """Pictures in a grid about as wide as high; those that repeat after `period` pictures stand in columns, if they can."""
-    columns = math.ceil(math.sqrt(len(pictures)))
-    if 1 < period <= len(pictures):
+    return tile(pictures, _columns(len(pictures), period))
+
+
+def whole_rows(count: int, period: int = 1) -> int:
+    """The most of `count` pictures that `square` shows in whole rows."""
+    return next(most for most in range(count, 0, -1) if most % _columns(most, period) == 0)
+
+
+def _columns(count: int, period: int) -> int:
+    columns = math.ceil(math.sqrt(count))
+    if 1 < period <= count:
         columns = period * max(1, round(columns / period))
-    return tile(pictures, columns)
+    return columns
 
 
 def to_pil(picture: Tensor) -> Image.Image:

@@ -1,5 +1,6 @@
 """The sections of a run's page: what it drew, how it learned, what that costs in bits, and on which schedule."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from ddpm.figures import plots, style
 from ddpm.figures.pictures import square, tile, to_pictures
 from ddpm.report.page import Fact, Figure, animation, filmstrip, page, picture
 from ddpm.tensors import ImageBatch
+
+NAMED = 100
+"""Classes whose names a page lists."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ def run_page(
 
 def exact_bits(bound: Bound) -> Fact:
     """The bound, for the top of the page."""
-    return Fact(f"{bound.total:.3f} ± {bound.stderr:.3f}", f"bits/dim of {bound.images} held-out images")
+    return Fact(
+        f"{bound.total:.3f} ± {bound.stderr:.3f}",
+        f"bits/dim of {bound.images} held-out {'image' if bound.images == 1 else 'images'}",
+    )
 
 
 def estimated_bits(rows: Sequence[dict[str, Any]]) -> Fact:
@@ -61,12 +68,14 @@ def estimated_bits(rows: Sequence[dict[str, Any]]) -> Fact:
     return Fact(value, f"bits/dim of held-out images (estimate at step {row['step']:,})")
 
 
-def preview(image: Image.Image) -> Figure:
-    """The last grid that training left."""
+def preview(image: Image.Image, classes: Sequence[str] = ()) -> Figure:
+    """The last grid that training left; of a model of classes it has them in columns, one after the other."""
+    names = ", ".join(classes[:NAMED]) + (", ..." if len(classes) > NAMED else "")
+    told = f" Its columns are of the classes, in this order and again: {html.escape(names)}." if classes else ""
     return Figure(
         "Samples",
         picture(image, "samples"),
-        "Drawn while training by DDIM in a few steps, from the same noise each time.",
+        f"Drawn while training by DDIM in a few steps, from the same noise each time.{told}",
         r"x_{t-1} = \sqrt{\bar\alpha_{t-1}}\,\hat x_0 + \sqrt{1-\bar\alpha_{t-1}}\,\epsilon_\theta(x_t, t)",
     )
 

@@ -25,7 +25,7 @@ def report_training(folder: RunFolder) -> Path:
     sections: list[Figure] = []
     if grids:
         with Image.open(grids[-1]) as image:
-            sections.append(run_page.preview(image.convert("RGB")))
+            sections.append(run_page.preview(image.convert("RGB"), folder.read_experiment().classes))
     return _write(folder, run_page.estimated_bits(read_metrics(folder.metrics)), sections, [])
 
 

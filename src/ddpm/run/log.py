@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 MEASURES = (MEASURE,)
 STEP = tuple(field.name for field in fields(GradientStep))
+TAGS: Mapping[str, str | tuple[str, ...]] = {
+    "loss": ("loss", "grad_norm"),
+    "bound": "bits_per_dim",
+    "time": ("seconds", "images"),
+}
+"""The groups of TensorBoard's curves, and how the names begin that are in them; others are in "training"."""
 POSTPONED = "owed_"
 """In a checkpoint's numbers, before the name of each field of the postponed step."""
 
@@ -118,7 +124,8 @@ class RunLog:
         """
         self._waiting += (to_strict_json(row) + "\n").encode()
         self._append()
-        self._drawn(lambda board: [board.add_scalar(name, value, row["step"]) for name, value in row.items()])
+        curves = {tag(name): value for name, value in row.items() if name != "step"}  # that is where they stand
+        self._drawn(lambda board: [board.add_scalar(name, value, row["step"]) for name, value in curves.items()])
 
     def sync(self) -> None:
         """Lines to the disk, before the checkpoint of their step.
@@ -184,6 +191,12 @@ class RunLog:
                 if self._board:
                     self._board.close()
             threading.excepthook = self._hook
+
+
+def tag(name: str) -> str:
+    """Where TensorBoard shows a number of the log: its group, and its name."""
+    groups = [group for group, begin in TAGS.items() if name.startswith(begin)]
+    return f"{groups[0] if groups else 'training'}/{name}"
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

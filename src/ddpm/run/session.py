@@ -16,7 +16,7 @@ from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.experiment.config import Experiment
-from ddpm.figures.pictures import square, to_pictures
+from ddpm.figures.pictures import square, to_pictures, whole_rows
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.run.events import Event, Expected, Halted, Logged, Stepped
 from ddpm.run.folder import RunFolder
@@ -230,8 +230,9 @@ class Session:
         }
 
     def _preview(self, share: float) -> Iterator[Event]:
-        """A grid by DDIM in a few steps, from the same noise each time; a column for each class."""
-        experiment, count = self.experiment, max(round(share * self.experiment.rhythm.samples), 1)
+        """A grid of whole rows by DDIM in a few steps, from the same noise each time; a column for each class."""
+        experiment, period = self.experiment, len(self.experiment.every_class)
+        count = whole_rows(max(round(share * experiment.rhythm.samples), 1), period)
         mine = self.world.share(count)
         plan = Plan(len(mine), sampler="ddim", first=mine.start)
         p = self._averaged()
@@ -239,7 +240,7 @@ class Session:
         condition = Condition(self.experiment.every_class)
         drawn = [x for _, x in finished(sample(p, experiment.shape, plan, self.device, condition))]
         images = self.world.all_gather_rows(torch.cat([torch.zeros(0, *experiment.shape), *drawn]))
-        picture = square(to_pictures(images, experiment.levels), len(condition.labels))
+        picture = square(to_pictures(images, experiment.levels), period)
         yield from self.writer.save_grid(picture, self.state.step)
         yield Wrote(grid_path(self.folder, self.state.step))
 

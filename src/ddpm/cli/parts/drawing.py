@@ -8,6 +8,7 @@ from typing import Any
 
 from ddpm.cli.flags.settings import assignments
 from ddpm.cli.terminal.console import note
+from ddpm.cli.terminal.words import counted
 from ddpm.errors import CannotCreate, Interrupted, UsageError
 from ddpm.figures.pictures import numbered, text_of
 from ddpm.parallel.launch import launched
@@ -82,4 +83,7 @@ def told_how_to_go_on(plan: Plan, folder: Path, sheets: Sequence[str]) -> Iterat
             hints.append(f"{', '.join(f'--{flag}' for flag in sheets)} will then hold those alone, not all")
         if launched():  # several processes leave holes
             hints = []
-        raise Interrupted(f"interrupted: {done:,} of {plan.num:,} images are in {folder}", *hints) from None
+        raise Interrupted(
+            f"interrupted: {done:,} of {counted(plan.num, 'image')} {'is' if plan.num == 1 else 'are'} in {folder}",
+            *hints,
+        ) from None

@@ -12,6 +12,7 @@ from ddpm.cli.parts.opening import opened, shortened
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder, file_for, fresh_folder
 from ddpm.figures.pictures import save_each, save_pil, tile, to_pictures, to_pil
+from ddpm.cli.terminal.words import counted
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, finished
 from ddpm.storage.atomic import atomically
@@ -87,8 +88,12 @@ class Targets:
             | recorded(model, plan, drawing.spacing, drawing.begin)
             | described(model.experiment, drawing.condition, plan.rows)
         )
-        asked = "" if drawing.evaluations is None else f", {drawing.evaluations:,} evaluations of the network for each"
-        say(f"{plan.num} images in {folder}{asked}")
+        asked = (
+            ""
+            if drawing.evaluations is None
+            else f", {counted(drawing.evaluations, 'evaluation')} of the network for each"
+        )
+        say(f"{counted(plan.num, 'image')} in {folder}{asked}")
         if paste:
             say(f"in the whole picture: {folder / PASTED}")
         if self._grid:

@@ -8,6 +8,7 @@ from ddpm.cli.parts.opening import images_asked, scored
 from ddpm.cli.terminal.console import Bar, note, say
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.processes import processes
+from ddpm.cli.terminal.words import counted, plural
 from ddpm.errors import UsageError
 from ddpm.evaluation.cheap import bound_of, estimate, planned, watched
 from ddpm.trained.evaluate import about, cheap_result, decoder_variance
@@ -36,10 +37,11 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
     json_target.write(cheap_result(found) | about(trained, found.images, label))
     T, process = trained.process.schedule.T, trained.experiment.process
     error = f"± {found.stderr:.4f}" if found.images > 1 else "(of one image: no standard error over images)"
+    what = f"{found.images} {options.split} {plural(found.images, 'image')} of {options.data}{in_words(label)}"
     say(
-        f"{found.total:.4f} {error} bits/dim on {found.images} {options.split} images of {options.data}{in_words(label)}, an estimate\n"
+        f"{found.total:.4f} {error} bits/dim on {what}, an estimate\n"
         f"  ± {found.monte_carlo:.4f} of these images' own bound: t and noise are drawn, t near where the bits are\n"
-        f"  {found.evaluations:,} evaluations of the network, {found.evaluations / found.images:.2f} for each image "
+        f"  {counted(found.evaluations, 'evaluation')} of the network, {found.evaluations / found.images:.2f} for each image "
         f"(the pilot included), where all T = {T} take {found.images * T:,}\n"
         f"  {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "
         f"estimate of x_0 {process.limit}"

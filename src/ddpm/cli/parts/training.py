@@ -11,6 +11,7 @@ import torch
 from ddpm.checkpoints import Noted
 from ddpm.cli.terminal.console import Bar, as_flags, note, question
 from ddpm.cli.terminal.processes import leave
+from ddpm.cli.terminal.words import counted
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.duration import in_words
 from ddpm.run.ending import ended_in_order, heard
@@ -96,21 +97,23 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
     recipe = experiment.training
     held_out = f", {started.held_out:,} held out" if started.held_out else ""
     note(
-        f"{experiment.preset}: {started.parameters:,} parameters; {started.images:,} images "
+        f"{experiment.preset}: {started.parameters:,} parameters; {counted(started.images, 'image')} "
         f"{'x'.join(str(side) for side in experiment.shape)} of {experiment.levels} levels{held_out}"
     )
-    length = f"{recipe.steps:,} steps"
+    length = counted(recipe.steps, "step")
     if started.left is not None:
         within = f"within {in_words(max(started.left, 0))}"
         length = f"as many steps as fit {within}," if ends_by_time(experiment) else f"{length} {within},"
     note(
-        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {length} of {recipe.batch_size} "
-        f"images; {started.precision} on {device}, {torch.get_num_threads()} threads{_shared(started)}; in {folder.path}"
+        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {length} of "
+        f"{counted(recipe.batch_size, 'image')}; {started.precision} on {device}, {counted(torch.get_num_threads(), 'thread')}{_shared(started)}; in {folder.path}"
     )
     if started.step and started.left is not None and started.left <= 0:
-        note(f"the time is used up, after {started.step:,} steps; a longer --budget goes further")
+        note(f"the time is used up, after {counted(started.step, 'step')}; a longer --budget goes further")
     elif started.step >= recipe.steps and not ends_by_time(experiment):
-        note(f"all {started.step:,} steps are done; more --steps go further")
+        note(
+            f"all {counted(started.step, 'step')} {'is' if started.step == 1 else 'are'} done; more --steps go further"
+        )
     elif started.step:
         note(f"going on from step {started.step:,}")
 
