@@ -31,6 +31,9 @@ TOLD = {
     "begin anew with a smaller --lr": "whether a smaller one converges is not for us to promise",
     "please report it": "to whom this copy came from",
     "the last checkpoint stands: the same command goes on once they are back": "tests/run/test_kills.py goes on from each",
+    "data are images, or batches of them": "WRONG_TYPES of tests/test_api.py: what can be given",
+    "torch.optim.Adam(network.parameters())": "the same",
+    "ddpm.ReverseProcess(network, schedule)": "the same; README makes one",
     "data is the name of a source": "WRONG_TYPES of tests/test_api.py: what can be given",
     "a number below 2^63": "what a value must be",
     "the image to give is the small one": "what is what",
@@ -57,7 +60,7 @@ TOLD = {
     "it was trained without labels": "why",
     "it was trained with training.label_dropout = 0": "why",
     'label="none" draws without a class': "what can be given",
-    "--label none, or label=": "what can be given",
+    "--label none scores images without": "tests/cli/test_conditional.py scores so",
     "a network of a learned variance": "why",
     "ddpm train --schedule learned makes one": "tests/cli/test_learned_schedule.py trains one",
     "scale or cut it to {}x{} first": "what is needed",
@@ -125,7 +128,9 @@ def _hints():
             kind = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if kind in KINDS or kind in ("kind", "failure"):
                 for argument in node.args[1:]:
-                    yield from ((as_flags(text), f"{path.name}:{node.lineno}") for text in texts(argument, names) if text)
+                    yield from (
+                        (as_flags(text), f"{path.name}:{node.lineno}") for text in texts(argument, names) if text
+                    )
 
 
 def followed():
