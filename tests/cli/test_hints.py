@@ -356,6 +356,22 @@ def test_sources(tmp_path):
         assert len(open_source(source, hint, half))
 
 
+def test_labels(tmp_path):
+    """One-hot rows become labels as the hint says; an empty word is none, and images can do without."""
+    pixels, labels = np.zeros((6, 8, 8), np.uint8), np.array([0, 1, 2, 0, 1, 2])
+
+    def opened(**arrays):
+        np.savez(tmp_path / "a.npz", images=pixels, **arrays)
+        return open_source(str(tmp_path / "a.npz"), "all")
+
+    hot = np.eye(3, dtype=np.int64)[labels]
+    _refused(DataError, lambda: opened(labels=hot), "of rows with a 1 at their class give labels.argmax(1)")
+    assert opened(labels=hot.argmax(1)).labels.tolist() == labels.tolist()
+    words = np.array(["cat", "", "dog"] * 2)
+    _refused(DataError, lambda: opened(labels=words), "give the images without their labels")
+    assert len(opened()) == 6
+
+
 def test_a_failure_shows_its_hints():
     """At most three, without empty ones, in the order in which they are given; Python shows them below the error."""
     failure = Failure("what", "one", "", "two", "three", "four")

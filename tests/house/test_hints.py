@@ -63,7 +63,10 @@ TOLD = {
     "--label none scores images without": "tests/cli/test_conditional.py scores so",
     "a network of a learned variance": "why",
     "ddpm train --schedule learned makes one": "tests/cli/test_learned_schedule.py trains one",
-    "scale or cut it to {}x{} first": "what is needed",
+    "without --paste the enlarged images are in": "where they are: tests/cli/test_editing.py finds them",
+    "a picture of any size is scaled and cut": "tests/figures/test_images.py gives one",
+    "t = 1 is the decoder's step": "why",
+    "the files are the same: the version of ddpm": "needs another version of ddpm",
     "a uint8 tensor is (N, C, H, W)": "what can be given",
     "give batches (x_0, labels)": "what can be given",
 }

@@ -11,8 +11,8 @@ from ddpm.cli.parts.drawing import goes_on, numbers, told_how_to_go_on
 from ddpm.cli.parts.opening import opened, shortened
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder, file_for, fresh_folder
-from ddpm.figures.pictures import save_each, save_pil, tile, to_pictures, to_pil
 from ddpm.cli.terminal.words import counted
+from ddpm.figures.pictures import save_each, save_pil, tile, to_pictures, to_pil
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, finished
 from ddpm.storage.atomic import atomically
