@@ -113,3 +113,17 @@ def test_a_tutorial_runs(page):
     ):
         code = code.replace(many, few)
     exec(compile(code, page, "exec"), {"__name__": "tutorial"})
+
+
+def test_the_changes_are_by_day_and_kind():
+    """The newest day first; below each, what was added, changed and fixed, in this order, and nothing else."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    days = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
+    dates = [day.split("\n")[0] for day in days]
+    assert dates == sorted(set(dates), reverse=True)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for date in dates)
+    for day in days:
+        kinds = re.findall(r"^\*\*(\w+)\*\*$", day, re.MULTILINE)
+        assert kinds == [kind for kind in ("Added", "Changed", "Fixed") if kind in kinds]
+        lines = [line for line in day.split("\n")[1:] if line and not line.startswith(("**", "## "))]
+        assert lines and all(line.startswith(("- ", "  ")) for line in lines)
