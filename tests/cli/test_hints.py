@@ -14,6 +14,7 @@ from ddpm.cli.terminal.console import as_flags
 from ddpm.data.open import open_source
 from ddpm.data.splits import Options
 from ddpm.errors import DataError, Failure, NotFound, UsageError, quoted
+from ddpm.experiment.duration import seconds_of
 from ddpm.experiment.request import path_of, requested
 from ddpm.training.precision import choose
 from tests.harness.commands import TINY
@@ -209,6 +210,15 @@ def test_what_an_evaluation_can_measure(ddpm, trained):
     _well(ddpm(*base, *given))
 
 
+def test_runs_are_compared_or_measured_one_by_one(ddpm, trained):
+    few = ("--data", "digits", "--num-images", "2")
+    hints = _hinted(ddpm("compare", trained, *few), 2, "ddpm evaluate ")
+    assert "bits/dim" in _well(ddpm(*_command(hints, "ddpm evaluate")[1:-2], "--num-images", "2")).out
+    estimated = ("--evaluations", "2")
+    _hinted(ddpm("evaluate", trained, trained, *few, *estimated), 2, "measure the rest run by run")
+    _well(ddpm("evaluate", trained, *few, *estimated))
+
+
 def test_data_that_have_moved(ddpm, run, tmp_path):
     """The best steps are measured on training data."""
     config = (run / "config.json").read_text()
@@ -262,6 +272,7 @@ def test_a_page_says_how_it_is_made_again(ddpm, run, tmp_path, monkeypatch):
     from ddpm.laboratory.questions import QUESTIONS
 
     monkeypatch.setattr("ddpm.cli.parts.answers.QUESTIONS", {"Q17": QUESTIONS["Q17"]})
+    monkeypatch.setattr("ddpm.cli.parts.derivations.DERIVATIONS", {})
     place = run.rename(tmp_path / "my run")
     _well(ddpm("lab", "all", "--schedule", place, "--seed", "3", "--output-dir", tmp_path / "a"))
     page = (tmp_path / "a" / "lab.html").read_text(encoding="utf-8")
@@ -313,6 +324,15 @@ def test_settings_that_do_not_go_together():
         _asked(settings={"schedule.options": {name: 0.01}})
     _refused(UsageError, lambda: _asked(settings={"data.resolution": "x"}), "with commas, such as 32,32")
     _asked(settings={"data.resolution": [32, 32]})
+
+
+def test_spans_of_time():
+    hints = _refused(UsageError, lambda: seconds_of("soon"), "such as 90 (seconds), 30m, 2h or 1h30m")
+    assert [seconds_of(text) for text in re.findall(r"\d\w*", hints[0])] == [90, 1800, 7200, 5400]
+    both = {"training.steps": 9, "rhythm.budget": 60.0}
+    _refused(UsageError, lambda: _asked(settings=both), "give one of --budget and --steps")
+    for name, value in both.items():
+        _asked(settings={name: value})
 
 
 def test_names_of_settings():

@@ -109,7 +109,11 @@ def run(options: Namespace) -> None:
     from ddpm.trained.measured_curve import kept_curve, measured_curve
 
     folder = RunFolder(Path(options.output_dir).expanduser())
-    consent = None if says_how_long(options.config, vars(options), assignments(options.set)) else ask
+    consent = (
+        None
+        if says_how_long(Path(options.config) if options.config else None, vars(options), assignments(options.set))
+        else ask
+    )
     experiment, device, start = experiment_of(options), pick_device(options.device), start_of(options.resume)
     with recorded(folder):
         follow(experiment, folder, device, start, consent)

@@ -6,7 +6,7 @@ from ddpm.cli.parts.bounds import measure_bound
 from ddpm.cli.parts.opening import images_asked, scored
 from ddpm.cli.terminal.console import note, say
 from ddpm.cli.terminal.files import JsonTarget, file_for
-from ddpm.errors import UsageError
+from ddpm.errors import UsageError, quoted
 from ddpm.evaluation.paired import Comparison, Difference
 from ddpm.evaluation.rate import Bound
 from ddpm.figures import plots, style
@@ -26,7 +26,8 @@ def compare_runs(options: Namespace) -> None:
     """
     if len(options.run) < 2:
         raise UsageError(
-            f"one run cannot be compared: {options.run[0]!r}", f"ddpm evaluate {options.run[0]} measures it"
+            f"one run cannot be compared: {options.run[0]!r}",
+            f"ddpm evaluate {quoted(options.run[0])} --data {quoted(options.data)} measures it",
         )
     plot, table, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
     models = [scored(Namespace(**{**vars(options), "run": run})) for run in options.run]

@@ -106,7 +106,8 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
         length = f"as many steps as fit {within}," if ends_by_time(experiment) else f"{length} {within},"
     note(
         f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {length} of "
-        f"{counted(recipe.batch_size, 'image')}; {started.precision} on {device}, {counted(torch.get_num_threads(), 'thread')}{_shared(started)}; in {folder.path}"
+        f"{counted(recipe.batch_size, 'image')}; {started.precision} on {device}, "
+        f"{counted(torch.get_num_threads(), 'thread')}{_shared(started)}; in {folder.path}"
     )
     if started.step and started.left is not None and started.left <= 0:
         note(f"the time is used up, after {counted(started.step, 'step')}; a longer --budget goes further")
