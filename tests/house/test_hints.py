@@ -25,6 +25,9 @@ ELSEWHERE = {
     "run the same command again to go on": "run/test_kills.py::test_requests_to_stop_at_every_kind_of_moment",
     "give one of them: {}": "data/sources/test_hub.py::test_what_cannot_be_had",
     "expected names such as train-images-idx3-ubyte.gz": "data/sources/test_sources.py::test_idx",
+    "without a test split the validation images are it": (
+        "data/folders/test_sources.py::test_without_a_test_split_the_validation_images_are_it"
+    ),
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }
 """Hints that another test follows, by a part of them."""

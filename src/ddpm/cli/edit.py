@@ -8,7 +8,6 @@ from ddpm.errors import UsageError
 
 ABOUT = "draw an image anew, enlarge it or colour it"
 EXAMPLES = """\
-ddpm edit runs/mine a.png --timestep 500 --output-dir anew
 ddpm edit runs/mine small.png --super-resolve 2 --output-dir large
 ddpm edit runs/mine grey.png --colour --num 8 --output-dir coloured
 ddpm edit runs/mine photo.jpg --timestep 300 --output-dir whole --paste

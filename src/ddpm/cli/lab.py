@@ -11,7 +11,6 @@ from ddpm.errors import quoted
 
 ABOUT = "answer the questions of the study notes with live numbers"
 EXAMPLES = """\
-ddpm lab
 ddpm lab Q20
 ddpm lab mean --timestep 300 --x-0 0.5
 ddpm lab all --schedule cosine --steps 250 --output-dir lab

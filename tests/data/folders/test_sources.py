@@ -215,3 +215,12 @@ def test_a_run_in_the_data_is_passed_over(tmp_path):
     assert (
         len(open_source(str(tmp_path), "all")) == 3
     )  # the archive: the run's pictures do not make it a folder of pictures
+
+
+def test_without_a_test_split_the_validation_images_are_it(tmp_path):
+    for split, count in (("train", 3), ("val", 2)):
+        fill(tmp_path / split / "cat", count)
+    with pytest.raises(NotFound, match="no validation split beside") as refused:
+        open_source(str(tmp_path), "validation")
+    assert "`split=test`" in refused.value.hints[0]
+    assert len(open_source(str(tmp_path), "test")) == 2
