@@ -47,8 +47,21 @@ Layouts = Mapping[str, Layout]
 """Groups of tensors as the headers of their files describe them."""
 
 
-def anything(_layouts: Layouts) -> None:
-    """Any tensors are welcome."""
+@dataclass(frozen=True)
+class Headers:
+    """What is known of the checkpoint in `folder` before a tensor is read: how the tensors lie, and the numbers."""
+
+    folder: Path
+    layouts: Layouts
+    numbers: Mapping[str, Any]
+
+
+Accept = Callable[[Headers], None]
+"""Is shown the headers of a checkpoint, and raises if it is not to be read."""
+
+
+def anything(_headers: Headers) -> None:
+    """Any checkpoint is welcome."""
 
 
 def step_of(folder: Path) -> int:
@@ -61,7 +74,7 @@ def folder_name(step: int) -> str:
     return f"step-{step:09d}"
 
 
-def read(folder: Path, accept: Callable[[Layouts], None] = anything) -> Checkpoint:
+def read(folder: Path, accept: Accept = anything) -> Checkpoint:
     """Read a checkpoint, checking every byte. `accept` is shown the headers before any tensor is read, and may raise.
 
     Raises:
@@ -72,23 +85,29 @@ def read(folder: Path, accept: Callable[[Layouts], None] = anything) -> Checkpoi
     layouts = {
         name.removesuffix(ENDING): _layout(folder / name, manifest) for name in manifest.files if name.endswith(ENDING)
     }
+    numbers = _numbers_in(folder, manifest)
     try:
-        accept(layouts)
+        accept(Headers(folder, layouts, numbers))
     except Mismatch:
         _require_digests(folder, manifest)  # a damaged header must not look like another network
         raise
     tensors: dict[str, Mapping[str, Tensor]] = {}
-    numbers: Mapping[str, Any] = {}
     for name in manifest.files:
-        data = _content(folder / name, manifest)
-        if name == STATE:
-            numbers = _numbers(folder / name, data)
-        elif name.endswith(ENDING):
-            _, tensors[name.removesuffix(ENDING)] = tensorfile.tensors_in(data)
+        if name.endswith(ENDING):
+            _, tensors[name.removesuffix(ENDING)] = tensorfile.tensors_in(_content(folder / name, manifest))
     for group, named in tensors.items():
         if odd := not_finite(named):
             raise Damaged(folder / f"{group}{ENDING}", f"{_first(odd)} is not finite")
     return Checkpoint(tensors, numbers)
+
+
+def numbers_of(folder: Path) -> Mapping[str, Any]:
+    """The numbers of a checkpoint alone, which cost little to read.
+
+    Raises:
+        Damaged, Mismatch: as `read`.
+    """
+    return _numbers_in(folder, _manifest(folder))
 
 
 def found(checkpoints: Path) -> list[Path]:
@@ -97,9 +116,7 @@ def found(checkpoints: Path) -> list[Path]:
     return sorted(named, key=step_of)
 
 
-def newest(
-    checkpoints: Path, accept: Callable[[Layouts], None] = anything
-) -> tuple[Checkpoint | None, list[tuple[Path, str]]]:
+def newest(checkpoints: Path, accept: Accept = anything) -> tuple[Checkpoint | None, list[tuple[Path, str]]]:
     """The newest checkpoint that is whole, and each newer one with why it was passed over."""
     damaged = []
     for folder in reversed(found(checkpoints)):
@@ -166,7 +183,11 @@ def _first(names: Sequence[str]) -> str:
     return f"{names[0][:SHOWN]!r}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
 
 
-def _numbers(path: Path, data: bytearray) -> Mapping[str, Any]:
+def _numbers_in(folder: Path, manifest: Manifest) -> Mapping[str, Any]:
+    if STATE not in manifest.files:
+        return {}
+    path = folder / STATE
+    data = _content(path, manifest)
     try:
         numbers = strict.parse(data)
     except ValueError as error:

@@ -41,10 +41,10 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 def to_json(experiment: Experiment) -> str:
     """The text of config.json."""
-    return json.dumps(_spelled(experiment), indent=1) + "\n"
+    return json.dumps(spelled(experiment), indent=1) + "\n"
 
 
-def _spelled(experiment: Experiment) -> dict[str, Any]:
+def spelled(experiment: Experiment) -> dict[str, Any]:
     """The fields as JSON writes them."""
     values = asdict(experiment)
     for place, spelling in NOT_GIVEN.items():
@@ -145,7 +145,7 @@ def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
     Raises:
         UsageError: as `from_dict`.
     """
-    values = _spelled(experiment)
+    values = spelled(experiment)
     for path, value in settings.items():
         *sections, name = path.split(".")
         here = values
@@ -157,11 +157,16 @@ def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
     return from_dict(values)
 
 
+def compared(old: Experiment, new: Experiment) -> dict[str, tuple[Any, Any]]:
+    """The settings that are not the same, by their paths, with both values."""
+    before, after = flat(spelled(old)), flat(spelled(new))
+    names = [*before, *(name for name in after if name not in before)]
+    return {n: (before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)}
+
+
 def differences(old: Experiment, new: Experiment) -> list[str]:
     """What changed, as "training.lr: 0.0002 -> 0.0001"."""
-    before, after = flat(_spelled(old)), flat(_spelled(new))
-    names = [*before, *(name for name in after if name not in before)]
-    return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in names if before.get(n) != after.get(n)]
+    return [f"{name}: {before} -> {after}" for name, (before, after) in compared(old, new).items()]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,17 +3,17 @@
 import fcntl
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm import checkpoints
-from ddpm.checkpoints import Checkpoint, Layouts
+from ddpm.checkpoints import Accept, Checkpoint
 from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import from_dict, to_json
-from ddpm.run.validate import fitting, require_newest, require_numbers, require_sound
+from ddpm.run.validate import fitting, require_newest, require_numbers, require_read_alike, require_sound
 from ddpm.storage import durable, strict
 from ddpm.storage.atomic import write_text
 
@@ -184,8 +184,8 @@ class RunFolder:
         except (NotFound, DataError):
             return None
 
-    def accept(self) -> Callable[[Layouts], None]:
-        """Whether the headers of a checkpoint are those of this run's network, which is built only if they are.
+    def accept(self) -> Accept:
+        """Whether a checkpoint is of this run's configuration and network, which is built only if it is.
 
         Raises:
             NotFound: there is no config.json.
@@ -193,7 +193,17 @@ class RunFolder:
         """
         experiment = self.read_experiment()
         require_sound(experiment, self.config)
-        return fitting(experiment)
+        return fitting(experiment, self.config)
+
+    def require_read_as_trained(self, experiment: Experiment) -> None:
+        """The checkpoints that are not damaged were trained with this experiment, which was read from config.json.
+
+        Raises:
+            Mismatch: one was not, or it was written by a later version.
+        """
+        for path in checkpoints.found(self.checkpoints):
+            with suppress(checkpoints.Damaged):
+                require_read_alike(experiment, self.config, checkpoints.numbers_of(path), path)
 
     def write_experiment(self, experiment: Experiment) -> None:
         """Write config.json, whole or not at all."""

@@ -15,6 +15,7 @@ from ddpm.diffusion.learned import ScheduledNetwork, schedule_at
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.cheap import bound_of, estimate
+from ddpm.experiment.binding import KEY, binding
 from ddpm.experiment.config import Experiment
 from ddpm.figures.pictures import square, to_pictures, whole_rows
 from ddpm.parallel.world import ALONE, World, full
@@ -254,6 +255,7 @@ class Session:
         step, writer, running_loss = self.state.step, self.writer, self.running_loss
         numbers = {"made_by": self.made_by, **running_loss.measured(), "ledger": running_loss.kept()}
         numbers["images"] = self.fingerprint
+        numbers[KEY] = binding(self.experiment)
         numbers["lost"] = {str(row): reason for row, reason in lost.items()}
         if self.clock.budget is not None:
             numbers["spent"] = self.clock.total

@@ -10,18 +10,11 @@ from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
 from ddpm.data.sources import hub
 from ddpm.errors import CannotCreate, DataError, Mismatch, quoted
+from ddpm.experiment.binding import experiment_in, unlike
 from ddpm.experiment.config import Experiment
-from ddpm.experiment.settings import differences
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.run.log import read_metrics
 from ddpm.run.validate import require_newest
-
-MAY_CHANGE = (
-    *("preset", "training.steps", "training.accumulate", "rhythm.", "compile", "parallel"),
-    *("data.source", "data.workers"),
-)
-"""What a resumed run may set anew: how far, how often, from where, by whom. (Where the learning rate decays towards the end of the
-run, another end changes the steps that are left.)"""
 
 
 ANOTHER = "use another `output_dir` for a new run"
@@ -229,8 +222,19 @@ def _with_its_own(folder: RunFolder) -> str:
     return f"`config={quoted(str(folder.config))}` instead of other settings goes on with it"
 
 
+def require_own(content: Checkpoint | None, experiment: Experiment, folder: RunFolder) -> None:
+    """The checkpoint to go on from was written by this experiment; an older one does not say.
+
+    Raises:
+        Mismatch: it was written by another.
+    """
+    before = experiment_in(content.numbers) if content is not None else None
+    if before is not None:
+        _require_same(before, experiment, folder, ANOTHER, _with_its_own(folder))
+
+
 def _require_same(old: Experiment, new: Experiment, folder: RunFolder, *hints: str) -> None:
-    found = [line for line in differences(old, new) if not line.startswith(MAY_CHANGE)]
+    found = [f"{name}: {before} -> {after}" for name, (before, after) in unlike(old, new).items()]
     if found:
         more = f" and {len(found) - 2} more" if len(found) > 2 else ""
         raise Mismatch(

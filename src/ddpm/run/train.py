@@ -31,7 +31,7 @@ from ddpm.run.missing_images import held_out_left, lost_before, lost_by_all, not
 from ddpm.run.pace import Clock, ends_by_time
 from ddpm.run.plan import Consent, ask_if_long, planned
 from ddpm.run.session import Session, conditions, new_state
-from ddpm.run.start import Start, other_conditions
+from ddpm.run.start import Start, other_conditions, require_own
 from ddpm.run.validate import require_room_for
 from ddpm.run.writer import writing
 
@@ -77,6 +77,7 @@ def train_run(
         if consent and experiment.rhythm.budget is None and not world.broadcast(before_it.begun()):
             ask_if_long(experiment, opened.train, len(opened.test), device, world, consent)
         content, passed = _claimed(experiment, folder, start, world, held)
+        world.together(lambda: require_own(content, experiment, start.origin(folder)))
         clock = Clock.going_on(experiment.rhythm.budget, began, content.numbers if content is not None else {})
         scored = min(len(opened.test), experiment.rhythm.images)
         earlier = before_it.read_experiment() if before_it.config.exists() else None

@@ -6,12 +6,14 @@ A hostile configuration asks for a network of any size; counting its parameters 
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ddpm import checkpoints
-from ddpm.checkpoints import Checkpoint, Damaged, Layouts, require_room
+from ddpm.checkpoints import Accept, Checkpoint, Damaged, Headers, require_room
 from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
+from ddpm.experiment.binding import experiment_in, misread
 from ddpm.experiment.config import Experiment
 from ddpm.models.unet import ALL_CLASSES
 from ddpm.storage.tensorfile import TENSORS, Layout
@@ -20,6 +22,8 @@ COPIES = 4
 """What a checkpoint holds for each parameter: the weight, its moving average, and Adam's two moments; and other averages."""
 BYTES = 4
 MOMENTS = ("exp_avg", "exp_avg_sq")
+OTHERWISE = ("process.limit", "process.variance", "process.sigma_1")
+"""What may be set for weights that were trained with something else."""
 NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
@@ -36,10 +40,12 @@ def require_room_for(experiment: Experiment, folder: Path) -> None:
     require_room(folder, (COPIES + len(experiment.training.more_ema_decays)) * BYTES * parameters)
 
 
-def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
-    """A check of the headers of a checkpoint: raises Mismatch if they are not those of this experiment's network."""
+def fitting(experiment: Experiment, config: Path) -> Accept:
+    """A check of a checkpoint: raises Mismatch if it was not made with this experiment, which `config` holds, and its network."""
 
-    def accept(layouts: Layouts) -> None:
+    def accept(headers: Headers) -> None:
+        layouts = headers.layouts
+        require_read_alike(experiment, config, headers.numbers, headers.folder)
         tensors, parameters = experiment.size()
         model = layouts.get("model", {})
         found = sum(entry.count for entry in model.values())
@@ -55,6 +61,34 @@ def fitting(experiment: Experiment) -> Callable[[Layouts], None]:
         _moments_like(layouts.get("optimizer", {}), model)
 
     return accept
+
+
+def require_read_alike(experiment: Experiment, config: Path, numbers: Mapping[str, Any], where: Path) -> None:
+    """What decides how weights are read is in the configuration what it was for the checkpoint with these numbers.
+
+    Raises:
+        Mismatch: it is not; both values are told.
+        Damaged: what the checkpoint says of itself is no experiment.
+    """
+    try:
+        before = experiment_in(numbers)
+    except UsageError as error:
+        raise Damaged(where, f"its experiment is none: {error}") from error
+    found = misread(before, experiment) if before is not None else {}
+    if found:
+        values = "; ".join(f"{name} is {_cut(now)}, and was {_cut(then)}" for name, (then, now) in found.items())
+        was = ", ".join(f"{name} = {_cut(then)}" for name, (then, _) in found.items())
+        purpose = [f"--set {name}={now}" for name, (_, now) in found.items() if name in OTHERWISE]
+        raise Mismatch(
+            f"{config} is not what the checkpoint was trained with: {values}: {where}",
+            f"put back into config.json what was: {was}",
+            f"then {' '.join(purpose)} reads the weights otherwise on purpose" if purpose else "",
+        )
+
+
+def _cut(value: object) -> str:
+    text = str(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _moments_like(moments: Layout, model: Layout) -> None:

@@ -104,6 +104,8 @@ def _outlook(verdicts: Sequence[Verdict]) -> str:
     if _are_some(verdicts):
         return f"ddpm verify {quoted(str(verdicts[-1].path.resolve().parents[1]))} looks at the other checkpoints of the run too"
     whole = [verdict.path.name for verdict in verdicts if verdict.worth == WHOLE]
+    if not whole and verdicts[-1].worth == UNFIT:
+        return "ddpm train has nothing to go on from: bring back config.json as it was, or begin anew with another --output-dir"
     if not whole:
         return "ddpm train has nothing to go on from: bring back a copy, or begin anew with another --output-dir"
     if not resumable(verdicts):

@@ -23,6 +23,7 @@ def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
     Raises:
         UsageError: none of these, or no schedule at all.
         DataError: the file holds no schedule.
+        Mismatch: the run's checkpoints were trained with another one than its config.json says.
     """
     if name in SCHEDULES:
         return name, ScheduleConfig(name, 1000 if steps is None else steps).build(256)
@@ -44,6 +45,7 @@ def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
         raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")
     if experiment.data.levels is None:
         raise NotFound(f"the run in {name!r} has not started")
+    folder.require_read_as_trained(experiment)
     return experiment.schedule.name, of_run(name, experiment)
 
 
