@@ -22,13 +22,14 @@ from ddpm.errors import Ending, RunWarning, UsageError, chosen, warn
 from ddpm.evaluation.paired import Comparison
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.duration import in_words
-from ddpm.experiment.request import SHORT, path_of, requested, says_how_long, usual_preset
+from ddpm.experiment.request import SHORT, path_of, says_how_long
 from ddpm.figures.images import Data, Images, image_set, images_of
 from ddpm.figures.progress import followed
 from ddpm.models.mode import evaluating
 from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
 from ddpm.parallel.launch import number
+from ddpm.run.asked import asked_for
 from ddpm.run.ending import ended_in_order, heard
 from ddpm.run.events import Event, Expected, Started, Stepped
 from ddpm.run.folder import RunFolder
@@ -89,7 +90,7 @@ def load(
 
 
 def fit(
-    data: Data,
+    data: Data | None,
     output_dir: str | Path,
     *,
     preset: str | None = None,
@@ -98,6 +99,9 @@ def fit(
     conditional: bool = False,
     curve: bool = False,
     resume: str = "auto",
+    init_from: str | Path | None = None,
+    init_weights: str = "ema",
+    change: Mapping[str, Any] | None = None,
     device: str | torch.device = "auto",
     settings: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -105,19 +109,24 @@ def fit(
 ) -> TrainedModel:
     """Train a model in a run folder: what `ddpm train` does, with all its guarantees, from a script or a notebook.
 
-    The same call again goes on where training stopped, to the bit. Ctrl-C finishes the step, saves and stops; once more leaves
-    at once, with the last checkpoint. Under `torchrun` the processes train together.
+    The same call again goes on where training stopped, to the bit; so does ``fit(None, output_dir)``. Ctrl-C finishes the step,
+    saves and stops; once more leaves at once, with the last checkpoint. Under `torchrun` the processes train together.
 
     Args:
-        data: a source's name or path. Arrays, tensors, Pillow images and Images are kept in the run folder, as data.npz.
+        data: a source's name or path. Arrays, tensors, Pillow images and Images are kept in the run folder, as data.npz. None: what
+            the run in the folder was started with.
         output_dir: the run folder: config.json, checkpoints, metrics.jsonl, samples, logs.
-        preset: a name of `ddpm.PRESETS`. If not given, that of the run in the folder, "digits" for the digits, "laptop" on a
-            CPU (an hour of training), else "small".
+        preset: a name of `ddpm.PRESETS`. If not given, that of the run in the folder, or of `init_from`; else "digits" for the
+            digits, "laptop" on a CPU (an hour of training), else "small".
         steps: of training in all.
         budget: how long to train instead, in seconds, or such as "30m" or "2h": wall-clock time, over all calls together.
         conditional: whether the classes of the data are learned, for `sample(label=...)`.
         curve: whether what ``spacing="optimal"`` and ``variance="optimal"`` need of the network is measured at the end.
         resume: "auto" goes on if there is a run, "never" refuses then, else a checkpoint to go on from.
+        init_from: a run, or a checkpoint, with whose weights a new run begins at step 0. Its preset, network and process stay where
+            nothing else is given.
+        init_weights: which of its weights: "ema", "raw", or another average of that run.
+        change: what a run has otherwise from here on: ``{"training.lr": 1e-4}``, or "training.batch_size".
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
         settings: of config.json by their paths: ``{"model.channels": 32}``.
         progress: whether a bar is shown, on a terminal or in a notebook.
@@ -149,10 +158,17 @@ def fit(
     named = {path_of(name): value for name, value in fields.items()} | dict(settings or {})
     if "data.source" in named:
         raise UsageError("the images are those of data: give it the source, and no setting data.source")
-    chosen_device, start_from, source = pick_device(str(device)), start_of(resume), source_of(folder, data)
-    usual = usual_preset(source, chosen_device.type, start_from.origin(folder).preset())
-    experiment = requested(source, preset or usual, None, short, named, conditional=conditional)
-    keep(folder, data, experiment, start_from)
+    source = None if data is None else source_of(folder, data)
+    chosen_device, start_from = pick_device(str(device)), start_of(resume, change or {})
+    begun = {
+        "conditional": conditional,
+        "init_from": None if init_from is None else Path(init_from).expanduser(),
+        "init_weights": init_weights,
+        "device_type": chosen_device.type,
+    }
+    experiment = asked_for(folder, start_from, source, preset, None, short, named, **begun)
+    if data is not None:
+        keep(folder, data, experiment, start_from)
     consent = None if says_how_long(None, short, named) else refuse
     with ended_in_order(experiment, folder, chosen_device, start_from, _leave, heard, consent) as (_, events):
         started = next(events)

@@ -18,7 +18,7 @@ from ddpm.checkpoints.reading import (
     step_of,
 )
 from ddpm.checkpoints.retention import MEASURE
-from ddpm.checkpoints.state import load_weights, pack, unpack
+from ddpm.checkpoints.state import begin_with, digest, load_weights, pack, unpack
 from ddpm.checkpoints.writing import require_finite, tidy, write
 
 __all__ = [
@@ -34,7 +34,9 @@ __all__ = [
     "Saver",
     "Wrote",
     "anything",
+    "begin_with",
     "damage",
+    "digest",
     "folder_name",
     "found",
     "gathered",

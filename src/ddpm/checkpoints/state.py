@@ -1,6 +1,7 @@
 """What changes while training, to and from the content of a checkpoint: whole tensors, or this process' part of sharded ones."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -46,6 +47,27 @@ def unpack(content: Checkpoint, state: State) -> None:
     state.scaler.load_state_dict(content.numbers["scaler"])
     state.step = int(content.numbers["step"])
     state.skipped, state.in_a_row = (int(content.numbers.get(name, 0)) for name in ("skipped", "in_a_row"))
+
+
+@torch.no_grad()
+def begin_with(weights: Mapping[str, Tensor], state: State) -> None:
+    """Let a new training begin with these weights, as its averages do; the optimiser knows nothing yet.
+
+    Raises:
+        Mismatch: names or shapes differ.
+    """
+    load_weights(state.network, weights)
+    for average in state.averages.values():
+        for name, tensor in average.items():
+            tensor.copy_(meant_for(tensor, weights[name]))
+
+
+def digest(weights: Iterable[Tensor]) -> str:
+    """Of the bytes of tensors, in their order."""
+    found = hashlib.blake2b(digest_size=16)
+    for tensor in weights:
+        found.update(tensor.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 @torch.no_grad()

@@ -6,26 +6,29 @@ from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, number, positive, span, whole
-from ddpm.cli.flags.names import PRESETS, SCHEDULES
+from ddpm.cli.flags.names import PRESETS, SCHEDULES, SOURCE
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.streams import require_told
 from ddpm.parallel import launch
 
 if TYPE_CHECKING:
     from ddpm.experiment.config import Experiment
+    from ddpm.run.folder import RunFolder
+    from ddpm.run.start import Start
 
 ABOUT = "train a model; the same command continues a run that was stopped"
 EXAMPLES = """\
 ddpm train --data photos --output-dir runs/mine --set data.resolution=32
 ddpm train --data pets --conditional --output-dir runs/pets --budget 2h
-ddpm train --data digits --output-dir runs/cosine --schedule cosine --lr 1e-3
+ddpm train --output-dir runs/pets --steps 40000
+ddpm train --data birds --output-dir runs/birds --init-from runs/pets --lr 1e-4
 """
 
 
 def flags(parser: ArgumentParser) -> None:
     """Of `ddpm train`."""
     what = parser.add_argument_group("what to train, and where")
-    groups.data(what)
+    what.add_argument("--data", type=filled, metavar="SOURCE", help=f"{SOURCE} (that of the run in RUN)")
     what.add_argument("--output-dir", type=filled, required=True, metavar="RUN", help="run folder")
     what.add_argument(
         "--preset", type=filled, metavar="NAME", help=f"{PRESETS} (digits for digits, laptop on a CPU, else small)"
@@ -35,6 +38,15 @@ def flags(parser: ArgumentParser) -> None:
         "--conditional",
         action="store_true",
         help="learn the images of each class, by the data's labels (for ddpm sample --label)",
+    )
+    what.add_argument(
+        "--init-from",
+        type=filled,
+        metavar="RUN",
+        help="begin a new run with the weights of another one, or of a checkpoint: its preset, network and process stay",
+    )
+    what.add_argument(
+        "--init-weights", default="ema", metavar="NAME", help="which of its weights: ema, raw or ema-DECAY (ema)"
     )
     process = parser.add_argument_group("the diffusion process (as in the preset)")
     process.add_argument("--schedule", metavar="NAME", help=f"{SCHEDULES}, learned, or a .json of ddpm schedule")
@@ -67,6 +79,13 @@ def flags(parser: ArgumentParser) -> None:
         help="auto (continue the run in RUN, if there is one), never, or a checkpoint (auto)",
     )
     how.add_argument(
+        "--change",
+        action="append",
+        default=[],
+        metavar="A.B=VALUE",
+        help="change a run from here on: training.lr or training.batch_size",
+    )
+    how.add_argument(
         "--curve",
         action="store_true",
         help="at the end measure the error that optimal steps and variances need",
@@ -74,23 +93,34 @@ def flags(parser: ArgumentParser) -> None:
     groups.running(parser)
 
 
-def experiment_of(options: Namespace) -> "Experiment":
-    """What the flags ask for."""
+def place_of(options: Namespace) -> "tuple[RunFolder, Start]":
+    """Where the run is, and how it starts."""
     from ddpm.cli.flags.settings import assignments
-    from ddpm.experiment.request import SHORT, requested, usual_preset
-    from ddpm.parallel.device import pick_device
     from ddpm.run.folder import RunFolder
     from ddpm.run.start import start_of
 
-    before = start_of(options.resume).origin(RunFolder(Path(options.output_dir).expanduser())).preset()
-    usual = None if options.config else usual_preset(options.data, pick_device(options.device).type, before)
-    return requested(
+    change = assignments(options.change, "--change A.B=VALUE")
+    return RunFolder(Path(options.output_dir).expanduser()), start_of(options.resume, change)
+
+
+def experiment_of(options: Namespace) -> "Experiment":
+    """What the flags ask for."""
+    from ddpm.cli.flags.settings import assignments
+    from ddpm.experiment.request import SHORT
+    from ddpm.parallel.device import pick_device
+    from ddpm.run.asked import asked_for
+
+    return asked_for(
+        *place_of(options),
         options.data,
-        options.preset or usual,
+        options.preset,
         Path(options.config) if options.config else None,
         {name: getattr(options, name) for name in SHORT},
         assignments(options.set),
         conditional=options.conditional,
+        init_from=Path(options.init_from).expanduser() if options.init_from else None,
+        init_weights=options.init_weights,
+        device_type=pick_device(options.device).type,
     )
 
 
@@ -103,18 +133,16 @@ def run(options: Namespace) -> None:
     from ddpm.parallel.device import pick_device
     from ddpm.report.training import report_training
     from ddpm.run.ending import recorded
-    from ddpm.run.folder import RunFolder
-    from ddpm.run.start import start_of
     from ddpm.trained.loaded import load_run
     from ddpm.trained.measured_curve import kept_curve, measured_curve
 
-    folder = RunFolder(Path(options.output_dir).expanduser())
+    folder, start = place_of(options)
     consent = (
         None
         if says_how_long(Path(options.config) if options.config else None, vars(options), assignments(options.set))
         else ask
     )
-    experiment, device, start = experiment_of(options), pick_device(options.device), start_of(options.resume)
+    experiment, device = experiment_of(options), pick_device(options.device)
     with recorded(folder):
         follow(experiment, folder, device, start, consent)
         if not launch.number():

@@ -54,7 +54,8 @@ class Batches:
     them compute the same batch as one process with all of them.
 
     An image that can no longer be read is replaced by another one, with that one's label; (seed, image) alone decides which.
-    `lost` says which images are replaced, and why.
+    `lost` says which images are replaced, and why. Of a run whose batches were of another size before, `first` is how many more
+    images were in these than there would be with the present size.
     """
 
     images: ImageSet
@@ -64,6 +65,7 @@ class Batches:
     labels: Labels = None
     places: slice = field(default_factory=lambda: slice(None))
     lost: dict[int, str] = field(default_factory=dict)
+    first: int = 0
 
     def __getitem__(self, step: int) -> ImageBatch:
         """The images of a step.
@@ -90,7 +92,7 @@ class Batches:
 
     def rows(self, step: int) -> Int[Tensor, " batch"]:
         """Which images step `step` sees, (batch_size,) int64."""
-        rows = rows_at(step, self.batch_size, len(self.images), self.seed, self.places)
+        rows = rows_at(step, self.batch_size, len(self.images), self.seed, self.places, self.first)
         if self.lost:
             rows = torch.tensor([self._instead(row) for row in rows.tolist()])
         return rows.to(self.images.images.device)
@@ -126,9 +128,12 @@ class Batches:
         return next(other for other in others if other not in self.lost)
 
 
-def rows_at(step: int, batch_size: int, number: int, seed: int, places: slice = slice(None)) -> Int[Tensor, " batch"]:
+def rows_at(
+    step: int, batch_size: int, number: int, seed: int, places: slice = slice(None), first: int = 0
+) -> Int[Tensor, " batch"]:
     """Which of `number` examples step `step` sees, in a new order for each epoch; of the batch those at `places`."""
-    at = torch.arange(step * batch_size, (step + 1) * batch_size)[places]
+    begin = first + step * batch_size
+    at = torch.arange(begin, begin + batch_size)[places]
     epochs, offsets = at // number, at % number
     rows = torch.empty_like(at)
     for epoch in epochs.unique().tolist():

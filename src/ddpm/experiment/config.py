@@ -23,6 +23,7 @@ from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
 from ddpm.diffusion.schedule import SCHEDULES, Schedule, log_snr
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
+from ddpm.experiment.history import Change, Init
 from ddpm.models.unet import ALL_CLASSES, UNet, UNetShape, class_number, size
 from ddpm.training.optimizer import DECAYS
 from ddpm.training.precision import DTYPES
@@ -166,7 +167,9 @@ class Rhythm:
 class Experiment:
     """All that defines a run. `precision` is auto, fp32, bf16 or fp16, inside the network; the rest is float32.
 
-    `parallel` says how several processes share the network: "ddp", whole in each, or "fsdp", in shards.
+    `parallel` says how several processes share the network: "ddp", whole in each, or "fsdp", in shards. `init` are the weights
+    that a run began with, where they are those of another one; `changes` are what was changed in its middle: `training` is as it is
+    after all of them.
     """
 
     preset: str = "custom"
@@ -180,6 +183,8 @@ class Experiment:
     precision: str = "auto"
     compile: bool = False
     parallel: str = "ddp"
+    init: Init | None = None
+    changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         chosen(BUILDERS, self.schedule.name, "schedule")
@@ -214,6 +219,12 @@ class Experiment:
         levels = len(self.model.multipliers)
         if any(not 0 <= level < levels for level in self.model.attention):
             raise UsageError(f"model.attention = {list(self.model.attention)}: the levels are 0..{levels - 1}")
+
+    def for_other_data(self) -> "Experiment":
+        """Without what the data have filled in, but for the number of classes."""
+        unknown = DataConfig()
+        data = replace(self.data, shape=unknown.shape, levels=unknown.levels, class_names=unknown.class_names)
+        return replace(self, data=data)
 
     def for_data(self, images: ImageSet) -> "Experiment":
         """With the shape, the levels and the classes of the data filled in.

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,13 @@ SHORT = {
 """Short names of settings that are asked for most often: flags of `ddpm train`, keywords of `ddpm.fit`."""
 
 
+HISTORY = {
+    "init": "`init_from=RUN` begins with the weights of another run",
+    "changes": "`change` gives a setting another value from here on",
+}
+"""What is in a config.json and is no setting, and what is meant."""
+
+
 def requested(
     source: str,
     preset: str | None = None,
@@ -37,6 +44,7 @@ def requested(
     settings: Mapping[str, Any] | None = None,
     *,
     conditional: bool = False,
+    base: Experiment | None = None,
 ) -> Experiment:
     """The preset (or configuration file), changed by `short` names, then by full names of `settings`.
 
@@ -47,6 +55,7 @@ def requested(
         short: by names of `SHORT`; None as a value changes nothing.
         settings: by their paths in config.json, such as "model.channels".
         conditional: whether the classes of the data are learned.
+        base: an experiment instead of a preset.
 
     Raises:
         UsageError: names or values that make no experiment, or steps and a budget.
@@ -55,9 +64,12 @@ def requested(
     """
     if config and preset:
         raise UsageError("--config and --preset exclude each other")
+    for name in settings or {}:
+        if name.partition(".")[0] in HISTORY:
+            raise UsageError(f"cannot be set: {name!r}: it is what was done in a run", *HISTORY.values())
     if config:
-        base = from_dict(read_json(config.expanduser()))
-    else:
+        base = replace(from_dict(read_json(config.expanduser())), init=None, changes=())
+    elif base is None:
         base = chosen(PRESETS, preset or usual_preset(source, "cuda"), "preset")()
     found: dict[str, Any] = {"data.source": source}
     found |= {SHORT[name]: value for name, value in (short or {}).items() if value is not None}
@@ -111,7 +123,7 @@ def path_of(name: str) -> str:
         UsageError: there is no such setting, or several.
     """
     paths = list(flat(asdict(Experiment())))
-    paths += ["schedule.options"]
+    paths = [path for path in paths if path not in HISTORY] + ["schedule.options"]
     if name in paths or name.startswith("schedule.options."):
         return name
     ends = [path for path in paths if path.rpartition(".")[2] == name]

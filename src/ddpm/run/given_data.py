@@ -35,7 +35,7 @@ def keep(folder: RunFolder, data: Data, experiment: Experiment, start: Start) ->
     given = image_set(data, "all")
     if not len(given):
         raise UsageError("there are no images to train on")
-    if experiment.data.resolution is None and experiment.data.channels is None:
+    if not folder.config.exists() and experiment.data.resolution is None and experiment.data.channels is None:
         experiment.for_data(given)
     start.admit(folder)
     folder.create()

@@ -42,7 +42,8 @@ POSTPONED = "owed_"
 class RunningLoss:
     """The mean loss since the last line, over the steps that were not skipped, and the time spent.
 
-    `postponed` is the last step, if the run was stopped before its log line, evaluation or picture was made.
+    `postponed` is the last step, if the run was stopped before its log line, evaluation or picture was made; `logged` is the step
+    of the last line.
     """
 
     def __init__(self, kept: Mapping[str, Any]) -> None:
@@ -50,6 +51,7 @@ class RunningLoss:
         self._measured = {name: kept[name] for name in MEASURES if name in kept}
         postponed = {name: kept[f"{POSTPONED}{name}"] for name in STEP if f"{POSTPONED}{name}" in kept}
         self.postponed = GradientStep(**postponed) if len(postponed) == len(STEP) else None
+        self.logged = int(kept.get("logged", 0))
         self._clock = time.monotonic() - float(kept.get("seconds", 0.0))
 
     def add(self, progress: GradientStep) -> None:
@@ -69,7 +71,12 @@ class RunningLoss:
 
     def kept(self) -> dict[str, Any]:
         """What a checkpoint must hold so that the next line comes out the same."""
-        sums = {"loss_sum": self._loss_sum, "loss_count": self._loss_count, "seconds": self.seconds}
+        sums = {
+            "loss_sum": self._loss_sum,
+            "loss_count": self._loss_count,
+            "seconds": self.seconds,
+            "logged": self.logged,
+        }
         postponed = asdict(self.postponed) if self.postponed else {}
         return {**sums, **self._measured, **{f"{POSTPONED}{name}": value for name, value in postponed.items()}}
 
@@ -89,7 +96,7 @@ class RunningLoss:
     def row(self, progress: GradientStep, images: int, skipped: int) -> dict[str, Any]:
         """The next line: the mean loss since the last one (NaN if all was skipped), and the state of things at this step."""
         loss = self._loss_sum / self._loss_count if self._loss_count else math.nan
-        self._loss_sum, self._loss_count = 0.0, 0
+        self._loss_sum, self._loss_count, self.logged = 0.0, 0, progress.step
         return {
             "step": progress.step,
             "images": images,

@@ -1,7 +1,9 @@
 """A running training: its steps, and what is done between them."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.experiment.binding import KEY, binding
 from ddpm.experiment.config import Experiment
+from ddpm.experiment.history import images_after, stretches
 from ddpm.figures.pictures import square, to_pictures, whole_rows
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.run.events import Event, Expected, Halted, Logged, Stepped
@@ -41,7 +44,7 @@ from ddpm.sampling.images import Plan, finished, sample
 from ddpm.seeds import key
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.replicas import PARALLEL, is_sharded, team_of
-from ddpm.training.trainer import GradientStep, State, train
+from ddpm.training.trainer import GradientStep, Recipe, State, train
 from ddpm.version import VERSION
 
 ON_DEVICE_BYTES = 4 * 2**30
@@ -108,20 +111,13 @@ class Session:
     def events(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Step, and log, evaluate, sample and save when it is time."""
         experiment, world = self.experiment, self.world
-        share = world.share(experiment.training.batch_size)
-        batches = replace(
-            experiment.batches(self.images.moved_to(self.device, ON_DEVICE_BYTES)),
-            places=slice(share.start, share.stop),
-        )
-        replica, team = team_of(self.state.network, world, self.device)
-        process = training_process(experiment, self.state, self.device, replica)
-        objective = OBJECTIVES[experiment.objective]
+        images = self.images.moved_to(self.device, ON_DEVICE_BYTES)
         pace, stopping = Pace(look_in_steps(experiment, len(self.held_out))), False
         last = self.state.step > 0 and self._over(pace)
         if postponed := self.running_loss.take_postponed():
-            yield from self._look(postponed, batches, last=last or postponed.step == experiment.training.steps)
-        steps = () if last else train(self.state, process, objective, batches, recipe_of(experiment), team)
-        for progress in steps:
+            ended = last or postponed.step == experiment.training.steps
+            yield from self._look(postponed, self._batches(images, experiment.training), last=ended)
+        for progress, batches in () if last else self._trained(images):
             pace.stepped()
             stopping, last = world.any(stop()), self._is_last(progress.step, pace)
             self.running_loss.add(progress)
@@ -175,12 +171,37 @@ class Session:
         seconds = with_looks(self.experiment, len(self.held_out), to_do) * per_step
         return Expected(per_step, self.state.step + to_do, seconds if left is None else min(left, seconds))
 
+    def _trained(self, images: ImageSet) -> Iterator[tuple[GradientStep, Batches]]:
+        """Step by step, from one change of the recipe to the next; with what the images come from."""
+        experiment, state = self.experiment, self.state
+        replica, team = team_of(state.network, self.world, self.device)
+        process = training_process(experiment, state, self.device, replica)
+        objective = OBJECTIVES[experiment.objective]
+        for recipe, end in stretches(recipe_of(experiment), experiment.changes, state.step):
+            batches = self._batches(images, recipe)
+            steps = train(state, process, objective, batches, recipe, team)
+            for progress in itertools.islice(steps, end - state.step):
+                yield progress, batches
+            images = replace(images, lost=dict(batches.lost))
+
+    def _batches(self, images: ImageSet, recipe: Recipe) -> Batches:
+        """This process' part of the batches from here on."""
+        share, step = self.world.share(recipe.batch_size), self.state.step
+        seen = images_after(self.experiment.training, self.experiment.changes, step)
+        batches = replace(self.experiment, training=recipe).batches(images)
+        return replace(batches, places=slice(share.start, share.stop), first=seen - step * recipe.batch_size)
+
     def _look(self, progress: GradientStep, batches: Batches, *, last: bool, share: float = 1.0) -> Iterator[Event]:
         """What is due after a step: a line of the log, the held-out bound, a grid of samples; or a share of their images."""
         rhythm, running_loss = self.experiment.rhythm, self.running_loss
         evaluating = self._evaluating(last=last)
         if evaluating or self._due(rhythm.log, last=last):
-            row = running_loss.row(progress, progress.step * self.experiment.training.batch_size, self.state.skipped)
+            recipe, changes = self.experiment.training, self.experiment.changes
+            told: dict[str, Any] = {}
+            for change in changes:
+                if running_loss.logged <= change.step < progress.step:
+                    told |= {change.setting: change.after, "changed_at": change.step}
+            row = running_loss.row(progress, images_after(recipe, changes, progress.step), self.state.skipped) | told
             row |= self._evaluate(share) if evaluating else {}
             running_loss.keep(row)
             if lost := lost_by_all(self.world, batches.lost):  # only noted: a log line changes no step
@@ -255,7 +276,7 @@ class Session:
         step, writer, running_loss = self.state.step, self.writer, self.running_loss
         numbers = {"made_by": self.made_by, **running_loss.measured(), "ledger": running_loss.kept()}
         numbers["images"] = self.fingerprint
-        numbers[KEY] = binding(self.experiment)
+        numbers[KEY] = binding(self.experiment, step)
         numbers["lost"] = {str(row): reason for row, reason in lost.items()}
         if self.clock.budget is not None:
             numbers["spent"] = self.clock.total

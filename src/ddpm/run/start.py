@@ -1,17 +1,20 @@
 """How a run starts: anew, going on, or from a named checkpoint; never silently anew, never with another experiment."""
 
+import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
 from ddpm.data.sources import hub
-from ddpm.errors import CannotCreate, DataError, Mismatch, quoted
-from ddpm.experiment.binding import experiment_in, unlike
+from ddpm.errors import CannotCreate, DataError, Mismatch
+from ddpm.experiment.binding import as_of, experiment_in, may_change, unlike
 from ddpm.experiment.config import Experiment
+from ddpm.experiment.history import CHANGEABLE, changed_from
+from ddpm.experiment.settings import compared
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.run.log import read_metrics
 from ddpm.run.validate import require_newest
@@ -21,8 +24,14 @@ ANOTHER = "use another `output_dir` for a new run"
 WITHOUT = "without `resume` a new run begins"
 
 
+@dataclass(frozen=True)
 class Start(ABC):
-    """How a run in a folder starts: whether it may, and from which checkpoint. One of `Fresh`, `Continue` and `From`."""
+    """How a run in a folder starts: whether it may, and from which checkpoint. One of `Fresh`, `Continue` and `From`.
+
+    `change` are settings that have other values from that checkpoint on.
+    """
+
+    change: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
     def admit(self, folder: RunFolder) -> None:
@@ -56,6 +65,32 @@ class Start(ABC):
             return before
         return hub.pinned(wanted)
 
+    def own(self, folder: RunFolder) -> Experiment | None:
+        """The experiment of the run that goes on; None where a new one begins.
+
+        Raises:
+            NotFound: the checkpoint to go on from is not there, or is of no run (`From`).
+            DataError: the run's config.json is damaged.
+        """
+        run = self.origin(folder)
+        return run.read_experiment() if run.config.exists() else None
+
+    def images(self, folder: RunFolder) -> str:
+        """Where the images of the run that goes on are: in its folder, if they were handed over in memory."""
+        run = self.origin(folder)
+        return str(run.data) if run.data.exists() else run.read_experiment().data.source
+
+    def command(self, folder: RunFolder) -> Sequence[str]:
+        """What is typed to go on as the run is."""
+        return ["ddpm", "train", "--output-dir", str(folder.path)]
+
+    def changed(self, experiment: Experiment, content: Checkpoint | None) -> Experiment:
+        """The experiment with what is to be changed from the checkpoint on."""
+        step = content.numbers["step"] if content is not None else 0
+        wanted = {name: value for name, value in self.change.items() if name in CHANGEABLE}
+        recipe, changes = changed_from(experiment.training, experiment.changes, step, wanted)
+        return replace(experiment, training=recipe, changes=changes)
+
     @abstractmethod
     def origin(self, folder: RunFolder) -> RunFolder:
         """The folder of the run that goes on."""
@@ -79,7 +114,8 @@ class _InItsFolder(Start):
     def check(self, experiment: Experiment, folder: RunFolder) -> None:
         """The run in the folder is the same experiment."""
         self.admit(folder)
-        _require_same_if_there(folder, experiment)
+        if folder.config.exists():
+            _require_same(folder.read_experiment(), experiment, folder, self.command(folder))
 
     def origin(self, folder: RunFolder) -> RunFolder:
         """The folder itself."""
@@ -109,6 +145,10 @@ class _InItsFolder(Start):
 class Fresh(_InItsFolder):
     """A new run: refused where there is one."""
 
+    def own(self, folder: RunFolder) -> Experiment | None:
+        """None: a new one begins, or is refused."""
+        return None
+
     def admit(self, folder: RunFolder) -> None:
         """There is no run yet."""
         if folder.config.exists():
@@ -131,6 +171,14 @@ class From(Start):
 
     path: Path
 
+    def own(self, folder: RunFolder) -> Experiment | None:
+        """That of the checkpoint."""
+        return existing(self.path).read_experiment()
+
+    def command(self, folder: RunFolder) -> Sequence[str]:
+        """From the checkpoint."""
+        return [*super().command(folder), "--resume", str(self.path)]
+
     def admit(self, folder: RunFolder) -> None:
         """The checkpoint is there, and of a run."""
         _require_run_or_nothing(folder)
@@ -139,9 +187,10 @@ class From(Start):
     def check(self, experiment: Experiment, folder: RunFolder) -> None:
         """The checkpoint is of the same experiment, and the folder has no later one."""
         self.admit(folder)
-        _require_same_if_there(folder, experiment)
+        if folder.config.exists():
+            _require_same(folder.read_experiment(), experiment, folder, self.command(folder))
         origin, content, _ = find_checkpoint(self.path)
-        _require_same(origin.read_experiment(), experiment, origin, _with_its_own(origin), WITHOUT)
+        _require_same(origin.read_experiment(), experiment, origin, self.command(folder), WITHOUT)
         here = content.numbers["step"]
         later = [path.name for path in checkpoints.found(folder.checkpoints) if checkpoints.step_of(path) > here]
         if later:
@@ -163,10 +212,16 @@ class From(Start):
         return find_checkpoint(self.path)[1]
 
 
-def start_of(text: str) -> Start:
-    """What is typed: "auto" goes on if there is a run, "never" begins one, anything else is the path of a checkpoint."""
-    named: Mapping[str, Start] = {"auto": Continue(), "never": Fresh()}
-    return named.get(text) or From(Path(text).expanduser())
+NOTHING: Mapping[str, Any] = {}
+
+
+def start_of(text: str, change: Mapping[str, Any] = NOTHING) -> Start:
+    """What is typed: "auto" goes on if there is a run, "never" begins one, anything else is the path of a checkpoint.
+
+    `change` are settings that a run gets anew from there on.
+    """
+    named: Mapping[str, Start] = {"auto": Continue(change=change), "never": Fresh(change=change)}
+    return named.get(text) or From(Path(text).expanduser(), change=change)
 
 
 def _require_run_or_nothing(folder: RunFolder) -> None:
@@ -212,32 +267,68 @@ def other_conditions(content: Checkpoint | None, made_by: Mapping[str, Any]) -> 
     return [f"not the same to the bit from here on: {', '.join(new)}"] if new else []
 
 
-def _require_same_if_there(folder: RunFolder, experiment: Experiment) -> None:
-    """A run in the folder is of this experiment."""
-    if folder.config.exists():
-        _require_same(folder.read_experiment(), experiment, folder, ANOTHER, _with_its_own(folder))
-
-
-def _with_its_own(folder: RunFolder) -> str:
-    return f"`config={quoted(str(folder.config))}` instead of other settings goes on with it"
-
-
-def require_own(content: Checkpoint | None, experiment: Experiment, folder: RunFolder) -> None:
-    """The checkpoint to go on from was written by this experiment; an older one does not say.
+def require_own(content: Checkpoint | None, experiment: Experiment, folder: RunFolder, start: Start) -> None:
+    """The checkpoint to go on from was written by this experiment, as it was then; an older one does not say.
 
     Raises:
         Mismatch: it was written by another.
     """
     before = experiment_in(content.numbers) if content is not None else None
-    if before is not None:
-        _require_same(before, experiment, folder, ANOTHER, _with_its_own(folder))
+    if content is not None and before is not None:
+        now = as_of(experiment, content.numbers["step"])
+        _require_same(before, now, start.origin(folder), start.command(folder))
 
 
-def _require_same(old: Experiment, new: Experiment, folder: RunFolder, *hints: str) -> None:
-    found = [f"{name}: {before} -> {after}" for name, (before, after) in unlike(old, new).items()]
-    if found:
-        more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+def _require_same(
+    old: Experiment, new: Experiment, folder: RunFolder, command: Sequence[str], otherwise: str = ANOTHER
+) -> None:
+    odd = unlike(old, new)
+    if odd:
+        found = [f"{name}: {before} -> {after}" for name, (before, after) in odd.items()]
+        more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+        asked = {name: after for name, (_, after) in compared(old, new).items()}
         raise Mismatch(
-            f"{str(folder.path)!r} holds another experiment: {'; '.join(found[:2])}{more}",
-            *hints,
+            f"{str(folder.path)!r} holds another experiment: {'; '.join(found[:6])}{more}",
+            *ways_on(command, asked, changeable=set(odd) <= set(CHANGEABLE)),
+            otherwise,
         )
+
+
+def ways_on(command: Sequence[str], asked: Mapping[str, Any], *, changeable: bool) -> list[str]:
+    """Commands that go on with a run: with all that is asked for, if it may be `changeable`; and with what may be anew."""
+    free = {name: value for name, value in asked.items() if may_change(name) and name not in UNTYPED}
+    typed = shlex.join([*command, *_typed("--set", {n: v for n, v in free.items() if n not in FLAGS}), *_flags(free)])
+    hints = [f"{typed} goes on with it as it is"]
+    if changeable:
+        others = {name: value for name, value in asked.items() if name in CHANGEABLE}
+        hints = [f"{typed} {shlex.join(_typed('--change', others))} changes it from here on", *hints]
+    return hints
+
+
+FLAGS = {"training.steps": "--steps", "data.source": "--data"}
+UNTYPED = ("preset", "init", "changes")
+"""What is never asked for as a setting, or means nothing."""
+
+
+def _flags(settings: Mapping[str, Any]) -> list[str]:
+    return [word for name, flag in FLAGS.items() if name in settings for word in (flag, str(settings[name]))]
+
+
+def _typed(flag: str, settings: Mapping[str, Any]) -> list[str]:
+    return [
+        word
+        for name, value in settings.items()
+        for word in (flag, f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+    ]
+
+
+def other_end(folder: RunFolder, start: Start, experiment: Experiment) -> list[str]:
+    """A line where a run goes on to another end than it was started for, and its learning rate aims at the end."""
+    own = start.own(folder)
+    steps = experiment.training.steps
+    if own is None or own.training.steps == steps or own.training.decay == "constant":
+        return []
+    return [
+        f"the learning rate decays towards the last step: with {steps:,} steps instead of {own.training.steps:,} it is another "
+        "from here on, and not what it would have been from the start"
+    ]

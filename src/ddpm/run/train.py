@@ -25,13 +25,14 @@ from ddpm.parallel.heartbeat import attended
 from ddpm.parallel.world import World, connected, joined
 from ddpm.run.data_identity import fingerprint_of, read_snapshot, write_snapshot
 from ddpm.run.events import Event, Started
+from ddpm.run.fine_tune import weights_for
 from ddpm.run.folder import RunFolder
 from ddpm.run.log import RunningLoss
 from ddpm.run.missing_images import held_out_left, lost_before, lost_by_all, notes_of, write_bad_images
 from ddpm.run.pace import Clock, ends_by_time
 from ddpm.run.plan import Consent, ask_if_long, planned
 from ddpm.run.session import Session, conditions, new_state
-from ddpm.run.start import Start, other_conditions, require_own
+from ddpm.run.start import Start, other_conditions, other_end, require_own
 from ddpm.run.validate import require_room_for
 from ddpm.run.writer import writing
 
@@ -77,7 +78,9 @@ def train_run(
         if consent and experiment.rhythm.budget is None and not world.broadcast(before_it.begun()):
             ask_if_long(experiment, opened.train, len(opened.test), device, world, consent)
         content, passed = _claimed(experiment, folder, start, world, held)
-        world.together(lambda: require_own(content, experiment, start.origin(folder)))
+        world.together(lambda: require_own(content, experiment, folder, start))
+        experiment = start.changed(experiment, content)
+        _require_work(experiment, world)
         clock = Clock.going_on(experiment.rhythm.budget, began, content.numbers if content is not None else {})
         scored = min(len(opened.test), experiment.rhythm.images)
         earlier = before_it.read_experiment() if before_it.config.exists() else None
@@ -94,19 +97,31 @@ def train_run(
         if content is None or world.broadcast(_goes_further(experiment, content, clock)):
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: write_snapshot(folder, start, opened, snapshot, fingerprint))
-        state = new_state(experiment, device, world)
+        state, told = new_state(experiment, device, world), tuple(map(str, experiment.changes))
         if content is not None:
             checkpoints.unpack(content, state)
+        elif experiment.init is not None:
+            beginning = world.together(lambda: weights_for(experiment))
+            checkpoints.begin_with(beginning.weights, state)
+            passed, told = [*passed, *beginning.notes], beginning.told
         running_loss = RunningLoss(content.numbers["ledger"] if content is not None else {})
         logged = state.step - bool(running_loss.postponed)
         writer = held.enter_context(writing(folder, world, logged, experiment.rhythm.keep))
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
         lost = notes_of(images, before, held_out)
-        said = tuple([*notes, *passed, *_missing(images), *lost, *other_conditions(content, made_by)])
+        said = tuple(
+            [
+                *notes,
+                *passed,
+                *_missing(images),
+                *lost,
+                *other_conditions(content, made_by),
+            ]
+        )
         precision = str(made_by["precision"])
         data = (*in_two_lines(opened), *_not_learned(experiment, opened.train))
         found = len(images), len(held_out), parameters, state.step
-        yield Started(experiment, *found, precision, world.size, said, data, clock.left)
+        yield Started(experiment, *found, precision, world.size, said, data, clock.left, told)
         session = Session(
             experiment, folder, device, world, state, running_loss, writer, images, some, fingerprint, made_by, clock
         )
@@ -129,13 +144,12 @@ def _opened(
 
     def opened() -> tuple[Opened, Experiment]:
         sets = open_again(experiment.data.source, experiment.data.options(), snapshot.parts)
-        found = experiment.for_data(sets.train)
+        found = (experiment if start.own(folder) is None else experiment.for_other_data()).for_data(sets.train)
         if len(sets.test) and found.rhythm.evaluate:
             found.labels(sets.test)  # fails now rather than at the first evaluation
         return sets, found
 
-    if experiment.training.batch_size < world.size:
-        raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
+    _require_work(experiment, world)
     world.lead(lambda: start.admit(folder))
     source = world.broadcast(world.lead(lambda: start.source(experiment, folder)))
     experiment = replace(experiment, data=replace(experiment.data, source=source))
@@ -145,6 +159,16 @@ def _opened(
     return sets, snapshot, found, notes
 
 
+def _require_work(experiment: Experiment, world: World) -> None:
+    """Each process has a part of a batch.
+
+    Raises:
+        UsageError: one has none.
+    """
+    if experiment.training.batch_size < world.size:
+        raise UsageError(f"a batch of {experiment.training.batch_size} is no work for {world.size} processes")
+
+
 def _claimed(
     experiment: Experiment, folder: RunFolder, start: Start, world: World, held: ExitStack
 ) -> tuple[Checkpoint | None, list[str]]:
@@ -152,12 +176,16 @@ def _claimed(
 
     def claim() -> tuple[Checkpoint | None, list[str]]:
         start.check(experiment, folder)
+        notes = other_end(folder, start, experiment)
+        if experiment.init is not None and not _has_begun(folder, start):
+            weights_for(experiment)  # refused before anything is made
         require_room_for(experiment, folder.checkpoints)
         folder.create()
         held.enter_context(folder.locked())
         folder.tidy()
         folder.exit.unlink(missing_ok=True)
-        return start.latest(folder)
+        content, passed = start.latest(folder)
+        return content, [*notes, *passed]
 
     found = world.lead(claim)
     step, notes = world.broadcast((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))
@@ -177,6 +205,11 @@ def _agree(world: World, own: Mapping[str, Any]) -> None:
         for name, value in theirs.items():
             if value != gathered[0][name]:
                 raise Mismatch(f"process 0 and process {rank} do not agree: they have other {name}")
+
+
+def _has_begun(folder: RunFolder, start: Start) -> bool:
+    """Whether there is a checkpoint to go on from, of whatever worth."""
+    return bool(checkpoints.found(start.origin(folder).checkpoints))
 
 
 def _write_first(folder: RunFolder, experiment: Experiment, *sets: ImageSet) -> None:

@@ -78,7 +78,7 @@ def require_read_alike(experiment: Experiment, config: Path, numbers: Mapping[st
     if found:
         values = "; ".join(f"{name} is {_cut(now)}, and was {_cut(then)}" for name, (then, now) in found.items())
         was = ", ".join(f"{name} = {_cut(then)}" for name, (then, _) in found.items())
-        purpose = [f"--set {name}={now}" for name, (_, now) in found.items() if name in OTHERWISE]
+        purpose = [f"`{name}={now}`" for name, (_, now) in found.items() if name in OTHERWISE]
         raise Mismatch(
             f"{config} is not what the checkpoint was trained with: {values}: {where}",
             f"put back into config.json what was: {was}",

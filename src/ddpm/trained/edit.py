@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ddpm.checkpoints import digest
 from ddpm.errors import Mismatch, UsageError, chosen
 from ddpm.sampling.images import Plan
 from ddpm.sampling.inpaint import Replacement, Resampled
 from ddpm.sampling.inverse import LUMA, Averages, Grey, Operator, Outside, consistent
 from ddpm.tensors import ImageBatch
 from ddpm.trained.draw import Drawing
-from ddpm.trained.loaded import LoadedModel, digest
+from ddpm.trained.loaded import LoadedModel
 
 METHODS: Mapping[str, int] = {"repaint": 10, "replace": 1, "ddnm": 1}
 """Ways to fill a hole, and how often each goes over its steps, as published."""

@@ -1,7 +1,6 @@
 """A trained model, from a run folder or one of its checkpoints."""
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +50,7 @@ class LoadedModel:
     def digest(self) -> str:
         """Of the weights; it reads them all, once."""
         assert isinstance(self.process.network, torch.nn.Module)
-        return digest(self.process.network.parameters())
+        return checkpoints.digest(self.process.network.parameters())
 
     def read(self, settings: Mapping[str, Any]) -> "LoadedModel":
         """The same weights, read in another way: with some of `READINGS` changed.
@@ -62,14 +61,6 @@ class LoadedModel:
         experiment = _read_otherwise(self.experiment, settings)
         p = experiment.reverse_process(self.process.network, experiment.process.limit, self.process.schedule)
         return replace(self, experiment=experiment, process=p)
-
-
-def digest(tensors: Iterable[torch.Tensor]) -> str:
-    """Of the bytes of tensors, in their order."""
-    found = hashlib.blake2b(digest_size=16)
-    for tensor in tensors:
-        found.update(tensor.detach().cpu().numpy().tobytes())
-    return found.hexdigest()
 
 
 def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> LoadedModel:

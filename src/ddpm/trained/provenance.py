@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ddpm.checkpoints import digest
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, described
 from ddpm.storage import strict
 from ddpm.storage.atomic import to_strict_json
 from ddpm.trained.evaluate import variance_of
-from ddpm.trained.loaded import LoadedModel, digest
+from ddpm.trained.loaded import LoadedModel
 
 DIGESTS = {"model": "another model", "kept": "other steps", "given": "another image or mask"}
 """What stands for something large, and how to say that it differs."""

@@ -92,7 +92,7 @@ def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
 
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:
     experiment = started.experiment
-    for line in (*started.notes, *started.data):
+    for line in (*started.notes, *started.told, *started.data):
         note(f"ddpm: {as_flags(line)}")
     recipe = experiment.training
     held_out = f", {started.held_out:,} held out" if started.held_out else ""
