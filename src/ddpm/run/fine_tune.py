@@ -122,7 +122,7 @@ def _require_fit(
     odd = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
     if not odd:
         return
-    theirs, ours = source.data.shape, experiment.data.shape
+    theirs, ours = source.shape, experiment.shape
     what = [f"{name}: {then} there, {now} here" for name, (then, now) in misread(source, experiment).items()]
     what = [line for line in what if line.startswith(("model.", "process.variance", "schedule.name", "data.shape"))]
     what = [line for line in what if not line.startswith(SHOWN_LESS)]
@@ -130,7 +130,7 @@ def _require_fit(
     tensor = f"{name} is {found.get(name) or 'missing'} there, {wanted.get(name) or 'missing'} here"
     more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
     assert experiment.init is not None
-    channels = theirs and ours and theirs[0] != ours[0] and theirs[0] in (1, 3)
+    channels = theirs[0] != ours[0] and theirs[0] in (1, 3)
     raise Mismatch(
         f"the weights of {experiment.init.path!r} do not fit: {'; '.join([*what, tensor])}{more}",
         f"`data.channels={theirs[0]}` reads images with as many channels as it was trained on" if channels else "",
