@@ -35,6 +35,7 @@ from ddpm.run.session import Session, conditions, new_state
 from ddpm.run.start import Start, other_conditions, other_end, require_own
 from ddpm.run.validate import require_room_for
 from ddpm.run.writer import writing
+from ddpm.training.trainer import State
 
 
 def ignored(_failure: Ending) -> None:
@@ -97,13 +98,7 @@ def train_run(
         if content is None or world.broadcast(_goes_further(experiment, content, clock)):
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: write_snapshot(folder, start, opened, snapshot, fingerprint))
-        state, told = new_state(experiment, device, world), tuple(map(str, experiment.changes))
-        if content is not None:
-            checkpoints.unpack(content, state)
-        elif experiment.init is not None:
-            beginning = world.together(lambda: weights_for(experiment))
-            checkpoints.begin_with(beginning.weights, state)
-            passed, told = [*passed, *beginning.notes], beginning.told
+        state, told, other = _state(experiment, content, device, world)
         running_loss = RunningLoss(content.numbers["ledger"] if content is not None else {})
         logged = state.step - bool(running_loss.postponed)
         writer = held.enter_context(writing(folder, world, logged, experiment.rhythm.keep))
@@ -113,6 +108,7 @@ def train_run(
             [
                 *notes,
                 *passed,
+                *other,
                 *_missing(images),
                 *lost,
                 *other_conditions(content, made_by),
@@ -210,6 +206,20 @@ def _agree(world: World, own: Mapping[str, Any]) -> None:
 def _has_begun(folder: RunFolder, start: Start) -> bool:
     """Whether there is a checkpoint to go on from, of whatever worth."""
     return bool(checkpoints.found(start.origin(folder).checkpoints))
+
+
+def _state(
+    experiment: Experiment, content: Checkpoint | None, device: torch.device, world: World
+) -> tuple[State, tuple[str, ...], tuple[str, ...]]:
+    """Where training begins, or goes on; what is told of that, and what is noted."""
+    state = new_state(experiment, device, world)
+    if content is not None:
+        checkpoints.unpack(content, state)
+    elif experiment.init is not None:
+        beginning = world.together(lambda: weights_for(experiment))
+        checkpoints.begin_with(beginning.weights, state)
+        return state, beginning.told, beginning.notes
+    return state, tuple(map(str, experiment.changes)), ()
 
 
 def _write_first(folder: RunFolder, experiment: Experiment, *sets: ImageSet) -> None:
