@@ -160,13 +160,8 @@ def fit(
         raise UsageError("the images are those of data: give it the source, and no setting data.source")
     source = None if data is None else source_of(folder, data)
     chosen_device, start_from = pick_device(str(device)), start_of(resume, change or {})
-    begun = {
-        "conditional": conditional,
-        "init_from": None if init_from is None else Path(init_from).expanduser(),
-        "init_weights": init_weights,
-        "device_type": chosen_device.type,
-    }
-    experiment = asked_for(folder, start_from, source, preset, None, short, named, **begun)
+    begun = {"init_from": init_from, "init_weights": init_weights, "device_type": chosen_device.type}
+    experiment = asked_for(folder, start_from, source, preset, None, short, named, conditional=conditional, **begun)
     if data is not None:
         keep(folder, data, experiment, start_from)
     consent = None if says_how_long(None, short, named) else refuse

@@ -166,8 +166,6 @@ def test_the_usual_preset():
     assert usual_preset("digits", "cpu") == "digits"
     assert usual_preset("photos", "cpu") == "laptop"
     assert usual_preset("photos", "cuda") == "small"
-    assert usual_preset("photos", "cpu", "small") == "small"
-    assert usual_preset("photos", "cpu", "custom") == "laptop"
     assert PRESETS["laptop"]().rhythm.budget == 3600
 
 

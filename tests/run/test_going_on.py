@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,9 +12,12 @@ import ddpm as face
 from ddpm import checkpoints
 from ddpm.errors import Mismatch, NotFound, UsageError
 from ddpm.experiment.history import Change, changed_from, images_after, recipe_at, stretches
+from ddpm.figures.images import image_set
+from ddpm.parallel.world import ALONE
 from ddpm.run.asked import asked_for
 from ddpm.run.folder import RunFolder
 from ddpm.run.log import read_metrics
+from ddpm.run.session import Session
 from ddpm.run.start import start_of
 from ddpm.training.trainer import Recipe
 from tests.harness.commands import TINY
@@ -182,6 +186,23 @@ def test_images_that_were_handed_over_are_in_the_folder(tmp_path, without_report
     face.fit(pixels, tmp_path / "a", preset="digits", steps=1, batch_size=4, settings={**tiny, **quiet}, progress=False)
     (tmp_path / "a").rename(tmp_path / "b")
     assert face.fit(None, tmp_path / "b", steps=2, progress=False).step == 2
+
+
+def test_no_image_is_left_out_or_seen_twice_where_the_batch_size_changes(trained):
+    """The order of the images goes on where it was: an epoch of 1,497 in batches of 8, then of 5."""
+    run = RunFolder(trained).read_experiment()
+    recipe, changes = changed_from(run.training, (), 100, {"training.batch_size": 5})
+    session = object.__new__(Session)
+    images = face.images("digits", "train")
+    for name, value in (("experiment", replace(run, training=recipe, changes=changes)), ("world", ALONE)):
+        object.__setattr__(session, name, value)
+    seen = []
+    for step in (*range(100), *range(100, 240)):
+        object.__setattr__(session, "state", SimpleNamespace(step=step))
+        batches = session._batches(image_set(images, "all"), recipe_at(recipe, changes, step))
+        seen += batches.rows(step).tolist()
+    assert len(seen) == 1500
+    assert sorted(seen[:1497]) == list(range(1497))
 
 
 def test_recipes_between_changes():

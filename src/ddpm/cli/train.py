@@ -1,6 +1,6 @@
 """`ddpm train`: the flags of a training, and the report at its end; `parts.training` shows it as it goes."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 ABOUT = "train a model; the same command continues a run that was stopped"
 EXAMPLES = """\
-ddpm train --data photos --output-dir runs/mine --set data.resolution=32
 ddpm train --data pets --conditional --output-dir runs/pets --budget 2h
 ddpm train --output-dir runs/pets --steps 40000
-ddpm train --data birds --output-dir runs/birds --init-from runs/pets --lr 1e-4
+ddpm train --data birds --output-dir runs/birds --init-from runs/pets
 """
 
 
@@ -39,15 +38,7 @@ def flags(parser: ArgumentParser) -> None:
         action="store_true",
         help="learn the images of each class, by the data's labels (for ddpm sample --label)",
     )
-    what.add_argument(
-        "--init-from",
-        type=filled,
-        metavar="RUN",
-        help="begin a new run with the weights of another one, or of a checkpoint: its preset, network and process stay",
-    )
-    what.add_argument(
-        "--init-weights", default="ema", metavar="NAME", help="which of its weights: ema, raw or ema-DECAY (ema)"
-    )
+    _beginning(what)
     process = parser.add_argument_group("the diffusion process (as in the preset)")
     process.add_argument("--schedule", metavar="NAME", help=f"{SCHEDULES}, learned, or a .json of ddpm schedule")
     process.add_argument("--prediction", metavar="NAME", help="what the network predicts: eps, x0, mean, v")
@@ -93,6 +84,19 @@ def flags(parser: ArgumentParser) -> None:
     groups.running(parser)
 
 
+def _beginning(group: _ArgumentGroup) -> None:
+    """With which weights a new run begins."""
+    group.add_argument(
+        "--init-from",
+        type=filled,
+        metavar="RUN",
+        help="begin a new run with the weights of another one, or of a checkpoint: its preset, network and process stay",
+    )
+    group.add_argument(
+        "--init-weights", default="ema", metavar="NAME", help="which of its weights: ema, raw or ema-DECAY (ema)"
+    )
+
+
 def place_of(options: Namespace) -> "tuple[RunFolder, Start]":
     """Where the run is, and how it starts."""
     from ddpm.cli.flags.settings import assignments
@@ -118,7 +122,7 @@ def experiment_of(options: Namespace) -> "Experiment":
         {name: getattr(options, name) for name in SHORT},
         assignments(options.set),
         conditional=options.conditional,
-        init_from=Path(options.init_from).expanduser() if options.init_from else None,
+        init_from=options.init_from,
         init_weights=options.init_weights,
         device_type=pick_device(options.device).type,
     )

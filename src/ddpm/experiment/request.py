@@ -103,16 +103,13 @@ def says_how_long(config: Path | None, short: Mapping[str, Any], settings: Mappi
     return config is not None or bool(named & {"training.steps", "rhythm.budget"})
 
 
-def usual_preset(source: str, device_type: str, before: str | None = None) -> str:
-    """The preset where none is named: that of the run in the folder; "digits" for the digits; "laptop" on a CPU, else "small".
+def usual_preset(source: str, device_type: str) -> str:
+    """The preset of a new run where none is named: "digits" for the digits; "laptop" on a CPU, else "small".
 
     Args:
         source: of the images.
         device_type: "cpu", "cuda" or "mps".
-        before: the preset of the run that goes on, if there is one.
     """
-    if before is not None and before in PRESETS:
-        return before
     return "digits" if source == "digits" else "laptop" if device_type == "cpu" else "small"
 
 

@@ -32,7 +32,7 @@ def asked_for(
     settings: Mapping[str, Any] = NOTHING,
     *,
     conditional: bool = False,
-    init_from: Path | None = None,
+    init_from: str | Path | None = None,
     init_weights: str = "ema",
     device_type: str = "cpu",
 ) -> Experiment:
@@ -58,7 +58,8 @@ def asked_for(
         Mismatch: the run began with other weights, or a setting is to be changed that cannot be.
     """
     own = start.own(folder)
-    if init_from is not None and isinstance(start, From):
+    path = None if init_from is None else Path(init_from).expanduser()
+    if path is not None and isinstance(start, From):
         raise UsageError(
             "`init_from` and a checkpoint to resume from exclude each other", "`resume` goes on with a run"
         )
@@ -73,11 +74,11 @@ def asked_for(
             "`data=SOURCE` says what a new run trains on",
         )
     base = own
-    if own is None and init_from is not None:
-        base = successor(*begun_with(init_from, init_weights))
+    if own is None and path is not None:
+        base = successor(*begun_with(path, init_weights))
     init = base.init if base is not None else None
-    if own is not None and init_from is not None:
-        _require_begun_with(own, init_from, init_weights, folder)
+    if own is not None and path is not None:
+        _require_begun_with(own, path, init_weights, folder)
     if config is not None or (base is not None and preset not in (None, base.preset)):
         base = None
     settings = {**settings, **(_without_a_step(own, start, folder) if own is not None else {})}

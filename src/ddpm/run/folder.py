@@ -177,13 +177,6 @@ class RunFolder:
         except (ValueError, UsageError) as error:
             raise DataError(f"damaged configuration: {self.config}: {error}") from error
 
-    def preset(self) -> str | None:
-        """The preset of the run, if there is one that can be read."""
-        try:
-            return self.read_experiment().preset
-        except (NotFound, DataError):
-            return None
-
     def accept(self) -> Accept:
         """Whether a checkpoint is of this run's configuration and network, which is built only if it is.
 

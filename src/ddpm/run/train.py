@@ -79,9 +79,7 @@ def train_run(
         if consent and experiment.rhythm.budget is None and not world.broadcast(before_it.begun()):
             ask_if_long(experiment, opened.train, len(opened.test), device, world, consent)
         content, passed = _claimed(experiment, folder, start, world, held)
-        world.together(lambda: require_own(content, experiment, folder, start))
-        experiment = start.changed(experiment, content)
-        _require_work(experiment, world)
+        experiment = _changed(experiment, content, folder, start, world)
         clock = Clock.going_on(experiment.rhythm.budget, began, content.numbers if content is not None else {})
         scored = min(len(opened.test), experiment.rhythm.images)
         earlier = before_it.read_experiment() if before_it.config.exists() else None
@@ -104,16 +102,7 @@ def train_run(
         writer = held.enter_context(writing(folder, world, logged, experiment.rhythm.keep))
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
         lost = notes_of(images, before, held_out)
-        said = tuple(
-            [
-                *notes,
-                *passed,
-                *other,
-                *_missing(images),
-                *lost,
-                *other_conditions(content, made_by),
-            ]
-        )
+        said = tuple([*notes, *passed, *other, *_missing(images), *lost, *other_conditions(content, made_by)])
         precision = str(made_by["precision"])
         data = (*in_two_lines(opened), *_not_learned(experiment, opened.train))
         found = len(images), len(held_out), parameters, state.step
@@ -206,6 +195,16 @@ def _agree(world: World, own: Mapping[str, Any]) -> None:
 def _has_begun(folder: RunFolder, start: Start) -> bool:
     """Whether there is a checkpoint to go on from, of whatever worth."""
     return bool(checkpoints.found(start.origin(folder).checkpoints))
+
+
+def _changed(
+    experiment: Experiment, content: Checkpoint | None, folder: RunFolder, start: Start, world: World
+) -> Experiment:
+    """The experiment that wrote the checkpoint, with what is to be changed from there on."""
+    world.together(lambda: require_own(content, experiment, folder, start))
+    changed = start.changed(experiment, content)
+    _require_work(changed, world)
+    return changed
 
 
 def _state(
