@@ -95,16 +95,16 @@ def test_classes_are_matched_by_their_names(ddpm, tmp_path):
     """A known class keeps its row wherever it stands now; a new one begins at 0; one that is left out is named."""
     old, data = tmp_path / "old", written(tmp_path / "ab", ["a", "b"])
     assert ddpm("train", "--output-dir", old, *TINY, *SHORT, "--data", data, "--conditional").code == 0
-    more = written(tmp_path / "more", ["0", "b", "c"])
+    more = written(tmp_path / "more", ["b", "c", "d"])
     flags = ["--data", more, "--set", "training.warmup=1000000000", "--lr", "1e-12", *SHORT]
     said = ddpm("train", "--init-from", old, "--output-dir", tmp_path / "new", *flags)
     assert said.code == 0
-    assert "classes that the weights do not know, which begin at 0: 0, c" in said.err
+    assert "classes that the weights do not know, which begin at 0: c, d" in said.err
     assert "classes that are left out: a" in said.err
     before, after = weights_of(old, 2, "ema")["label.weight"], weights_of(tmp_path / "new", 2, "ema")["label.weight"]
-    expected = torch.stack([torch.zeros_like(before[1]), before[1], torch.zeros_like(before[1])])
+    expected = torch.stack([before[1], torch.zeros_like(before[1]), torch.zeros_like(before[1])])
     assert torch.allclose(after, expected, atol=1e-9)
-    assert RunFolder(tmp_path / "new").read_experiment().classes == ("0", "b", "c")
+    assert RunFolder(tmp_path / "new").read_experiment().classes == ("b", "c", "d")
     said = ddpm("train", "--init-from", old, "--output-dir", tmp_path / "none", *flags, "--set", "model.classes=0")
     assert (said.code, "classes that are left out: a, b" in said.err) == (0, True)
 
