@@ -28,6 +28,13 @@ ELSEWHERE = {
     "without a test split the validation images are it": (
         "data/folders/test_sources.py::test_without_a_test_split_the_validation_images_are_it"
     ),
+    "changes it from here on": "run/test_going_on.py::test_of_another_learning_rate_the_hint_is_the_change",
+    "put back into config.json what was": "run/test_binding.py::test_the_instance_with_which_it_began",
+    "reads the weights otherwise on purpose": "run/test_binding.py::test_readings_that_are_meant_stay",
+    "reads images with as many channels as it was trained on": (
+        "run/test_fine_tune.py::test_colour_for_grey_is_named_and_the_hint_works"
+    ),
+    "says what a new run trains on": "run/test_going_on.py::test_there_must_be_a_run",
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }
 """Hints that another test follows, by a part of them."""
@@ -62,6 +69,11 @@ TOLD = {
     "ddpm train stops at {}": "the same",
     "ddpm train goes on from {}": "the same",
     "its classes are 0..{}": "what can be given",
+    "goes on with a run": "which flag is the right one; tests/run/test_going_on.py goes on",
+    "of a new run, the settings say how it begins": "why",
+    "begins a new run with them": "tests/run/test_fine_tune.py begins one",
+    "where no --preset and no setting asks for another network": "why",
+    "ddpm train has nothing to go on from": "what was edited is for whoever edited it to bring back",
     "it was trained without labels": "why",
     "it was trained with training.label_dropout = 0": "why",
     'label="none" draws without a class': "what can be given",

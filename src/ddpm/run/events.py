@@ -9,9 +9,9 @@ from ddpm.experiment.config import Experiment
 
 @dataclass(frozen=True)
 class Started:
-    """The run is ready, in so many `processes`. `notes` say what was passed over on the way, `data` how the data were understood,
-    `told` what is as it was asked for.
+    """The run is ready, in so many `processes`.
 
+    `notes` say what was passed over on the way, `data` how the data were understood, `told` what is as it was asked for.
     `left` are the seconds that are left of its budget, if it has one; negative where none are.
     """
 

@@ -19,7 +19,6 @@ from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.run.log import read_metrics
 from ddpm.run.validate import require_newest
 
-
 ANOTHER = "use another `output_dir` for a new run"
 WITHOUT = "without `resume` a new run begins"
 
@@ -298,11 +297,11 @@ def ways_on(command: Sequence[str], asked: Mapping[str, Any], *, changeable: boo
     """Commands that go on with a run: with all that is asked for, if it may be `changeable`; and with what may be anew."""
     free = {name: value for name, value in asked.items() if may_change(name) and name not in UNTYPED}
     typed = shlex.join([*command, *_typed("--set", {n: v for n, v in free.items() if n not in FLAGS}), *_flags(free)])
-    hints = [f"{typed} goes on with it as it is"]
-    if changeable:
-        others = {name: value for name, value in asked.items() if name in CHANGEABLE}
-        hints = [f"{typed} {shlex.join(_typed('--change', others))} changes it from here on", *hints]
-    return hints
+    as_it_is = f"{typed} goes on with it as it is"
+    if not changeable:
+        return [as_it_is]
+    others = {name: value for name, value in asked.items() if name in CHANGEABLE}
+    return [f"{typed} {shlex.join(_typed('--change', others))} changes it from here on", as_it_is]
 
 
 FLAGS = {"training.steps": "--steps", "data.source": "--data"}
