@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ddpm.checkpoints import Noted
 from ddpm.checks import check_whole
+from ddpm.data.sources.npz import LAYOUTS
 from ddpm.data.splits import Options
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.objective import OBJECTIVES, Objective
@@ -304,7 +305,13 @@ def _leave(failure: Ending) -> None:
 
 
 def images(
-    source: Data, split: str = "all", *, resolution: int | tuple[int, int] | None = None, channels: int | None = None
+    source: Data,
+    split: str = "all",
+    *,
+    resolution: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    levels: int | None = None,
+    layout: str | None = None,
 ) -> Images:
     """Images of a source, in memory: what may be given to all that takes data.
 
@@ -313,11 +320,13 @@ def images(
         split: "train", "test" or "all".
         resolution: height and width, or one number for both; None keeps the size. Scaled to cover it, the centre cut out.
         channels: 1 or 3; None keeps them.
+        levels: how many values a pixel's channel can have, of data that do not say it; None takes 256, or 65536 of uint16 files.
+        layout: what the axes of an array are, in a file or not: "NHW", "NCHW" or "NHWC"; None takes what it or its shape says.
 
     Raises:
         NotFound: no such source, or nothing in it.
         DataError: damaged files, or images that do not fit together.
-        UsageError: real numbers outside [-1, 1] or off 256 levels.
+        UsageError: real numbers outside [-1, 1] or off the levels, or no such layout.
 
     Example:
         >>> import ddpm
@@ -325,8 +334,11 @@ def images(
         Images(300 of 1x8x8, 17 levels)
     """
     size = (resolution, resolution) if isinstance(resolution, int) else resolution
-    options = Options(resolution=size, channels=channels)
-    return images_of(image_set(source, split, options))
+    if layout is not None and layout not in LAYOUTS:
+        raise UsageError(f"unknown layout: {layout!r}", f"choose from {', '.join(LAYOUTS)}")
+    told = None if levels is None else check_whole("levels", levels, 2)
+    options = Options(resolution=size, channels=channels, levels=told, layout=layout)
+    return images_of(image_set(source, split, options, told or 256))
 
 
 def sample(

@@ -213,9 +213,9 @@ def test_sampling_into_a_full_folder_or_with_wrong_flags(ddpm, trained, tmp_path
 
 def test_a_run_of_samples_goes_on_in_its_folder(ddpm, trained, tmp_path, monkeypatch):
     """Ctrl-C after the second batch: what is there, and the command that draws the others."""
-    from ddpm.cli.parts import sheets
+    from ddpm.trained import draw
 
-    save, calls = sheets.save_each, []
+    save, calls = draw.save_each, []
 
     def interrupted(*arguments):
         calls.append(save(*arguments))
@@ -224,7 +224,7 @@ def test_a_run_of_samples_goes_on_in_its_folder(ddpm, trained, tmp_path, monkeyp
 
     base = ("sample", trained, "--batch-size", "2", "--output-dir", tmp_path / "cut")
     with monkeypatch.context() as patched:
-        patched.setattr(sheets, "save_each", interrupted)
+        patched.setattr(draw, "save_each", interrupted)
         said = ddpm(*base, "--num", "7")
     assert said.code == 130
     assert "4 of 7 images are in" in said.err

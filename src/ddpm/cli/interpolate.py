@@ -48,7 +48,8 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """Draw them, each in its file and side by side."""
     from ddpm.cli.parts.opening import given_photo, opened
-    from ddpm.figures.pictures import save_each, tile, to_pictures
+    from ddpm.data.imageset import to_levels
+    from ddpm.figures.pictures import save_each, shown, tile
     from ddpm.sampling.chain import last_of
     from ddpm.trained.interpolate import interpolate
     from ddpm.trained.labels import asked_of_edit
@@ -72,7 +73,7 @@ def run(options: Namespace) -> None:
     )
     folder = fresh_folder(options.output_dir)
     last = last_of(track(steps, total, "interpolating"))
-    pictures = to_pictures(last.x, experiment.levels)
-    save_each(pictures, folder)
-    tile(pictures, len(pictures)).save(folder / "row.png")
+    values = to_levels(last.x.cpu(), experiment.levels)
+    save_each(values, folder, levels=experiment.levels)
+    tile(shown(values, experiment.levels), len(values)).save(folder / "row.png")
     say(f"{counted(options.num, 'image')} in {folder}, side by side in {folder / 'row.png'}")

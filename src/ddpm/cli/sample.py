@@ -35,7 +35,11 @@ def flags(parser: ArgumentParser) -> None:
     groups.output_images(where)
     where.add_argument("--grid", metavar="FILE.png", help="all images in one picture")
     where.add_argument("--animation", metavar="FILE", help=".gif or .webp: the chains of the first 64")
-    where.add_argument("--npz", metavar="FILE.npz", help="uint8 NHWC, under arr_0; labels under arr_1")
+    where.add_argument(
+        "--npz",
+        metavar="FILE.npz",
+        help="integers NHWC under arr_0, labels under arr_1, with levels, layout and classes",
+    )
     where.add_argument(
         "--progressive", metavar="FILE.png", help="estimates of x_0 over time, a row for each of the first 8"
     )
@@ -78,11 +82,9 @@ def run(options: Namespace) -> None:
         watch = Watch(WATCHED, drawing.moves)
         total = math.ceil(plan.batches() / world.size) * drawing.moves
         chains = track(drawing.run(world), total, "sampling")
-        experiment = trained.experiment
         with told_how_to_go_on(plan, folder, [flag for flag in SHEETS if getattr(options, flag)]):
-            pictures = saved(finished(watch(chains)), experiment.shape, experiment.levels, folder, drawing.text, world)
-    labels = condition.of(plan.rows)
-    targets.write(pictures, watch.frames, experiment.levels, labels, len(condition.labels))
+            values = saved(finished(watch(chains)), drawing, folder, world)
+    targets.write(values, watch.frames, drawing)
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:
         write_bytes(sheet, style.png(comparison(whole, plan, how, condition)))

@@ -31,13 +31,13 @@ def _pictures(source: str, parts: Parts) -> dict[str, Any]:
     shape: dict[str, Any] = {}
     if len(found.sizes) == 1:
         ((width, height), _) = found.sizes[0]
-        shape = {"channels": 1 if found.grey else 3, "height": height, "width": width}
+        shape = {"channels": found.channels, "height": height, "width": width}
     return {
         "source": source,
         "images": found.images,
         **shape,
-        "levels": 256,
-        "distinct_values": found.distinct_values,
+        "levels": found.levels,
+        "distinct_values": found.distinct_values if found.levels <= 256 else _distinct(source),
         "classes": found.classes,
         "class_names": list(found.class_names),
         "train": found.train,
@@ -48,6 +48,11 @@ def _pictures(source: str, parts: Parts) -> dict[str, Any]:
         "size_range": _size_range(found.sizes),
         "broken": [file._asdict() for file in (*found.broken, *parts.accounts.unread)],
     }
+
+
+def _distinct(source: str) -> int:
+    """How many values occur, of pictures with more levels than the index counts."""
+    return len(open_source(source, "all").tensor().unique())
 
 
 def _other(source: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from ddpm.checks import check_images
+from ddpm.data.decoding.exact import BYTES, meaning_of, nearest, values_of
+from ddpm.data.decoding.image_file import MAX_BYTES
 from ddpm.data.decoding.picture import READ_ERRORS, as_shown, decode, fit, frame, opened
 from ddpm.data.imageset import to_levels, to_model
 from ddpm.errors import DataError, Mismatch, NotFound, UsageError
@@ -18,10 +20,15 @@ from ddpm.errors import DataError, Mismatch, NotFound, UsageError
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture that a user gave, of any size: `picture` in mode L or RGB, upright and in sRGB; `name` is for messages."""
+    """A picture that a user gave, of any size: `picture` in mode L or RGB, upright and in sRGB; `name` is for messages.
+
+    `exact` is what a file of our own says that it holds, (channels, height, width) integers 0..levels-1, where that is no picture.
+    """
 
     picture: Image.Image
     name: str
+    exact: torch.Tensor | None = None
+    levels: int = BYTES
 
     @property
     def size(self) -> tuple[int, int]:
@@ -31,12 +38,23 @@ class Photo:
     def seen(self, shape: tuple[int, ...], levels: int) -> torch.Tensor:
         """As a model of (channels, height, width) images sees it: (1, C, H, W) float32 in [-1, 1], on its levels.
 
-        It is scaled until it covers that height and width, and cut to its middle, as the images that a run learns from.
+        It is scaled until it covers that height and width, and cut to its middle, as the images that a run learns from. What a
+        file holds exactly is taken as it is where it has this shape.
 
         Raises:
-            DataError: the model's channels are neither grey nor RGB.
+            DataError: the model's channels are neither grey nor RGB, and not those of the file.
+            Mismatch: they are those of the file, which has another size.
         """
         channels, height, width = shape
+        if self.exact is not None and tuple(self.exact.shape) == tuple(shape):
+            return to_model(to_levels(to_model(self.exact[None], self.levels), levels), levels)
+        if self.exact is not None and not {len(self.exact), channels} <= {1, 3}:
+            if len(self.exact) != channels:
+                raise DataError(f"the image has {len(self.exact)} channels, the model {channels}: {self.name}")
+            raise Mismatch(
+                f"{self.name} is {self.size[0]}x{self.size[1]} pixels, not {width}x{height} (width x height)",
+                f"images of {channels} channels are not scaled",
+            )
         if channels not in (1, 3):
             raise DataError(f"an image file has 1 or 3 channels, the model {channels}: {self.name}")
         fitted = fit(self.picture, height, width).convert("L" if channels == 1 else "RGB")
@@ -75,9 +93,23 @@ def read_photo(path: Path) -> Photo:
     """
     _require_file(path)
     try:
-        return Photo(decode(path), repr(str(path)))
+        return _exact(path) or Photo(decode(path), repr(str(path)))
     except READ_ERRORS as error:
         raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
+
+
+def _exact(path: Path) -> Photo | None:
+    """What a file of our own holds; None of a file that is a picture."""
+    if (
+        path.stat().st_size > MAX_BYTES
+        or (meaning := meaning_of(data := path.read_bytes())) is None
+        or meaning.is_picture
+    ):
+        return None
+    values = values_of(data, meaning)
+    seen = nearest(values, BYTES, meaning.levels - 1)
+    picture = Image.fromarray(np.moveaxis(seen[:3], 0, 2).copy() if len(seen) >= 3 else seen[0])
+    return Photo(picture, repr(str(path)), torch.from_numpy(values.astype(np.int32)), meaning.levels)
 
 
 def photo_of(picture: Image.Image, name: str = "the image") -> Photo:

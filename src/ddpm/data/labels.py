@@ -126,8 +126,10 @@ def fault_of(labels: Labels, classes: Sequence[str]) -> str | None:
 def matched_labels(images: ImageSet, known: Sequence[str]) -> Int[Tensor, " images"]:
     """The images' labels in the numbering of a network that knows the classes `known`. Classes are matched by their names.
 
+    Labels without names are matched where number and name say the same: 7 is the class "7" only if that is also number 7.
+
     Raises:
-        Mismatch: the images have no labels, or a class that the network does not know.
+        Mismatch: the images have no labels, or a class that the network does not know, or that could be two of its classes.
         DataError: some classes have names, but not that of each label.
     """
     if not len(images.labels):
@@ -141,5 +143,11 @@ def matched_labels(images: ImageSet, known: Sequence[str]) -> Int[Tensor, " imag
         if label != -1 and (label < 0 or theirs[label] not in number):
             what = repr(theirs[label]) if label >= 0 else label
             raise Mismatch(f"{images.name} has a class that is not among the {len(known)} of the model: {what}")
+        if not images.classes and label != -1 and number[theirs[label]] != label:
+            raise Mismatch(
+                f"{images.name} has a class {label} without a name: the model's class {label} is {known[label]!r}, "
+                f"and the one with the name {theirs[label]!r} is {number[theirs[label]]}",
+                'an array "classes" in the npz says the names of its labels',
+            )
     table = torch.tensor([*(number.get(name, -1) for name in theirs), -1])
     return table[images.labels]

@@ -26,7 +26,8 @@ class Options:
     Args:
         resolution: (height, width) that images are scaled to cover and then cropped to; None keeps their size.
         channels: 1 or 3, to which images are converted; None keeps theirs (a folder is grey if all its images are).
-        levels: how many values a pixel can have; None takes what the file says (256, or 65536).
+        levels: how many values a pixel can have, of files that do not say it; None takes 256, or 65536 of uint16.
+        layout: what the axes of an array in a file are: "NHW", "NCHW" or "NHWC"; None takes what the file or its shape says.
         held_out: the fraction of the images for "test", if the source has no test set.
         max_broken: the fraction of the files that may be unreadable; more is an error.
         in_memory: bytes. Pictures in files that take more are read batch by batch.
@@ -40,6 +41,7 @@ class Options:
     max_broken: float = 0.01
     in_memory: int = 2**30
     workers: int | None = None
+    layout: str | None = None
 
 
 DEFAULT = Options()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ddpm.checks import check_images
+from ddpm.diffusion.decoder import levels_of
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.reverse import ReverseProcess
@@ -44,6 +46,7 @@ def terms(p: ReverseProcess, x_0: ImageBatch, noise: Randomness = torch.randn_li
 
     Raises:
         TypeError: `noise` is neither.
+        UsageError: values of x_0 are not in [-1, 1], or not on the levels of a decoder that has levels.
 
     Example:
         >>> import ddpm, torch
@@ -55,6 +58,8 @@ def terms(p: ReverseProcess, x_0: ImageBatch, noise: Randomness = torch.randn_li
         torch.Size([2])
     """
     draw = noise_from(noise)
+    if (levels := levels_of(p.decoder)) is not None:
+        check_images(x_0, levels)
     yield Term(p.schedule.T + 1, prior(p.q, x_0), torch.zeros_like(x_0))
     for t in p.schedule.steps:
         x_t = p.q.sample(x_0, t, draw(x_0))

@@ -52,6 +52,13 @@ def discretised(levels: int) -> Decoder:
     return partial(log_likelihood, levels=levels)
 
 
+def levels_of(decoder: Decoder) -> int | None:
+    """How many values per channel the images of a decoder have; None of continuous data, or of another decoder."""
+    if decoder is log_likelihood:
+        return 256
+    return decoder.keywords["levels"] if isinstance(decoder, partial) and decoder.func is log_likelihood else None
+
+
 def log_density(x_0: ImageBatch, gaussian: Gaussian) -> ImageBatch:
     """The decoder of continuous data: the density itself, elementwise nats."""
     return gaussian.log_prob(x_0)

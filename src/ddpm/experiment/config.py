@@ -15,6 +15,7 @@ from ddpm.data.batches import AUGMENTATIONS, Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, class_count, class_names, matched_labels
 from ddpm.data.splits import Options
+from ddpm.data.unfilled import highest, is_black, unfilled
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
 from ddpm.diffusion.objective import OBJECTIVES
@@ -71,6 +72,7 @@ class DataConfig:
     max_broken: Annotated[float, Ge(0), Le(1)] = 0.01
     in_memory: Annotated[int, Ge(0)] = 2**30
     workers: Annotated[int, Ge(0), Le(256)] | None = None
+    layout: Literal["NHW", "NCHW", "NHWC"] | None = None
 
     def options(self) -> Options:
         """How to read any split of this data."""
@@ -83,6 +85,7 @@ class DataConfig:
             max_broken=self.max_broken,
             in_memory=self.in_memory,
             workers=self.workers,
+            layout=self.layout,
         )
 
 
@@ -245,6 +248,19 @@ class Experiment:
         found = replace(found, data=replace(found.data, shape=images.shape, levels=images.levels))
         found.reverse_process(lambda x_t, _timestep: x_t, self.process.limit, found.schedule.build(images.levels))
         return found
+
+    def require_bright(self, images: ImageSet) -> None:
+        """Refuse to begin on images that are all but black, where nobody said how many levels they have.
+
+        Raises:
+            UsageError: they are.
+        """
+        if self.data.levels is None and is_black(images):
+            raise UsageError(
+                f"{unfilled(images)}: {self.data.source}",
+                f"`data.levels={(highest(images) or 0) + 1}`, if these are all values that there are",
+                f"`data.levels={images.levels}`, if they are meant to be so dark",
+            )
 
     def _for_classes(self, images: ImageSet) -> "Experiment":
         """With the number of classes and their names."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ddpm.checks import check_images
 from ddpm.data.convert import converted
+from ddpm.data.decoding.exact import Meaning
 from ddpm.data.decoding.picture import fit
 from ddpm.data.imageset import ImageSet, no_labels, to_levels, to_model
 from ddpm.data.inputs import Photo, on_levels, photo_of, read_photo
@@ -25,7 +26,7 @@ from ddpm.data.splits import DEFAULT, Options, SizesDiffer
 from ddpm.errors import SHOWN as SHOWN_OF_VALUE
 from ddpm.errors import CannotCreate, DataError, Mismatch, RunWarning, UsageError, chosen, warn
 from ddpm.figures.paste import WAYS
-from ddpm.figures.pictures import numbered, save_pil, square, tile, to_pictures, to_pil
+from ddpm.figures.pictures import meanings, numbered, save_npz, save_one, save_pil, square, tile, to_pictures, to_pil
 from ddpm.tensors import ImageBatch
 
 SHOWN = 64
@@ -123,11 +124,19 @@ class Images:
     def save(self, folder: str | Path) -> list[Path]:
         """One PNG for each, as `ddpm sample` writes them: 000000.png, 000001.png, ...; named after the images' numbers.
 
+        A folder of them is read back as these images: levels, channels and classes stand in the files.
+
         Raises:
             UsageError: two of the images have the same number.
             CannotCreate: one of these files is there already.
         """
-        return self._write(self.pil(), folder)
+        place, numbers, texts = self._place(folder)
+        values, channels = to_levels(self.tensor, self.levels), self.tensor.shape[1]
+        said = [Meaning(self.levels, channels)] * len(self)
+        if self.labels is not None:
+            said = meanings(self.levels, channels, self.labels.tolist(), self.classes)
+        each = zip(values, numbers, said, texts, strict=True)
+        return [save_one(image, place, number, meaning, text) for image, number, meaning, text in each]
 
     def paste(
         self,
@@ -162,11 +171,13 @@ class Images:
         hole = None if mask is None else a_mask(mask).over(whole.size, height, width)
         found = [way(whole.picture, picture, hole) for picture in self.pil()]
         if folder is not None:
-            self._write(found, folder)
+            place, numbers, texts = self._place(folder)
+            for picture, number, text in zip(found, numbers, texts, strict=True):
+                save_pil(picture, place, number, text)
         return found
 
-    def _write(self, pictures: Sequence[Image.Image], folder: str | Path) -> list[Path]:
-        """One PNG for each image, of these pictures.
+    def _place(self, folder: str | Path) -> tuple[Path, tuple[int, ...], Sequence[str | None]]:
+        """The folder for a file of each image, which is made; their numbers, and how each was drawn.
 
         Raises:
             UsageError, CannotCreate: as `save`.
@@ -180,9 +191,21 @@ class Images:
         if taken := next((name for name in map(numbered, numbers) if (place / name).exists()), None):
             raise CannotCreate(f"there is a {taken} in {str(folder)!r} already", "give another folder")
         place.mkdir(parents=True, exist_ok=True)
-        texts: Sequence[str | None] = [None] * len(self) if self.texts is None else self.texts
-        each = zip(pictures, numbers, texts, strict=True)
-        return [save_pil(picture, place, number, text) for picture, number, text in each]
+        return place, numbers, [None] * len(self) if self.texts is None else self.texts
+
+    def save_npz(self, path: str | Path) -> Path:
+        """All in one file, as `ddpm sample --npz` writes them: (N, H, W, C) integers under arr_0, and what they mean.
+
+        Raises:
+            UsageError: the name does not end in .npz.
+        """
+        place = Path(path).expanduser()
+        if place.suffix.lower() != ".npz":
+            raise UsageError(f"the file must end in .npz: {str(path)!r}")
+        labels = () if self.labels is None else self.labels.tolist()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_npz(to_levels(self.tensor, self.levels), place, labels, self.levels, self.classes)
+        return place
 
     def grid(self, path: str | Path | None = None, columns: int | None = None) -> Image.Image:
         """All of them in one picture, small ones enlarged; written to `path`, if there is one.
@@ -312,7 +335,9 @@ def image_set(data: Data, split: str, options: Options = DEFAULT, levels: int = 
         found = ImageSet("images", to_levels(data.tensor, data.levels), data.levels, labels, classes=data.classes)
         return converted(found, options)
     if isinstance(data, np.ndarray | Tensor):
-        return converted(_of_array(data, levels), options)
+        return converted(_of_array(data, levels, options.layout), options)
+    if levels > BYTES:
+        raise DataError(f"Pillow images have at most 256 levels, not {levels}", "an array of uint16 has more")
     if isinstance(data, Sequence) and data and all(isinstance(one, Image.Image) for one in data):
         pictures = converted(ImageSet("pictures", _stacked(data, options)), options)
         return (
@@ -375,8 +400,9 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     """
     photo = a_photo(given, shape, levels)
     if photo is not None:
+        x = photo.seen(shape, levels)
         tell(*photo.scaled(*shape[1:]))
-        return photo.seen(shape, levels)
+        return x
     if isinstance(given, np.ndarray | Tensor):
         one = torch.as_tensor(_as_batch(given, shape)).detach().cpu()
         if one.is_floating_point():

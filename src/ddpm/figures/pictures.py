@@ -1,7 +1,12 @@
-"""Images to files: grids, sheets with one row an image, animations, numbered PNGs. Values are rounded, never truncated."""
+"""Images to files: grids, sheets with one row an image, animations, numbered PNGs. Values are rounded, never truncated.
 
+What is read back as data (numbered PNGs, npz) holds the integers 0..levels-1 of every channel, and says how many levels there are
+and what each image shows. Grids, sheets and animations are to be looked at: 8 bits, and the first 1 or 3 channels.
+"""
+
+import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +15,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from ddpm.data.decoding.exact import BYTES, Meaning, png
 from ddpm.data.decoding.picture import READ_ERRORS, opened
-from ddpm.data.imageset import to_bytes
+from ddpm.data.imageset import to_levels
+from ddpm.data.sources.npz import arrays_of
 from ddpm.tensors import ImageBatch
 
 GAP = 4
@@ -25,7 +32,12 @@ TEXT = "ddpm"
 
 def to_pictures(x: ImageBatch, levels: int) -> Tensor:
     """[-1, 1] to uint8 pictures, (B, C, H, W) with 1 or 3 channels: through the data's levels, 2 or 4 channels cut."""
-    pictures = to_bytes(x, levels).cpu()
+    return shown(to_levels(x, levels).cpu(), levels)
+
+
+def shown(values: Tensor, levels: int) -> Tensor:
+    """Integers 0..levels-1, (B, C, H, W), to uint8 pictures with 1 or 3 channels: 2 or 4 channels cut."""
+    pictures = (values.float() * (255 / (levels - 1))).round().to(torch.uint8)
     return pictures[:, :3] if pictures.shape[1] >= 3 else pictures[:, :1]
 
 
@@ -74,33 +86,60 @@ def numbered(row: int) -> str:
     return f"{row:06d}.png"
 
 
-def save_each(pictures: Tensor, folder: Path, first: int = 0, text: Callable[[int], str] | None = None) -> list[Path]:
-    """One PNG for each picture: 000000.png, 000001.png, ...; `text` says of the picture of a number what goes into its file."""
-    rows = range(first, first + len(pictures))
-    return [
-        save_one(picture, folder, row, text(row) if text else None) for row, picture in zip(rows, pictures, strict=True)
-    ]
-
-
-def save_one(picture: Tensor, folder: Path, row: int, text: str | None = None) -> Path:
-    """The PNG of image `row`: of its picture, (C, H, W) uint8, and of a text that says how it was drawn."""
-    return save_pil(to_pil(picture), folder, row, text)
+def meanings(levels: int, channels: int, labels: Sequence[int], classes: Sequence[str]) -> Iterator[Meaning]:
+    """What the values of images with these labels mean, one by one."""
+    for label in labels:
+        yield Meaning(levels, channels, label, classes[label] if classes and label >= 0 else None)
 
 
 def save_pil(image: Image.Image, folder: Path, row: int, text: str | None = None) -> Path:
-    """As `save_one`, of a Pillow image."""
-    about, path = PngInfo(), folder / numbered(row)
+    """The PNG of a Pillow image, as `save_one` writes one."""
+    about, path, file = PngInfo(), folder / numbered(row), io.BytesIO()
     if text is not None:
         about.add_text(TEXT, text)
-    _save_whole(image, path, about)
+    image.save(file, format="PNG", pnginfo=about)
+    _save_whole(file.getvalue(), path)
     return path
 
 
-def _save_whole(image: Image.Image, path: Path, about: PngInfo) -> None:
-    """A PNG that has its name once all of it is written: Ctrl-C leaves no half of one."""
+def save_each(
+    values: Tensor,
+    folder: Path,
+    first: int = 0,
+    text: Callable[[int], str] | None = None,
+    levels: int = BYTES,
+    labels: Sequence[int] = (),
+    classes: Sequence[str] = (),
+) -> list[Path]:
+    """One PNG for each image: 000000.png, 000001.png, ...
+
+    Args:
+        values: (B, C, H, W), integers 0..levels-1.
+        folder: where.
+        first: the number of the first one.
+        text: says of the image of a number how it was drawn, which goes into its file.
+        levels: how many values a channel can have.
+        labels: the classes that the images show, if they show any.
+        classes: their names, where they have names.
+    """
+    rows, channels = range(first, first + len(values)), values.shape[1]
+    said = meanings(levels, channels, labels, classes) if labels else [Meaning(levels, channels)] * len(values)
+    each = zip(rows, values, said, strict=True)
+    return [save_one(image, folder, row, meaning, text(row) if text else None) for row, image, meaning in each]
+
+
+def save_one(values: Tensor, folder: Path, row: int, meaning: Meaning, text: str | None = None) -> Path:
+    """The PNG of image `row`: of its integers, (C, H, W), of what they mean, and of a text that says how it was drawn."""
+    path = folder / numbered(row)
+    _save_whole(png(values.numpy(), meaning, {} if text is None else {TEXT: text}), path)
+    return path
+
+
+def _save_whole(data: bytes, path: Path) -> None:
+    """A file that has its name once all of it is written: Ctrl-C leaves no half of one."""
     temporary = path.with_name(f".tmp-{path.name}")
     try:
-        image.save(temporary, pnginfo=about)
+        temporary.write_bytes(data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -115,14 +154,15 @@ def text_of(path: Path) -> str | None:
         return None
 
 
-def save_npz(pictures: Tensor, path: Path, labels: Sequence[int] = ()) -> None:
-    """uint8 NHWC under "arr_0", as evaluators expect it; the labels under "arr_1", if there are any."""
-    images = pictures.movedim(1, 3).numpy()
+def save_npz(
+    values: Tensor, path: Path, labels: Sequence[int] = (), levels: int = BYTES, classes: Sequence[str] = ()
+) -> None:
+    """Integers 0..levels-1, (N, C, H, W), as NHWC under "arr_0": uint8 as evaluators expect it, or uint16 above 256 levels.
+
+    The labels are under "arr_1", if there are any; "levels", "layout" and "classes" say what all this is.
+    """
     with path.open("wb") as file:
-        if labels:
-            np.savez_compressed(file, arr_0=images, arr_1=np.array(labels, dtype=np.int64))
-        else:
-            np.savez_compressed(file, arr_0=images)
+        np.savez_compressed(file, allow_pickle=False, **arrays_of(values, levels, labels, classes))
 
 
 def save_animation(frames: Sequence[Image.Image], path: Path, seconds: float = 6.0) -> None:

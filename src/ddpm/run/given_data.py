@@ -6,9 +6,10 @@ import numpy as np
 
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
+from ddpm.data.splits import Options
 from ddpm.errors import Mismatch, UsageError
 from ddpm.experiment.config import Experiment
-from ddpm.figures.images import Data, image_set
+from ddpm.figures.images import BYTES, Data, image_set
 from ddpm.parallel.launch import number
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Start
@@ -32,17 +33,21 @@ def keep(folder: RunFolder, data: Data, experiment: Experiment, start: Start) ->
     """
     if isinstance(data, str | Path) or number():
         return
-    given = image_set(data, "all")
+    about = experiment.data
+    given = image_set(data, "all", Options(layout=about.layout), about.levels or BYTES)
     if not len(given):
         raise UsageError("there are no images to train on")
-    if not folder.config.exists() and experiment.data.resolution is None and experiment.data.channels is None:
+    new = not folder.config.exists()
+    if new:
+        experiment.require_bright(given)
+    if new and experiment.data.resolution is None and experiment.data.channels is None:
         experiment.for_data(given)
     start.admit(folder)
     folder.create()
     with folder.locked():
         if not folder.config.exists():
             with atomically(folder.data) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **_arrays(given))
+                np.savez_compressed(file, allow_pickle=False, **_arrays(given, about.layout or "NCHW"))
         elif not folder.data.exists() or _kept(folder) != _identity(given):
             raise Mismatch(f"the run in {str(folder.path)!r} was begun with other data", "give a new output_dir")
 
@@ -56,12 +61,14 @@ def _identity(images: ImageSet) -> tuple[str, tuple[str, ...]]:
     return images.digest(images.labels.long()), images.classes
 
 
-def _arrays(images: ImageSet) -> dict[str, np.ndarray]:
-    """As `data.sources.npz` reads them."""
+def _arrays(images: ImageSet, layout: str) -> dict[str, np.ndarray]:
+    """As `data.sources.npz` reads them, in the layout that the run says its data have."""
     pixels = images.tensor().numpy()
+    pixels = {"NCHW": pixels, "NHWC": np.moveaxis(pixels, 1, 3), "NHW": pixels[:, 0]}[layout]
     found = {
         "images": pixels if images.levels <= 256 else pixels.astype(np.uint16),
         "levels": np.array(images.levels),
+        "layout": np.array(layout),
     }
     if len(images.labels):
         found["labels"] = images.labels.numpy()

@@ -54,6 +54,7 @@ def trial(
 def fitted_to(experiment: Experiment, budget: float, device: torch.device) -> Experiment:
     """The experiment with as many steps as this machine takes in `budget` seconds."""
     images = open_source(experiment.data.source, "train", experiment.data.options())
+    experiment.require_bright(images)
     experiment = experiment.for_data(images)
     per_step = trial(experiment, images, device, most=TRIAL_SHARE * budget)
     return replace(experiment, training=replace(experiment.training, steps=max(20, int(budget / per_step))))

@@ -18,6 +18,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing.snapshot import DataSnapshot
 from ddpm.data.labels import class_count
 from ddpm.data.open import Opened, open_again
+from ddpm.data.unfilled import unfilled
 from ddpm.errors import Ending, Mismatch, UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import to_json
@@ -129,7 +130,10 @@ def _opened(
 
     def opened() -> tuple[Opened, Experiment]:
         sets = open_again(experiment.data.source, experiment.data.options(), snapshot.parts)
-        found = (experiment if start.own(folder) is None else experiment.for_other_data()).for_data(sets.train)
+        own = start.own(folder)
+        if own is None:
+            experiment.require_bright(sets.train)
+        found = (experiment if own is None else experiment.for_other_data()).for_data(sets.train)
         if len(sets.test) and found.rhythm.evaluate:
             found.labels(sets.test)  # fails now rather than at the first evaluation
         return sets, found
@@ -141,6 +145,8 @@ def _opened(
     snapshot, notes = world.together(lambda: read_snapshot(folder, start))
     _agree(world, {"images.index": snapshot.seal})  # else they would count and name other images
     sets, found = world.after_first(opened)
+    if experiment.data.levels is None and (dark := unfilled(sets.train)):
+        notes = [*notes, f"{dark}; the setting data.levels says how many there are"]
     return sets, snapshot, found, notes
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
@@ -11,6 +12,7 @@ from ddpm.checks import check_whole
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import UsageError
 from ddpm.figures.images import Images
+from ddpm.figures.pictures import save_each
 from ddpm.parallel.world import ALONE, World
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import Step, start
@@ -74,6 +76,11 @@ class Drawing:
     def text(self, row: int) -> str:
         """What stands in the file of image `row`: how it was drawn."""
         return how_drawn(self.common, self.condition, row)
+
+    def save(self, values: torch.Tensor, folder: Path, rows: range) -> None:
+        """The files of the images of these numbers, (len(rows), C, H, W) integers 0..levels-1."""
+        experiment = self.model.experiment
+        save_each(values, folder, rows.start, self.text, experiment.levels, self.condition.of(rows), experiment.classes)
 
     def run(self, world: World = ALONE) -> Iterator[Sampled]:
         """Every step of every chain: `plan.batches()` times `moves`, shared among the processes of a world."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import SUFFIXES
-from ddpm.data.imageset import ImageSet, to_levels
+from ddpm.data.imageset import ImageSet, to_levels, to_model
 from ddpm.data.inputs import read_photo
 from ddpm.data.labels import Labels
 from ddpm.data.open import open_source
@@ -57,6 +58,9 @@ def images_to_evaluate(
 def _one(path: Path, options: Options) -> ImageSet:
     """The picture in a file."""
     photo = read_photo(path)
+    if photo.exact is not None:
+        values = to_levels(to_model(photo.exact[None], photo.levels), photo.levels)
+        return converted(ImageSet(path.name, values, photo.levels, names=(path.name,)), options)
     channels = options.channels or (1 if photo.picture.mode == "L" else 3)
     height, width = options.resolution or photo.size[::-1]
     values = to_levels(photo.seen((channels, height, width), 256)).contiguous()

@@ -207,7 +207,7 @@ def told_when_scored(experiment: Experiment, images: ImageSet, label: str | None
         try:
             return OWN, experiment.labels(images)
         except Mismatch as error:
-            raise Mismatch(str(error), "`label=none` scores images without their labels") from error
+            raise Mismatch(str(error), *error.hints, "`label=none` scores images without their labels") from error
     if label == NONE:
         _check_untold(experiment, "label none")
         return NONE, None

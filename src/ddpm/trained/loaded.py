@@ -27,6 +27,7 @@ READINGS = (
     "data.max_broken",
     "data.in_memory",
     "data.workers",
+    "data.layout",
 )
 """What may be set for a trained model: how it is read, and how images are read for it."""
 

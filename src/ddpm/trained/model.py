@@ -449,7 +449,8 @@ class TrainedModel:
         if isinstance(data, str | Path):
             return images_to_evaluate(self.loaded, str(data), split, tell)
         if isinstance(data, np.ndarray | Tensor):
-            images = image_set(data, split, self.experiment.data.options(), self.levels)
+            options = replace(self.experiment.data.options(), layout=None)  # said of the run's own files
+            images = image_set(data, split, options, self.levels)
             require_fitting(self.loaded, images, images.name)
             return images
         return as_the_run_reads(

@@ -8,6 +8,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import fault_of, matched_labels
 from ddpm.data.open import open_source
 from ddpm.data.sources.npz import from_array
+from ddpm.data.splits import Options
 from ddpm.errors import DataError
 
 PIXELS = np.arange(3 * 8 * 6, dtype=np.uint8).reshape(3, 8, 6)
@@ -59,13 +60,63 @@ def test_what_a_file_says(tmp_path):
 
 @pytest.mark.parametrize("shape", [(5, 3, 8, 3), (5, 1, 8, 3), (5, 4, 4, 1), (5, 1, 2, 1)])
 def test_channels_that_could_be_on_two_axes(tmp_path, shape):
-    """A file has them on axis 1, as runs keep their data; an array is refused unless the caller says it."""
+    """A file and an array are refused unless it is said; the data of runs that said it not yet are (N, C, H, W)."""
     pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    assert np.array_equal(_read(tmp_path, images=pixels).tensor(), pixels)
+    assert np.array_equal(_read(tmp_path, images=pixels, levels=256).tensor(), pixels)
+    assert np.array_equal(_read(tmp_path, images=pixels, layout="NHWC").tensor(), pixels.transpose(0, 3, 1, 2))
+    with pytest.raises(DataError, match=r"a\.npz.* could be \(N, C, H, W\) and \(N, H, W, C\)") as refused:
+        _read(tmp_path, images=pixels)
+    assert "data.layout=NCHW" in str(refused.value.hints)
+    for layout, tensor in (("NCHW", pixels), ("NHWC", pixels.transpose(0, 3, 1, 2))):
+        assert np.array_equal(open_source(str(tmp_path / "a.npz"), "all", Options(layout=layout)).tensor(), tensor)
     with pytest.raises(DataError, match=r"could be \(N, C, H, W\) and \(N, H, W, C\)"):
         from_array("a", pixels)
     assert np.array_equal(from_array("a", pixels, layout="NCHW").tensor(), pixels)
     assert np.array_equal(from_array("a", pixels, layout="NHWC").tensor(), pixels.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((32, 32, 3), r"could be \(N, H, W\) and one image \(H, W, C\)"),
+        ((6, 32, 32, 8), r"could be \(N, C, H, W\) and \(N, H, W, C\)"),
+    ],
+)
+def test_other_shapes_that_say_two_things(tmp_path, shape, words):
+    """One colour picture was read as 32 grey ones, and 8 channels behind as 32 channels."""
+    pixels = np.zeros(shape, np.uint8)
+    np.save(tmp_path / "a.npy", pixels)
+    with pytest.raises(DataError, match=words):
+        open_source(str(tmp_path / "a.npy"), "all")
+    layout = "NHW" if len(shape) == 3 else "NHWC"
+    found = open_source(str(tmp_path / "a.npy"), "all", Options(layout=layout))
+    assert found.shape == ((1, 32, 3) if len(shape) == 3 else (8, 32, 32))
+    with pytest.raises(DataError, match="which is not N"):
+        open_source(str(tmp_path / "a.npy"), "all", Options(layout="NHWC" if layout == "NHW" else "NHW"))
+
+
+@pytest.mark.parametrize(
+    ("more", "options", "words"),
+    [
+        ({"layout": "HWC"}, {}, "\"layout\".*one of NHW, NCHW, NHWC, not 'HWC'"),
+        ({"layout": ["NHW", "NHW"]}, {}, '"layout".*an array'),
+        ({"layout": "NHW"}, {"layout": "NCHW"}, 'says "layout" NHW, not NCHW'),
+        ({"levels": 1024}, {}, "uint8, which has at most 256 levels, not 1024"),
+    ],
+)
+def test_a_file_that_contradicts_itself_or_the_caller_is_refused(tmp_path, more, options, words):
+    np.savez(tmp_path / "a.npz", images=PIXELS, **more)
+    with pytest.raises(DataError, match=words):
+        open_source(str(tmp_path / "a.npz"), "all", Options(**options))
+
+
+def test_the_word_of_a_file_counts_for_more_than_that_of_the_caller(tmp_path):
+    """Whoever compares with a model then sees the difference; bytes never have 1,024 levels."""
+    np.savez(tmp_path / "a.npz", images=PIXELS.astype(np.uint16), levels=300)
+    np.save(tmp_path / "b.npy", PIXELS)
+    assert open_source(str(tmp_path / "a.npz"), "all", Options(levels=1024)).levels == 300
+    assert open_source(str(tmp_path / "b.npy"), "all", Options(levels=1024)).levels == 256
+    assert open_source(str(tmp_path / "b.npy"), "all", Options(levels=200)).levels == 200
 
 
 def test_arrays_that_run_backwards_are_read_as_they_stand():

@@ -241,7 +241,8 @@ def test_arrays(tmp_path):
     e = open_source(str(tmp_path / "e.npy"), "all")
     assert e.levels == 65536
     assert int(e.tensor().max()) == 65535
-    assert open_source(str(tmp_path / "a.npy"), "all", Options(levels=300)).levels == 300
+    assert open_source(str(tmp_path / "a.npy"), "all", Options(levels=300)).levels == 256
+    assert open_source(str(tmp_path / "e.npy"), "all", Options(levels=65536)).levels == 65536
 
 
 def test_impossible_arrays_are_refused(tmp_path):

@@ -12,7 +12,8 @@ from ddpm.cli.parts.opening import opened, shortened
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder, file_for, fresh_folder
 from ddpm.cli.terminal.words import counted
-from ddpm.figures.pictures import save_each, save_pil, tile, to_pictures, to_pil
+from ddpm.data.imageset import to_levels
+from ddpm.figures.pictures import save_pil, shown, tile, to_pil
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, finished
 from ddpm.storage.atomic import atomically
@@ -63,7 +64,7 @@ class Targets:
 
     def draw(self, drawing: Drawing, given: list[Tensor], paste: Paste | None = None) -> None:
         """Draw all images and write them, also as `paste` makes whole ones of them; the grid shows the `given` pictures first."""
-        plan, model = drawing.plan, drawing.model
+        plan, model, levels = drawing.plan, drawing.model, drawing.model.experiment.levels
         folder = fresh_folder(self._folder, plan.rows)
         goes_on(folder, drawing.common)
         if paste:
@@ -71,8 +72,9 @@ class Targets:
         drawn: list[Tensor] = []
         with told_how_to_go_on(plan, folder, ["grid"] if self._grid else []):
             for rows, images in finished(track(drawing.run(), plan.batches() * drawing.moves, "drawing")):
-                pictures = to_pictures(images, model.experiment.levels)
-                save_each(pictures, folder, rows.start, drawing.text)
+                values = to_levels(images, levels)
+                pictures = shown(values, levels)
+                drawing.save(values, folder, rows)
                 if paste:
                     for row, picture in zip(rows, pictures, strict=True):
                         save_pil(paste(to_pil(picture)), folder / PASTED, row, drawing.text(row))

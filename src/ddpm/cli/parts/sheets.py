@@ -1,7 +1,7 @@
 """The files that `ddpm sample` writes: an image in each, and sheets that show many."""
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ddpm.cli.terminal.console import track
 from ddpm.cli.terminal.files import file_for
+from ddpm.data.imageset import to_levels
 from ddpm.figures import plots
-from ddpm.figures.pictures import save_animation, save_each, save_npz, square, tile, to_pictures
+from ddpm.figures.pictures import save_animation, save_npz, shown, square, tile, to_pictures
 from ddpm.parallel.launch import number
 from ddpm.parallel.world import World
 from ddpm.sampling.condition import Condition
@@ -21,6 +22,7 @@ from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Frame, Plan, evenly
 from ddpm.storage.atomic import atomically
 from ddpm.trained.compare import COMPARED, budgets, compare
+from ddpm.trained.draw import Drawing
 from ddpm.trained.labels import NONE, OWN
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measured_curve import kept_curve
@@ -47,21 +49,21 @@ class Targets:
             file_for(options.progressive, ".png"),
         )
 
-    def write(
-        self, pictures: Tensor, frames: Sequence[Frame], levels: int, labels: Sequence[int] = (), period: int = 1
-    ) -> None:
-        """All of them, each whole or not at all; pictures that repeat after `period` of them stand in columns.
+    def write(self, values: Tensor, frames: Sequence[Frame], drawing: Drawing) -> None:
+        """All of them, each whole or not at all; pictures of classes in turn stand in columns.
 
         Of several processes the first one does: it has the beginning of them.
         """
         if number():
             return
+        experiment, condition = drawing.model.experiment, drawing.condition
+        levels, period, labels = experiment.levels, len(condition.labels), condition.of(drawing.plan.rows)
         if self.grid:
             with atomically(self.grid) as path:
-                square(pictures, period).save(path)
+                square(shown(values, levels), period).save(path)
         if self.npz:
             with atomically(self.npz) as path:
-                save_npz(pictures, path, labels)
+                save_npz(values, path, labels, levels, experiment.classes)
         if self.animation:
             with atomically(self.animation) as path:
                 save_animation([square(to_pictures(frame.x, levels), period) for frame in frames], path)
@@ -72,20 +74,14 @@ class Targets:
                 tile(rows.flatten(0, 1), len(moments)).save(path)
 
 
-def saved(
-    batches: Iterator[tuple[range, Tensor]],
-    shape: tuple[int, ...],
-    levels: int,
-    folder: Path,
-    said: Callable[[int], str],
-    world: World,
-) -> Tensor:
-    """Images as pictures, each in its file; those of all processes, in order."""
-    drawn, places = [to_pictures(torch.zeros(0, *shape), levels)], list[int]()
+def saved(batches: Iterator[tuple[range, Tensor]], drawing: Drawing, folder: Path, world: World) -> Tensor:
+    """Images as integers 0..levels-1, each in its file; those of all processes, in order."""
+    experiment = drawing.model.experiment
+    drawn, places = [to_levels(torch.zeros(0, *experiment.shape), experiment.levels)], list[int]()
     for rows, images in batches:
-        drawn.append(to_pictures(images, levels))
+        drawn.append(to_levels(images, experiment.levels))
         places += rows
-        save_each(drawn[-1], folder, rows.start, said)
+        drawing.save(drawn[-1], folder, rows)
     order = world.all_gather_rows(torch.tensor(places, dtype=torch.int64)).argsort()
     return world.all_gather_rows(torch.cat(drawn))[order]
 

@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ddpm.data.decoding.exact import BYTES, Meaning, meaning_of, nearest, values_of
 from ddpm.data.decoding.formats import FORMATS, format_of, is_read, not_read, reads_heif
 from ddpm.data.decoding.parquet_rows import row_bytes
 from ddpm.data.decoding.picture import MAX_PIXELS, READ_ERRORS, decode, fit, opened
@@ -25,7 +26,7 @@ PAUSES = (0.1, 0.3, 1.0)
 """Seconds to wait before a file is tried again, after a network disk failed to give it."""
 FLEETING = (errno.EIO, errno.ESTALE)
 MAX_BYTES = 2**30
-RULES = f"3 pillow {Image.__version__} {MAX_PIXELS} {' '.join(FORMATS)} {reads_heif()}"  # pyright: ignore[reportAttributeAccessIssue]
+RULES = f"4 pillow {Image.__version__} {MAX_PIXELS} {' '.join(FORMATS)} {reads_heif()}"  # pyright: ignore[reportAttributeAccessIssue]
 """What the verdict on a file depends on, apart from the file. When it changes, all files are looked at again."""
 
 
@@ -33,7 +34,7 @@ RULES = f"3 pillow {Image.__version__} {MAX_PIXELS} {' '.join(FORMATS)} {reads_h
 class Facts:
     """What the index keeps of a good image: the hash of its bytes, its mode in the file, and size and greyness once decoded.
 
-    `values` are 256 bits: which of the values 0..255 occur in it.
+    `values` are 256 bits: which of the values 0..255 occur in it. `meaning` is what it says of its values; None for most.
     """
 
     sha256: bytes
@@ -42,6 +43,21 @@ class Facts:
     height: int
     grey: bool
     values: bytes
+    meaning: Meaning | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Which of the integers 0..levels-1 a value of a file is that does not say it: these lie evenly on 0..top.
+
+    Of pictures of 8 bits `top` is 255, or less where they hold the levels as such; above 256 levels those of 16 bits are meant.
+    """
+
+    levels: int = BYTES
+    top: int = BYTES - 1
+
+
+PICTURE = Scale()
 
 
 def read_bytes(span: Span) -> bytes:
@@ -113,15 +129,24 @@ def look(span: Span) -> Facts:
         Fault: as `read_bytes` and `picture_of`.
     """
     data = read_bytes(span)
-    picture = picture_of(data)
+    meaning = _meaning_of(data)
+    if meaning is not None and not meaning.is_picture:
+        values = _exact(data, meaning)
+        size, grey = (values.shape[2], values.shape[1]), meaning.channels == 1
+        occurring = np.bincount(nearest(values, 256, meaning.levels - 1).ravel(), minlength=256) > 0
+    else:
+        picture = picture_of(data)
+        size, grey, occurring = picture.size, picture.mode == "L", np.array(picture.histogram()).reshape(-1, 256).any(0)
     with opened(io.BytesIO(data)) as header:
         mode = header.mode
-    used = np.packbits(np.array(picture.histogram()).reshape(-1, 256).any(0)).tobytes()
-    return Facts(hashlib.sha256(data).digest(), mode, *picture.size, picture.mode == "L", used)
+    return Facts(hashlib.sha256(data).digest(), mode, *size, grey, np.packbits(occurring).tobytes(), meaning)
 
 
-def pixels(span: Span, sha256: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image of the index as (channels, height, width) uint8: scaled until it covers that size, then cropped to the centre.
+def pixels(span: Span, sha256: bytes, shape: tuple[int, int, int], scale: Scale = PICTURE) -> np.ndarray:
+    """An image of the index as (channels, height, width) integers: scaled until it covers that size, then cropped to the centre.
+
+    They are uint8, or uint16 above 256 levels. A file that says what its values mean has the levels, channels and size that it
+    says; `scale` is of other files.
 
     Raises:
         Fault: as `look`; of the kind "changed" if its bytes do not have this hash.
@@ -129,7 +154,42 @@ def pixels(span: Span, sha256: bytes, shape: tuple[int, int, int]) -> np.ndarray
     data = read_bytes(span)
     if hashlib.sha256(data).digest() != sha256:
         raise Fault("changed", "its bytes are no longer those that were indexed")
+    meaning = _meaning_of(data)
+    if meaning is not None and not meaning.is_picture:
+        return _exact(data, meaning)
+    if scale.levels > BYTES:
+        return _sixteen_bit(data, scale)[None]
     channels, height, width = shape
     fitted = fit(picture_of(data), height, width).convert("L" if channels == 1 else "RGB")
     values = np.asarray(fitted)
-    return values[None] if channels == 1 else np.ascontiguousarray(values.transpose(2, 0, 1))
+    values = values[None] if channels == 1 else np.ascontiguousarray(values.transpose(2, 0, 1))
+    return values if scale == PICTURE else nearest(values, scale.levels, scale.top).clip(max=scale.levels - 1)
+
+
+def _meaning_of(data: bytes) -> Meaning | None:
+    try:
+        return meaning_of(data)
+    except ValueError as error:
+        raise Fault("damaged", in_a_line(error)) from error
+
+
+def _exact(data: bytes, meaning: Meaning) -> np.ndarray:
+    try:
+        return values_of(data, meaning)
+    except READ_ERRORS as error:
+        raise Fault("damaged", in_a_line(error)) from error
+
+
+def _sixteen_bit(data: bytes, scale: Scale) -> np.ndarray:
+    """The levels in a grey file of 16 bits, (height, width) uint16."""
+    try:
+        with opened(io.BytesIO(data)) as image:
+            image.load()
+            values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
+    except READ_ERRORS as error:
+        raise Fault("damaged", in_a_line(error)) from error
+    if values.min() < 0 or values.max() > scale.top:
+        raise Fault(
+            "levels", f"it holds the value {values.max()}, and of {scale.levels} levels the highest is {scale.top}"
+        )
+    return nearest(values, scale.levels, scale.top)

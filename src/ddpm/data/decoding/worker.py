@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from ddpm.data.decoding.image_file import look, pixels
+from ddpm.data.decoding.image_file import Scale, look, pixels
 from ddpm.data.decoding.parquet_rows import table
 from ddpm.data.decoding.span import Fault, span_in
 
@@ -52,8 +52,9 @@ def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         if "shape" not in request:
             facts = look(span)
             values = {"sha256": facts.sha256.hex(), "values": facts.values.hex()}
-            return {**vars(facts), **values}, b""
-        return {}, pixels(span, bytes.fromhex(request["sha256"]), tuple(request["shape"])).tobytes()
+            return {**vars(facts), **values, "meaning": facts.meaning and vars(facts.meaning)}, b""
+        scale = Scale(*request["scale"])
+        return {}, pixels(span, bytes.fromhex(request["sha256"]), tuple(request["shape"]), scale).tobytes()
     except Fault as fault:
         return {"fault": fault.kind, "message": str(fault)}, b""
     except MemoryError:

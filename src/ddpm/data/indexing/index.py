@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ddpm.data.decoding.exact import MAX_LEVELS, Meaning
 from ddpm.data.decoding.image_file import RULES
 from ddpm.data.decoding.span import FilePart, Span, TableRow, WholeFile
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
@@ -71,7 +72,8 @@ class Source:
 class Index:
     """Images in the order of the bytes of their names; `entries` (N,) of `ENTRY`; `faults` of the rows that are not good.
 
-    The names are relative to `root`, a folder or an archive. `shards` are the files that hold several images.
+    The names are relative to `root`, a folder or an archive. `shards` are the files that hold several images. `meanings` are what
+    files of our own say of their values, by their rows.
     """
 
     root: str
@@ -79,6 +81,7 @@ class Index:
     entries: np.ndarray
     faults: Mapping[int, FaultRecord]
     shards: Sequence[str] = ()
+    meanings: Mapping[int, Meaning] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -127,21 +130,21 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
     cache = cache_file(root, part)
     known = load(cache, root)
     names = [source.name for source in sources]
-    entries, faults = np.zeros(len(sources), ENTRY), {}
+    entries, faults, meanings = np.zeros(len(sources), ENTRY), {}, {}
     entries["size"] = [source.size for source in sources]
     entries["time"] = [source.time for source in sources]
     places = [_place(source.span) for source in sources]
     entries["offset"] = [offset for offset, _ in places]
-    missing = _reuse(known, names, entries, faults)
+    missing = _reuse(known, names, entries, faults, meanings)
     entries["length"] = [length for _, length in places]
     files = dict.fromkeys(source.span.path for source in sources if not isinstance(source.span, WholeFile))
     shards = {path: number for number, path in enumerate(files)}
     entries["shard"] = [shards.get(source.span.path, -1) for source in sources]
-    index = Index(os.fspath(root), names, entries, faults, tuple(shards))
+    index = Index(os.fspath(root), names, entries, faults, tuple(shards), meanings)
     try:
         saved = time.monotonic()
         for done, (row, answer) in enumerate(_looked(sources, missing), 1):
-            _enter(entries, faults, row, answer)
+            _enter(entries, faults, meanings, row, answer)
             for observer in OBSERVERS:
                 observer(done, len(missing))
             if time.monotonic() - saved > SAVE_SECONDS:  # a machine may be taken away before the last one
@@ -153,7 +156,13 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
     return index
 
 
-def _reuse(known: Index | None, names: Sequence[str], entries: np.ndarray, faults: dict[int, FaultRecord]) -> list[int]:
+def _reuse(
+    known: Index | None,
+    names: Sequence[str],
+    entries: np.ndarray,
+    faults: dict[int, FaultRecord],
+    meanings: dict[int, Meaning],
+) -> list[int]:
     """Fill in the entries of files that have not changed since; the rows of the others."""
     if known is None:
         return list(range(len(names)))
@@ -161,12 +170,15 @@ def _reuse(known: Index | None, names: Sequence[str], entries: np.ndarray, fault
     old = np.array([rows.get(name, -1) for name in names], dtype=np.int64)
     fleeting = [row for row, fault in known.faults.items() if fault.kind in FLEETING]
     unchanged = (old >= 0) & ~np.isin(old, fleeting)
-    for field in ("size", "time", "offset"):
-        unchanged &= known.entries[field][old] == entries[field] if len(known) else False
+    for name in ("size", "time", "offset"):
+        unchanged &= known.entries[name][old] == entries[name] if len(known) else False
     unchanged &= known.entries["sha256"][old].any(-1) | np.isin(old, list(known.faults)) if len(known) else False
     entries[unchanged] = known.entries[old[unchanged]]
     for row in np.flatnonzero(unchanged & ~entries["good"]).tolist():
         faults[row] = known.faults[int(old[row])]
+    if known.meanings:
+        for row in np.flatnonzero(unchanged & np.isin(old, list(known.meanings))).tolist():
+            meanings[row] = known.meanings[int(old[row])]
     return np.flatnonzero(~unchanged).tolist()
 
 
@@ -193,7 +205,9 @@ def _finished(waiting: "deque[tuple[Sequence[int], Future[list[Answer]]]]") -> I
     yield from zip(rows, future.result(), strict=True)
 
 
-def _enter(entries: np.ndarray, faults: dict[int, FaultRecord], row: int, answer: Answer) -> None:
+def _enter(
+    entries: np.ndarray, faults: dict[int, FaultRecord], meanings: dict[int, Meaning], row: int, answer: Answer
+) -> None:
     facts = answer.facts
     if "fault" in facts:
         faults[row] = FaultRecord(facts["fault"], facts["message"])
@@ -204,6 +218,8 @@ def _enter(entries: np.ndarray, faults: dict[int, FaultRecord], row: int, answer
     for name in ("mode", "width", "height", "grey"):
         entry[name] = facts[name]
     entry["good"] = True
+    if facts["meaning"]:
+        meanings[row] = Meaning(**facts["meaning"])
 
 
 def cache_file(root: Path, part: str = "all") -> Path:
@@ -224,14 +240,18 @@ def load(file: Path, root: Path) -> Index | None:
 
 
 def to_arrays(index: Index) -> dict[str, np.ndarray]:
-    """Names, entries and faults, as a file holds them. The paths of the shards are not kept."""
+    """Names, entries, faults and meanings, as a file holds them. The paths of the shards are not kept."""
     names = os.fsencode("".join(f"{name}\0" for name in index.names))
     faults = json.dumps({row: (fault.kind, fault.message) for row, fault in index.faults.items()}).encode()
-    return {
+    arrays = {
         "entries": index.entries,
         "names": np.frombuffer(names, np.uint8),
         "faults": np.frombuffer(faults, np.uint8),
     }
+    if index.meanings:
+        meanings = json.dumps({row: list(vars(meaning).values()) for row, meaning in index.meanings.items()}).encode()
+        arrays["meanings"] = np.frombuffer(meanings, np.uint8)
+    return arrays
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], root: Path) -> Index:
@@ -244,12 +264,16 @@ def from_arrays(arrays: Mapping[str, np.ndarray], root: Path) -> Index:
         names = os.fsdecode(arrays["names"].tobytes()).split("\0")[:-1]
         faults = {int(row): FaultRecord(*fault) for row, fault in json.loads(arrays["faults"].tobytes()).items()}
         os.fsencode("".join(f"{fault.kind}{fault.message}" for fault in faults.values()))
+        said = json.loads(arrays["meanings"].tobytes()) if "meanings" in arrays else {}
+        meanings = {int(row): Meaning(*values) for row, values in said.items()}
+        if any(not (2 <= said.levels <= MAX_LEVELS and said.channels >= 1) for said in meanings.values()):
+            raise ValueError("no index: it has levels that no image has")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no index: {error}") from error
     entries = arrays.get("entries", np.empty(0))
-    if entries.dtype != ENTRY or entries.shape != (len(names),) or set(faults) - set(range(len(names))):
+    if entries.dtype != ENTRY or entries.shape != (len(names),) or {*faults, *meanings} - set(range(len(names))):
         raise ValueError("no index: its parts do not fit together")
-    return Index(os.fspath(root), names, entries, faults)
+    return Index(os.fspath(root), names, entries, faults, (), meanings)
 
 
 def _save(file: Path, index: Index) -> None:

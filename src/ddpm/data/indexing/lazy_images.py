@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm.data.decoding.image_file import pixels
+from ddpm.data.decoding.image_file import BYTES, PICTURE, Scale, pixels
 from ddpm.data.decoding.span import Fault, span_in
 from ddpm.data.decoding.workers import Answer, WorkerPool
 from ddpm.data.indexing.index import Index
@@ -84,7 +84,8 @@ class Reader:
 
 def _here(request: dict[str, Any]) -> Answer:
     try:
-        values = pixels(span_in(request), bytes.fromhex(request["sha256"]), request["shape"])
+        scale = Scale(*request["scale"])
+        values = pixels(span_in(request), bytes.fromhex(request["sha256"]), request["shape"], scale)
     except Fault as fault:
         return Answer({"fault": fault.kind, "message": str(fault)})
     return Answer({}, values.tobytes())
@@ -96,15 +97,16 @@ def _without(rows: Tensor, lost: Mapping[int, str]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class LazyImages:
-    """Images of an index as (N, C, H, W) uint8, read when they are indexed, as one would index a tensor.
+    """Images of an index as (N, C, H, W) uint8 (int32 above 256 levels), read when they are indexed, as one would index a tensor.
 
-    `rows` (N,) are their rows in the index, and `image` is (C, H, W).
+    `rows` (N,) are their rows in the index, and `image` is (C, H, W). `scale` says how many levels they have.
     """
 
     index: Index
     rows: np.ndarray
     image: tuple[int, int, int]
     reader: Reader = field(repr=False)
+    scale: Scale = PICTURE
 
     device = torch.device("cpu")
     known_by_hash = True
@@ -120,7 +122,17 @@ class LazyImages:
     @property
     def nbytes(self) -> int:
         """How many bytes they would take in memory."""
-        return len(self) * int(np.prod(self.image))
+        return len(self) * int(np.prod(self.image)) * self._kept.itemsize
+
+    @property
+    def _kept(self) -> torch.dtype:
+        """What they are in memory."""
+        return torch.uint8 if self.scale.levels <= BYTES else torch.int32
+
+    @property
+    def _sent(self) -> type[np.unsignedinteger]:
+        """What a worker sends."""
+        return np.uint8 if self.scale.levels <= BYTES else np.uint16
 
     @property
     def ahead(self) -> int:
@@ -141,7 +153,7 @@ class LazyImages:
         return self.rows[rows.cpu().numpy()].tobytes()
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
-        """The images at `rows`, (n, C, H, W) uint8.
+        """The images at `rows`, (n, C, H, W).
 
         Raises:
             Lost: some of them can no longer be read.
@@ -150,20 +162,20 @@ class LazyImages:
         if isinstance(rows, slice):
             rows = torch.arange(len(self))[rows]
         numbers = rows.tolist()
-        values = np.empty((len(numbers), *self.image), np.uint8)
+        values = np.empty((len(numbers), *self.image), self._sent)
         answers = self.reader.answers(self._requests(numbers), self._key(rows))
         lost = {}
         for place, (row, answer) in enumerate(zip(numbers, answers, strict=True)):
             if "fault" in answer.facts:
                 lost[row] = answer.facts["message"]
             else:
-                values[place] = np.frombuffer(answer.pixels, np.uint8).reshape(self.image)
+                values[place] = np.frombuffer(answer.pixels, self._sent).reshape(self.image)
         if lost:
             raise self._lost(lost)
-        return torch.from_numpy(values)
+        return torch.from_numpy(values if self._kept is torch.uint8 else values.astype(np.int32))
 
     def tensor(self) -> Tensor:
-        """All of them, (N, C, H, W) uint8, read in parts.
+        """All of them, (N, C, H, W), read in parts.
 
         Raises:
             Lost, Unavailable: as `__getitem__`.
@@ -184,7 +196,7 @@ class LazyImages:
         Raises:
             Unavailable: as `__getitem__`.
         """
-        values, found = torch.zeros(self.shape, dtype=torch.uint8), dict(lost)
+        values, found = torch.zeros(self.shape, dtype=self._kept), dict(lost)
         parts = torch.arange(len(self)).split(max(1, 2**24 // int(np.prod(self.image))))
         for part, later in zip(parts, [*parts[1:], torch.arange(0)], strict=True):
             while len(rows := _without(part, found)):
@@ -211,8 +223,8 @@ class LazyImages:
         self.reader.close()
 
     def _requests(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        found = []
+        found, scale = [], (self.scale.levels, self.scale.top)
         for row in self.rows[rows].tolist():
             sha256 = self.index.entries["sha256"][row].tobytes().hex()
-            found.append({**vars(self.index.span(row)), "sha256": sha256, "shape": self.image})
+            found.append({**vars(self.index.span(row)), "sha256": sha256, "shape": self.image, "scale": scale})
         return found

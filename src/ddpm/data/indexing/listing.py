@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm.data.decoding.exact import BYTES
 from ddpm.data.decoding.workers import cores
 from ddpm.data.imageset import Broken, ImageSet, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
 from ddpm.data.indexing.lazy_images import LazyImages, Reader
+from ddpm.data.indexing.meanings import Classes, common, own_classes
 from ddpm.data.splits import Options, SizesDiffer, held_out
 from ddpm.errors import DataError, quoted
 
-Classes = tuple[Tensor, tuple[str, ...]]
-"""Labels of some images, (N,) int64, or (0,) if they have none; and the names of the labels, if they have names."""
 TRAIN, TEST, NEITHER, VALIDATION = 0, 1, 2, 3
 MOST_WORKERS = 8
 FEW = 256
@@ -51,6 +51,15 @@ class Listing:
             Unavailable: no process can be started that decodes.
         """
         return indexed(self.root, self.sources, self.part)
+
+    def labels_of(self, rows: np.ndarray, index: Index) -> Classes:
+        """The labels of some rows: those of their places in the source, or else those that the files say themselves.
+
+        Raises:
+            DataError: as `own_classes`.
+        """
+        labels, classes = self.classes_of(rows)
+        return (labels, classes) if len(labels) else own_classes(index, rows)
 
 
 def no_split() -> np.ndarray:
@@ -96,11 +105,13 @@ class Share:
 class Survey:
     """What a source holds. `sizes` are (width, height) with their counts, the most common first; `broken` cannot be read.
 
-    `shares` are the splits that have images, in the order of their numbers.
+    `shares` are the splits that have images, in the order of their numbers. `distinct_values` are those of 8 bits
+    that occur: above 256 levels they do not say how many levels are in use.
     """
 
     images: int
-    grey: bool
+    levels: int
+    channels: int
     sizes: tuple[tuple[tuple[int, int], int], ...]
     distinct_values: int
     classes: int
@@ -118,12 +129,14 @@ def survey(listing: Listing, options: Options) -> Survey:
     entries, names = index.entries[good], index.names_of(good)
     sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))
     split = listing.split[good] if len(listing.split) else held_out(names, options.held_out).numpy().astype(np.int8)
-    labels, classes = listing.classes_of(good)
+    labels, classes = listing.labels_of(good, index)
     shares = tuple(_share(part, names, labels, classes, split == part) for part in np.unique(split).tolist())
     train, test = (int((split == part).sum()) for part in (TRAIN, TEST))
+    all_have = common(index, good, options.levels)
     return Survey(
         len(good),
-        bool(entries["grey"].all()),
+        all_have.scale.levels,
+        all_have.channels or (1 if entries["grey"].all() else 3),
         tuple(sizes.most_common()),
         int(np.unpackbits(np.bitwise_or.reduce(entries["values"], axis=0)).sum()) if len(good) else 0,
         len(classes) or len(labels[labels >= 0].unique()),
@@ -167,7 +180,7 @@ class Pictures:
 
 def looked_at(listing: Listing, index: Index) -> Pictures:
     """The images of a listing, whose index this is."""
-    return Pictures(listing.root.name, index, *listing.classes_of(index.good()), unread=listing.unread)
+    return Pictures(listing.root.name, index, *listing.labels_of(index.good(), index), unread=listing.unread)
 
 
 Decode = Callable[[ImageSet], ImageSet]
@@ -188,13 +201,25 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
             f"ddpm data {quoted(index.root)} lists them",
             f"`data.max_broken={_rounded_up(len(bad) / len(index))}` leaves out up to that share",
         )
-    channels = options.channels or (1 if index.entries["grey"][rows].all() else 3)
-    height, width = options.resolution or _common_size(index, rows)
+    all_have = common(index, rows, options.levels)
+    channels, size = options.channels or (1 if index.entries["grey"][rows].all() else 3), options.resolution
+    if all_have.channels is not None or all_have.scale.levels > BYTES:  # read as they are, and converted afterwards
+        channels, size = all_have.channels or 1, None
+    height, width = size or _common_size(index, rows)
     workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers is None else options.workers
-    files = LazyImages(index, rows, (channels, height, width), Reader(workers))
+    files = LazyImages(index, rows, (channels, height, width), Reader(workers), all_have.scale)
     labels, classes, lost = pictures.labels, pictures.classes, sorted(pictures.lost.items())
     lost = {int(np.searchsorted(rows, row)): reason for row, reason in lost}
-    found = ImageSet(pictures.name, files, 256, labels, index.names_of(rows), classes, (*bad, *pictures.unread), lost)
+    found = ImageSet(
+        pictures.name,
+        files,
+        all_have.scale.levels,
+        labels,
+        index.names_of(rows),
+        classes,
+        (*bad, *pictures.unread),
+        lost,
+    )
     if files.nbytes > options.in_memory:
         return found
     reader = Reader(0 if len(files) <= FEW else min(cores(), MOST_WORKERS))

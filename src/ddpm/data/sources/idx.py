@@ -56,7 +56,8 @@ def _images(name: str, files: list[Path], options: Options) -> ImageSet:
     if len(told) == len(files):
         columns = [_column(*one, len(array)) for one, array in zip(told, arrays, strict=True)]
         labels, classes = labels_of(name, np.concatenate(columns), len(images))
-    return check_values(ImageSet(name, images.contiguous(), options.levels or 256, labels, classes=classes))
+    levels = options.levels if options.levels and options.levels <= 256 else 256  # bytes have no more
+    return check_values(ImageSet(name, images.contiguous(), levels, labels, classes=classes))
 
 
 def _labels_beside(images: Path) -> tuple[Path, np.ndarray] | None:

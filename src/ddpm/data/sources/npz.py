@@ -1,12 +1,13 @@
 """npy and npz files of integer images: (N, H, W), (N, H, W, C) or (N, C, H, W), unsigned.
 
 In an npz the array of images is called "images", "arr_0" or "x", or there are "x_train" and "x_test", which are then the
-split. Labels ("labels", "arr_1", "y", "y_train", ...; numbers or texts), "classes" (their names) and a number "levels" are
-optional. Channels are 1 to 4; a file whose axes 1 and 3 both have so many is (N, C, H, W). Nothing is unpickled.
+split. Labels ("labels", "arr_1", "y", "y_train", ...; numbers or texts), "classes" (their names), a number "levels" and a
+"layout" are optional. Where neither the file nor the caller says the layout, channels are 1 to 4, and a shape that could be read
+in two ways is refused. Nothing is unpickled.
 """
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images"
 LABELS = {"train": ("y_train", "train_labels"), "test": ("y_test", "test_labels"), "all": ("labels", "arr_1", "y")}
 MAX_CHANNELS = 4
 MAX_LEVELS = 65536
+BYTES = 256
+"""The levels of uint8, where nothing says that they are fewer."""
+LAYOUTS = ("NHW", "NCHW", "NHWC")
+"""What the axes of an array of images can be: images, channels, height and width."""
 
 
 def has_split(path: Path) -> bool:
@@ -32,15 +37,22 @@ def has_split(path: Path) -> bool:
 def read(path: Path, part: str, options: Options) -> ImageSet:
     """A part of the file."""
     possible = [part] if part != "all" else list(IMAGES)
-    wanted = {"levels", "classes", *(name for p in possible for name in (*IMAGES[p], *LABELS[p]))}
+    wanted = {"levels", "classes", "layout", *(name for p in possible for name in (*IMAGES[p], *LABELS[p]))}
     arrays = _load(path, wanted)
     parts = [name for name in possible if _named(arrays, IMAGES[name]) is not None]
     if not parts:
         raise DataError(f"no images in {str(path)!r}: it holds {', '.join(sorted(_names(path))) or 'nothing'}")
-    levels = options.levels or _levels(arrays, path)
+    said, layout = _levels(arrays, path), _said_layout(arrays, path)
+    if layout and options.layout not in (None, layout):
+        raise DataError(f'{str(path)!r} says "layout" {layout}, not {options.layout}')
     found = [(_named(arrays, IMAGES[name]), _named(arrays, LABELS[name])) for name in parts]
     sets = [
-        from_array(str(path), images, levels, _layout(images.shape) or "NCHW")
+        from_array(
+            str(path),
+            images,
+            said or _possible(options.levels, images.dtype),
+            layout or options.layout or _kept_by_us(arrays, images.shape),
+        )
         for images, _ in found
         if images is not None
     ]
@@ -63,6 +75,44 @@ def _levels(arrays: Mapping[str, np.ndarray], path: Path) -> int | None:
         shown = repr(said.item()) if said.size == 1 else f"an array of the shape {said.shape}"
         raise DataError(f'"levels" in {str(path)!r} must be a whole number, 2..{MAX_LEVELS}, not {shown[:SHOWN]}')
     return int(said.item())
+
+
+def _possible(levels: int | None, dtype: np.dtype) -> int | None:
+    """The levels that the caller says a file has that says none, if it can have them: uint8 has 256 at most."""
+    return None if levels is None or (levels > BYTES and dtype == np.uint8) else levels
+
+
+def _said_layout(arrays: Mapping[str, np.ndarray], path: Path) -> str | None:
+    """What the file says its axes are."""
+    said = arrays.get("layout")
+    if said is None:
+        return None
+    if said.size != 1 or said.item() not in LAYOUTS:
+        shown = repr(said.item()) if said.size == 1 else f"an array of the shape {said.shape}"
+        raise DataError(f'"layout" in {str(path)!r} must be one of {", ".join(LAYOUTS)}, not {shown[:SHOWN]}')
+    return str(said.item())
+
+
+def _kept_by_us(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> str | None:
+    """The layout of images that a run kept before files said it: they stand with "levels", under "images"."""
+    return "NCHW" if {"images", "levels"} <= arrays.keys() and len(shape) == 4 and _layout(shape) is None else None
+
+
+def arrays_of(
+    values: torch.Tensor, levels: int, labels: Sequence[int] = (), classes: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """What a file holds of images (N, C, H, W) of 0..levels-1, so that `read` gives them back: with all that it must know."""
+    pixels = values.movedim(1, 3).numpy()
+    found = {
+        "arr_0": pixels if levels <= BYTES else pixels.astype(np.uint16),
+        "levels": np.array(levels),
+        "layout": np.array("NHWC"),
+    }
+    if len(labels):
+        found["arr_1"] = np.array(labels, dtype=np.int64)
+    if len(classes):
+        found["classes"] = np.array(classes)
+    return found
 
 
 def _classes(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[str, ...]:
@@ -115,10 +165,11 @@ def from_array(
         name: for messages.
         images: uint8 or uint16.
         levels: how many values a pixel can have; None is 256, or 65536.
-        layout: "NCHW" or "NHWC"; None where the shape says it, channels being 1 to 4.
+        layout: of `LAYOUTS`; None where the shape says it, channels being 1 to 4.
 
     Raises:
-        DataError: it is of another type or shape, holds values beyond the levels, or could be read in both layouts.
+        DataError: it is of another type or shape, holds values beyond the levels, has too few for them, or could be read in
+            several layouts.
     """
     if images.dtype not in (np.uint8, np.uint16):
         raise DataError(
@@ -127,12 +178,18 @@ def from_array(
         )
     if images.ndim not in (3, 4) or 0 in images.shape[1:]:
         raise DataError(f"images in {name!r} have shape {images.shape}; expected (N, H, W[, C]) or (N, C, H, W)")
+    if levels is not None and levels > BYTES and images.dtype == np.uint8:
+        raise DataError(f"images in {name!r} are uint8, which has at most 256 levels, not {levels}")
     layout = layout or _layout(images.shape)
     if layout is None:
+        one, two = ("(N, H, W)", "one image (H, W, C)") if images.ndim == 3 else ("(N, C, H, W)", "(N, H, W, C)")
         raise DataError(
-            f"images in {name!r} have shape {images.shape}, which could be (N, C, H, W) and (N, H, W, C)",
+            f"images in {name!r} have shape {images.shape}, which could be {one} and {two}",
+            f'of a file `data.layout={"NHW" if images.ndim == 3 else "NCHW"}` says it, or an array "layout" in the npz',
             "a uint8 tensor is (N, C, H, W): torch.from_numpy(array); pictures say it themselves",
         )
+    if len(layout) != images.ndim:
+        raise DataError(f"images in {name!r} have shape {images.shape}, which is not {layout}")
     if images.ndim == 3:
         images = images[:, None]
     elif layout == "NHWC":
@@ -143,9 +200,13 @@ def from_array(
 
 
 def _layout(shape: tuple[int, ...]) -> str | None:
-    """Where the channels are, by their number, 1 to 4; None where they could be on two axes."""
+    """What the axes are, by the number of channels, 1 to 4; None where they could be two things."""
     first, last = shape[1] <= MAX_CHANNELS, shape[-1] <= MAX_CHANNELS
-    if len(shape) == 4 and first and last and shape[1:] != (1, 1, 1):
+    if len(shape) == 3:
+        return None if last and not first and shape[0] > MAX_CHANNELS else "NHW"
+    if first and last and shape[1:] != (1, 1, 1):
+        return None
+    if not first and not last and shape[3] < min(shape[1:3]):  # many channels, which are more likely the last axis
         return None
     return "NHWC" if last and not first else "NCHW"
 
