@@ -14,8 +14,7 @@ from torch import Tensor
 
 from ddpm.checkpoints import Noted
 from ddpm.checks import check_whole
-from ddpm.data.sources.npz import LAYOUTS
-from ddpm.data.splits import Options
+from ddpm.data.splits import asked
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
@@ -324,21 +323,14 @@ def images(
         layout: what the axes of an array are, in a file or not: "NHW", "NCHW" or "NHWC"; None takes what it or its shape says.
 
     Raises:
-        NotFound: no such source, or nothing in it.
-        DataError: damaged files, or images that do not fit together.
-        UsageError: real numbers outside [-1, 1] or off the levels, or no such layout.
+        NotFound, DataError, UsageError: no such source; damaged files; real numbers off the levels; no such layout.
 
     Example:
         >>> import ddpm
         >>> ddpm.images("digits", "test")
         Images(300 of 1x8x8, 17 levels)
     """
-    size = (resolution, resolution) if isinstance(resolution, int) else resolution
-    if layout is not None and layout not in LAYOUTS:
-        raise UsageError(f"unknown layout: {layout!r}", f"choose from {', '.join(LAYOUTS)}")
-    told = None if levels is None else check_whole("levels", levels, 2)
-    options = Options(resolution=size, channels=channels, levels=told, layout=layout)
-    return images_of(image_set(source, split, options, told or 256))
+    return images_of(image_set(source, split, asked(resolution, channels, levels, layout), levels or 256))
 
 
 def sample(

@@ -35,6 +35,14 @@ ELSEWHERE = {
         "run/test_fine_tune.py::test_colour_for_grey_is_named_and_the_hint_works"
     ),
     "says what a new run trains on": "run/test_going_on.py::test_there_must_be_a_run",
+    "of a file --set data.layout={} says it": "data/sources/test_npz.py::test_channels_that_could_be_on_two_axes",
+    "if these are all values that there are": (
+        "trained/test_own_samples.py::test_images_that_are_all_but_black_are_refused_until_they_are_meant"
+    ),
+    "if they are meant to be so dark": (
+        "trained/test_own_samples.py::test_images_that_are_all_but_black_are_refused_until_they_are_meant"
+    ),
+    'an array "classes" in the npz says': "trained/test_own_samples.py::test_numbers_of_classes_are_not_taken_for_names",
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }
 """Hints that another test follows, by a part of them."""
@@ -86,6 +94,8 @@ TOLD = {
     "the files are the same: the version of ddpm": "needs another version of ddpm",
     "a uint8 tensor is (N, C, H, W)": "what can be given",
     "give batches (x_0, labels)": "what can be given",
+    "an array of uint16 has more": "what can be given; tests/figures/test_round_trip.py gives one",
+    "images of {} channels are not scaled": "why",
 }
 """Hints that say what was expected, or why: there is nothing to type. And those for which another machine would be needed."""
 

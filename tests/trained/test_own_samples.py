@@ -97,6 +97,9 @@ def test_numbers_of_classes_are_not_taken_for_names(models, tmp_path):
     with pytest.raises(Mismatch, match=r"class 2 without a name: the model's class 2 is '10'.*'2' is 3") as refused:
         model.bits_per_dim(tmp_path / "old.npz", split="all", progress=False)
     assert '"classes"' in refused.value.hints[0]
+    np.savez(tmp_path / "named.npz", arr_0=drawn.numpy(), arr_1=drawn.labels.numpy(), classes=list(NAMES))
+    named = model.bits_per_dim(tmp_path / "named.npz", split="all", progress=False)
+    assert torch.equal(named.per_image, model.bits_per_dim(drawn, progress=False).per_image)
     np.savez(tmp_path / "two.npz", arr_0=drawn.numpy()[:2], arr_1=drawn.labels.numpy()[:2])
     assert model.bits_per_dim(tmp_path / "two.npz", split="all", progress=False).images == 2
 
@@ -119,6 +122,8 @@ def test_images_that_are_all_but_black_are_refused_until_they_are_meant(ddpm, tm
     followed = ddpm(*base, "--data", tmp_path / "mask.npy", *flags, "--set", "data.levels=2")
     assert followed.code == 0, followed.err
     assert "1x4x4 of 2 levels" in followed.err
+    meant = ddpm(*base[:-1], tmp_path / "dark", "--data", tmp_path / "mask.npy", *flags, "--set", "data.levels=256")
+    assert meant.code == 0, meant.err
     np.save(tmp_path / "ten.npy", values.astype(np.uint16) * 1023)
     noted = ddpm(*base[:-1], tmp_path / "ten", "--data", tmp_path / "ten.npy", *flags)
     assert noted.code == 0, noted.err

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ddpm.checks import check_whole
 from ddpm.data.imageset import ImageSet
-from ddpm.errors import DataError
+from ddpm.errors import DataError, UsageError
 from ddpm.seeds import key
 
 
@@ -45,6 +46,23 @@ class Options:
 
 
 DEFAULT = Options()
+LAYOUTS = ("NHW", "NCHW", "NHWC")
+"""What the axes of an array of images can be: images, channels, height and width."""
+
+
+def asked(
+    resolution: int | tuple[int, int] | None, channels: int | None, levels: int | None, layout: str | None
+) -> Options:
+    """The options that a call asks for: one number is both sides.
+
+    Raises:
+        UsageError: there is no such layout, or no such number of levels.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise UsageError(f"unknown layout: {layout!r}", f"choose from {', '.join(LAYOUTS)}")
+    size = (resolution, resolution) if isinstance(resolution, int) else resolution
+    told = None if levels is None else check_whole("levels", levels, 2)
+    return Options(resolution=size, channels=channels, levels=told, layout=layout)
 
 
 def hold_out(images: ImageSet, fraction: float) -> dict[str, ImageSet]:

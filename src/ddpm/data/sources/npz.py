@@ -15,7 +15,7 @@ import torch
 
 from ddpm.data.imageset import ImageSet, no_labels
 from ddpm.data.labels import fault_of, labels_of
-from ddpm.data.splits import Options, check_values
+from ddpm.data.splits import LAYOUTS, Options, check_values
 from ddpm.errors import SHOWN, DataError
 
 IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images"), "all": ("images", "arr_0", "x")}
@@ -24,8 +24,6 @@ MAX_CHANNELS = 4
 MAX_LEVELS = 65536
 BYTES = 256
 """The levels of uint8, where nothing says that they are fewer."""
-LAYOUTS = ("NHW", "NCHW", "NHWC")
-"""What the axes of an array of images can be: images, channels, height and width."""
 
 
 def has_split(path: Path) -> bool:
