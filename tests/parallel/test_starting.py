@@ -127,7 +127,7 @@ def test_who_keeps_the_store_leaves_when_the_others_know_why(launch, error, code
 def test_so_it_does_where_only_a_thread_hears_the_signal(launch, tmp_path):
     """While torch waits for the second, which does not come to exchange anything. The folder says so, too."""
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").touch()
+    RunFolder(tmp_path / "run").write_experiment(PRESETS["digits"]())
     first, second = launch(0), launch(1, "-c", WAITS)
     assert second.stdout.readline() == "here\n"
     time.sleep(1)
@@ -165,7 +165,7 @@ def test_a_run_that_stops_is_read_to_its_end(monkeypatch, tmp_path):
     done, experiment = [], PRESETS["small"]()
 
     def run(*_):
-        yield Started(experiment, 8, 0, 1, 0, "fp32", 2, ())
+        yield Started(experiment, 8, 0, 1, 0, "fp32", 2, (), ())
         os.kill(os.getpid(), signal.SIGTERM)
         yield Halted(3)
         done.append(True)
