@@ -477,7 +477,7 @@ def compare(
         raise UsageError(f"a comparison needs two models, not {len(models)}")
     opened = [model if isinstance(model, TrainedModel) else load(model) for model in models]
     first = opened[0]
-    images = image_set(data, split, first.experiment.data.options(), first.levels)
+    images = first._images(data, split)
     for model in opened:
         require_fitting(model.loaded, images, str(model.loaded.folder.path))
     given = images_of(images)

@@ -253,10 +253,10 @@ def test_large_numbers_are_finite(tmp_path):
         checkpoints.write(tmp_path, 2, Checkpoint({"model": {}}, {"loss": float("nan")}))
 
 
-def _refusing(layouts):
+def _refusing(headers):
     """Accepts the layout of `content` alone."""
     expected = {"a.weight": (3, 2), "b": (5,)}
-    if {name: entry.shape for name, entry in layouts["model"].items()} != expected:
+    if {name: entry.shape for name, entry in headers.layouts["model"].items()} != expected:
         raise Mismatch("another network")
 
 

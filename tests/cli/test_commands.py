@@ -222,14 +222,16 @@ def test_data(ddpm, tmp_path):
 
 def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
     """RGB, 13 x 9, broken ones left out, flips, the default preset made small."""
+    data = tmp_path / "data"
+    data.mkdir()
     random = np.random.RandomState(0)
     for i in range(30):
         pixels = random.randint(0, 256, (20, 30, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-    (tmp_path / "x.png").write_bytes(b"broken")
+        Image.fromarray(pixels).save(data / f"{i}.png")
+    (data / "x.png").write_bytes(b"broken")
     run = tmp_path / "run"
     said = ddpm(
-        *("train", "--data", tmp_path, "--output-dir", run, "--steps", 2, "--batch-size", 2),
+        *("train", "--data", data, "--output-dir", run, "--steps", 2, "--batch-size", 2),
         *("--set", "data.resolution=13,9", "--set", "data.max_broken=0.1", "--set", "model.channels=8"),
         *("--set", "model.groups=4", "--set", "schedule.T=40", "--set", "schedule.options.beta_T=0.4"),
         *("--set", "rhythm.images=2", "--set", "rhythm.samples=2"),
@@ -237,7 +239,7 @@ def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
     assert said.code == 0, said.err
     assert ddpm("sample", run, "--num", 1, "--output-dir", tmp_path / "out").code == 0
     assert _pixels(tmp_path / "out" / "000000.png").shape == (13, 9, 3)
-    assert ddpm("evaluate", run, "--data", tmp_path, "--num-images", 1).code == 0
+    assert ddpm("evaluate", run, "--data", data, "--num-images", 1).code == 0
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])

@@ -5,9 +5,11 @@ import json
 import math
 import statistics
 
+import numpy as np
 import pytest
 
 import ddpm as public
+from tests.harness.commands import TINY
 
 OF = ("--data", "digits", "--num-images", 12)
 
@@ -82,13 +84,15 @@ def test_what_makes_no_sense_is_refused_before_any_work(ddpm, trained, words, co
     assert not list(tmp_path.iterdir())
 
 
-def test_runs_of_other_images_are_refused(ddpm, trained, run):
-    config = run / "config.json"
-    values = json.loads(config.read_text())
-    values["data"]["shape"] = [1, 12, 12]
-    config.write_text(json.dumps(values))
+def test_runs_of_other_images_are_refused(ddpm, trained, tmp_path):
+    np.save(tmp_path / "a.npy", np.random.RandomState(0).randint(0, 17, (8, 12, 12), dtype=np.uint8))
+    said = ddpm(
+        *("train", "--data", tmp_path / "a.npy", "--output-dir", tmp_path / "run", *TINY[2:], "--steps", 1),
+        *("--set", "data.levels=17", "--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0"),
+    )
+    assert said.code == 0, said.err
     with pytest.raises(public.Mismatch, match="the model is for"):
-        public.compare(trained, run, data="digits", progress=False)
+        public.compare(trained, tmp_path / "run", data="digits", progress=False)
 
 
 def test_chains_of_other_lengths_have_the_images_in_common(ddpm, trained):

@@ -88,13 +88,13 @@ def _what_is_left(L_T: float) -> Text:
         (
             L_T < 0.001,
             "What they leave in x_T costs next to nothing",
-            "x_T에 남은 신호의 값은 없는 것이나 마찬가지다",
+            "x_T에 남은 신호의 대가은 없는 것이나 마찬가지다",
         ),
         (
             True,
             f"In so few steps linear does not reach noise: what it leaves in x_T costs {L_T:.2g} bits/dim that no "
             "network can win back",
-            f"스텝이 이렇게 적으면 linear는 잡음에 이르지 못한다. x_T에 남은 신호의 값 {L_T:.2g} bits/dim은 어떤 "
+            f"스텝이 이렇게 적으면 linear는 잡음에 이르지 못한다. x_T에 남은 신호의 대가 {L_T:.2g} bits/dim은 어떤 "
             "신경망도 되찾지 못한다",
         ),
     )

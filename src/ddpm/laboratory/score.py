@@ -255,7 +255,7 @@ def _how_near(rows: Sequence[tuple[int, float, float, float, float]]) -> tuple[T
         (
             True,
             "no farther than with all of them but for chance, so it is not the number of steps that decides here",
-            "모든 스텝을 썼을 때보다 우연을 넘어 더 멀지는 않으므로, 여기서 결정하는 것은 스텝의 수가 아니다",
+            "모든 스텝을 썼을 때보다 우연한 차이를 넘어설 만큼 더 멀지는 않으므로, 여기서 결정하는 것은 스텝의 수가 아니다",
         ),
     )
     return reached, missing
@@ -274,12 +274,12 @@ def _on_the_line(rows: Sequence[tuple[int, float, float, float, float]], left: f
             left > 0.5 * rows[-1][4],
             f"most of it, D_KL(q(x_T)||p(x_T)) = {left:.2e}, is the price of the signal left in x_T, which no number of "
             "steps wins back",
-            f"그 대부분인 D_KL(q(x_T)||p(x_T)) = {left:.2e}는 x_T에 남은 신호의 값이고 스텝을 늘려도 되찾지 못한다",
+            f"그 대부분인 D_KL(q(x_T)||p(x_T)) = {left:.2e}는 x_T에 남은 신호의 대가이고 스텝을 늘려도 되찾지 못한다",
         ),
         (
             True,
             f"D_KL(q(x_T)||p(x_T)), the price of the signal left in x_T, is {left:.2e} of it",
-            f"그 가운데 x_T에 남은 신호의 값 D_KL(q(x_T)||p(x_T))는 {left:.2e}이다",
+            f"그 가운데 x_T에 남은 신호의 대가 D_KL(q(x_T)||p(x_T))는 {left:.2e}이다",
         ),
     )
 

@@ -137,14 +137,14 @@ def _how_near_1(ratio: Tensor, before: float, first: int) -> Text:
             f"Near 1 for most t (above 0.9 in {above:.0%} of the steps, from t = {first} of {T}), but not in "
             f"the first ones, and there lie {before:.0%} of what the choice costs (C)",
             f"대부분의 t에서 1에 가깝다(스텝의 {above:.0%}, 곧 {T}스텝 가운데 t = {first}부터 0.9를 넘는다). "
-            f"그러나 처음 몇 스텝에서는 그렇지 않은데, 선택의 값(C) 가운데 {before:.0%}가 거기에 있다",
+            f"그러나 처음 몇 스텝에서는 그렇지 않은데, 선택의 대가(C) 가운데 {before:.0%}가 거기에 있다",
         ),
         (
             True,
             f"Not for most t: with this schedule it is above 0.9 in {above:.0%} of the steps only (from t = {first} "
             f"of {T}), and the others hold {before:.0%} of what the choice costs (C)",
             f"대부분의 t에서 그렇지는 않다. 이 스케줄에서 0.9를 넘는 것은 스텝의 {above:.0%}뿐이고({T}스텝 가운데 t "
-            f"= {first}부터), 선택의 값(C) 가운데 {before:.0%}가 나머지에 있다",
+            f"= {first}부터), 선택의 대가(C) 가운데 {before:.0%}가 나머지에 있다",
         ),
     )
 

@@ -126,7 +126,7 @@ def _without_a_step(own: Experiment, start: Start, folder: RunFolder) -> dict[st
 
 def _require_begun_with(own: Experiment, path: Path, weights: str, folder: RunFolder) -> None:
     """The run in the folder began with these weights; where the path is the same they are not looked for."""
-    if own.init is not None and (own.init.path, own.init.weights) == (str(path), weights):
+    if own.init is not None and (own.init.path, own.init.weights) == (str(path.absolute()), weights):
         return
     _, asked = begun_with(path, weights)
     if own.init is None or own.init.digest != asked.digest:

@@ -36,7 +36,7 @@ def begun_with(path: Path, weights: str) -> tuple[Experiment, Init]:
     folder, content, _ = find_checkpoint(path)
     experiment = folder.read_experiment()
     tensors = content.tensors[_group(experiment, weights)]
-    return experiment, Init(str(path), int(content.numbers["step"]), weights, _digest(experiment, tensors))
+    return experiment, Init(str(path.absolute()), int(content.numbers["step"]), weights, _digest(experiment, tensors))
 
 
 def successor(source: Experiment, init: Init) -> Experiment:

@@ -37,6 +37,8 @@ def keep(folder: RunFolder, data: Data, experiment: Experiment, start: Start) ->
     given = image_set(data, "all", Options(layout=about.layout), about.levels or BYTES)
     if not len(given):
         raise UsageError("there are no images to train on")
+    if about.layout == "NHW" and given.shape[0] != 1:
+        raise UsageError(f"images of {given.shape[0]} channels have no layout NHW, which is of one channel")
     new = not folder.config.exists()
     if new:
         experiment.require_bright(given)

@@ -14,7 +14,7 @@ from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment.binding import as_of, experiment_in, may_change, unlike
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import CHANGEABLE, changed_from
-from ddpm.experiment.settings import compared
+from ddpm.experiment.settings import changed, compared, flat, spelled
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.run.log import read_metrics
 from ddpm.run.validate import require_newest
@@ -86,7 +86,8 @@ class Start(ABC):
     def changed(self, experiment: Experiment, content: Checkpoint | None) -> Experiment:
         """The experiment with what is to be changed from the checkpoint on."""
         step = content.numbers["step"] if content is not None else 0
-        wanted = {name: value for name, value in self.change.items() if name in CHANGEABLE}
+        read = flat(spelled(changed(experiment, self.change)))  # 64.0 is 64, as in any setting
+        wanted = {name: read[name] for name in self.change if name in CHANGEABLE}
         recipe, changes = changed_from(experiment.training, experiment.changes, step, wanted)
         return replace(experiment, training=recipe, changes=changes)
 
@@ -186,11 +187,12 @@ class From(Start):
     def check(self, experiment: Experiment, folder: RunFolder) -> None:
         """The checkpoint is of the same experiment, and the folder has no later one."""
         self.admit(folder)
-        if folder.config.exists():
-            _require_same(folder.read_experiment(), experiment, folder, self.command(folder))
         origin, content, _ = find_checkpoint(self.path)
-        _require_same(origin.read_experiment(), experiment, origin, self.command(folder), WITHOUT)
         here = content.numbers["step"]
+        if folder.config.exists():  # its config.json may have a change already that begins here
+            before, now = (as_of(found, here) for found in (folder.read_experiment(), experiment))
+            _require_same(before, now, folder, self.command(folder))
+        _require_same(origin.read_experiment(), experiment, origin, self.command(folder), WITHOUT)
         later = [path.name for path in checkpoints.found(folder.checkpoints) if checkpoints.step_of(path) > here]
         if later:
             raise CannotCreate(
@@ -321,9 +323,8 @@ def _typed(flag: str, settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def other_end(folder: RunFolder, start: Start, experiment: Experiment) -> list[str]:
+def other_end(own: Experiment | None, experiment: Experiment) -> list[str]:
     """A line where a run goes on to another end than it was started for, and its learning rate aims at the end."""
-    own = start.own(folder)
     steps = experiment.training.steps
     if own is None or own.training.steps == steps or own.training.decay == "constant":
         return []

@@ -94,7 +94,8 @@ def train_run(
         )
         held_out, some = held_out_left(opened.test, experiment.rhythm.images, world)
         opened.close_test()
-        if content is None or world.broadcast(_goes_further(experiment, content, clock)):
+        begins_here = not folder.config.exists()
+        if content is None or world.broadcast(begins_here or _goes_further(experiment, content, clock)):
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: write_snapshot(folder, start, opened, snapshot, fingerprint))
         state, told, other = _state(experiment, content, device, world)
@@ -103,7 +104,17 @@ def train_run(
         writer = held.enter_context(writing(folder, world, logged, experiment.rhythm.keep))
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
         lost = notes_of(images, before, held_out)
-        said = tuple([*notes, *passed, *other, *_missing(images), *lost, *other_conditions(content, made_by)])
+        said = tuple(
+            [
+                *notes,
+                *passed,
+                *other,
+                *other_end(earlier, experiment),
+                *_missing(images),
+                *lost,
+                *other_conditions(content, made_by),
+            ]
+        )
         precision = str(made_by["precision"])
         data = (*in_two_lines(opened), *_not_learned(experiment, opened.train))
         found = len(images), len(held_out), parameters, state.step
@@ -167,7 +178,6 @@ def _claimed(
 
     def claim() -> tuple[Checkpoint | None, list[str]]:
         start.check(experiment, folder)
-        notes = other_end(folder, start, experiment)
         if experiment.init is not None and not _has_begun(folder, start):
             weights_for(experiment)  # refused before anything is made
         require_room_for(experiment, folder.checkpoints)
@@ -175,8 +185,7 @@ def _claimed(
         held.enter_context(folder.locked())
         folder.tidy()
         folder.exit.unlink(missing_ok=True)
-        content, passed = start.latest(folder)
-        return content, [*notes, *passed]
+        return start.latest(folder)
 
     found = world.lead(claim)
     step, notes = world.broadcast((found[0].numbers["step"] if found[0] else -1, found[1]) if found else (0, []))

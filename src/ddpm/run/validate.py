@@ -34,7 +34,7 @@ def require_room_for(experiment: Experiment, folder: Path) -> None:
         StorageError: there is less.
     """
     done = [checkpoints.step_of(path) for path in checkpoints.found(folder)]
-    if done and done[-1] >= experiment.training.steps:
+    if done and done[-1] >= experiment.training.steps and experiment.rhythm.budget is None:
         return
     _, parameters = experiment.size()
     require_room(folder, (COPIES + len(experiment.training.more_ema_decays)) * BYTES * parameters)
