@@ -94,8 +94,7 @@ def train_run(
         )
         held_out, some = held_out_left(opened.test, experiment.rhythm.images, world)
         opened.close_test()
-        begins_here = not folder.config.exists()
-        if content is None or world.broadcast(begins_here or _goes_further(experiment, content, clock)):
+        if content is None or world.broadcast(_goes_further(experiment, content, clock, folder)):
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: write_snapshot(folder, start, opened, snapshot, fingerprint))
         state, told, other = _state(experiment, content, device, world)
@@ -125,10 +124,10 @@ def train_run(
         yield from session.events(stop)
 
 
-def _goes_further(experiment: Experiment, content: Checkpoint, clock: Clock) -> bool:
-    """Whether there are steps to do after this checkpoint."""
+def _goes_further(experiment: Experiment, content: Checkpoint, clock: Clock, folder: RunFolder) -> bool:
+    """Whether there are steps to do after this checkpoint, or it is the first of another folder."""
     steps_left = ends_by_time(experiment) or content.numbers["step"] < experiment.training.steps
-    return steps_left and not clock.over()
+    return (steps_left and not clock.over()) or not folder.config.exists()
 
 
 def _opened(
