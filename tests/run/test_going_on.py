@@ -184,7 +184,7 @@ def test_another_end_of_a_decay_is_said(ddpm, run):
 def test_images_that_were_handed_over_are_in_the_folder(tmp_path, without_reports):
     """Also once the folder was moved."""
     tiny = {"model.channels": 8, "model.multipliers": [1, 2], "model.groups": 4, "model.blocks": 1, "schedule.T": 10}
-    pixels = face.images("digits", "test").numpy()
+    pixels = face.images("digits", "test").numpy() * 15  # 0..240 of 256 levels
     quiet = {"rhythm.evaluate": 0, "rhythm.sample": 0, "training.decay": "constant"}
     face.fit(pixels, tmp_path / "a", preset="digits", steps=1, batch_size=4, settings={**tiny, **quiet}, progress=False)
     (tmp_path / "a").rename(tmp_path / "b")

@@ -102,22 +102,14 @@ def train_run(
         logged = state.step - bool(running_loss.postponed)
         writer = held.enter_context(writing(folder, world, logged, experiment.rhythm.keep))
         parameters = sum(parameter.numel() for parameter in state.network.parameters())
-        lost = notes_of(images, before, held_out)
-        said = tuple(
-            [
-                *notes,
-                *passed,
-                *other,
-                *other_end(earlier, experiment),
-                *_missing(images),
-                *lost,
-                *other_conditions(content, made_by),
-            ]
-        )
+        gone = [*_missing(images), *notes_of(images, before, held_out)]
+        about = [*other_end(earlier, experiment), *gone, *other_conditions(content, made_by)]
         precision = str(made_by["precision"])
         data = (*in_two_lines(opened), *_not_learned(experiment, opened.train))
         found = len(images), len(held_out), parameters, state.step
-        yield Started(experiment, *found, precision, world.size, said, data, clock.left, told)
+        yield Started(
+            experiment, *found, precision, world.size, (*notes, *passed, *other, *about), data, clock.left, told
+        )
         session = Session(
             experiment, folder, device, world, state, running_loss, writer, images, some, fingerprint, made_by, clock
         )
