@@ -9,6 +9,7 @@ from ddpm.cli.flags.kinds import filled
 from ddpm.cli.flags.names import SOURCE
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget
+from ddpm.cli.terminal.words import counted
 
 ABOUT = "show what a data source holds, and which files are broken"
 EXAMPLES = """\
@@ -39,14 +40,14 @@ def run(options: Namespace) -> None:
         say(f"{found['channels']} x {found['height']} x {found['width']} (channels, height, width)")
         say(
             f"{found['levels']} levels, {found['distinct_values']} of them in use; "
-            f"{_counted(found['classes'], 'class', 'classes')}{_named(found)}"
+            f"{counted(found['classes'], 'class')}{_named(found)}"
         )
     else:
         _say_sizes(found)
     if found["understood"] is not None:
         _say_understood(found["understood"])
         _say_passed_over(found["passed_over"])
-    say(_counted(len(found["broken"]), "broken file"))
+    say(counted(len(found["broken"]), "broken file"))
     for broken in found["broken"]:
         say(f"  {broken['file']}: {broken['reason']}")
     json_target.tell()
@@ -89,7 +90,7 @@ def _say_understood(found: Mapping[str, Any]) -> None:
     for part in found["splits"]:
         where = f"{', '.join(part['folders'])}: " if part["folders"] else ""
         how = " by their names" if part["split"] == "test" and not own else ""
-        say(f"{margin}{where}{_counted(part['images'], 'image')} {SPLITS[part['split']]}{how}")
+        say(f"{margin}{where}{counted(part['images'], 'image')} {SPLITS[part['split']]}{how}")
         classes = [f"{name} {count:,}" for name, count in part["classes"].items()]
         if classes:
             more = f", and {len(classes) - MOST:,} more classes" if len(classes) > MOST else ""
@@ -102,10 +103,6 @@ def _say_passed_over(found: Sequence[Mapping[str, Any]]) -> None:
     say(f"passed over: {sum(one['count'] for one in found) or 'nothing'}")
     for one in found:
         say(f"  {one['why']}: {one['count']:,}, {'' if one['count'] == 1 else 'the first: '}{one['first']}")
-
-
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _named(found: Mapping[str, Any], most: int = MOST) -> str:

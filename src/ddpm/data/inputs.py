@@ -139,15 +139,6 @@ def raw_picture(path: Path) -> Image.Image:
         raise DataError(f"cannot read the image {str(path)!r}: {error}") from error
 
 
-def read_image(path: Path, shape: tuple[int, ...], levels: int) -> torch.Tensor:
-    """One file as a model sees it: `Photo.seen` of `read_photo`.
-
-    Raises:
-        NotFound, DataError: as these.
-    """
-    return read_photo(path).seen(shape, levels)
-
-
 def on_levels(x: torch.Tensor, levels: int) -> torch.Tensor:
     """Real images (N, C, H, W) that lie in [-1, 1] on `levels` values, as float32 that lies on them exactly.
 

@@ -139,6 +139,10 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
     return result
 
 
+NOTHING: Mapping[str, Any] = {}
+"""No settings."""
+
+
 def changed(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
     """The experiment with fields replaced: {"training.lr": 1e-4, "schedule.options.beta_T": 0.03}.
 

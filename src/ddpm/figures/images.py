@@ -14,14 +14,14 @@ from torch import Tensor
 
 from ddpm.checks import check_images
 from ddpm.data.convert import converted
-from ddpm.data.decoding.exact import Meaning
+from ddpm.data.decoding.exact import BYTES, MAX_LEVELS, Meaning
 from ddpm.data.decoding.picture import fit
 from ddpm.data.imageset import ImageSet, no_labels, to_levels, to_model
 from ddpm.data.inputs import Photo, on_levels, photo_of, read_photo
 from ddpm.data.labels import fault_of, labels_of
 from ddpm.data.masks import Mask, mask_of, read_mask
 from ddpm.data.open import open_source
-from ddpm.data.sources.npz import MAX_CHANNELS, MAX_LEVELS, from_array
+from ddpm.data.sources.npz import MAX_CHANNELS, from_array
 from ddpm.data.splits import DEFAULT, Options, SizesDiffer
 from ddpm.errors import SHOWN as SHOWN_OF_VALUE
 from ddpm.errors import CannotCreate, DataError, Mismatch, RunWarning, UsageError, chosen, warn
@@ -31,8 +31,6 @@ from ddpm.tensors import ImageBatch
 
 SHOWN = 64
 """So many images are in the picture that a notebook shows."""
-BYTES = 256
-"""The levels of a picture."""
 INDICES = "give a whole number, a slice, several numbers, or true or false for each"
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 

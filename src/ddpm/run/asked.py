@@ -14,12 +14,10 @@ from ddpm.experiment.binding import may_change
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import CHANGEABLE, recipe_at
 from ddpm.experiment.request import requested, usual_preset
-from ddpm.experiment.settings import changed, compared
+from ddpm.experiment.settings import NOTHING, changed, compared
 from ddpm.run.fine_tune import begun_with, successor
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import From, Start, ways_on
-
-NOTHING: Mapping[str, Any] = {}
 
 
 def asked_for(

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from ddpm import checkpoints
-from ddpm.errors import Mismatch, chosen
+from ddpm.errors import Mismatch
 from ddpm.experiment.binding import misread
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import Init
 from ddpm.models.unet import ALL_CLASSES
-from ddpm.run.folder import RunFolder, find_checkpoint
+from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
 
 CLASSES = "label.weight"
 """How the name of the tensor with a row for each class ends."""
@@ -35,7 +35,7 @@ def begun_with(path: Path, weights: str) -> tuple[Experiment, Init]:
     """
     folder, content, _ = find_checkpoint(path)
     experiment = folder.read_experiment()
-    tensors = content.tensors[_group(experiment, weights)]
+    tensors = content.tensors[tensors_called(experiment, weights)]
     return experiment, Init(str(path.absolute()), int(content.numbers["step"]), weights, _digest(experiment, tensors))
 
 
@@ -66,7 +66,7 @@ def weights_for(experiment: Experiment) -> Beginning:
     assert init is not None
     folder, content, _ = find_checkpoint(_place(init))
     source = folder.read_experiment()
-    given = content.tensors[_group(source, init.weights)]
+    given = content.tensors[tensors_called(source, init.weights)]
     if _digest(source, given) != init.digest:
         raise Mismatch(f"the weights are no longer those that the run was to begin with: {init.path}")
     with torch.device("meta"):
@@ -78,12 +78,6 @@ def weights_for(experiment: Experiment) -> Beginning:
     _require_fit(source, experiment, fitted, wanted)
     begins = f"begins with the weights {init.weights!r} of step {init.step:,} of {init.path}"
     return Beginning(fitted, (begins, *_of_classes(source, experiment)), tuple(_of_reading(source, experiment)))
-
-
-def _group(experiment: Experiment, weights: str) -> str:
-    """The group of tensors that is called so."""
-    averages = {name: name for name in experiment.training.averages}
-    return chosen({"ema": "ema", "raw": "model", **averages}, weights, "weights")
 
 
 def _digest(experiment: Experiment, tensors: Mapping[str, Tensor]) -> str:

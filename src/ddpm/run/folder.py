@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ddpm import checkpoints
 from ddpm.checkpoints import Accept, Checkpoint
-from ddpm.errors import CannotCreate, DataError, NotFound, UsageError
+from ddpm.errors import CannotCreate, DataError, NotFound, UsageError, chosen
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import from_dict, to_json
 from ddpm.run.validate import fitting, require_newest, require_numbers, require_read_alike, require_sound
@@ -245,3 +245,13 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         )
     require_newest(content, folder.checkpoints, damaged)
     return folder, content, tuple(f"passed over: {reason}" for _, reason in damaged)
+
+
+def tensors_called(experiment: Experiment, weights: str) -> str:
+    """The group of a checkpoint's tensors that `weights` names: "raw", "ema", or another average of the run.
+
+    Raises:
+        UsageError: the run has none of this name.
+    """
+    averages = {name: name for name in experiment.training.averages}
+    return chosen({"ema": "ema", "raw": "model", **averages}, weights, "weights")

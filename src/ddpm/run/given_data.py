@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ddpm.data.decoding.exact import BYTES
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.data.splits import Options
 from ddpm.errors import Mismatch, UsageError
 from ddpm.experiment.config import Experiment
-from ddpm.figures.images import BYTES, Data, image_set
+from ddpm.figures.images import Data, image_set
 from ddpm.parallel.launch import number
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Start

@@ -14,7 +14,7 @@ from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment.binding import as_of, experiment_in, may_change, unlike
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import CHANGEABLE, changed_from
-from ddpm.experiment.settings import changed, compared, flat, spelled
+from ddpm.experiment.settings import NOTHING, changed, compared, flat, spelled
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.run.log import read_metrics
 from ddpm.run.validate import require_newest
@@ -211,9 +211,6 @@ class From(Start):
     def read_again(self, folder: RunFolder, step: int) -> Checkpoint:
         """The one that is named."""
         return find_checkpoint(self.path)[1]
-
-
-NOTHING: Mapping[str, Any] = {}
 
 
 def start_of(text: str, change: Mapping[str, Any] = NOTHING) -> Start:

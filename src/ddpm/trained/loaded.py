@@ -11,12 +11,11 @@ import torch
 from ddpm import checkpoints
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
-from ddpm.errors import UsageError, chosen
+from ddpm.errors import UsageError
 from ddpm.experiment.config import Experiment
-from ddpm.experiment.settings import changed
-from ddpm.run.folder import RunFolder, find_checkpoint
+from ddpm.experiment.settings import NOTHING, changed
+from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
 
-NOTHING: Mapping[str, Any] = {}
 READINGS = (
     "process.limit",
     "process.variance",
@@ -80,7 +79,7 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     """
     folder, content, notes = find_checkpoint(Path(run).expanduser())
     experiment = folder.read_experiment()
-    group = chosen({"ema": "ema", "raw": "model", **{n: n for n in experiment.training.averages}}, weights, "weights")
+    group = tensors_called(experiment, weights)
     experiment = _read_otherwise(experiment, settings)
     with torch.device("meta"):
         network = experiment.network()

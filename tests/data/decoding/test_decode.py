@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ddpm.data.decoding.picture import READ_ERRORS, decode, fit
-from ddpm.data.inputs import read_image
+from ddpm.data.inputs import read_photo
 from ddpm.errors import DataError, NotFound
 
 RAMP = np.arange(0, 256, 17, dtype=np.uint8).reshape(4, 4)
@@ -143,12 +143,12 @@ def test_fit_covers_and_cuts_without_squashing():
 def test_read_image_for_a_model(tmp_path):
     path = tmp_path / "image.png"
     Image.fromarray(RAMP).save(path)
-    x = read_image(path, (1, 4, 4), 16)
+    x = read_photo(path).seen((1, 4, 4), 16)
     assert x.shape == (1, 1, 4, 4)
     assert np.allclose((x.numpy() + 1) * 7.5, np.arange(16).reshape(1, 1, 4, 4), atol=1e-5)
-    assert read_image(path, (3, 2, 2), 256).shape == (1, 3, 2, 2)
+    assert read_photo(path).seen((3, 2, 2), 256).shape == (1, 3, 2, 2)
     with pytest.raises(NotFound):
-        read_image(tmp_path / "none.png", (1, 4, 4), 16)
+        read_photo(tmp_path / "none.png").seen((1, 4, 4), 16)
     path.write_bytes(b"no")
     with pytest.raises(DataError, match="cannot read"):
-        read_image(path, (1, 4, 4), 16)
+        read_photo(path).seen((1, 4, 4), 16)

@@ -23,7 +23,7 @@ from ddpm.storage.strict import parse
 TEXT = "ddpm-data"
 """The key of a PNG's text that says what its values mean."""
 BYTES = 256
-"""The levels of a file that says nothing."""
+"""The levels of a file, or of uint8, where nothing says that they are fewer."""
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """What Pillow calls a picture of so many channels."""
 COLOURS = {2: 4, 3: 2, 4: 6}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ddpm.data.decoding.exact import BYTES, MAX_LEVELS
 from ddpm.data.imageset import ImageSet, no_labels
 from ddpm.data.labels import fault_of, labels_of
 from ddpm.data.splits import LAYOUTS, Options, check_values
@@ -21,9 +22,6 @@ from ddpm.errors import SHOWN, DataError
 IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images"), "all": ("images", "arr_0", "x")}
 LABELS = {"train": ("y_train", "train_labels"), "test": ("y_test", "test_labels"), "all": ("labels", "arr_1", "y")}
 MAX_CHANNELS = 4
-MAX_LEVELS = 65536
-BYTES = 256
-"""The levels of uint8, where nothing says that they are fewer."""
 
 
 def has_split(path: Path) -> bool:
