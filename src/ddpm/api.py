@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished
 from ddpm.sampling.images import sample as draw
-from ddpm.trained.evaluate import require_fitting
+from ddpm.trained.evaluate import ScoringOptions, require_fitting
 from ddpm.trained.loaded import load_run
 from ddpm.trained.measured_curve import kept_curve, measured_curve
 from ddpm.trained.model import TrainedModel
@@ -432,34 +432,15 @@ def bound(
 
 
 def compare(
-    *models: TrainedModel | str | Path,
-    data: Data,
-    split: str = "test",
-    num_images: int | None = None,
-    steps: int | None = None,
-    spacing: str = "uniform",
-    variance: str | None = None,
-    exact: bool = False,
-    label: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 128,
-    progress: bool = True,
+    *models: TrainedModel | str | Path, data: Data, split: str = "test", **how: Unpack[ScoringOptions]
 ) -> Comparison:
     """The bounds of several models on the same images with the same noise, and their differences: what `ddpm compare` does.
 
     Args:
         *models: two or more: trained models, or run folders and checkpoints, which are loaded. All are compared with the first.
-        data: as in `TrainedModel.bits_per_dim`, like all that follows. It is read as the first model's own.
-        split: of a source: "test", "train" or "all".
-        num_images: the first ones; None for all.
-        steps: of the chain; None for all.
-        spacing: which ones.
-        variance: of a step back; None for the one that a model was trained for.
-        exact: as in `TrainedModel.sample`.
-        label: what models with classes are told.
-        seed: of the noise, the same for all.
-        batch_size: images at a time.
-        progress: whether a bar is shown.
+        data: as in `TrainedModel.bits_per_dim`. It is read as the first model's own.
+        split: of a source: "test", "train", "validation" or "all".
+        **how: as in `TrainedModel.bits_per_dim`: num_images, steps, spacing, variance, exact, label, seed, batch_size, progress.
 
     Raises:
         UsageError: fewer than two models, or as `TrainedModel.bits_per_dim`.
@@ -481,20 +462,6 @@ def compare(
     for model in opened:
         require_fitting(model.loaded, images, str(model.loaded.folder.path))
     given = images_of(images)
-    bounds = [
-        model.bits_per_dim(
-            given,
-            num_images=num_images,
-            steps=steps,
-            spacing=spacing,
-            variance=variance,
-            exact=exact,
-            label=label,
-            seed=seed,
-            batch_size=batch_size,
-            progress=progress,
-        )
-        for model in opened
-    ]
+    bounds = [model.bits_per_dim(given, **how) for model in opened]
     names = [str(model.loaded.folder.path) if isinstance(model, TrainedModel) else str(model) for model in models]
     return Comparison(tuple(names), tuple(bounds))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import SUFFIXES
@@ -39,6 +39,20 @@ def chosen_metrics(names: str) -> list[str]:
         if name not in (*METRICS, *LIKELIHOODS):
             raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join((*METRICS, *LIKELIHOODS))}")
     return metrics
+
+
+class ScoringOptions(TypedDict, total=False):
+    """What `TrainedModel.bits_per_dim` takes besides images, where several models are scored alike."""
+
+    num_images: int | None
+    steps: int | None
+    spacing: str
+    variance: str | None
+    exact: bool
+    label: str | int | None
+    seed: int
+    batch_size: int
+    progress: bool
 
 
 def images_to_evaluate(
