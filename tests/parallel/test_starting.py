@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ import torch.distributed as dist
 
 from ddpm.cli.parts import training
 from ddpm.errors import Mismatch, PeerLost, Stopped
+from ddpm.experiment.config import DataConfig
 from ddpm.experiment.presets import PRESETS
 from ddpm.parallel.heartbeat import attended
 from ddpm.parallel.world import World, joined
@@ -162,7 +164,7 @@ def test_a_signal_is_no_other_reason():
 
 def test_a_run_that_stops_is_read_to_its_end(monkeypatch, tmp_path):
     """The processes take leave of each other there."""
-    done, experiment = [], PRESETS["small"]()
+    done, experiment = [], replace(PRESETS["small"](), data=DataConfig(shape=(3, 8, 8), levels=256))
 
     def run(*_):
         yield Started(experiment, 8, 0, 1, 0, "fp32", 2, (), ())

@@ -34,7 +34,7 @@ from ddpm.run.pace import Clock, ends_by_time
 from ddpm.run.plan import Consent, ask_if_long, planned
 from ddpm.run.session import Session, conditions, new_state
 from ddpm.run.start import Start, other_conditions, other_end, require_own
-from ddpm.run.validate import require_room_for
+from ddpm.run.validate import require_room_for, require_sound
 from ddpm.run.writer import writing
 from ddpm.training.trainer import State
 
@@ -141,7 +141,7 @@ def _opened(
         return sets, found
 
     _require_work(experiment, world)
-    world.lead(lambda: start.admit(folder))
+    world.lead(lambda: _admit(folder, start))
     source = world.broadcast(world.lead(lambda: start.source(experiment, folder)))
     experiment = replace(experiment, data=replace(experiment.data, source=source))
     snapshot, notes = world.together(lambda: read_snapshot(folder, start))
@@ -150,6 +150,16 @@ def _opened(
     if experiment.data.levels is None and (dark := unfilled(sets.train)):
         notes = [*notes, f"{dark}; the setting data.levels says how many there are"]
     return sets, snapshot, found, notes
+
+
+def _admit(folder: RunFolder, start: Start) -> None:
+    """The run may start; if it goes on, with a configuration that is sound and that of its checkpoints, before it is followed."""
+    start.admit(folder)
+    own = start.own(folder)
+    if own is not None:
+        run = start.origin(folder)
+        require_sound(own, run.config)
+        run.require_read_as_trained(own)
 
 
 def _require_work(experiment: Experiment, world: World) -> None:
