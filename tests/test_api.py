@@ -218,7 +218,8 @@ def test_training_is_that_of_the_command(trained, tmp_path):
     _same_files(run / "samples", trained / "samples")
     assert json.loads((run / "exit.json").read_text())["code"] == 0
     shutil.copytree(trained, tmp_path / "command")
-    assert public.fit("digits", tmp_path / "command", steps=7, **fields).step == 7
+    with pytest.warns(public.RunWarning, match="decays towards the last step: with 7 steps instead of 6"):
+        assert public.fit("digits", tmp_path / "command", steps=7, **fields).step == 7
 
 
 def test_data_in_memory_are_kept_with_the_run(tmp_path):
@@ -230,7 +231,8 @@ def test_data_in_memory_are_kept_with_the_run(tmp_path):
     fields = {"batch_size": 8, "preset": "digits", "settings": SMALL, "progress": False, "conditional": True}
     model = public.fit(data, tmp_path / "run", steps=2, **fields)
     assert (model.classes, model.levels) == (("a", "b"), 17)
-    assert public.fit(data, tmp_path / "run", steps=3, **fields).step == 3
+    with pytest.warns(public.RunWarning, match="decays towards the last step: with 3 steps instead of 2"):
+        assert public.fit(data, tmp_path / "run", steps=3, **fields).step == 3
     with pytest.raises(Mismatch, match="begun with other data"):
         public.fit(data[:20], tmp_path / "run", steps=4, **fields)
 

@@ -14,7 +14,7 @@ from ddpm.sampling.latent import mix_latents, shared
 from ddpm.tensors import noise_from
 from tests.harness.oracles import rough_network
 
-X = torch.linspace(-1, 1, 12).reshape(2, 6)
+X = (2 * torch.linspace(0, 255, 12).round() / 255 - 1).reshape(2, 6)  # on the levels of images
 
 
 def _random(seed=3):

@@ -206,4 +206,4 @@ def test_the_best_variance_reads_a_network_that_learned_one():
     assert ours.log_var.ndim == 0
     short = best.respace([2, 5, 10])
     assert float(short.variance.mse_x_0[3]) == pytest.approx(0.2)
-    assert len(list(terms(short, torch.zeros(2, 1, 4, 4)))) == 4
+    assert len(list(terms(short, torch.ones(2, 1, 4, 4)))) == 4

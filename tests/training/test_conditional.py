@@ -6,6 +6,7 @@ import torch
 from ddpm import checkpoints
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
+from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
 from ddpm.diffusion.objective import OBJECTIVES, simple
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
@@ -45,7 +46,7 @@ def _batches(recipe, images=None):
 
 
 def _process(network):
-    return ReverseProcess(network, SCHEDULE, limit=unlimited)
+    return ReverseProcess(network, SCHEDULE, limit=unlimited, decoder=discretised(17))
 
 
 @pytest.fixture(scope="module")
