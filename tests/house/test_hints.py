@@ -29,6 +29,9 @@ ELSEWHERE = {
         "data/folders/test_sources.py::test_without_a_test_split_the_validation_images_are_it"
     ),
     "changes it from here on": "run/test_going_on.py::test_of_another_learning_rate_the_hint_is_the_change",
+    "changes it from step {} on instead": (
+        "run/test_going_on.py::test_the_same_change_from_an_older_checkpoint_asks_from_which_step_on"
+    ),
     "put back into config.json what was": "run/test_binding.py::test_the_instance_with_which_it_began",
     "reads the weights otherwise on purpose": "run/test_binding.py::test_readings_that_are_meant_stay",
     "reads images with as many channels as it was trained on": (
@@ -92,6 +95,7 @@ TOLD = {
     "a picture of any size is scaled and cut": "tests/figures/test_images.py gives one",
     "t = 1 is the decoder's step": "why",
     "the files are the same: the version of ddpm": "needs another version of ddpm",
+    "the pictures are the same, but this version": "the same",
     "a uint8 tensor is (N, C, H, W)": "what can be given",
     "give batches (x_0, labels)": "what can be given",
     "an array of uint16 has more": "what can be given; tests/figures/test_round_trip.py gives one",

@@ -176,6 +176,37 @@ def test_a_changed_run_is_the_same_however_often_it_is_stopped(ddpm, half, tmp_p
     assert files_of(other, 12) == files_of(half, 12)
 
 
+def test_the_same_change_from_an_older_checkpoint_asks_from_which_step_on(ddpm, half, tmp_path):
+    """Its own step is on record; from now on is another run. Both are a command that works, and does what it says."""
+    change = ["--change", "training.lr=1e-3"]
+    assert ddpm("train", "--output-dir", half, "--steps", "9", *change).code == 0
+    recorded, sooner = half, shutil.copytree(half, tmp_path / "sooner")
+    wanted = files_of(half, 9)
+    for run in (recorded, sooner):
+        for step in (6, 9):
+            (run / "checkpoints" / checkpoints.folder_name(step) / "manifest.json").write_text("{}")
+        said = ddpm("train", "--output-dir", run, *change)
+        assert said.code == 78, said.err
+        assert "training.lr = 0.001 is on record from step 6 on, but the run goes on from step 3" in said.err
+        first, second = (line.removeprefix("hint: ") for line in said.err.splitlines() if line.startswith("hint: "))
+        command = (first if run is recorded else second).partition(" goes on" if run is recorded else " changes it")[0]
+        assert ddpm(*shlex.split(command)[1:]).code == 0
+    assert files_of(recorded, 9) == wanted != files_of(sooner, 9)
+    assert [c.step for run in (recorded, sooner) for c in RunFolder(run).read_experiment().changes] == [6, 3]
+    (row,) = [row for row in read_metrics(sooner / "metrics.jsonl") if "changed_at" in row]
+    assert row["changed_at"] == 3
+
+
+def test_what_is_damaged_of_a_run_that_is_named_is_said(ddpm, run, tmp_path):
+    """Training goes on from an older checkpoint of it, and says why."""
+    damaged = run / "checkpoints" / checkpoints.folder_name(6) / "manifest.json"
+    damaged.write_text("{}")
+    said = ddpm("train", "--output-dir", tmp_path / "new", "--resume", run, "--steps", "4")
+    assert said.code == 0, said.err
+    assert said.err.count(f"passed over: damaged checkpoint: {damaged}") == 1
+    assert "going on from step 3" in said.err
+
+
 def test_another_end_of_a_decay_is_said(ddpm, run):
     said = ddpm("train", "--output-dir", run, "--steps", "7")
     assert "decays towards the last step: with 7 steps instead of 6 it is another" in said.err
@@ -225,4 +256,13 @@ def test_recipes_between_changes():
     assert [images_after(recipe, changes, step) for step in (0, 1, 20, 21)] == [0, 8, 160, 164]
     back = changed_from(recipe, changes, 15, {"training.lr": 0.5})
     assert back == (replace(recipe, lr=0.5), (changes[0], changes[2]))
-    assert changed_from(recipe, changes, 15, {"training.lr": 0.25}) == (recipe, changes)
+    sooner = changed_from(recipe, changes, 15, {"training.lr": 0.25})
+    assert sooner == (recipe, (changes[0], Change(15, "training.lr", 0.5, 0.25), changes[2]))
+    assert changed_from(recipe, changes, 20, {"training.lr": 0.25}) == (recipe, changes)
+    kept = changed_from(
+        replace(recipe, lr=1.0),
+        (Change(10, "training.lr", 1.0, 0.5), Change(20, "training.lr", 0.5, 1.0)),
+        5,
+        {"training.lr": 1.0},
+    )
+    assert kept == (replace(recipe, lr=1.0), ())

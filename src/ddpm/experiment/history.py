@@ -52,12 +52,12 @@ def recipe_at(recipe: Recipe, changes: Sequence[Change], step: int) -> Recipe:
 def changed_from(
     recipe: Recipe, changes: Sequence[Change], step: int, wanted: Mapping[str, Any]
 ) -> tuple[Recipe, tuple[Change, ...]]:
-    """The recipe and the changes of a run in which settings get other values from `step` steps on.
+    """The recipe and the changes of a run in which settings get these values from `step` steps on, and keep them.
 
-    What is so already stays as it is: the same command again changes nothing.
+    What is so already stays as it is: the same command again changes nothing. What was changed later is dropped.
     """
     for setting, value in wanted.items():
-        if getattr(recipe, _field(setting)) == value:
+        if getattr(recipe, _field(setting)) == value and not changed_after(changes, step, setting):
             continue
         before = getattr(recipe_at(recipe, changes, step - 1), _field(setting))
         changes = [c for c in changes if c.setting != setting or c.step < step]
@@ -65,6 +65,11 @@ def changed_from(
             changes = [*changes, Change(step, setting, before, value)]  # pyright: ignore[reportArgumentType] (of CHANGEABLE)
         recipe = replace(recipe, **{_field(setting): value})
     return recipe, tuple(sorted(changes, key=lambda change: change.step))
+
+
+def changed_after(changes: Sequence[Change], step: int, setting: str) -> list[Change]:
+    """The changes of a setting from a later step on, the last one last."""
+    return sorted((c for c in changes if c.setting == setting and c.step > step), key=lambda c: c.step)
 
 
 def stretches(recipe: Recipe, changes: Sequence[Change], step: int) -> Iterator[tuple[Recipe, int]]:

@@ -13,7 +13,7 @@ from ddpm.data.sources import hub
 from ddpm.errors import CannotCreate, DataError, Mismatch
 from ddpm.experiment.binding import as_of, experiment_in, may_change, unlike
 from ddpm.experiment.config import Experiment
-from ddpm.experiment.history import CHANGEABLE, changed_from
+from ddpm.experiment.history import CHANGEABLE, changed_after, changed_from
 from ddpm.experiment.settings import NOTHING, changed, compared, flat, spelled
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.run.log import read_metrics
@@ -83,13 +83,26 @@ class Start(ABC):
         """What is typed to go on as the run is."""
         return ["ddpm", "train", "--output-dir", str(folder.path)]
 
-    def changed(self, experiment: Experiment, content: Checkpoint | None) -> Experiment:
-        """The experiment with what is to be changed from the checkpoint on."""
+    def changed(self, experiment: Experiment, content: Checkpoint | None, folder: RunFolder) -> Experiment:
+        """The experiment with what is to be changed from the checkpoint on.
+
+        Raises:
+            Mismatch: it has been changed so already, from a later step on, and nobody named this checkpoint.
+        """
         step = content.numbers["step"] if content is not None else 0
         read = flat(spelled(changed(experiment, self.change)))  # 64.0 is 64, as in any setting
         wanted = {name: read[name] for name in self.change if name in CHANGEABLE}
+        self.require_clear(experiment, step, wanted, folder)
         recipe, changes = changed_from(experiment.training, experiment.changes, step, wanted)
         return replace(experiment, training=recipe, changes=changes)
+
+    @abstractmethod
+    def require_clear(self, experiment: Experiment, step: int, wanted: Mapping[str, Any], folder: RunFolder) -> None:
+        """It is clear that a change is meant from this step on, where the same is on record from a later one.
+
+        Raises:
+            Mismatch: it is not.
+        """
 
     @abstractmethod
     def origin(self, folder: RunFolder) -> RunFolder:
@@ -135,6 +148,21 @@ class _InItsFolder(Start):
         begun_anew = _begun_anew(folder) if content is None else []
         checkpoints.tidy(folder.checkpoints, [path for path, _ in damaged])
         return content, [*begun_anew, *(f"passed over: {reason}" for _, reason in damaged)]
+
+    def require_clear(self, experiment: Experiment, step: int, wanted: Mapping[str, Any], folder: RunFolder) -> None:
+        """Nothing of it is on record from a later step on: else the newest checkpoint was lost, and who asks may not know."""
+        for setting, value in wanted.items():
+            later = changed_after(experiment.changes, step, setting)
+            if not later or later[-1].after != value:
+                continue
+            command, here = self.command(folder), folder.checkpoints / checkpoints.folder_name(step)
+            change = [*command, "--resume", str(here), *_typed("--change", wanted)]
+            raise Mismatch(
+                f"{setting} = {value} is on record from step {later[-1].step:,} on, but the run goes on from step {step:,}, "
+                f"as later checkpoints are damaged or gone: {str(folder.path)!r}",
+                f"{shlex.join(command)} goes on as it is on record",
+                f"{shlex.join(change)} changes it from step {step:,} on instead" if step else "",
+            )
 
     def read_again(self, folder: RunFolder, step: int) -> Checkpoint:
         """That of the step."""
@@ -204,13 +232,18 @@ class From(Start):
         """That of the checkpoint."""
         return folder_of(self.path)
 
+    def require_clear(self, experiment: Experiment, step: int, wanted: Mapping[str, Any], folder: RunFolder) -> None:
+        """It is: who names a checkpoint means from there on."""
+
     def latest(self, folder: RunFolder) -> tuple[Checkpoint | None, list[str]]:
-        """The one that is named."""
-        return find_checkpoint(self.path)[1], []
+        """The one that is named, or the newest whole one of the run that is."""
+        _, content, passed = find_checkpoint(self.path)
+        return content, list(passed)
 
     def read_again(self, folder: RunFolder, step: int) -> Checkpoint:
-        """The one that is named."""
-        return find_checkpoint(self.path)[1]
+        """That one, though the run that is named may have gone on meanwhile."""
+        run = folder_of(self.path)
+        return checkpoints.read(self.path if run.path != self.path else run.checkpoints / checkpoints.folder_name(step))
 
 
 def start_of(text: str, change: Mapping[str, Any] = NOTHING) -> Start:

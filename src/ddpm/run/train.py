@@ -179,7 +179,7 @@ def _claimed(
 
     def claim() -> tuple[Checkpoint | None, list[str]]:
         start.check(experiment, folder)
-        if experiment.init is not None and not _has_begun(folder, start):
+        if experiment.init is not None and not start.origin(folder).begun():
             weights_for(experiment)  # refused before anything is made
         require_room_for(experiment, folder.checkpoints)
         folder.create()
@@ -208,17 +208,12 @@ def _agree(world: World, own: Mapping[str, Any]) -> None:
                 raise Mismatch(f"process 0 and process {rank} do not agree: they have other {name}")
 
 
-def _has_begun(folder: RunFolder, start: Start) -> bool:
-    """Whether there is a checkpoint to go on from, of whatever worth."""
-    return bool(checkpoints.found(start.origin(folder).checkpoints))
-
-
 def _changed(
     experiment: Experiment, content: Checkpoint | None, folder: RunFolder, start: Start, world: World
 ) -> Experiment:
     """The experiment that wrote the checkpoint, with what is to be changed from there on."""
     world.together(lambda: require_own(content, experiment, folder, start))
-    changed = start.changed(experiment, content)
+    changed = start.changed(experiment, content, folder)
     _require_work(changed, world)
     return changed
 
