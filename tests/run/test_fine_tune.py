@@ -185,3 +185,20 @@ def test_a_damaged_source_is_no_beginning(ddpm, run, other, tmp_path):
     new = tmp_path / "new"
     assert ddpm("train", "--init-from", path, "--data", other, "--output-dir", new).code == 65
     assert not new.exists()
+
+
+def test_of_a_source_with_damage_the_older_weights_are_said(ddpm, run, other, tmp_path):
+    """Once; and not where the source has only gone on since."""
+    damaged, new = run / "checkpoints" / checkpoints.folder_name(6) / "manifest.json", tmp_path / "new"
+    whole = damaged.read_text()
+    damaged.write_text("{}")
+    said = ddpm("train", "--init-from", run, "--data", other, "--output-dir", new, *SHORT)
+    assert said.code == 0, said.err
+    assert said.err.count(f"passed over: damaged checkpoint: {damaged}") == 1
+    assert f"begins with the weights 'ema' of step 3 of {run}" in said.err
+    damaged.write_text(whole)
+    shutil.rmtree(new / "checkpoints")
+    (new / "metrics.jsonl").unlink()
+    said = ddpm("train", "--output-dir", new)
+    assert (said.code, "passed over: damaged" in said.err) == (0, False), said.err
+    assert f"begins with the weights 'ema' of step 3 of {run}" in said.err

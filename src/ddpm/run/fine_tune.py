@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ddpm import checkpoints
+from ddpm.checkpoints import Checkpoint
 from ddpm.errors import Mismatch
 from ddpm.experiment.binding import misread
 from ddpm.experiment.config import Experiment
@@ -64,7 +65,7 @@ def weights_for(experiment: Experiment) -> Beginning:
     """
     init = experiment.init
     assert init is not None
-    folder, content, _ = find_checkpoint(_place(init))
+    folder, content, passed = _found(init)
     source = folder.read_experiment()
     given = content.tensors[tensors_called(source, init.weights)]
     if _digest(source, given) != init.digest:
@@ -77,7 +78,7 @@ def weights_for(experiment: Experiment) -> Beginning:
             fitted[name] = _rows(source, experiment, given.get(name), shape)
     _require_fit(source, experiment, fitted, wanted)
     begins = f"begins with the weights {init.weights!r} of step {init.step:,} of {init.path}"
-    return Beginning(fitted, (begins, *_of_classes(source, experiment)), tuple(_of_reading(source, experiment)))
+    return Beginning(fitted, (begins, *_of_classes(source, experiment)), (*passed, *_of_reading(source, experiment)))
 
 
 def _digest(experiment: Experiment, tensors: Mapping[str, Tensor]) -> str:
@@ -87,11 +88,17 @@ def _digest(experiment: Experiment, tensors: Mapping[str, Tensor]) -> str:
     return checkpoints.digest(tensors[name] for name in names)
 
 
-def _place(init: Init) -> Path:
-    """Where the weights are: a run may have gone on since."""
+def _found(init: Init) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]:
+    """As `find_checkpoint`; but the run may have gone on since, and then it is an older checkpoint on purpose."""
     path = Path(init.path)
-    one = RunFolder(path).checkpoints / checkpoints.folder_name(init.step)
-    return one if one.is_dir() else path
+    run = RunFolder(path)
+    one = run.checkpoints / checkpoints.folder_name(init.step)
+    newer = [each for each in checkpoints.found(run.checkpoints) if checkpoints.step_of(each) > init.step]
+    if not one.is_dir():
+        return find_checkpoint(path)
+    if newer and (found := find_checkpoint(path))[1].numbers["step"] == init.step:
+        return found
+    return find_checkpoint(one)
 
 
 def _rows(source: Experiment, experiment: Experiment, given: Tensor | None, shape: tuple[int, ...]) -> Tensor:
