@@ -138,7 +138,8 @@ def test_so_it_does_where_only_a_thread_hears_the_signal(launch, tmp_path):
     assert first.wait(timeout=60) == 75, first.communicate()[1]
     assert time.monotonic() - asked >= ending.PATIENCE
     said, _ = second.communicate(timeout=60)
-    assert (second.returncode, said) == (75, "stopped by SIGTERM before training began\n")
+    stands = f"there is no checkpoint yet, only the configuration: {tmp_path / 'run'}"
+    assert (second.returncode, said) == (75, f"stopped by SIGTERM before training began: {stands}\n")
     assert json.loads((tmp_path / "run" / "exit.json").read_text())["code"] == 75
 
 
@@ -153,7 +154,7 @@ def test_a_signal_is_no_other_reason():
     beating = threading.Thread(target=beat, daemon=True)
     beating.start()
     asking = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM])
-    with pytest.raises(Mismatch, match="other data"), ending.stop_in_order(print, print) as stop:  # noqa: SIM117
+    with pytest.raises(Mismatch, match="other data"), ending.stop_in_order(print, print, str) as stop:  # noqa: SIM117
         with attended(World(0, 2, store), 4, print):
             asking.start()
             raise Mismatch("other data")

@@ -103,6 +103,44 @@ def test_a_second_one_leaves_at_once(folder):
         pass
 
 
+def test_ctrl_c_says_what_stands(folder, monkeypatch):
+    """Whenever it comes: before there is a folder, a checkpoint, or a step of this session; and where it leaves at once."""
+
+    def at_once(step, _):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def too_soon():
+        with monkeypatch.context() as patch:
+            patch.setattr("ddpm.run.train.read_snapshot", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(Interrupted, match="stopped by SIGINT before training began: ") as caught:
+                _followed(folder, at_once)
+        return str(caught.value).partition("began: ")[2]
+
+    assert too_soon() == f"no run was written: {folder.path}"
+    assert not folder.path.exists()
+    with pytest.raises(Interrupted) as caught:
+        _followed(folder, at_once)
+    without = f"there is no checkpoint yet, only the configuration: {folder.path}"
+    assert str(caught.value) == f"interrupted at once: {without}"
+    assert too_soon() == without
+    with pytest.raises(Interrupted, match="the state of step 2 is saved"):
+        _followed(folder, lambda step, _: os.kill(os.getpid(), signal.SIGINT) if step == 1 else None)
+    assert too_soon() == f"the checkpoint of step 2 stands: {folder.path}"
+
+
+def test_so_does_the_command_before_it_hears_signals(ddpm, run, monkeypatch):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    for module in ("run.asked.asked_for", "report.training.report_training"):
+        monkeypatch.setattr(f"ddpm.{module}", pressed)
+        said = ddpm("train", "--output-dir", run)
+        assert said.code == 130
+        assert f"interrupted: the checkpoint of step 6 stands: {run}\n" in said.err
+        monkeypatch.undo()
+
+
 def test_in_another_thread_it_stops_when_asked(folder):
     """Where Python tells no signals, and lets nobody ask for them."""
     ended = []

@@ -9,6 +9,7 @@ from ddpm.cli.flags.kinds import filled, number, positive, span, whole
 from ddpm.cli.flags.names import PRESETS, SCHEDULES, SOURCE
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.streams import require_told
+from ddpm.errors import Interrupted
 from ddpm.parallel import launch
 
 if TYPE_CHECKING:
@@ -130,6 +131,16 @@ def experiment_of(options: Namespace) -> "Experiment":
 
 def run(options: Namespace) -> None:
     """Train, then write the report."""
+    try:
+        from ddpm.run.ending import told_what_stands
+    except KeyboardInterrupt:  # so much is imported that somebody may think better of it
+        raise Interrupted("interrupted before training began: nothing was written") from None
+    folder, start = place_of(options)
+    with told_what_stands(folder):
+        _trained_in(folder, start, options)
+
+
+def _trained_in(folder: "RunFolder", start: "Start", options: Namespace) -> None:
     from ddpm.cli.flags.settings import assignments
     from ddpm.cli.parts.opening import watched
     from ddpm.cli.parts.training import ask, follow
@@ -140,7 +151,6 @@ def run(options: Namespace) -> None:
     from ddpm.trained.loaded import load_run
     from ddpm.trained.measured_curve import kept_curve, measured_curve
 
-    folder, start = place_of(options)
     consent = (
         None
         if says_how_long(Path(options.config) if options.config else None, vars(options), assignments(options.set))

@@ -16,6 +16,7 @@ from types import FrameType
 
 import torch
 
+from ddpm import checkpoints
 from ddpm.errors import CannotCreate, Ending, Failure, Interrupted, PeerLost, Stopped, explained, in_json
 from ddpm.experiment.config import Experiment
 from ddpm.parallel.heartbeat import farewell, leaving
@@ -102,7 +103,7 @@ def ended_in_order(
     """
     abandon = partial(_abandon, folder, leave)
     with (
-        stop_in_order(abandon, say) as stop,
+        stop_in_order(abandon, say, partial(what_stands, folder)) as stop,
         recorded(folder),
         closing(_events(train_run(experiment, folder, device, start, stop, abandon, consent), stop)) as events,
     ):
@@ -123,8 +124,11 @@ def _events(run: Generator[Event], stop: Stop) -> Generator[Event]:
 
 
 @contextmanager
-def stop_in_order(leave: Leave, say: Say) -> Iterator[Stop]:
-    """While inside, signals set the `Stop` instead of ending the process; in a thread of which Python tells none, nothing does."""
+def stop_in_order(leave: Leave, say: Say, stands: Callable[[], str]) -> Iterator[Stop]:
+    """While inside, signals set the `Stop` instead of ending the process; in a thread of which Python tells none, nothing does.
+
+    `stands` says what there is on the disk, where a signal ends all at once.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -132,20 +136,20 @@ def stop_in_order(leave: Leave, say: Say) -> Iterator[Stop]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if stop.by == number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Interrupted(f"interrupted at once: {stands()}")
         if stop.by:  # a terminal that closes may say so twice: only Ctrl-C insists
             return
         stop.by = number
         if leaving():  # for another reason, which stands
             return
         if not stop.begun:
-            raise _too_soon(number)
+            raise _too_soon(number, stands)
         insist = "; once more leaves at once" if number == signal.SIGINT else ""
         say(f"{signal.Signals(number).name}: finishing the step and saving{insist}")
 
     before = {kind: signal.signal(kind, ask) for kind in KINDS}
     try:
-        with _insisting(stop, leave):
+        with _insisting(stop, leave, stands):
             yield stop
     finally:
         for kind, handler in before.items():
@@ -153,7 +157,7 @@ def stop_in_order(leave: Leave, say: Say) -> Iterator[Stop]:
 
 
 @contextmanager
-def _insisting(stop: Stop, leave: Leave) -> Iterator[None]:
+def _insisting(stop: Stop, leave: Leave, stands: Callable[[], str]) -> Iterator[None]:
     """While inside, a thread calls `leave` where the main one hears no signal: it may wait for others inside a library.
 
     Of a training that has begun it is the heartbeat that notices if others are lost.
@@ -164,7 +168,7 @@ def _insisting(stop: Stop, leave: Leave) -> Iterator[None]:
     def listen() -> None:
         while said := ours.recv(1):
             if said[0] in KINDS and not stop.begun and _main_thread_unresponsive(stop):
-                leave(farewell(_too_soon(said[0])))
+                leave(farewell(_too_soon(said[0], stands)))
 
     thread = threading.Thread(target=listen, daemon=True, name="signals")
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
@@ -178,9 +182,19 @@ def _insisting(stop: Stop, leave: Leave) -> Iterator[None]:
         ours.close()
 
 
-def _too_soon(number: int) -> Ending:
+def _too_soon(number: int, stands: Callable[[], str]) -> Ending:
     kind = Interrupted if number == signal.SIGINT else Stopped
-    return kind(f"stopped by {signal.Signals(number).name} before training began")
+    return kind(f"stopped by {signal.Signals(number).name} before training began: {stands()}")
+
+
+def what_stands(folder: RunFolder) -> str:
+    """What of a run is on the disk."""
+    found = checkpoints.found(folder.checkpoints)
+    if found:
+        return f"the checkpoint of step {checkpoints.step_of(found[-1]):,} stands: {folder.path}"
+    if folder.config.exists():
+        return f"there is no checkpoint yet, only the configuration: {folder.path}"
+    return f"no run was written: {folder.path}"
 
 
 def _main_thread_unresponsive(stop: Stop) -> bool:
@@ -189,6 +203,17 @@ def _main_thread_unresponsive(stop: Stop) -> bool:
     while not stop.by and time.monotonic() < until:
         time.sleep(0.01)
     return not stop.by
+
+
+@contextmanager
+def told_what_stands(folder: RunFolder) -> Iterator[None]:
+    """Ctrl-C that comes before training hears signals, or after, says what of the run is on the disk."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted: {what_stands(folder)}") from None
 
 
 @contextmanager
