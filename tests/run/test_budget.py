@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ddpm import checkpoints
+from ddpm.cli.parts.training import _introduce as introduce
 from ddpm.errors import UsageError
 from ddpm.experiment.presets import PRESETS, laptop
 from ddpm.experiment.request import requested, says_how_long, usual_preset
@@ -178,3 +179,25 @@ def test_steps_take_the_place_of_a_budget_and_both_are_refused(tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"rhythm": {"budget": 60}}))
     assert requested("photos", None, file, {"steps": 10}).rhythm.budget is None
+
+
+def test_the_time_that_is_left_is_told_with_the_budget(tmp_path, monkeypatch):
+    """A part of it went into looking at the data and trying steps out, or was there before."""
+    shown = []
+    monkeypatch.setattr("ddpm.cli.parts.training.note", shown.append)
+
+    def told(budget, left, step=0):
+        experiment = small(rhythm__budget=budget, data__shape=(1, 8, 8), data__levels=17)
+        started = Started(experiment, 100, 0, 1, step, "fp32", 1, (), (), left)
+        shown.clear()
+        introduce(started, RunFolder(tmp_path), CPU)
+        return next(line for line in shown if "schedule, T" in line)
+
+    assert (
+        "; as many steps as fit into the 10 s that are left of 20 s (looking at the data and trying steps out"
+        in told(20.0, 10.4)
+    )
+    assert "; as many steps as fit into the 5 min that are left of 10 min (earlier steps, and looking" in told(
+        600.0, 300.0, 7
+    )
+    assert "; as many steps as fit into 60 min, of 8 images" in told(3600.0, 3598.0)

@@ -102,10 +102,13 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
     )
     length = counted(recipe.steps, "step")
     if started.left is not None:
-        within = f"within {in_words(max(started.left, 0))}"
-        length = f"as many steps as fit {within}," if ends_by_time(experiment) else f"{length} {within},"
+        length = (
+            f"as many steps as fit into {_time(started)}"
+            if ends_by_time(experiment)
+            else f"{length} in {_time(started)}"
+        )
     note(
-        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {length} of "
+        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {length}, of "
         f"{counted(recipe.batch_size, 'image')}; {started.precision} on {device}, "
         f"{counted(torch.get_num_threads(), 'thread')}{_shared(started)}; in {folder.path}"
     )
@@ -117,6 +120,16 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
         )
     elif started.step:
         note(f"going on from step {started.step:,}")
+
+
+def _time(started: Started) -> str:
+    """The time that is left for steps, and where the rest of the budget went."""
+    budget, left = started.experiment.rhythm.budget, max(started.left or 0.0, 0.0)
+    assert budget is not None
+    if in_words(left) == in_words(budget):
+        return in_words(budget)
+    before = "earlier steps, and " if started.step else ""
+    return f"the {in_words(left)} that are left of {in_words(budget)} ({before}looking at the data and trying steps out, took the rest)"
 
 
 def _shared(started: Started) -> str:
