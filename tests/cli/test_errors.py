@@ -116,7 +116,7 @@ def test_broken_images_and_a_tiny_one(ddpm, tmp_path):
     (tmp_path / "bad\nname.png").unlink()
     Image.fromarray(np.zeros((1, 1, 3), np.uint8)).save(tmp_path / "tiny.png")
     said = ddpm("train", "--data", tmp_path, "--output-dir", tmp_path / "run")
-    _one_line(said, 65, "tiny.png is 1x1", "data.resolution=32,32", "ddpm data")
+    _one_line(said, 65, "tiny.png is 1x1", "data.resolution=32 scales each to cover 32x32", "ddpm data")
     assert not (tmp_path / "run").exists()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 import ddpm as door
 from ddpm.cli.terminal.console import as_flags
 from ddpm.data.open import open_source
-from ddpm.data.splits import Options
+from ddpm.data.splits import Options, proposed_side
 from ddpm.errors import DataError, Failure, NotFound, UsageError, quoted
 from ddpm.experiment.duration import seconds_of
 from ddpm.experiment.request import path_of, requested
@@ -91,7 +91,7 @@ def test_broken_files_and_several_sizes(ddpm, tmp_path, odd):
     assert (program, words) == ("ddpm", ["lists", "them"])
     assert "bad.png" in _well(ddpm(command, root)).out
     less = _command(hints, "--set data.max_broken=")[:2]
-    hints = _hinted(_train(ddpm, odd, tmp_path / "run", *less), 65, "--set data.resolution=8,8")
+    hints = _hinted(_train(ddpm, odd, tmp_path / "run", *less), 65, "--set data.resolution=8 scales each to cover 8x8")
     assert "9 x 9" in _well(ddpm(*_command(hints, "ddpm data")[1:3])).out
     _well(_train(ddpm, odd, tmp_path / "run", *less, *_command(hints, "--set data.resolution")[:2]))
 
@@ -236,6 +236,54 @@ def test_data_that_have_moved(ddpm, run, tmp_path):
     drawn = ("sample", run, "--num", "1", "--steps", "2", "--spacing", "optimal", "--output-dir", tmp_path / "o")
     _hinted(ddpm(*drawn), 66, "--set data.source=SOURCE")
     _well(ddpm(*drawn, "--set", "data.source=digits"))
+
+
+@pytest.mark.parametrize(
+    ("smaller", "side", "why"),
+    [
+        (28, 32, "the power of two near their smaller side, 28 in the middle"),
+        (27, 16, "near"),
+        (1, 1, "near"),
+        (73, 64, "near"),
+        (375, 64, "their smaller side, 375 in the middle, allows more, which takes longer to train"),
+    ],
+)
+def test_the_side_that_is_proposed(smaller, side, why):
+    """Of photographs one that trains in hours; of small ones one that hardly enlarges any."""
+    found, because = proposed_side(smaller)
+    assert (found, why in because) == (side, True)
+
+
+def test_of_photographs_the_proposal_is_no_picture_s_own_size(ddpm, tmp_path, odd):
+    """Not that of the first one, whatever it is; `ddpm data` says the same."""
+    for i, size in enumerate([(3, 2), *[(40, 30)] * 6, *[(30, 40)] * 5]):
+        odd.mkdir(exist_ok=True)
+        Image.new("L", size, i).save(odd / f"{i:02d}.png")
+    why = "--set data.resolution=32 scales each to cover 32x32 and cuts its centre: the power of two near their smaller side, 30"
+    hints = _hinted(_train(ddpm, odd, tmp_path / "run"), 65, why)
+    assert "such as --set data.resolution=32: the power of two" in _well(ddpm("data", odd)).out
+    _well(_train(ddpm, odd, tmp_path / "run", *_command(hints, "--set data.resolution")[:2]))
+
+
+def test_weights_of_classes_for_images_without(ddpm, tmp_path, odd):
+    folder, classes = tmp_path / "run", tmp_path / "classes"
+    for name in "ab":
+        _pictures(classes / name, *[8] * 6)
+    _well(_train(ddpm, classes, folder, "--conditional"))
+    begun = (
+        "train",
+        "--init-from",
+        folder,
+        "--data",
+        _pictures(odd, *[8] * 6),
+        "--output-dir",
+        tmp_path / "new",
+        *QUICK[-6:],
+    )
+    hints = _hinted(ddpm(*begun), 2, "--set model.classes=0 begins with all of its weights")
+    assert (
+        "ddpm: classes that are left out: a, b" in _well(ddpm(*begun, *_command(hints, "--set model.classes")[:2])).err
+    )
 
 
 def test_images_that_have_changed(ddpm, tmp_path):

@@ -55,6 +55,8 @@ def run(options: Namespace) -> None:
 
 def _say_sizes(found: Mapping[str, Any]) -> None:
     """Of images that have several sizes."""
+    from ddpm.data.splits import proposed_side
+
     say(f"{found['source']}: {found['images']:,} images of {len(found['sizes'])} sizes")
     say(f"{found['train']:,} to train on, {found['test']:,} held out")
     if found["size_range"]:
@@ -64,8 +66,10 @@ def _say_sizes(found: Mapping[str, Any]) -> None:
         say(f"  {size['width']} x {size['height']} (width, height): {size['images']:,}")
     if len(found["sizes"]) > 10:
         say(f"  and {len(found['sizes']) - 10} more sizes")
-    if found["sizes"]:
+    if found["size_range"]:
+        side, why = proposed_side(min(median for _, median, _ in found["size_range"].values()))
         say("to train on them, give one size: --set data.resolution=HEIGHT,WIDTH (scales to cover it, cuts the centre)")
+        say(f"such as --set data.resolution={side}: {why}")
 
 
 SPLITS = {

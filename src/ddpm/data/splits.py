@@ -1,5 +1,6 @@
 """The options that every kind of source shares, and the rule that holds images out where a source has no test set."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,21 @@ class SizesDiffer(DataError):
 
 SPLITS = ("train", "test", "all", "validation")
 """The parts of a source by name. Of train, test and validation, "validation" is left out of the other two; it is in "all"."""
+
+
+LARGEST = 64
+"""The side up to which a network of a preset trains in hours on one machine; proposed for images that are larger."""
+
+
+def proposed_side(smaller: float) -> tuple[int, str]:
+    """A side for images of several sizes, and why: a power of two near the `smaller` of their median sides, at most `LARGEST`.
+
+    A network halves it evenly. It is no more than 1/7 above: 28 becomes 32, and hardly an image loses by being scaled up.
+    """
+    side = 2 ** max(int(math.log2(smaller * 8 / 7)), 0)
+    if side > LARGEST:
+        return LARGEST, f"their smaller side, {smaller:g} in the middle, allows more, which takes longer to train"
+    return side, f"the power of two near their smaller side, {smaller:g} in the middle"
 
 
 @dataclass(frozen=True)

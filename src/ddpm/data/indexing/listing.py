@@ -20,7 +20,7 @@ from ddpm.data.imageset import Broken, ImageSet, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
 from ddpm.data.indexing.lazy_images import LazyImages, Reader
 from ddpm.data.indexing.meanings import Classes, common, own_classes
-from ddpm.data.splits import Options, SizesDiffer, held_out
+from ddpm.data.splits import Options, SizesDiffer, held_out, proposed_side
 from ddpm.errors import DataError, quoted
 
 TRAIN, TEST, NEITHER, VALIDATION = 0, 1, 2, 3
@@ -243,9 +243,10 @@ def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
     other = np.flatnonzero((widths != widths[0]) | (heights != heights[0]))
     if len(other):
         first, second = (f"{index.names[int(rows[n])]} is {widths[n]}x{heights[n]}" for n in (0, int(other[0])))
+        side, why = proposed_side(min(float(np.median(widths)), float(np.median(heights))))
         raise SizesDiffer(
             f"images in {index.root!r} differ in size: {first}, {second}",
-            f"`data.resolution={heights[0]},{widths[0]}` scales all to cover that size and cuts the centre",
+            f"`data.resolution={side}` scales each to cover {side}x{side} and cuts its centre: {why}",
             f"ddpm data {quoted(index.root)} counts the sizes",
         )
     return int(heights[0]), int(widths[0])
