@@ -329,3 +329,48 @@ def test_pictures_that_another_version_reads_otherwise(train, folder, tmp_path, 
     assert said.code == 78
     assert f"1 decoded otherwise: the first: {pictures.index.names[3]}" in said.err
     assert "version of ddpm and of Pillow" in said.err
+
+
+def _hints(said):
+    assert said.code == 78, said.err
+    return [line for line in said.err.splitlines() if line.startswith("hint: ")]
+
+
+ONLY = ("only the version of ddpm that began the run goes on", "a new --output-dir")
+
+
+def test_the_same_pictures_in_other_splits(train, folder, tmp_path, monkeypatch):
+    """One sentence, and nothing of images as they were, as they are that; but of other images it says so."""
+    run = tmp_path / "run"
+    (folder / "a").rename(folder / "train"), (folder / "b").rename(folder / "val2017")
+    with monkeypatch.context() as version:
+        version.setattr("ddpm.data.folders.layout.splits_among", lambda _names: {})
+        assert train(run, 2, *NONE_HELD).code == 0
+    said = train(run, 3, *NONE_HELD)
+    assert "its parts were all, and are train and test" in said.err
+    assert [what in hint for what, hint in zip(ONLY, _hints(said), strict=True)] == [True, True], said.err
+    (folder / "val2017" / "new.png").write_bytes((folder / "train" / "00000.png").read_bytes() + b"more")
+    assert "with the images as they were" in _hints(train(run, 3, *NONE_HELD))[0]
+
+
+def test_the_same_pictures_in_other_classes(train, folder, tmp_path):
+    run, flags = tmp_path / "run", (*NONE_HELD, "--conditional")
+    assert train(run, 2, *flags).code == 0
+    kept = unpacked((run / "images.index").read_bytes())
+    other = replace(kept.parts["all"], labels=1 - kept.parts["all"].labels)
+    (run / "images.index").write_bytes(packed(replace(kept, parts={"all": other})))
+    said = train(run, 3, *flags)
+    assert "40 relabelled" in said.err
+    assert [what in hint for what, hint in zip(ONLY, _hints(said), strict=True)] == [True, True], said.err
+
+
+def test_pictures_that_were_moved_to_another_class_are_not_as_they_were(train, folder, tmp_path):
+    """The last of the first class is the first of the second now: the same bytes in the same order, elsewhere."""
+    run, flags = tmp_path / "run", (*NONE_HELD, "--conditional")
+    assert train(run, 2, *flags).code == 0
+    (folder / "a" / "00038.png").rename(folder / "b" / "00000.png")
+    said = train(run, 3, *flags)
+    assert "1 relabelled" in said.err
+    assert "with the images as they were" in _hints(said)[0]
+    (folder / "b" / "00000.png").rename(folder / "a" / "00038.png")
+    assert train(run, 3, *flags).code == 0

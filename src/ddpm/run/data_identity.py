@@ -10,6 +10,7 @@ from dataclasses import replace
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
 from ddpm.data.batches import too_many
+from ddpm.data.indexing.index import WHOLE, Index
 from ddpm.data.indexing.snapshot import NOTHING, Change, DataSnapshot, line, packed, unpacked
 from ddpm.data.open import Opened
 from ddpm.errors import Mismatch
@@ -23,7 +24,8 @@ MOST = 2**32
 """Bytes of an index: some 25 million images."""
 BACK = "with the images as they were, the same command goes on"
 UNDERSTOOD = (
-    "earlier versions took folders with names of splits, such as Train or val2017, for classes: such a run cannot go on"
+    "the pictures are the same, but this version understands their folders otherwise (names of splits, such as Train or val2017, "
+    "are no classes): only the version of ddpm that began the run goes on with it"
 )
 NEW = "a new `output_dir` trains on what there is now"
 READ = "the files are the same: the version of ddpm and of Pillow that began the run goes on"
@@ -87,9 +89,31 @@ def fingerprint_of(
     what = line(kinds, {"lost before": tuple(name for name in further if name not in known)})
     read = bool(kinds.decoded_otherwise) and replace(kinds, decoded_otherwise=()) == Change()
     what = what or "".join(beyond[-1:]) or _of_other_kind(opened, snapshot)
-    otherwise = bool(kinds.relabelled) or (bool(snapshot.parts) and snapshot.parts.keys() != opened.parts.keys())
-    hints = (READ if read else BACK, NEW, *[UNDERSTOOD] * otherwise)
-    raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", *hints)
+    way = UNDERSTOOD if _only_understood_otherwise(kinds, opened, snapshot) else READ if read else BACK
+    raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", way, NEW)
+
+
+def _only_understood_otherwise(change: Change, opened: Opened, snapshot: DataSnapshot) -> bool:
+    """Whether every picture is what it was and where it was, and only classes or splits are made of its folders otherwise.
+
+    Of tables and archives classes are not only folders: somebody may have written others into them.
+    """
+    other = bool(change.relabelled) or snapshot.parts.keys() != opened.parts.keys()
+    if opened.understood is None or not snapshot.parts or not other or replace(change, relabelled=()) != Change():
+        return False
+    parts = opened.understood
+    there = {part: parts.listing(part).looked_through() for part in ("all", *parts.names)}
+    if change.relabelled and (there["all"].entries["length"] != WHOLE).any():
+        return False
+    in_use = [_places(index) for part, index in there.items() if part not in ("all", "validation")]
+    then = {place for pictures in snapshot.parts.values() for place in _places(pictures.index)}
+    return then in (_places(there["all"]), set().union(*in_use))
+
+
+def _places(index: Index) -> set[tuple[str, bytes]]:
+    """The name and the hash of every picture that can be read."""
+    rows = index.good()
+    return set(zip(index.names_of(rows), map(bytes, index.entries["sha256"][rows]), strict=True))
 
 
 def _of_other_kind(opened: Opened, snapshot: DataSnapshot) -> str:
