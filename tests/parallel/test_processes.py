@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,8 +71,51 @@ def test_the_number_of_processes_changes_nothing(runs):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-5)
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-4)
     assert turns[-1]["bits_per_dim"] == pytest.approx(one[-1]["bits_per_dim"], rel=1e-4)
+    found = _tensors(runs / "turns", 6)
     for name, tensor in _tensors(runs / "one", 6).items():
-        require_near(_tensors(runs / "turns", 6)[name], tensor, name)
+        require_near(found[name], tensor, name)
+
+
+QUIET = ("--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0", "--set", "training.decay=constant")
+
+
+def _require_same_run(one, two, step):
+    """Two runs up to a step, by one process and by two: losses and weights agree to rounding."""
+    rows = [[row for row in _rows(run) if row["step"] <= step] for run in (one, two)]
+    assert [row["step"] for row in rows[1]] == [row["step"] for row in rows[0]] == list(range(1, step + 1))
+    for a, b in zip(*rows, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
+        assert (b["images"], b["lr"]) == (a["images"], a["lr"])
+    found = _tensors(two, step)
+    for name, tensor in _tensors(one, step).items():
+        require_near(found[name], tensor, name)
+
+
+def test_a_change_and_a_beginning_are_the_same_however_many_processes(forked, runs, tmp_path):
+    """From six steps on another rate and batch, which two processes do not share evenly; and from the weights of another run."""
+    change = ("--change", "training.lr=1e-3", "--change", "training.batch_size=5")
+    for processes in (1, 2):
+        changed, tuned = tmp_path / f"changed-{processes}", tmp_path / f"tuned-{processes}"
+        shutil.copytree(runs / "one", changed)
+        said = _run(forked, processes, "train", "--output-dir", changed, "--steps", 8, *change, *QUIET[:4])
+        assert "training.batch_size: 8 -> 5 from step 6 on" in said[0]
+        said = _run(forked, processes, *_train(tuned, 2, *QUIET, "--init-from", runs / "one"))
+        assert f"begins with the weights 'ema' of step 6 of {runs / 'one'}" in said[0]
+    for name, step in (("changed", 8), ("tuned", 2)):
+        _require_same_run(tmp_path / f"{name}-1", tmp_path / f"{name}-2", step)
+
+
+def test_a_budget_of_two_processes(forked, tmp_path):
+    """Both stop after the same step, and its steps are those of a number of steps."""
+    timed, fixed = tmp_path / "timed", tmp_path / "fixed"
+    flags = [flag for flag in _train(timed, 0, *QUIET) if flag not in ("--steps", "6", 0)]
+    _run(forked, 2, *flags, "--budget", "2s")
+    last = json.loads((timed / "config.json").read_text())["training"]["steps"]
+    assert last == _rows(timed)[-1]["step"] > 0
+    assert json.loads((timed / "exit.json").read_text())["code"] == 0
+    _run(forked, 1, *_train(fixed, min(last, 6), *QUIET, "--set", "rhythm.save=0"))
+    for a, b in zip(_rows(fixed), _rows(timed), strict=False):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
 
 
 def test_samples_and_bounds_are_the_same_to_the_bit(forked, runs, tmp_path):
