@@ -7,7 +7,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from docs.gallery import Folder, Pictures  # noqa: E402
+from docs.lab import write_lab  # noqa: E402
 from docs.ledger import write_ledger  # noqa: E402
+from docs.notes import write_notes  # noqa: E402
 from docs.pages import paper, write_pages  # noqa: E402
 from docs.reference import ROOMS, write_reference  # noqa: E402
 from docs.results import write_results  # noqa: E402
@@ -24,11 +26,12 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build", "reference/settings.txt"]
+exclude_patterns = ["_build", "generated/lab", "reference/settings.txt"]
 html_theme = "furo"
 html_title = "ddpm"
 html_static_path = ["style.css"]
 html_css_files = ["style.css"]
+html_extra_path = ["generated/lab"]  # the live laboratory: lab.en.html, lab.ko.html
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True}
@@ -60,4 +63,6 @@ GENERATED = HERE / "generated"
 write_pages(GENERATED)
 write_reference(GENERATED, [place.module for line in paper() for place in line.code])
 write_results(GENERATED / "results")
-write_ledger(GENERATED / "ledger.inc", tuple(ROOMS))
+write_ledger(GENERATED, tuple(ROOMS))
+write_notes(GENERATED)
+write_lab(GENERATED / "lab")

@@ -1,17 +1,17 @@
 """The pages that are made from code and data: the paper line by line, and the errata, in English and in Korean."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docs.paper_map import ROOT, Place, labels, places, where
+from docs.paper_map import Place, labels, places, where
 
 from ddpm.laboratory.answer import LANGUAGES, Text
-from ddpm.laboratory.errata import KINDS, Erratum, errata
+from ddpm.laboratory.notes.equations import Numbered, of_the_paper
+from ddpm.laboratory.notes.errata import KINDS, Erratum, errata
 from ddpm.laboratory.questions import QUESTIONS
-from ddpm.report.lab_page import sources
+from ddpm.report.links import anchor, sources
 from ddpm.report.typeset import typeset
 
 CODE = ("diffusion", "sampling", "training", "evaluation", "analytic", "laboratory")
@@ -50,22 +50,23 @@ WORDS: Mapping[str, Text] = {
 class Line:
     """A numbered line of the paper and all that belongs to it."""
 
-    name: str
-    place: Mapping[str, str]
-    tex: str
-    says: Mapping[str, str]
+    equation: Numbered
     code: Sequence[Place]
     tests: Sequence[Place]
     questions: Sequence[str]
     errata: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """Eq. 12."""
+        return self.equation.name
 
 
 def paper() -> list[Line]:
     """All lines, in the paper's order."""
     code = [place for package in CODE for place in places(f"src/ddpm/{package}")]
     tests = list(places("tests"))
-    rows: list[dict[str, Any]] = json.loads((ROOT / "docs" / "equations.json").read_text(encoding="utf-8"))
-    return [Line(**row, **_found(row["name"], code, tests)) for row in rows]
+    return [Line(row, **_found(row.name, code, tests)) for row in of_the_paper()]
 
 
 def _found(name: str, code: Sequence[Place], tests: Sequence[Place]) -> dict[str, Any]:
@@ -110,8 +111,11 @@ def _line(line: Line, language: str) -> str:
     if line.errata:
         fields.append((WORDS["errata"].in_language(language), f":doc:`{', '.join(line.errata)} <errata>`"))
     listed = "".join(f":{name}: {value}\n" for name, value in fields)
-    title = _title(f"{sources(line.name, language)}, {line.place[language]}", "-")
-    return f"{title}.. math::\n\n   {line.tex}\n\n{_html(line.says[language])}\n\n{listed}\n"
+    equation = line.equation
+    title = _title(f"{sources(line.name, language)}, {equation.title.in_language(language)}", "-")
+    mark = f'.. raw:: html\n\n   <span id="{anchor(line.name)}"></span>\n\n'
+    says = _html(equation.says.in_language(language))
+    return f"{mark}{title}.. math::\n\n   {equation.tex}\n\n{says}\n\n{listed}\n"
 
 
 def _errata_page(language: str) -> str:
@@ -126,7 +130,11 @@ def _table(rows: Sequence[Erratum], language: str) -> str:
     text = ".. list-table::\n   :header-rows: 1\n   :widths: 12 14 11 29 29 8\n\n"
     text += _row(WORDS["columns"].in_language(language).split("|"))
     for row in rows:
-        cells = [row.name, sources(row.where, language), KINDS[row.kind].in_language(language)]
+        cells = [
+            f':html:`<span id="{row.name}">{row.name}</span>`',
+            sources(row.where, language),
+            KINDS[row.kind].in_language(language),
+        ]
         cells += [_html(words.in_language(language)) for words in (row.written, row.right)]
         text += _row([*cells, row.shown_by or "–"])
     return text + "\n"

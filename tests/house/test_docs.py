@@ -11,6 +11,8 @@ from docs import ledger, reference, results
 from ddpm.cli.parser import COMMANDS
 from ddpm.errors import Diverged
 from ddpm.experiment.presets import PRESETS
+from ddpm.laboratory.notes.equations import of_the_ledger
+from ddpm.laboratory.notes.mentions import numbers_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,9 +46,11 @@ def test_a_preset_shows_what_it_changes():
 
 
 def test_the_ledger_is_whole():
-    rows = ledger.equations()
-    assert [row["name"] for row in rows] == [f"E{n}" for n in range(1, 93)]
-    assert all(row["title"] and row["tex"] and row["says"] for row in rows)
+    rows = of_the_ledger()
+    assert [row.name for row in rows] == [f"E{n}" for n in range(1, 93)]
+    for row in rows:
+        assert row.tex and row.title.en and row.says.en
+        assert row.title.ko and re.search("[가-힣]", row.says.ko)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,7 @@ def test_the_ledger_is_whole():
     [("(E29, E31-E33)", {"E29", "E31", "E32", "E33"}), ("E75-76", {"E75", "E76"}), ("E100, SE3, 1E5", set())],
 )
 def test_what_a_docstring_names(text, numbers):
-    assert ledger.numbers_in(text) == numbers
+    assert numbers_in(text) == numbers
 
 
 def test_the_code_is_found_by_its_equation():

@@ -1,14 +1,13 @@
 """Every equation of the paper has code and a test that name it; the ledger's tests exist; the pages can be written."""
 
-import json
-
 import pytest
 from docs import pages
-from docs.paper_map import EQUATIONS, PROOFS, ROOT, labels, places, where
+from docs.paper_map import EQUATIONS, PROOFS, labels, places, where
 
-from ddpm.laboratory.errata import errata
+from ddpm.laboratory.notes.equations import of_the_paper
+from ddpm.laboratory.notes.errata import errata
 from ddpm.laboratory.questions import QUESTIONS
-from ddpm.report.lab_page import sources
+from ddpm.report.links import sources
 
 TESTS = [place for place in places("tests") if place.name.startswith("test_") and "/house/" not in place.path]
 
@@ -62,7 +61,7 @@ def test_the_pages(tmp_path, language):
     paper = (tmp_path / language / "paper.rst").read_text(encoding="utf-8")
     slips = (tmp_path / language / "errata.rst").read_text(encoding="utf-8")
     assert all(f"{sources(name, language)}, " in paper for name in EQUATIONS)
-    assert all(f"* - {erratum.name}\n" in slips for erratum in errata())
+    assert all(f'<span id="{erratum.name}">' in slips for erratum in errata())
     assert "ERR-49, ERR-50, ERR-51" in paper
 
 
@@ -70,6 +69,5 @@ def test_errata_and_equations_name_what_exists():
     assert {e.shown_by for e in errata()} - {""} <= set(QUESTIONS)
     assert all(labels(e.equation) <= set(EQUATIONS) for e in errata())
     assert all(labels(e.equation) for e in errata() if e.equation)
-    for row in json.loads((ROOT / "docs" / "equations.json").read_text(encoding="utf-8")):
-        assert set(row) == {"name", "place", "tex", "says"}
-        assert row["says"].keys() == row["place"].keys() == {"en", "ko"}
+    for row in of_the_paper():
+        assert row.title.en and row.title.ko and row.says.en and row.says.ko

@@ -17,7 +17,7 @@ from ddpm.errors import UsageError
 from ddpm.figures.style import formula
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.derivations.shown import At, rows
-from ddpm.laboratory.errata import errata
+from ddpm.laboratory.notes.errata import errata
 
 NAMES = pytest.mark.parametrize("name", DERIVATIONS)
 ALPHAS = ("alpha_t", "alpha_{t-1}", "alphabar_{t-1}")

@@ -24,7 +24,7 @@ from ddpm.diffusion.gaussian import Gaussian, kl
 from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge
-from ddpm.laboratory.errata import KINDS, errata
+from ddpm.laboratory.notes.errata import KINDS, errata
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain

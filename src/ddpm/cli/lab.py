@@ -12,7 +12,7 @@ from ddpm.errors import quoted
 ABOUT = "answer the questions of the study notes with live numbers"
 EXAMPLES = """\
 ddpm lab Q20
-ddpm lab mean --timestep 300 --x-0 0.5
+ddpm lab 000:163
 ddpm lab all --schedule cosine --steps 250 --output-dir lab
 """
 PIXEL = 0.5
@@ -25,7 +25,8 @@ def flags(parser: ArgumentParser) -> None:
         "question",
         nargs="?",
         metavar="QUESTION",
-        help="Q1 ... Q35, another's name, a derivation's, or all (without one: list them)",
+        help="Q1 ... Q35, another's name, a derivation's, or all (without one: list them); a line of the notes (000:163), "
+        "a slip (ERR-40), an equation (E45, eq-12), or notes: all that the notes say",
     )
     what.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
     of = parser.add_argument_group("of which process")
@@ -58,6 +59,7 @@ def run(options: Namespace) -> None:
     """List the questions and derivations, or show one or all."""
     from ddpm.cli.parts.answers import answer_all, answer_one, list_questions
     from ddpm.cli.parts.derivations import derive
+    from ddpm.cli.parts.notes import in_the_notes
     from ddpm.laboratory.answer import Setting
     from ddpm.laboratory.derivations.every import DERIVATIONS
     from ddpm.laboratory.derivations.shown import At
@@ -72,6 +74,8 @@ def run(options: Namespace) -> None:
         answer_all(setting, place, folder, options.language, json_target, _again(options))
     elif options.question in DERIVATIONS:
         derive(options.question, setting, place, options.language, json_target)
+    elif told := in_the_notes(options.question):
+        told(options.language, json_target)
     else:
         answer_one(options.question, setting, folder, options.language, json_target)
     json_target.tell()

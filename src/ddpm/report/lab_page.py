@@ -1,13 +1,13 @@
 """`ddpm lab`: the questions of the notes, their answers as JSON and as one page."""
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ddpm.figures import style
 from ddpm.laboratory.answer import Answer, Cell, Question, Setting, Table, Text
+from ddpm.report.links import lines_linked, linked
+from ddpm.report.notes_page import notes_sections
 from ddpm.report.page import Fact, Figure, page
 from ddpm.report.typeset import typeset
 
@@ -42,15 +42,6 @@ def about(question: Question) -> dict[str, Any]:
     }
 
 
-def sources(equations: str, language: str) -> str:
-    """Where the paper says it: "section 2, Eq. 3" or 2절, 식 3."""
-    if language == "en":
-        return equations
-    for pattern, korean in ((r"sections? ([\d.]+)", r"\1절"), (r"appendix ([A-Z])", r"부록 \1")):
-        equations = re.sub(pattern, korean, equations)
-    return equations.replace("Eq. ", "식 ").replace("Algorithm ", "알고리즘 ").replace("Table ", "표 ")
-
-
 def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
     """Everything but the drawing; of the setting only what the experiment takes."""
     given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
@@ -82,12 +73,13 @@ def lab_page(
         Fact(setting.label, WORDS["schedule"].in_language(language)),
         Fact(str(setting.seed), WORDS["seed"].in_language(language)),
     ]
+    before, behind = notes_sections(language)
     footnote = WORDS["again"].in_language(language).format(command=command)
     return page(
         WORDS["title"].in_language(language),
         WORDS["introduction"].in_language(language),
         facts,
-        [*answers, *derived],
+        [*before, *answers, *derived, *behind],
         footnote,
         language,
     )
@@ -102,7 +94,7 @@ def section(question: Question, answer: Answer, language: str) -> Figure:
     return Figure(
         f"{question.name}. {typeset(question.asked.in_language(language))}",
         f'<p class="answer">{said}</p>{math}{style.svg(answer.figure)}{"".join(map(_table, answer.tables))}',
-        html.escape(source.format(where=question.where, equations=sources(question.equations, language)) + own),
+        source.format(where=lines_linked(question.where), equations=linked(question.equations, language)) + own,
         label="",
         name=question.name,
     )

@@ -36,5 +36,11 @@ def typeset(text: str) -> str:
     return POWER.sub(lambda found: f"<sup>{_inside(found[1])}</sup>", text)
 
 
+def prose(text: str) -> str:
+    """Typeset, with `commands` as code."""
+    parts = text.split("`")
+    return "".join(f"<code>{html.escape(part)}</code>" if i % 2 else typeset(part) for i, part in enumerate(parts))
+
+
 def _inside(text: str) -> str:
     return text.strip("{}()").replace("-", "−")

@@ -11,7 +11,8 @@ from ddpm.figures import style
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.derivations.shown import At
 from ddpm.laboratory.questions import QUESTIONS, ask, find
-from ddpm.report.lab_page import about, as_json, lab_page, section, shown, sources
+from ddpm.report.lab_page import about, as_json, lab_page, section, shown
+from ddpm.report.links import sources
 from ddpm.storage.atomic import write_bytes, write_text
 
 MORE = Text(

@@ -12,7 +12,7 @@ from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.derivations.line import Derivation
 from ddpm.laboratory.derivations.shown import At, Row, rows
 from ddpm.report.derivation import OFF, section
-from ddpm.report.lab_page import sources
+from ddpm.report.links import sources
 from ddpm.report.page import Figure
 
 MARGIN = 10

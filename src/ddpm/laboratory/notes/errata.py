@@ -27,5 +27,5 @@ class Erratum:
 
 def errata() -> list[Erratum]:
     """All of them, in the order of the notes, then of the paper."""
-    rows = json.loads(files("ddpm.laboratory").joinpath("errata.json").read_text(encoding="utf-8"))
+    rows = json.loads(files("ddpm.laboratory.notes").joinpath("errata.json").read_text(encoding="utf-8"))
     return [Erratum(**{**row, "written": Text(**row["written"]), "right": Text(**row["right"])}) for row in rows]

@@ -1,0 +1,84 @@
+"""The pages with the index of the study notes, in English and in Korean: each statement with links to all that answers it."""
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from docs.tables import title
+
+from ddpm.laboratory.answer import LANGUAGES, Text
+from ddpm.laboratory.notes import statements
+from ddpm.laboratory.notes.mentions import equations_in
+from ddpm.laboratory.notes.statements import Statement
+from ddpm.report.links import anchor, sources
+from ddpm.report.typeset import prose
+
+WORDS: Mapping[str, Text] = {
+    "title": Text("The study notes, statement by statement", "공부 노트를 한 문장씩"),
+    "about": Text(
+        "Two sets of Korean study notes on the paper were the beginning of this project. Here is all that they say and "
+        "ask, in our own words, with note and line (``000:163``). A slip links to the :doc:`errata <errata>`, a question "
+        "(``Q20``) and a derivation (``mean``) to the laboratory's page, which was computed for this site; "
+        "``ddpm lab 000:163`` says the same in a terminal.",
+        "이 프로젝트는 논문에 대한 두 벌의 한국어 공부 노트에서 시작했다. 노트의 모든 말과 질문을 우리말로 다시 적고 "
+        "노트와 줄(``000:163``)을 붙였다. 고칠 것은 :doc:`정오표 <errata>`\\ 로, 질문(``Q20``)과 유도(``mean``)는 이 사이트를 "
+        "위해 계산한 실험실 페이지로 이어진다. 터미널에서는 ``ddpm lab 000:163`` 이 같은 답을 한다.",
+    ),
+    "columns": Text("Where|What the notes say|What is right|Go to", "위치|노트의 말|옳은 것|보기"),
+}
+
+
+def write_notes(folder: Path) -> None:
+    """Below `folder`/LANGUAGE."""
+    for language in LANGUAGES:
+        (folder / language).mkdir(parents=True, exist_ok=True)
+        (folder / language / "notes.rst").write_text(_page(language), encoding="utf-8")
+
+
+def _page(language: str) -> str:
+    title_, about = (WORDS[name].in_language(language) for name in ("title", "about"))
+    head = f".. role:: html(raw)\n   :format: html\n\n{title(title_)}{about}\n\n"
+    table = ".. list-table::\n   :header-rows: 1\n   :widths: 12 30 34 24\n\n"
+    table += _row(WORDS["columns"].in_language(language).split("|"))
+    return head + table + "".join(_row(_cells(one, language)) for one in statements.statements())
+
+
+def _cells(one: Statement, language: str) -> Sequence[str]:
+    note, first = one.where[:3], min(statements.lines_of(one.where))
+    kind = statements.KINDS[one.kind].in_language(language)
+    where = _html(f'<span id="{note}-{first}"></span><b>{one.where}</b><br>{html.escape(kind)}')
+    to = [
+        ", ".join(_link(f"errata.html#{name}", name) for name in one.errata),
+        ", ".join(_link(f"../../lab.{language}.html#{name}", name) for name in (*one.questions, *one.derivations)),
+        ", ".join(_equation(name, language) for name in one.equations if equations_in(name)),
+    ]
+    links = "<br>".join(part for part in to if part)
+    code = f":py:obj:`{one.code.rpartition('.')[2]} <ddpm.{one.code}>`"
+    return (
+        where,
+        _html(prose(one.says.in_language(language))),
+        _html(prose(one.reply.in_language(language))),
+        f"{_html(links)}, {code}, ``{one.shown_by}``",
+    )
+
+
+def _equation(name: str, language: str) -> str:
+    """A link to the page of the paper's equations, or to that of E1 to E92."""
+    first = name.partition("-")[0]
+    page = "paper.html" if first.startswith(("Eq.", "Algorithm")) else EQUATIONS[language]
+    return _link(f"{page}#{anchor(first)}", sources(name, language))
+
+
+EQUATIONS = {"en": "../../explanation/equations.html", "ko": "../../ko/equations.html"}
+
+
+def _link(target: str, words: str) -> str:
+    return f'<a href="{target}">{html.escape(words)}</a>'
+
+
+def _html(text: str) -> str:
+    return f":html:`{text}`"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "   * - " + "\n     - ".join(cells) + "\n"

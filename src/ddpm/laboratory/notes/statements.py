@@ -1,0 +1,94 @@
+"""Every statement and question of the two study notes, in words of our own: what is right, and where it is answered."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from ddpm.errors import UsageError
+from ddpm.laboratory.answer import Text
+from ddpm.laboratory.notes.mentions import equations_in
+
+KINDS = {"right": Text("right", "맞음"), "slip": Text("slip", "고칠 것"), "asks": Text("asked", "질문")}
+PLACE = re.compile(r"(000|003):(\d+)")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One thing that the notes say or ask.
+
+    Args:
+        number: 1, 2, ..., in the order of the notes.
+        where: the note and its lines: "000:14-15", "003:8,80".
+        kind: a key of `KINDS`: it is right as it stands, it holds a slip, or it is a question.
+        says: what stands there, in our words.
+        reply: what is right, in a sentence.
+        errata: names of the slips that it holds.
+        questions: names of the questions of the laboratory that answer it with numbers, the first one first.
+        derivations: names of the derivations that hold it as a line.
+        equations: where the paper, or the list of E1 to E92, has it.
+        code: the class or function that is this statement as code, below `ddpm`.
+        command: what to type to see it, where that is not `ddpm lab` and the first question.
+    """
+
+    number: int
+    where: str
+    kind: str
+    says: Text
+    reply: Text
+    errata: Sequence[str]
+    questions: Sequence[str]
+    derivations: Sequence[str]
+    equations: Sequence[str]
+    code: str
+    command: str
+
+    @property
+    def shown_by(self) -> str:
+        """The command that shows it."""
+        return self.command or f"ddpm lab {self.questions[0]}"
+
+    @property
+    def named(self) -> set[str]:
+        """Its equations, one by one: of "E20-E23" all four."""
+        return set().union(*(equations_in(name) for name in self.equations))
+
+    def holds(self, note: str, line: int) -> bool:
+        """Whether it stands at this line of this note."""
+        return self.where.startswith(note) and line in lines_of(self.where)
+
+
+@cache
+def statements() -> Sequence[Statement]:
+    """All of them, in the order of the notes."""
+    rows = json.loads(files("ddpm.laboratory.notes").joinpath("statements.json").read_text(encoding="utf-8"))
+    return [Statement(**{**row, "says": Text(**row["says"]), "reply": Text(**row["reply"])}) for row in rows]
+
+
+def lines_of(where: str) -> set[int]:
+    """Of "000:14-16,20" 14, 15, 16 and 20."""
+    found: set[int] = set()
+    for part in where.partition(":")[2].split(","):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def at(place: str) -> Sequence[Statement]:
+    """What stands at a place such as "000:163"; where nothing stands there, what stands nearest.
+
+    Raises:
+        UsageError: there is no such place.
+    """
+    given = PLACE.fullmatch(place)
+    if given is None:
+        raise UsageError(f"a place in the notes is 000:LINE or 003:LINE: {place}", "for example: ddpm lab 000:163")
+    note, line = given[1], int(given[2])
+    here = [statement for statement in statements() if statement.holds(note, line)]
+    if here:
+        return here
+    same = [statement for statement in statements() if statement.where.startswith(note)]
+    nearest = min(same, key=lambda statement: min(abs(line - other) for other in lines_of(statement.where)))
+    return [nearest]

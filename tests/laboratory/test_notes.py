@@ -1,0 +1,154 @@
+"""The index of the notes: complete, without a broken link, its commands commands, its words our own."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ddpm.cli.parser import parse
+from ddpm.cli.parts.notes import in_the_notes
+from ddpm.diffusion.schedule import linear
+from ddpm.errors import UsageError
+from ddpm.laboratory.answer import LANGUAGES, Setting
+from ddpm.laboratory.derivations.every import DERIVATIONS
+from ddpm.laboratory.notes import statements
+from ddpm.laboratory.notes.equations import of_the_ledger, of_the_paper
+from ddpm.laboratory.notes.errata import errata
+from ddpm.laboratory.notes.mentions import equations_in
+from ddpm.laboratory.notes.source import source_of
+from ddpm.laboratory.notes.statements import KINDS, lines_of
+from ddpm.laboratory.questions import QUESTIONS
+from ddpm.report.lab_page import lab_page
+from ddpm.report.links import lines_linked, linked
+from ddpm.report.page import Figure
+
+ALL = statements.statements()
+NOTES = Path(__file__).resolve().parents[2].parent / "shared" / "notes"
+LINES = {"000": 277, "003": 90}
+"""How many lines the two notes have."""
+EQUATIONS = {row.name for row in (*of_the_paper(), *of_the_ledger())}
+
+
+def test_all_103_are_there_in_the_order_of_the_notes():
+    assert [statement.number for statement in ALL] == list(range(1, 104))
+    notes = [statement.where[:3] for statement in ALL]
+    assert notes == sorted(notes)
+    for statement in ALL:
+        assert all(1 <= line <= LINES[statement.where[:3]] for line in lines_of(statement.where)), statement.where
+        assert statement.kind in KINDS
+
+
+@pytest.mark.parametrize("statement", ALL, ids=lambda statement: statement.where)
+def test_a_statement_is_answered_by_what_exists(statement):
+    assert statement.questions and set(statement.questions) <= set(QUESTIONS)
+    assert set(statement.derivations) <= set(DERIVATIONS)
+    assert set(statement.errata) <= {erratum.name for erratum in errata()}
+    assert statement.named and statement.named <= EQUATIONS
+    assert bool(statement.errata) == (statement.kind == "slip") or statement.kind in ("asks", "right")
+    source = source_of(statement.code)
+    assert source.text.partition("\n")[0].lstrip().startswith(("def ", "class ", "@"))
+    for text in (statement.says, statement.reply):
+        assert text.en and re.search("[가-힣]", text.ko)
+
+
+@pytest.mark.parametrize("command", sorted({statement.shown_by for statement in ALL}))
+def test_its_command_is_a_command(command):
+    words = command.split()
+    assert words[0] == "ddpm"
+    parse(words[1:])
+
+
+def test_a_slip_stands_in_the_statement_of_its_line():
+    for erratum in errata():
+        if not erratum.name.startswith("ERR"):
+            continue
+        held = [statement for statement in ALL if erratum.name in statement.errata]
+        assert held, erratum.name
+        for statement in held:
+            same = [part for part in erratum.where.split(" ") if part.startswith(statement.where[:3])]
+            assert any(lines_of(part) & lines_of(statement.where) for part in same), (erratum.name, statement.where)
+
+
+def test_every_question_of_the_notes_answers_a_statement():
+    answered = {name for statement in ALL for name in statement.questions}
+    assert {question.name for question in QUESTIONS.values() if question.where} <= answered
+
+
+def _pages(language):
+    answers = [Figure(name, "", "", "", "", name) for name in QUESTIONS]
+    derived = [Figure(name, "", "", "", "", name) for name in DERIVATIONS]
+    return lab_page(answers, len(answers), derived, Setting("linear", linear(10)), language, "ddpm lab all")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_link_of_the_page_leads_somewhere(language):
+    page = _pages(language)
+    anchors = Counter(re.findall(r'id="([^"]+)"', page))
+    links = set(re.findall(r'href="#([^"]+)"', page))
+    assert links <= set(anchors), sorted(links - set(anchors))
+    assert [anchor for anchor, times in anchors.items() if times > 1] == []
+    wanted = (
+        [erratum.name for erratum in errata()] + [f"E{n}" for n in range(1, 93)] + [f"eq-{n}" for n in range(1, 27)]
+    )
+    assert set(wanted) <= set(anchors)
+    for statement in ALL:
+        for line in lines_of(statement.where):
+            assert f"{statement.where[:3]}-{line}" in anchors
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("000:163", "Rao-Blackwell"),
+        ("000:215", "ddpm lab loss"),
+        ("003:89", "ERR-69"),
+        ("err-40", "sqrt"),
+        ("E45", "best variance"),
+        ("eq-12", "objective.py"),
+        ("Eq. 12", "objective.py"),
+        ("notes", "000:9"),
+    ],
+)
+def test_what_the_terminal_says(asked, says, capsys, tmp_path):
+    from ddpm.cli.terminal.files import JsonTarget
+
+    told = in_the_notes(asked)
+    assert told is not None
+    told("en", JsonTarget(str(tmp_path / "x.json")))
+    assert says in capsys.readouterr().out
+    assert (tmp_path / "x.json").read_text().startswith("{")
+
+
+def test_what_is_no_place_is_refused_and_a_question_is_left_to_the_laboratory():
+    with pytest.raises(UsageError, match="a place in the notes"):
+        in_the_notes("999:1")
+    assert in_the_notes("Q20") is None
+    assert in_the_notes("Eq. 99") is None
+
+
+def test_a_line_between_statements_has_the_nearest():
+    assert statements.at("000:3")[0].number == 1
+    assert [found.number for found in statements.at("000:16")] == [5, 6]
+
+
+def test_links_in_words():
+    assert linked("Eq. 3, 5; E25", "en") == '<a href="#eq-3">Eq. 3</a>, <a href="#eq-5">5</a>; <a href="#E25">E25</a>'
+    assert linked("section 3.2, Eq. 8-12; Table 2", "ko") == '3.2절, <a href="#eq-8">식 8-12</a>; 표 2'
+    assert lines_linked("000 l.148, 248-251; 003 l.77") == (
+        '<a href="#000-148">000 l.148</a>, <a href="#000-248">248</a>-251; <a href="#003-77">003 l.77</a>'
+    )
+
+
+def test_equations_of_a_range():
+    assert equations_in("Eq. 6-7; E31-E33") == {"Eq. 6", "Eq. 7", "E31", "E32", "E33"}
+
+
+@pytest.mark.skipif(not NOTES.exists(), reason="needs ../shared/notes, which users do not have")
+def test_the_words_are_our_own():
+    notes = re.sub(r"\s+", "", "".join(path.read_text(encoding="utf-8") for path in sorted(NOTES.glob("*.txt"))))
+    for statement in ALL:
+        for words in (statement.says.ko, statement.reply.ko):
+            text = re.sub(r"\s+", "", re.sub(r"[^가-힣 ]", " ", words))
+            copied = [text[i : i + 20] for i in range(len(text) - 19) if text[i : i + 20] in notes]
+            assert not copied, (statement.number, copied)
