@@ -67,6 +67,17 @@ def test_an_index_is_a_number_a_slice_numbers_or_a_mask(which, rows):
     assert Images(FIVE, 5)[which].numbers == tuple(rows)
 
 
+def test_a_few_of_many_images_keep_their_labels():
+    """A large label without a name is a number as long as there are as many images; a part of them does not name it anew."""
+    many = torch.zeros(1500, 1, 2, 2)
+    images = Images(many, 5, torch.arange(1500))
+    for some in (images[-2:], images[[1498, 1499]], images[-2:][::1]):
+        assert (some.labels.tolist(), some.classes) == ([1498, 1499], ())
+    assert images[1400].labels.tolist() == [1400]
+    last = image_set(images, "all").take(torch.tensor([1200]))
+    assert (images_of(last).labels.tolist(), images_of(last).classes) == ([1200], ())
+
+
 @pytest.mark.parametrize(
     ("which", "words"),
     [

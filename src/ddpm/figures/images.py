@@ -21,7 +21,7 @@ from ddpm.data.inputs import Photo, on_levels, photo_of, read_photo
 from ddpm.data.labels import fault_of, labels_of
 from ddpm.data.masks import Mask, mask_of, read_mask
 from ddpm.data.open import open_source
-from ddpm.data.sources.npz import MAX_CHANNELS, from_array
+from ddpm.data.sources.npz import FEW_CHANNELS, from_array
 from ddpm.data.splits import DEFAULT, Options, SizesDiffer
 from ddpm.errors import SHOWN as SHOWN_OF_VALUE
 from ddpm.errors import CannotCreate, DataError, Mismatch, RunWarning, UsageError, chosen, warn
@@ -98,14 +98,9 @@ class Images:
         rows = _rows_of(which, len(self))
         each: list[int] = rows.tolist()
         numbers = range(len(self)) if self.numbers is None else self.numbers
-        return Images(
-            self.tensor[rows],
-            self.levels,
-            None if self.labels is None else self.labels[rows],
-            self.classes,
-            None if self.texts is None else [self.texts[row] for row in each],
-            tuple(numbers[row] for row in each),
-        )
+        texts = None if self.texts is None else [self.texts[row] for row in each]
+        some = Images(self.tensor[rows], self.levels, None, self.classes, texts, tuple(numbers[row] for row in each))
+        return some if self.labels is None else _labelled(some, self.labels[rows])
 
     def __iter__(self) -> Iterator["Images"]:
         return (self[row] for row in range(len(self)))
@@ -286,6 +281,13 @@ def _checked_levels(levels: SupportsIndex) -> int:
     return number
 
 
+def _labelled(images: Images, labels: Tensor) -> Images:
+    """The images with labels that were read by the rule of all sources already: few of many keep the numbers they had."""
+    labelled = replace(images)
+    object.__setattr__(labelled, "labels", labels)
+    return labelled
+
+
 def _checked_labels(labels: Tensor, count: int, classes: tuple[str, ...]) -> tuple[Tensor, tuple[str, ...]]:
     """By the rule of all sources (`labels_of`), and the names of the classes."""
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
@@ -306,8 +308,8 @@ Data: TypeAlias = str | Path | np.ndarray | Tensor | Images | Image.Image | Sequ
 def images_of(found: ImageSet) -> Images:
     """An image set as images in memory."""
     found = found.in_memory()
-    labels = found.labels if len(found.labels) else None
-    return Images(found.scaled(), found.levels, labels, found.classes)
+    images = Images(found.scaled(), found.levels, classes=found.classes)
+    return _labelled(images, found.labels) if len(found.labels) else images
 
 
 def image_set(data: Data, split: str, options: Options = DEFAULT, levels: int = BYTES) -> ImageSet:
@@ -354,7 +356,7 @@ def _of_array(data: np.ndarray | Tensor, levels: int, layout: str | None = None)
     if isinstance(data, Tensor):
         data = data.detach().cpu()
         if not data.is_floating_point():
-            by_convention = "NCHW" if data.ndim == 4 and 1 <= data.shape[1] <= MAX_CHANNELS else None
+            by_convention = "NCHW" if data.ndim == 4 and 1 <= data.shape[1] <= FEW_CHANNELS else None
             return from_array("tensor", data.numpy(), levels=levels, layout=layout or by_convention)
         real = data.float()
     elif np.issubdtype(data.dtype, np.floating):

@@ -21,7 +21,8 @@ from ddpm.errors import SHOWN, DataError
 
 IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images"), "all": ("images", "arr_0", "x")}
 LABELS = {"train": ("y_train", "train_labels"), "test": ("y_test", "test_labels"), "all": ("labels", "arr_1", "y")}
-MAX_CHANNELS = 4
+FEW_CHANNELS = 4
+"""An axis this short is taken for that of the channels, where nothing says which one that is; there may be more channels."""
 
 
 def has_split(path: Path) -> bool:
@@ -197,9 +198,9 @@ def from_array(
 
 def _layout(shape: tuple[int, ...]) -> str | None:
     """What the axes are, by the number of channels, 1 to 4; None where they could be two things."""
-    first, last = shape[1] <= MAX_CHANNELS, shape[-1] <= MAX_CHANNELS
+    first, last = shape[1] <= FEW_CHANNELS, shape[-1] <= FEW_CHANNELS
     if len(shape) == 3:
-        return None if last and not first and shape[0] > MAX_CHANNELS else "NHW"
+        return None if last and not first and shape[0] > FEW_CHANNELS else "NHW"
     if first and last and shape[1:] != (1, 1, 1):
         return None
     if not first and not last and shape[3] < min(shape[1:3]):  # many channels, which are more likely the last axis
