@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -325,6 +326,22 @@ def test_a_network_in_training_is_asked_in_evaluation_and_left_in_training():
     assert torch.equal(public.sample(p, (2, 1, 8, 8)), public.sample(p, (2, 1, 8, 8)))
     assert network.training
     assert not network.frozen.training
+
+
+def test_a_bound_is_that_of_the_decoder_that_p_has():
+    """A process that was given none is read with that of the images' levels; a decoder of its own is not taken from it."""
+    p = public.ReverseProcess(lambda x, t: torch.zeros_like(x), public.cosine(T=4))
+    of_17, of_9 = (replace(p, decoder=public.discretised(levels)) for levels in (17, 9))
+    some = public.images("digits")[:3]
+    found = public.bound(p, some).total
+    assert found == public.bound(of_17, some).total == public.bound(of_17, some.tensor).total
+    with pytest.raises(Mismatch, match="the decoder of p is for 9 levels, and the images have 17") as refused:
+        public.bound(of_9, some)
+    assert refused.value.hints == ("p with decoder=ddpm.discretised(17) scores them",)
+    assert public.bound(replace(of_9, decoder=public.discretised(17)), some).total == found
+    density = public.bound(replace(p, decoder=public.log_density), some)
+    assert torch.equal(density.by_t[2:], public.bound(p, some).by_t[2:])
+    assert density.L_0 < public.bound(p, some).L_0  # its bins are not wide
 
 
 def test_a_chain_holds_no_step_that_is_past(model):

@@ -15,10 +15,10 @@ from torch import Tensor
 from ddpm.checkpoints import Noted
 from ddpm.checks import check_whole
 from ddpm.data.splits import asked
-from ddpm.diffusion.decoder import discretised
+from ddpm.diffusion.decoder import discretised, levels_of, log_likelihood
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.errors import Ending, RunWarning, UsageError, chosen, warn
+from ddpm.errors import Ending, Mismatch, RunWarning, UsageError, chosen, warn
 from ddpm.evaluation.paired import Comparison
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.duration import in_words
@@ -394,7 +394,7 @@ def _place(p: ReverseProcess, device: torch.device | str | None) -> torch.device
 def bound(
     p: ReverseProcess,
     x_0: Data,
-    levels: int = 256,
+    levels: int | None = None,
     *,
     seed: int = 0,
     batch_size: int = 128,
@@ -403,15 +403,17 @@ def bound(
     """The variational bound of images under any process (Eq. 5): L_T, every L_{t-1} and L_0 of every image, in bits/dim.
 
     Args:
-        p: any network read as a Markov chain. Its decoder is taken to be that of `levels`.
+        p: any network read as a Markov chain. Where it has the decoder of every process, which is for 256 levels, it is read
+            with that for the images' levels instead; a decoder of its own (``ddpm.discretised(17)``) stays.
         x_0: a tensor (N, C, H, W) in [-1, 1], on the levels, or any other images.
-        levels: how many values a pixel's channel can have, of data that do not say it.
+        levels: how many values a pixel's channel can have, of data that do not say it; None: as many as p's decoder has, or 256.
         seed: of the noise.
         batch_size: images at a time.
         device: where to compute; None: where the network is.
 
     Raises:
         UsageError: there are no images, or real numbers outside [-1, 1] or off the levels.
+        Mismatch: p's own decoder is for other levels than the images have.
 
     Example:
         >>> import ddpm, torch
@@ -421,10 +423,17 @@ def bound(
         (4, 100, True)
     """
     _check_process(p)
-    found = image_set(x_0, "all", levels=levels)
+    own = levels_of(p.decoder)
+    found = image_set(x_0, "all", levels=(own or 256) if levels is None else levels)
     if not len(found):
         raise UsageError("there are no images to score")
-    p = replace(p, decoder=discretised(found.levels))
+    if p.decoder is log_likelihood:
+        p = replace(p, decoder=discretised(found.levels))
+    elif own not in (None, found.levels):
+        raise Mismatch(
+            f"the decoder of p is for {own} levels, and the images have {found.levels}",
+            f"p with decoder=ddpm.discretised({found.levels}) scores them",
+        )
     seed, batch_size = check_whole("seed", seed), check_whole("batch_size", batch_size, 1)
     with evaluating(p.network):
         measured = measure(p, found, seed, batch_size, _place(p, device))
