@@ -220,6 +220,42 @@ def test_data(ddpm, tmp_path):
     assert [b["file"] for b in found["broken"]] == ["bad.jpg"]
 
 
+def test_data_and_training_count_classes_alike(ddpm, tmp_path):
+    """A class is every number up to the highest, as the network is told them; an unknown class is none."""
+    images, labels = np.zeros((40, 8, 8), np.uint8), np.arange(40) % 3 * 2
+    images[0], labels[7] = 255, -1
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
+    said = ddpm("data", tmp_path / "a.npz", "--json", tmp_path / "a.json")
+    assert "; 5 classes, 3 of them in use\n" in said.out
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert (found["classes"], found["classes_in_use"]) == (5, 3)
+    more = ("--conditional", "--steps", 1)
+    said = ddpm("train", "--data", tmp_path / "a.npz", "--output-dir", tmp_path / "run", *TINY[2:], *more)
+    assert "of 5 classes, 3 of them in use (0 " in said.err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["classes"] == 5
+
+
+@pytest.mark.parametrize("kind", ["folder", "npz"])
+def test_data_of_12_bits_in_16_are_seen(ddpm, tmp_path, kind):
+    source = tmp_path / kind
+    values = np.random.RandomState(0).randint(0, 4096, (9, 8, 8)).astype(np.uint16)
+    values[0, 0, 0] = 4095
+    if kind == "npz":
+        source = tmp_path / "a.npz"
+        np.savez(source, images=values)
+    else:
+        source.mkdir()
+        for i, image in enumerate(values):
+            Image.fromarray(image).save(source / f"{i}.png")
+    line = "the values use 12 of 16 bits: to train on these alone, --set data.levels=4096\n"
+    assert line in ddpm("data", source).out
+    more = ("--steps", 1, "--set", "data.levels=4096")
+    said = ddpm("train", "--data", source, "--output-dir", tmp_path / "run", *TINY[2:], *more)
+    assert said.code == 0, said.err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["levels"] == 4096
+    assert "16 bits" not in ddpm("data", "digits").out
+
+
 def test_a_folder_of_odd_pictures_from_end_to_end(ddpm, tmp_path):
     """RGB, 13 x 9, broken ones left out, flips, the default preset made small."""
     data = tmp_path / "data"

@@ -40,10 +40,13 @@ def run(options: Namespace) -> None:
         say(f"{found['channels']} x {found['height']} x {found['width']} (channels, height, width)")
         say(
             f"{found['levels']} levels, {found['distinct_values']} of them in use; "
-            f"{counted(found['classes'], 'class')}{_named(found)}"
+            f"{counted(found['classes'], 'class')}{_in_use(found)}{_named(found)}"
         )
     else:
         _say_sizes(found)
+    if (found["bits_in_use"] or SIXTEEN) < SIXTEEN:
+        bits = found["bits_in_use"]
+        say(f"the values use {bits} of {SIXTEEN} bits: to train on these alone, --set data.levels={2**bits}")
     if found["understood"] is not None:
         _say_understood(found["understood"])
         _say_passed_over(found["passed_over"])
@@ -79,6 +82,7 @@ SPLITS = {
     None: "in no split, read by --split all alone",
 }
 MOST = 12
+SIXTEEN = 16
 
 
 def _say_understood(found: Mapping[str, Any]) -> None:
@@ -107,6 +111,11 @@ def _say_passed_over(found: Sequence[Mapping[str, Any]]) -> None:
     say(f"passed over: {sum(one['count'] for one in found) or 'nothing'}")
     for one in found:
         say(f"  {one['why']}: {one['count']:,}, {'' if one['count'] == 1 else 'the first: '}{one['first']}")
+
+
+def _in_use(found: Mapping[str, Any]) -> str:
+    """Of classes of which some do not occur, how many do."""
+    return f", {found['classes_in_use']:,} of them in use" if found["classes_in_use"] < found["classes"] else ""
 
 
 def _named(found: Mapping[str, Any], most: int = MOST) -> str:

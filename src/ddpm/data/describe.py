@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ddpm.data.decoding.exact import MAX_LEVELS
 from ddpm.data.folders.parts import NUMBERS, Parts
 from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing.listing import Share, survey
-from ddpm.data.labels import class_count, class_names
+from ddpm.data.labels import class_names, count_classes
 from ddpm.data.open import Opened, open_both, open_source, parts_of
-from ddpm.data.splits import DEFAULT
+from ddpm.data.splits import DEFAULT, Options
 
 
 def describe(source: str) -> dict[str, Any]:
@@ -38,7 +39,9 @@ def _pictures(source: str, parts: Parts) -> dict[str, Any]:
         **shape,
         "levels": found.levels,
         "distinct_values": found.distinct_values if found.levels <= 256 else _distinct(source),
+        "bits_in_use": _bits(source) if found.upper_half_empty and len(found.sizes) == 1 else None,
         "classes": found.classes,
+        "classes_in_use": found.classes_in_use,
         "class_names": list(found.class_names),
         "train": found.train,
         "test": found.test,
@@ -55,9 +58,16 @@ def _distinct(source: str) -> int:
     return len(open_source(source, "all").tensor().unique())
 
 
+def _bits(source: str) -> int:
+    """How many of their 16 bits the values of pictures use that do not say how many levels they have."""
+    exact = open_source(source, "all", Options(levels=MAX_LEVELS, max_broken=1.0))
+    return int(exact.tensor().max()).bit_length()
+
+
 def _other(source: str) -> dict[str, Any]:
     images, (train, test) = open_source(source, "all"), open_both(source)
     channels, height, width = images.shape
+    values, (classes, in_use) = images.tensor(), count_classes(images.labels, images.classes)
     return {
         "source": source,
         "images": len(images),
@@ -65,8 +75,10 @@ def _other(source: str) -> dict[str, Any]:
         "height": height,
         "width": width,
         "levels": images.levels,
-        "distinct_values": len(images.tensor().unique()),
-        "classes": len(images.labels.unique()),
+        "distinct_values": len(values.unique()),
+        "bits_in_use": int(values.max()).bit_length() if images.levels == MAX_LEVELS else None,
+        "classes": classes,
+        "classes_in_use": in_use,
         "class_names": list(images.classes),
         "train": len(train),
         "test": len(test),
@@ -133,7 +145,7 @@ def in_two_lines(opened: Opened) -> list[str]:
 
 def _classes(images: ImageSet) -> str:
     """Such as " of 2 classes (cat 40, dog 20), 1 in no class: preview.png"; nothing, where there are no classes."""
-    count = class_count(images)
+    count, in_use = count_classes(images.labels, images.classes)
     if not count:
         return ""
     found = Counter(images.labels.tolist())
@@ -142,6 +154,6 @@ def _classes(images: ImageSet) -> str:
     strays = [row for row, label in enumerate(images.labels.tolist()) if label < 0]
     beside = f", {len(strays):,} in no class" if strays else ""
     first = f" ({images.names[strays[0]]})" if strays and images.names else ""
-    return (
-        f" of {count:,} {'class' if count == 1 else 'classes'} ({each}{', ...' if count > MOST else ''}){beside}{first}"
-    )
+    empty = f", {in_use:,} of them in use" if in_use < count else ""
+    kinds = f"{count:,} {'class' if count == 1 else 'classes'}{empty}"
+    return f" of {kinds} ({each}{', ...' if count > MOST else ''}){beside}{first}"

@@ -94,8 +94,13 @@ def labels_at(labels: Labels, rows: Int[Tensor, " rows"], device: torch.device) 
 
 def class_count(images: ImageSet) -> int:
     """How many classes there are: as many as have names, or one more than the highest label; 0 without labels."""
-    highest = int(images.labels.max()) + 1 if len(images.labels) else 0
-    return max(len(images.classes), highest)
+    return count_classes(images.labels, images.classes)[0]
+
+
+def count_classes(labels: Int[Tensor, " images"], classes: Sequence[str]) -> tuple[int, int]:
+    """How many classes there are (`class_count`), and how many of them occur; -1 is none."""
+    highest = int(labels.max()) + 1 if len(labels) else 0
+    return max(len(classes), highest), len(labels[labels >= 0].unique())
 
 
 def class_names(classes: Sequence[str], number: int) -> tuple[str, ...]:

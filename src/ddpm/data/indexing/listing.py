@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from ddpm.data.decoding.exact import BYTES
+from ddpm.data.decoding.image_file import PICTURE
 from ddpm.data.decoding.workers import cores
 from ddpm.data.imageset import Broken, ImageSet, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
 from ddpm.data.indexing.lazy_images import LazyImages, Reader
 from ddpm.data.indexing.meanings import Classes, common, own_classes
+from ddpm.data.labels import count_classes
 from ddpm.data.splits import Options, SizesDiffer, held_out, proposed_side
 from ddpm.errors import DataError, quoted
 
@@ -106,7 +108,8 @@ class Survey:
     """What a source holds. `sizes` are (width, height) with their counts, the most common first; `broken` cannot be read.
 
     `shares` are the splits that have images, in the order of their numbers. `distinct_values` are those of 8 bits
-    that occur: above 256 levels they do not say how many levels are in use.
+    that occur: above 256 levels they do not say how many levels are in use. `upper_half_empty`
+    is of files of 16 bits that do not say how many levels they have, none of which has a value above 32767.
     """
 
     images: int
@@ -114,7 +117,9 @@ class Survey:
     channels: int
     sizes: tuple[tuple[tuple[int, int], int], ...]
     distinct_values: int
+    upper_half_empty: bool
     classes: int
+    classes_in_use: int
     class_names: tuple[str, ...]
     train: int
     test: int
@@ -133,19 +138,30 @@ def survey(listing: Listing, options: Options) -> Survey:
     shares = tuple(_share(part, names, labels, classes, split == part) for part in np.unique(split).tolist())
     train, test = (int((split == part).sum()) for part in (TRAIN, TEST))
     all_have = common(index, good, options.levels)
+    used = (
+        np.flatnonzero(np.unpackbits(np.bitwise_or.reduce(entries["values"], axis=0)))
+        if len(good)
+        else np.empty(0, int)
+    )
     return Survey(
         len(good),
         all_have.scale.levels,
         all_have.channels or (1 if entries["grey"].all() else 3),
         tuple(sizes.most_common()),
-        int(np.unpackbits(np.bitwise_or.reduce(entries["values"], axis=0)).sum()) if len(good) else 0,
-        len(classes) or len(labels[labels >= 0].unique()),
+        len(used),
+        all_have.scale == PICTURE and _sixteen_bits(entries["mode"]) and int(used.max(initial=0)) < BYTES // 2,
+        *count_classes(labels, classes),
         classes,
         train,
         test,
         shares,
         broken(index),
     )
+
+
+def _sixteen_bits(modes: np.ndarray) -> bool:
+    """Whether there are files, and all are grey of 16 bits, by what Pillow calls them."""
+    return len(modes) > 0 and all(mode.startswith(b"I") for mode in set(modes.tolist()))
 
 
 def _share(part: int, names: Sequence[str], labels: Tensor, classes: tuple[str, ...], mask: np.ndarray) -> Share:
