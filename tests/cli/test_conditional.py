@@ -108,7 +108,7 @@ def test_the_samples_are_data_again(ddpm, conditional, tmp_path):
     """--npz with labels is a source with labels."""
     _drawn(ddpm, conditional, tmp_path / "a", "--label", "1,0")
     said = ddpm("data", tmp_path / "a.npz")
-    assert "2 classes" in said.out
+    assert "; 10 classes, 2 of them in use (0, 1, " in said.out
 
 
 def test_an_image_depends_on_its_seed_and_its_label_alone(ddpm, conditional, tmp_path):

@@ -91,6 +91,8 @@ def test_broken_files_and_several_sizes(ddpm, tmp_path, odd):
     assert (program, words) == ("ddpm", ["lists", "them"])
     assert "bad.png" in _well(ddpm(command, root)).out
     less = _command(hints, "--set data.max_broken=")[:2]
+    both = [each.removeprefix("the others differ in size: ") for each in hints]
+    _well(_train(ddpm, odd, tmp_path / "both", *less, *_command(both, "--set data.resolution=8 ")[:2]))
     hints = _hinted(_train(ddpm, odd, tmp_path / "run", *less), 65, "--set data.resolution=8 scales each to cover 8x8")
     assert "9 x 9" in _well(ddpm(*_command(hints, "ddpm data")[1:3])).out
     _well(_train(ddpm, odd, tmp_path / "run", *less, *_command(hints, "--set data.resolution")[:2]))

@@ -82,11 +82,12 @@ def _show(folder: RunFolder, device: torch.device, budget: float) -> None:
     moving = folder.path / "samples.webp"
     save_animation([square(to_pictures(frame.x, experiment.levels)) for frame in watch.frames], moving)
 
+    asked = {"run": str(folder.path), "data": "digits", "split": "test"}
     images = images_to_evaluate(trained, "digits", "test")
     bound = measure_bound(trained, images, 0, len(images))
-    write_json(folder.path / "evaluation.json", result(bound, list(METRICS)) | about(trained, bound.images))
+    write_json(folder.path / "evaluation.json", result(bound, list(METRICS)) | about(trained, bound.images) | asked)
     report = report_demo(folder, samples, watch.frames, moving, bound)
-    say(sentence(trained, bound, "held-out digits"))
+    say(sentence(trained, bound, f"{bound.images} held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")
     say(f"report:  {report}   (open it in a browser)")
 

@@ -6,7 +6,6 @@ from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, positive, tolerance, whole
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget, file_for
-from ddpm.cli.terminal.words import plural
 from ddpm.errors import UsageError
 
 ABOUT = "measure bits/dim of a data set, exactly, with the standard error"
@@ -90,9 +89,10 @@ def run(options: Namespace) -> None:
         return
     plot, csv, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
     trained = scored(options)
-    images = images_asked(options, trained)
+    asked = images_asked(options, trained)
+    images = asked.images
     label, labels = told_when_scored(trained.experiment, images, options.label)
-    what = f"{options.split} {plural(len(images), 'image')} of {options.data}{in_words(label)}"
+    what = f"{asked.words}{in_words(label)}"
     likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)
     rows, bound = {ways.words(name): found for name, found in likelihoods.items()}, None
     values = results(likelihoods, ways)
@@ -104,13 +104,13 @@ def run(options: Namespace) -> None:
             write_bytes(plot, style.png(plots.bound_by_t(bound)))
     if csv:
         write_csv(csv, [row(options.run, trained, name, found, bound) for name, found in rows.items()])
-    json_target.write(about(trained, len(images), label) | values)
+    json_target.write(about(trained, len(images), label) | {"run": options.run, **asked.about} | values)
     if bound:
         say_bound(trained, bound, metrics, what)
     if plot:
         say(f"plot: {plot}")
     if likelihoods:
-        table(rows, f"{len(images)} {what}")
+        table(rows, what)
     if csv:
         say(f"csv: {csv}")
     json_target.tell()

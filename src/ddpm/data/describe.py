@@ -8,7 +8,7 @@ import numpy as np
 
 from ddpm.data.decoding.exact import MAX_LEVELS
 from ddpm.data.folders.parts import NUMBERS, Parts
-from ddpm.data.imageset import ImageSet
+from ddpm.data.imageset import Broken, ImageSet
 from ddpm.data.indexing.listing import Share, survey
 from ddpm.data.labels import class_names, count_classes
 from ddpm.data.open import Opened, open_both, open_source, parts_of
@@ -141,6 +141,12 @@ def in_two_lines(opened: Opened) -> list[str]:
     passed = [f"{one.why}: {one.count:,}" for one in accounts.passed]
     unread = [f"pictures of formats that are not read here: {len(accounts.unread):,}"] if accounts.unread else []
     return [first, f"passed over: {', '.join([*unread, *passed]) or 'nothing'}"]
+
+
+def left_out(broken: Sequence[Broken], listed: str = "") -> str:
+    """A line of files that cannot be read; `listed` is where all of them are."""
+    name, *_, reason = broken[0]
+    return f"files that cannot be read are left out: {len(broken)}{listed}, the first: {name}: {reason}"
 
 
 def _classes(images: ImageSet) -> str:

@@ -43,13 +43,28 @@ PARTS: Mapping[Kind, Callable[[Path], Parts]] = {
 STREAM = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-def open_source(source: str, split: str = "train", options: Options = DEFAULT) -> ImageSet:
+@dataclass(frozen=True)
+class Part:
+    """What a split of a source was taken to be: so many of `of` images, held out by their names; None where no rule chose them.
+
+    `folders` are those of a split that the source has itself.
+    """
+
+    images: int
+    of: int | None = None
+    folders: tuple[str, ...] = ()
+
+
+def open_source(
+    source: str, split: str = "train", options: Options = DEFAULT, heard: Callable[[Part], None] = lambda _part: None
+) -> ImageSet:
     """The images of a SOURCE (see `ddpm data --help`), in memory, or left in their files if they take too much of it.
 
     Args:
         source: "digits", or a path.
         split: "train", "test", "all", or "validation" where there is one beside a train and a test split.
         options: size, channels, levels, and how much to hold out.
+        heard: is told what the split was taken to be.
 
     Raises:
         UsageError: an unknown split.
@@ -58,16 +73,18 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
     """
     if split not in SPLITS:
         raise UsageError(f"unknown split: {split!r}", f"choose from {', '.join(SPLITS)}")
-    names, read = (("train", "test"), digits.read) if source == "digits" else _reader(*_find(source), options)
+    names, read, folders = _DIGITS if source == "digits" else _reader(*_find(source), options)
     if split == "validation" and split not in names:
         raise NotFound(
             f"{source!r} has no validation split beside a training and a test split",
             "without a test split the validation images are it: `split=test`",
         )
+    whole = None
     if split == "all" or split in names:
         found = read(split)
     elif names == ("all",):
-        found = hold_out(read("all"), options.held_out)[split]
+        whole = read("all")
+        found = hold_out(whole, options.held_out)[split]
     else:
         raise _no_part(source, split, names)
     if not len(found):
@@ -75,11 +92,16 @@ def open_source(source: str, split: str = "train", options: Options = DEFAULT) -
             f"the {split} split of {source!r} is empty",
             "`split=all`, or `data.held_out=FRACTION` for the training" if split == "test" else "",
         )
+    heard(Part(len(found), None if whole is None else len(whole), folders(split)))
     return converted(found, options)
 
 
-def _reader(path: Path, kind: Kind, options: Options) -> tuple[tuple[str, ...], Callable[[str], ImageSet]]:
-    """The parts that a source has, and what reads one of them, or "all"."""
+_Reader = tuple[tuple[str, ...], Callable[[str], ImageSet], Callable[[str], tuple[str, ...]]]
+_DIGITS: _Reader = ("train", "test"), digits.read, lambda _part: ()
+
+
+def _reader(path: Path, kind: Kind, options: Options) -> _Reader:
+    """The parts that a source has, what reads one of them, or "all", and the folders of one, where folders are the parts."""
     if kind in PARTS:
         parts = PARTS[kind](path)
 
@@ -87,10 +109,10 @@ def _reader(path: Path, kind: Kind, options: Options) -> tuple[tuple[str, ...], 
             listing = parts.listing(part)
             return image_set(looked_at(listing, listing.looked_through()), options)
 
-        return parts.names, read
+        return parts.names, read, lambda part: tuple("/".join(top) for top in parts.layout.folders_of(part))
     reads = READS[kind]
     names = ("train", "test") if reads.has_split(path) else ("all",)
-    return names, lambda part: reads.read(path, part, options)
+    return names, lambda part: reads.read(path, part, options), lambda _part: ()
 
 
 def open_both(source: str, options: Options = DEFAULT) -> tuple[ImageSet, ImageSet]:
@@ -149,7 +171,7 @@ def open_again(source: str, options: Options, began: Mapping[str, Pictures]) -> 
             parts = PARTS[kind](path)
             sets, looked, change = _looked_through(source, parts, options, began)
         else:
-            names, read = _reader(path, kind, options)
+            names, read, _ = _reader(path, kind, options)
             sets = {part: read(part) for part in names}
         sets = hold_out(sets["all"], options.held_out) if "all" in sets else sets
     if not len(sets["train"]):

@@ -13,7 +13,7 @@ import torch
 
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
-from ddpm.data.describe import in_two_lines
+from ddpm.data.describe import in_two_lines, left_out
 from ddpm.data.imageset import ImageSet
 from ddpm.data.indexing.snapshot import DataSnapshot
 from ddpm.data.labels import class_count
@@ -247,10 +247,5 @@ def _not_learned(experiment: Experiment, images: ImageSet) -> list[str]:
 
 
 def _missing(images: ImageSet) -> list[str]:
-    """What was left out of a folder, in at most two lines."""
-    if not images.broken:
-        return []
-    name, *_, reason = images.broken[0]
-    return [
-        f"files that cannot be read are left out: {len(images.broken)} (bad_images.csv), the first: {name}: {reason}"
-    ]
+    """What was left out of a folder, in at most one line."""
+    return [left_out(images.broken, " (bad_images.csv)")] if images.broken else []

@@ -8,10 +8,11 @@ from typing import Any, TypedDict
 
 from ddpm.data.convert import converted
 from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.describe import left_out
 from ddpm.data.imageset import ImageSet, to_levels, to_model
 from ddpm.data.inputs import read_photo
 from ddpm.data.labels import Labels
-from ddpm.data.open import open_source
+from ddpm.data.open import Part, open_source
 from ddpm.data.splits import Options, SizesDiffer
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
@@ -56,9 +57,20 @@ class ScoringOptions(TypedDict, total=False):
 
 
 def images_to_evaluate(
-    trained: LoadedModel, source: str, split: str, tell: Callable[[str], None] = lambda _line: None
+    trained: LoadedModel,
+    source: str,
+    split: str,
+    tell: Callable[[str], None] = lambda _line: None,
+    heard: Callable[[Part], None] = lambda _part: None,
 ) -> ImageSet:
     """The images of a split, or of one picture file, read as the run read its own data (`as_the_run_reads`).
+
+    Args:
+        trained: the model.
+        source: of the images.
+        split: of the source; a picture file has none.
+        tell: is told how they were read where that is not as the run's own, and which files cannot be read.
+        heard: is told what the split was taken to be, once or twice; of a picture file nothing.
 
     Raises:
         Mismatch: the model is for other images.
@@ -66,7 +78,14 @@ def images_to_evaluate(
     path = Path(source).expanduser()
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return as_the_run_reads(trained, lambda options: _one(path, options), source, tell)
-    return as_the_run_reads(trained, lambda options: open_source(source, split, options), source, tell, pictures=False)
+
+    def read(options: Options) -> ImageSet:
+        return open_source(source, split, options, heard)
+
+    images = as_the_run_reads(trained, read, source, tell, pictures=False)
+    if images.broken:
+        tell(left_out(images.broken))
+    return images
 
 
 def _one(path: Path, options: Options) -> ImageSet:

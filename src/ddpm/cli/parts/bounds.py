@@ -35,7 +35,7 @@ def sentence(trained: LoadedModel, bound: Bound, what: str) -> str:
     """The bound in words, with the choices that it depends on."""
     error = f"± {bound.stderr:.4f}" if bound.images > 1 else "(of one image: no standard error)"
     return (
-        f"{bound.total:.4f} {error} bits/dim on {bound.images} {what}\n"
+        f"{bound.total:.4f} {error} bits/dim on {what}\n"
         f"  L_T {float(bound.by_t[0]):.6f}   L_1..L_(T-1) {float(bound.by_t[2:].sum()):.4f}   "
         f"L_0 {float(bound.by_t[1]):.4f}   an upper bound on the code length\n"
         f"  T = {bound.T}, {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "

@@ -31,7 +31,8 @@ def compare_runs(options: Namespace) -> None:
         )
     plot, table, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
     models = [scored(Namespace(**{**vars(options), "run": run})) for run in options.run]
-    images = images_asked(options, models[0])
+    asked = images_asked(options, models[0])
+    images = asked.images
     for model in models[1:]:
         require_fitting(model, images, str(model.folder.path))
     told = [told_when_scored(model.experiment, images, options.label) for model in models]
@@ -49,7 +50,7 @@ def compare_runs(options: Namespace) -> None:
         }
         for name, model, (label, _), bound in zip(options.run, models, told, bounds, strict=True)
     ]
-    json_target.write({"runs": runs, "same_noise": found.same_noise, "differences": _in_json(found)})
+    json_target.write({**asked.about, "runs": runs, "same_noise": found.same_noise, "differences": _in_json(found)})
     if table:
         write_csv(table, _rows(found, models))
     if plot:
@@ -58,7 +59,7 @@ def compare_runs(options: Namespace) -> None:
         if path:
             say(f"{name}: {path}")
     json_target.tell()
-    _say(found, f"{len(images)} {options.split} images of {options.data}")
+    _say(found, asked.words)
 
 
 def _in_json(found: Comparison) -> list[dict[str, object]]:

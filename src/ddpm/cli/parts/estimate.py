@@ -8,7 +8,7 @@ from ddpm.cli.parts.opening import images_asked, scored
 from ddpm.cli.terminal.console import Bar, note, say
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.processes import processes
-from ddpm.cli.terminal.words import counted, plural
+from ddpm.cli.terminal.words import counted
 from ddpm.errors import UsageError
 from ddpm.evaluation.cheap import bound_of, estimate, planned, watched
 from ddpm.trained.evaluate import about, cheap_result, decoder_variance
@@ -26,7 +26,8 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
     if list(metrics) != ["bpd"] or options.plot or options.csv:
         raise UsageError("an estimate gives bpd alone", "without --evaluations every t is measured")
     json_target, trained = JsonTarget(options.json), scored(options)
-    images = images_asked(options, trained)
+    asked = images_asked(options, trained)
+    images = asked.images
     label, labels = told_when_scored(trained.experiment, images, options.label)
     if options.evaluations >= trained.process.schedule.T:
         note(f"ddpm: without --evaluations all T = {trained.process.schedule.T} are measured, at no more cost")
@@ -34,12 +35,11 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
     count, size = options.evaluations, options.batch_size
     with processes(device) as world, closing(Bar(planned(len(images), count, size, world), "estimating")) as bar:
         found = estimate(watched(target, bar.advance), images, options.seed, count, size, device, world=world)
-    json_target.write(cheap_result(found) | about(trained, found.images, label))
+    json_target.write(cheap_result(found) | about(trained, found.images, label) | {"run": options.run, **asked.about})
     T, process = trained.process.schedule.T, trained.experiment.process
     error = f"± {found.stderr:.4f}" if found.images > 1 else "(of one image: no standard error over images)"
-    what = f"{found.images} {options.split} {plural(found.images, 'image')} of {options.data}{in_words(label)}"
     say(
-        f"{found.total:.4f} {error} bits/dim on {what}, an estimate\n"
+        f"{found.total:.4f} {error} bits/dim on {asked.words}{in_words(label)}, an estimate\n"
         f"  ± {found.monte_carlo:.4f} of these images' own bound: t and noise are drawn, t near where the bits are\n"
         f"  {counted(found.evaluations, 'evaluation')} of the network, {found.evaluations / found.images:.2f} for each image "
         f"(the pilot included), where all T = {T} take {found.images * T:,}\n"

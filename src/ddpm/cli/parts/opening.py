@@ -2,15 +2,18 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from ddpm.cli.flags.settings import assignments
 from ddpm.cli.terminal.console import note, track
+from ddpm.cli.terminal.words import counted, plural
 from ddpm.data.imageset import ImageSet
 from ddpm.data.inputs import Photo, read_photo
+from ddpm.data.open import Part
 from ddpm.diffusion.variance import VARIANCES
 from ddpm.errors import chosen
 from ddpm.evaluation.curve import ErrorAt
@@ -40,13 +43,34 @@ def scored(options: Namespace) -> LoadedModel:
     return shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
 
 
-def images_asked(options: Namespace, trained: LoadedModel) -> ImageSet:
-    """Those of --data, --split and --num-images; says where the first ones cannot stand for all.
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The images of --data, --split and --num-images; `words` say which they are, such as "300 test images of digits".
+
+    `about` is what --json says of them: where they come from.
+    """
+
+    images: ImageSet
+    words: str
+    about: Mapping[str, str | None]
+
+
+def images_asked(options: Namespace, trained: LoadedModel) -> Asked:
+    """Those that were asked for; says where a split is a rule of ours, and where the first ones cannot stand for all.
 
     Raises:
         Mismatch: the model is for other images.
     """
-    everything = images_to_evaluate(trained, options.data, options.split, lambda line: told([line]))
+    parts: list[Part] = []
+    everything = images_to_evaluate(trained, options.data, options.split, lambda line: told([line]), heard=parts.append)
+    part = parts[-1] if parts else None
+    if part and part.of is not None:
+        told(
+            [
+                f"{options.split} is {part.images:,} of {counted(part.of, 'image')}: the data have no split of their own, and some are "
+                "held out by their names; --split all takes all"
+            ]
+        )
     images = everything
     if options.num_images is not None and options.num_images < len(everything):
         images = everything.take(torch.arange(options.num_images))
@@ -56,7 +80,10 @@ def images_asked(options: Namespace, trained: LoadedModel) -> ImageSet:
             f"ddpm: the images are in the order of their classes: the first {len(images):,} are of {classes} of {of} classes, "
             "and stand for these alone"
         )
-    return images
+    split = options.split if part else None
+    words = [f"{len(images)}", *([split] if split not in (None, "all") else []), plural(len(images), "image")]
+    named = "" if part is None or part.folders in ((), (split,)) else f" ({', '.join(part.folders)})"
+    return Asked(images, f"{' '.join(words)} of {options.data}{named}", {"data": options.data, "split": split})
 
 
 def shorter(options: Namespace) -> FewSteps:

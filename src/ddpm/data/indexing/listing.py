@@ -216,6 +216,7 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
             f"{len(bad)} of {len(index)} images in {index.root!r} cannot be read: {bad[0].file}: {bad[0].reason}",
             f"ddpm data {quoted(index.root)} lists them",
             f"`data.max_broken={_rounded_up(len(bad) / len(index))}` leaves out up to that share",
+            *(_size_hint(index, rows) if options.resolution is None else ()),
         )
     all_have = common(index, rows, options.levels)
     channels, size = options.channels or (1 if index.entries["grey"][rows].all() else 3), options.resolution
@@ -247,6 +248,16 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
 
 def _rounded_up(share: float) -> float:
     return math.ceil(share * 1000) / 1000
+
+
+def _size_hint(index: Index, rows: np.ndarray) -> list[str]:
+    """What else is to be said where images that can be read differ in size, so that it is not the next error."""
+    try:
+        if len(rows):
+            _common_size(index, rows)
+    except SizesDiffer as error:
+        return [f"the others differ in size: {error.hints[0]}"]
+    return []
 
 
 def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
