@@ -316,7 +316,7 @@ def images(
 
     Args:
         source: "digits", a path to a folder of images or to a file of them, "hf:OWNER/NAME"; or an array, a tensor, Pillow images.
-        split: "train", "test" or "all".
+        split: "train", "test", "all", or "validation" where there is one beside the two.
         resolution: height and width, or one number for both; None keeps the size. Scaled to cover it, the centre cut out.
         channels: 1 or 3; None keeps them.
         levels: how many values a pixel's channel can have, of data that do not say it; None takes 256, or 65536 of uint16 files.

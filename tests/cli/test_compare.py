@@ -62,6 +62,12 @@ def test_of_one_image_there_is_no_error(ddpm, run, tmp_path):
     said = ddpm("compare", run, run / "checkpoints" / "step-000000003", "--data", "digits", "--num-images", 1)
     assert said.code == 0, said.err
     assert "standard errors" not in said.out
+    assert "of one image: no standard error\n" in said.out
+
+
+def test_equal_runs_have_an_error_of_zero(ddpm, run):
+    said = ddpm("compare", run, run, "--data", "digits", "--num-images", 2)
+    assert "+0.0000     0.0000   no difference in any image\n" in said.out
 
 
 @pytest.mark.parametrize(

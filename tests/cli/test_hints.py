@@ -78,6 +78,11 @@ def test_did_you_mean(ddpm, tmp_path):
         _well(ddpm("schedule", name, *([] if name == "learned" else ["--steps", "9"])))
     assert "ddpm schedule --json" in names[-1]
     _well(ddpm("schedule", path))
+    bare = ("train", "--data", "digits", "--output-dir", tmp_path / "run", *QUICK)
+    (hint, *_) = _hinted(ddpm(*bare, "--set", "lr=0.1"), 2, "did you mean training.lr?")
+    _well(ddpm(*bare, "--set", "training.lr=0.1"))
+    assert hint in _hinted(ddpm("train", "--output-dir", tmp_path / "run", "--change", "lr=0.2"), 2)
+    _well(ddpm("train", "--output-dir", tmp_path / "run", "--change", "training.lr=0.2"))
     with pytest.raises(SystemExit, match="0"):
         ddpm(*_command(_hinted(ddpm("smaple"), 2, "ddpm --help"), "ddpm --help")[1:])
 
@@ -190,6 +195,17 @@ def test_options_of_samplers(ddpm, trained, tmp_path):
     for sampler in ("ancestral", "corrected"):
         drawn = (*drawn[:-1], tmp_path / sampler)
         _well(ddpm(*drawn, "--sampler", sampler, "--variance", "learned"))
+
+
+def test_values_that_are_missing_or_too_large(ddpm, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    drawn = ("sample", trained, "--num", "1", "--steps", "1", "--output-dir", "a")
+    hints = _hinted(ddpm(*drawn, "--npz"), 2, "it is typed --npz FILE.npz")
+    _well(ddpm(*drawn, *hints[0].removeprefix("it is typed ").split()))
+    again = ("edit", trained, "a/000000.png", "--num", "1", "--output-dir")
+    for t, place, part in (("13", "b", "--timestep 12 leaves the least"), ("0", "c", "--timestep 1 leaves the most")):
+        hints = _hinted(ddpm(*again, place, "--timestep", t), 2, part)
+        _well(ddpm(*again, place, *hints[0].split()[:2]))
 
 
 def test_inpainting(ddpm, trained, tmp_path):

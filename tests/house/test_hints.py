@@ -48,6 +48,8 @@ ELSEWHERE = {
     'an array "classes" in the npz says': "trained/test_own_samples.py::test_numbers_of_classes_are_not_taken_for_names",
     "p with decoder=ddpm.discretised({}) scores them": "test_api.py::test_a_bound_is_that_of_the_decoder_that_p_has",
     "the others differ in size: {}": "cli/test_hints.py::test_broken_files_and_several_sizes",
+    "--timestep {} leaves the least of the image": "cli/test_hints.py::test_values_that_are_missing_or_too_large",
+    "--timestep 1 leaves the most of the image": "cli/test_hints.py::test_values_that_are_missing_or_too_large",
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }
 """Hints that another test follows, by a part of them."""

@@ -72,6 +72,10 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments"):
             near = difflib.get_close_matches(unknown.split("=")[0], self._option_string_actions, n=1)
             hints = [f"did you mean {near[0]}?"] if near else []
+        if message.endswith("expected one argument"):
+            flag = message.removeprefix("argument ").split(":")[0]
+            action = self._option_string_actions.get(flag)
+            hints = [f"it is typed {flag} {action.metavar}"] if action is not None else []
         raise UsageError(message, *hints, f"{self.prog} --help")
 
 

@@ -124,6 +124,8 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
     known = {f.name: getattr(like, f.name) for f in fields(like)} if is_dataclass(like) else {}
     result = {}
     for name, value in values.items():
+        if not place and name not in known and (meant := _ending_in(name)):
+            raise UsageError(f"unknown setting: {name!r}", f"did you mean {' or '.join(meant)}?")
         current, here = chosen(known, name, f"setting of {place[:-1]}" if place else "setting"), f"{place}{name}"
         if is_dataclass(current) and isinstance(value, Mapping):
             result[name] = _named(value, current, f"{here}.")
@@ -137,6 +139,11 @@ def _named(values: Mapping[str, Any], like: object, place: str) -> dict[str, Any
         single = isinstance(written, tuple) and isinstance(value, int | float)
         result[name] = (value,) if single else _meant(here, value)
     return result
+
+
+def _ending_in(name: str) -> list[str]:
+    """The settings by their paths whose last part this is: of "lr" training.lr."""
+    return [path for path in flat(asdict(Experiment())) if path.endswith(f".{name}")]
 
 
 NOTHING: Mapping[str, Any] = {}

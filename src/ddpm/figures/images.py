@@ -318,7 +318,7 @@ def image_set(data: Data, split: str, options: Options = DEFAULT, levels: int = 
     Args:
         data: see `Data`. Integers are (N, H, W), (N, H, W, C) or (N, C, H, W), of a uint8 tensor (N, C, H, W) where that can
             be; real numbers are (N, C, H, W) in [-1, 1].
-        split: of a source: "train", "test" or "all". Other data are one part.
+        split: of a source: "train", "test", "all", or "validation" where there is one beside the two. Other data are one part.
         options: how a source is read; the resolution and the channels are those of other data too.
         levels: of arrays and tensors, which do not say it. Pillow images have 256, and are brought to the nearest of these.
 

@@ -38,7 +38,12 @@ class FewSteps:
         schedule = p.schedule
         top = schedule.T if t is None else t
         if not 1 <= top <= schedule.T:
-            raise UsageError(f"timestep must be in 1..{schedule.T}: {t}")
+            raise UsageError(
+                f"timestep must be in 1..{schedule.T}: {t}",
+                f"`timestep={schedule.T}` leaves the least of the image"
+                if top > 0
+                else "`timestep=1` leaves the most of the image",
+            )
         if self.variance == OPTIMAL:
             p = replace(p, variance=_required(measured).variance(p.variance.outputs))
         spacings = {

@@ -192,7 +192,7 @@ class TrainedModel:
         Args:
             data: a source's name or path, one picture file, an array, a tensor, Pillow images or Images. Pictures of another
                 size than the model's are scaled and cut, which is warned of.
-            split: of a source: "test", "train" or "all".
+            split: of a source: "test", "train", "all", or "validation" where there is one beside the two.
             num_images: the first ones; None for all.
             steps: of the chain, as in `sample`: the bound of the shorter chain.
             spacing: as in `sample`.

@@ -100,8 +100,11 @@ def _numbers(bound: Bound) -> str:
 
 
 def _compared(one: Difference) -> str:
-    """The difference in words: below two standard errors it says nothing."""
+    """The difference in words: below two standard errors it says nothing. Of one image there is no such error."""
+    if len(one.per_image) == 1:
+        return f" {one.mean:>+12.4f} {'-':>10}   of one image: no standard error"
     if one.in_errors is None:
-        return f" {one.mean:>+12.4f} {'-':>10}"
+        what = "the same in every image" if one.mean else "no difference in any image"
+        return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {what}"
     verdict = "no difference seen" if abs(one.in_errors) < 2 else "better" if one.mean < 0 else "worse"
     return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {verdict}, {abs(one.in_errors):.1f} standard errors"
