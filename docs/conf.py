@@ -9,7 +9,7 @@ sys.path.insert(0, str(HERE.parent))
 from docs.gallery import Folder, Pictures  # noqa: E402
 from docs.lab import write_lab  # noqa: E402
 from docs.ledger import write_ledger  # noqa: E402
-from docs.notes import write_notes  # noqa: E402
+from docs.notes import modules, write_notes  # noqa: E402
 from docs.pages import paper, write_pages  # noqa: E402
 from docs.reference import ROOMS, write_reference  # noqa: E402
 from docs.results import write_results  # noqa: E402
@@ -61,7 +61,7 @@ suppress_warnings = ["config.cache"]  # a scraper is an object, which Sphinx doe
 
 GENERATED = HERE / "generated"
 write_pages(GENERATED)
-write_reference(GENERATED, [place.module for line in paper() for place in line.code])
+write_reference(GENERATED, [*(place.module for line in paper() for place in line.code), *modules()])
 write_results(GENERATED / "results")
 write_ledger(GENERATED, tuple(ROOMS))
 write_notes(GENERATED)

@@ -9,6 +9,7 @@ from docs.tables import title
 from ddpm.laboratory.answer import LANGUAGES, Text
 from ddpm.laboratory.notes import statements
 from ddpm.laboratory.notes.mentions import equations_in
+from ddpm.laboratory.notes.source import source_of
 from ddpm.laboratory.notes.statements import Statement
 from ddpm.report.links import anchor, sources
 from ddpm.report.typeset import prose
@@ -33,6 +34,11 @@ def write_notes(folder: Path) -> None:
     for language in LANGUAGES:
         (folder / language).mkdir(parents=True, exist_ok=True)
         (folder / language / "notes.rst").write_text(_page(language), encoding="utf-8")
+
+
+def modules() -> list[str]:
+    """Of the code that the statements point to, so that the site shows it."""
+    return [source_of(one.code).path.removesuffix(".py").replace("/", ".") for one in statements.statements()]
 
 
 def _page(language: str) -> str:

@@ -87,6 +87,11 @@ def test_did_you_mean(ddpm, tmp_path):
         ddpm(*_command(_hinted(ddpm("smaple"), 2, "ddpm --help"), "ddpm --help")[1:])
 
 
+def test_a_line_of_the_notes(ddpm):
+    hints = _hinted(ddpm("lab", "999:1"), 2, "for example: ddpm lab 000:163")
+    assert "Rao-Blackwell" in _well(ddpm(*_command(hints, "for example: ddpm lab")[3:])).out
+
+
 def test_broken_files_and_several_sizes(ddpm, tmp_path, odd):
     """The commands of the hints as they are typed into a shell."""
     _pictures(odd, *[8] * 12, 9)

@@ -1,7 +1,6 @@
 """HEIF, which phones write: read as the pixels that it holds with the extra, counted and named without it."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -49,16 +48,11 @@ def test_a_picture_of_a_phone_has_its_pixels(ddpm, photographs, tmp_path, held):
     assert "12 images 3x8x8" in said.err
 
 
-def test_without_the_extra_it_is_counted_and_named(ddpm, photographs, tmp_path, monkeypatch):
+def test_without_the_extra_it_is_counted_and_named(ddpm, photographs, tmp_path, without_heif):
     """With what would read it."""
     folder, _ = photographs
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not there
-    formats.reads_heif.cache_clear()
-    try:
-        found = json.loads(ddpm("data", folder, "--json", "-").out)
-        said = _trained(ddpm, folder, tmp_path / "run")
-    finally:
-        formats.reads_heif.cache_clear()
+    found = json.loads(ddpm("data", folder, "--json", "-").out)
+    said = _trained(ddpm, folder, tmp_path / "run")
     assert found["images"] == 11
     (broken,) = found["broken"]
     assert (broken["file"], broken["reason"]) == ("phone.heic", formats.HOW[formats.HEIF])
