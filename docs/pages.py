@@ -7,10 +7,10 @@ from typing import Any
 
 from docs.paper_map import Place, labels, places, where
 
-from ddpm.laboratory.answer import LANGUAGES, Text
 from ddpm.laboratory.notes.equations import Numbered, of_the_paper
 from ddpm.laboratory.notes.errata import KINDS, Erratum, errata
 from ddpm.laboratory.questions import QUESTIONS
+from ddpm.language import LANGUAGES, Text
 from ddpm.report.links import anchor, sources
 from ddpm.report.typeset import typeset
 

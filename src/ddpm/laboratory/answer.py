@@ -7,27 +7,18 @@ from matplotlib.figure import Figure
 
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
+from ddpm.language import Text
 
-LANGUAGES = ("en", "ko")
 SETTING, SEED, NOTHING = frozenset({"schedule", "seed"}), frozenset({"seed"}), frozenset()
 Cell = float | int | str
 
 
 @dataclass(frozen=True)
-class Text:
-    """The same in English and in Korean."""
-
-    en: str
-    ko: str
-
-    def in_language(self, language: str) -> str:
-        """One of `LANGUAGES`."""
-        return {"en": self.en, "ko": self.ko}[language]
-
-
-@dataclass(frozen=True)
 class Table:
-    """Numbers in rows, in full precision. Columns, like the labels of figures, are named in English and in symbols only."""
+    """Numbers in rows, in full precision. Columns and words in cells, like the labels of figures, are English.
+
+    In Korean they are shown by the catalogue `figures/korean.json`.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]

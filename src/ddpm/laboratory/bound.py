@@ -51,7 +51,7 @@ def finite_time(_setting: Setting) -> Answer:
             "뒤라는 뜻이다. 변분 추론이란 모든 체인에 대한 적분 p(x_0)의 음의 로그 대신 그 상한 L을 최소화하는 "
             f"것이다. N(0, 1/4)에서는 둘 다 정확히 알 수 있다. T가 1에서 1000으로 갈 때 L은 {rows[0][2]:.4f}에서 "
             f"{rows[-1][2]:.4f} nats/dim으로 내려가 엔트로피 {entropy:.4f}에 다가가고, 간격(gap) L - NLL은 T = "
-            f"1000에서 {rows[-1][3]:.5f}이다.",
+            f"1000에서 {rows[-1][3]:.5f}(이)다.",
         ),
         [Table(("T", "NLL, nats/dim", "L, nats/dim", "gap"), rows)],
         figure,
@@ -106,7 +106,7 @@ def is_it_a_divergence(_setting: Setting) -> Answer:
             f"its terms to {off:.0e}.",
             "그렇다. 부호를 바꾼 ELBO이고 젠슨 부등식에서 나온다. 그러나 우변은 KL 발산이 아니다. D_KL(q(x_{0:T}) || "
             "p(x_{0:T}))에 데이터의 엔트로피를 더한 것이고, 음의 로그 우도에 간격(gap) D_KL(q(x_{1:T}|x_0) || "
-            "p(x_{1:T}|x_0))을 더한 것이기도 하다. 변분 경계의 전개를 전혀 쓰지 않고 두 결합분포의 공분산 행렬에서 "
+            "p(x_{1:T}|x_0))를 더한 것이기도 하다. 변분 경계의 전개를 전혀 쓰지 않고 두 결합분포의 공분산 행렬에서 "
             f"계산한 값이 항들의 합과 {off:.0e} 안에서 같다.",
         ),
         [Table(("T", "L, its terms", "KL(joint) + H", "NLL", "KL(conditional)", "L - NLL"), rows)],

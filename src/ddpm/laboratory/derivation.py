@@ -109,7 +109,7 @@ def appendix_a(setting: Setting) -> Answer:
             "기댓값은 필요 없다. 식 22는 로그 비율을 x_0와 x_t가 주어졌을 때의 평균으로 바꾼다. 값은 다르고 평균은 "
             f"같다({rows[3][2]:.4f} ± {rows[3][3]:.4f} 대 {rows[0][2]:.4f} ± {rows[0][3]:.4f}). 식 26은 x_0에 "
             f"대해서도 평균하며, q(x_t)를 알 때만 계산할 수 있다. 여기서는 {exact:.4f} nats이고 그 가운데 "
-            f"{entropy(DATA):.4f}는 어떤 신경망도 그 아래로 내려갈 수 없는 H(x_0)다.",
+            f"{entropy(DATA):.4f}은(는) 어떤 신경망도 그 아래로 내려갈 수 없는 H(x_0)다.",
         ),
         [Table(("line", "what it does", "mean, nats", "standard error", "largest difference from Eq. 17"), rows)],
         figure,

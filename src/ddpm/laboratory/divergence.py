@@ -47,7 +47,7 @@ def where_q_went(setting: Setting) -> Answer:
             "사라지지 않는다. E_q가 바로 그 인자다. 반복 기댓값의 법칙으로 E_q[log q/p]는 q(x_{t-1}|x_t, x_0)에 대한 "
             "기댓값을 x_0와 x_t에 대해 다시 평균한 것이다. 안쪽 기댓값이 log q/p에 q를 곱해 적분하므로 그것이 KL의 "
             f"정의이고, 바깥쪽 기댓값은 남는다. 여기서 x_(t-1) 백만 개로 평균한 log q/p는 {rows[-1][1]:.5f} ± "
-            f"{rows[-1][2]:.5f}, 닫힌 식은 {exact:.5f}이다. L_0에는 짝이 없다. q(x_0|x_1, x_0)가 한 점이기 때문이다.",
+            f"{rows[-1][2]:.5f}, 닫힌 식은 {exact:.5f}(이)다. L_0에는 짝이 없다. q(x_0|x_1, x_0)가 한 점이기 때문이다.",
         ),
         [Table(("draws", "mean of log q/p, nats", "standard error", "closed form"), rows)],
         figure,
@@ -80,7 +80,7 @@ def direction(setting: Setting) -> Answer:
             "this is the rate of section 4.3.",
             "E_P[log P/Q]는 P가 만들어 낸 것들에 대해, P가 Q보다 그것을 얼마나 더 그럴듯하게 보는지를 평균한 값이다. "
             "P의 샘플을 Q에 맞춘 부호로 부호화할 때 더 드는 nats다. 평균을 내는 쪽이 첫째 인자이므로 방향이 "
-            f"중요하다. KL(N(0,1)||N(1,4)) = {rows[2][2]:.4f}이고 반대 방향은 {rows[2][5]:.4f}이다. L_{{t-1}}에서 "
+            f"중요하다. KL(N(0,1)||N(1,4)) = {rows[2][2]:.4f}(이)고 반대 방향은 {rows[2][5]:.4f}(이)다. L_{{t-1}}에서 "
             "첫째는 보내야 할 q이고 둘째는 부호(code)인 p_theta다. 이것이 4.3절의 rate다.",
         ),
         [Table(("mean of Q", "sd of Q", "KL(P||Q)", "mean of log P/Q", "standard error", "KL(Q||P)"), rows)],

@@ -71,7 +71,7 @@ def random_terms(setting: Setting) -> Answer:
             "evaluation of the network for each image, and no reverse loop.",
             "오차 역전파가 맞다. 무작위인 것은 합의 어느 항을 미분하는가다. t를 균일하게 뽑으면, 한 항의 기울기에 "
             "T를 곱한 것의 평균이 전체 경계의 기울기다. 여기서 신경망 출력의 배율에 대한 기울기는 무작위 t에서 "
-            f"{rows[-2][2]:.4f} ± {rows[-2][3]:.4f}, 모든 t에서 {rows[-1][2]:.4f} ± {rows[-1][3]:.4f}다. '무작위 "
+            f"{rows[-2][2]:.4f} ± {rows[-2][3]:.4f}, 모든 t에서 {rows[-1][2]:.4f} ± {rows[-1][3]:.4f}(이)다. '무작위 "
             "조건'이 아니라 '무작위 항'으로 옮겨야 한다. 이미지마다 신경망을 한 번만 계산하고, 역방향 반복은 학습에 "
             "없다.",
         ),
@@ -150,10 +150,10 @@ def rao_blackwell(setting: Setting) -> Answer:
             "or, where tails are long, somewhat worse.)",
             "x_{t-1}을 뽑아 로그 비율을 평균해 KL을 추정하는 것이 몬테카를로다. 두 가우시안이라면 그 평균은 "
             "공식이고, 표본을 조건부 기댓값으로 바꾸면(라오-블랙웰) 항의 분산은 절대 늘지 않는다. t마다 새로 뽑으면 "
-            f"t >= 2인 항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}로 "
+            f"t >= 2인 항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}(으)로 "
             f"{gain:.0f}배다. (t를 무작위로 뽑으면 이 부분만 줄고, 항의 크기가 t마다 달라서 생기는 분산은 남는다. "
             "t의 중요도 표집은 그것을 위한 것이다.) 놀라운 점은 체인 하나를 따라 더하면 반대가 된다는 것이다. "
-            f"L_0까지 더한 전체 합의 분산은 닫힌 식에서 {closed[-1]:.3g}, 식 3에서 {raw[-1]:.3g}이다. 식 3의 합은 "
+            f"L_0까지 더한 전체 합의 분산은 닫힌 식에서 {closed[-1]:.3g}, 식 3에서 {raw[-1]:.3g}(이)다. 식 3의 합은 "
             "중요도 비율의 로그라서, 신경망이 거의 완벽한 한 요동이 서로 상쇄되기 때문이다. 그러므로 닫힌 식을 체인 "
             f"하나를 따라 더해서는 안 된다. t마다 x_t를 새로 뽑으면 {closed[-2]:.3g}인데 대부분은 L_0와 x_0의 "
             "퍼짐에서 오고, 체인도 모든 t도 좋은 신경망도 필요 없다. (신경망 출력을 3% 작게 했고, 이미지 "
@@ -213,9 +213,9 @@ def is_reparameterisation_needed(setting: Setting) -> Answer:
             f"{float(by_signal):.4f} ± {error:.4f}; through a constant x_t it would give nothing.",
             "beta가 고정이면 필요 없다. x_t에는 파라미터가 없어 신경망에는 데이터일 뿐이고, theta에 대한 기울기는 "
             f"x_t를 식 4로 쓰든 뽑아서 상수로 두든 같다({found[0]:.6f}). 식 4를 쓰는 이유는 t번의 스텝 대신 한 번에 "
-            "건너뛰고, 목표가 될 eps를 알게 되기 때문이다. 기울기 때문에 필요한 것은 beta를 학습할 때다. 그때는 "
+            "건너뛰고, 목표가 될 eps을 알게 되기 때문이다. 기울기 때문에 필요한 것은 beta를 학습할 때다. 그때는 "
             "x_t가 beta에 의존한다. N(0, 1/4)에서 E[x_t^2]의 alpha_bar_t에 대한 기울기는 -0.75이고, 식 4를 거친 "
-            f"역전파는 {float(by_signal):.4f} ± {error:.4f}을 준다. x_t를 상수로 두면 아무것도 얻지 못한다.",
+            f"역전파는 {float(by_signal):.4f} ± {error:.4f}을(를) 준다. x_t를 상수로 두면 아무것도 얻지 못한다.",
         ),
         [Table(("gradient", "value", "standard error"), rows)],
         figure,

@@ -59,9 +59,9 @@ def markov(setting: Setting) -> Answer:
             f"standard errors of {error:.4f} off at {len(rows)} places). It is independence that makes the chain "
             "Markov, not that the noise is Gaussian. Nor is x_t independent of x_0: their correlation is "
             "sqrt(alpha_bar_t).",
-            "매 스텝에 더하는 잡음가 그 이전의 모든 것과 독립이므로 x_{t-1}을 알고 나면 과거는 더 알려 주는 것이 "
+            "매 스텝에 더하는 잡음이 그 이전의 모든 것과 독립이므로 x_{t-1}을 알고 나면 과거는 더 알려 주는 것이 "
             f"없다. x_t와 x_{{t-2}}의 편상관은 0이다(시뮬레이션 {len(rows)}곳에서 표준오차 {error:.4f}의 최대 "
-            f"{worst:.1f}배). 마르코프 성질은 잡음가 가우시안이어서가 아니라 독립이어서 성립한다. x_t가 x_0와 "
+            f"{worst:.1f}배). 마르코프 성질은 잡음이 가우시안이어서가 아니라 독립이어서 성립한다. x_t가 x_0와 "
             "독립이라는 뜻도 아니다. 둘의 상관계수는 sqrt(alpha_bar_t)다.",
         ),
         [Table(("t", "corr(x_t, x_{t-2} | x_{t-1})", "corr(x_t, x_0)", "sqrt(alpha_bar_t)"), rows)],
@@ -108,7 +108,7 @@ def scaling(setting: Setting) -> Answer:
             "data by c only multiplies the signal-to-noise ratio by c^2.",
             "아니다. [-1, 1]로 옮기는 것은 고정된 선형 변환일 뿐이다. 데이터의 크기를 사전분포와 맞추고, beta가 "
             f"데이터에 비해 작아지게 하는 것이 목적이다. L_T는 {scaled:.3g} bits/dim이지만 0..255를 그대로 쓰면 "
-            f"{raw:.3g}이 된다. 표준화는 평균과 분산만 바꿀 뿐 분포의 모양을 바꾸지 못한다. 만약 q(x_0)가 정말 N(0, "
+            f"{raw:.3g}이(가) 된다. 표준화는 평균과 분산만 바꿀 뿐 분포의 모양을 바꾸지 못한다. 만약 q(x_0)가 정말 N(0, "
             "I)라면 배울 것이 없다. 그때 최적의 eps_theta는 sqrt(1 - alpha_bar_t) x_t이고 변분 경계의 간격(gap)은 "
             "0이다. 데이터를 c배 하면 신호 대 잡음비가 c^2배가 될 뿐이다.",
         ),
@@ -187,7 +187,7 @@ def one_jump(setting: Setting) -> Answer:
             "alpha_bar_t이므로 귀납법으로 식 4가 나온다. 한 스텝씩 간 것과 한 번에 건너뛴 것은 모든 t에서 두 "
             f"모멘트가 {worst:.0e} 안에서 같다. 건너뛸 때의 eps 하나는 각 스텝의 eps 가운데 어느 것도 아니다. "
             "더해지는 것은 분산이므로 eps에 곱하는 것은 그 합의 제곱근이다. 노트처럼 제곱근을 빠뜨리면(ERR-53) 모든 "
-            "t에서 잡음가 너무 작다.",
+            "t에서 잡음이 너무 작다.",
         ),
         [Table(("t", "scale: steps", "scale: jump", "variance: steps", "variance: jump", "factor of eps"), rows)],
         figure,

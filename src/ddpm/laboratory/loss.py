@@ -199,7 +199,7 @@ def the_coefficient_of_eps(setting: Setting) -> Answer:
             "-beta_t/(sqrt(alpha_t) sqrt(1 - alpha_bar_t))이다. 부호는 식 4를 x_0에 대해 풀 때 나오고, 제곱근은 "
             "sqrt(1 - alpha_bar_t)/(1 - alpha_bar_t) = 1/sqrt(1 - alpha_bar_t)에서 나온다. 이미지 천 개에서 "
             f"mu-tilde와 비교하면 옳은 식의 오차는 {max(r[1] for r in rows):.0e}, 노트의 식들은 최대 "
-            f"{max(max(r[2:]) for r in rows):.2g}이다.",
+            f"{max(max(r[2:]) for r in rows):.2g}(이)다.",
         ),
         [Table(("t", *(f"off: {name}" for name in forms)), rows)],
         figure,

@@ -39,7 +39,7 @@ def linear_combination(setting: Setting) -> Answer:
             "앞에서 본 sqrt(alpha_bar_{t-1}) x_0와 뒤에서 본 x_t/sqrt(alpha_t)이다. 가중치는 정밀도이고 그 합은 "
             "1이다. x_0와 x_t의 계수로 고쳐 쓰면 1이 아니게 된다. a = sqrt(alpha_t), b = sqrt(alpha_bar_{t-1})이라 "
             f"하면 합은 (a + b)/(1 + ab)이고(여기서 오차 {off:.0e}), t = 1에서만 1이며 T에서는 "
-            f"{float((c_0 + c_t)[-1]):.6g}이다.",
+            f"{float((c_0 + c_t)[-1]):.6g}(이)다.",
         ),
         [Table(("t", "of x_0", "of x_t", "sum"), rows)],
         figure,
@@ -132,7 +132,7 @@ def bayes_is_exact(setting: Setting) -> Answer:
             "It is an equality. q(x_t|x_{t-1}, x_0) = q(x_t|x_{t-1}) holds exactly, because the step's noise is "
             "independent of x_0; with Bayes' rule that gives Eq. 6 with no remainder, normaliser included: at 10,000 "
             f"random points for each t, far from typical ones, both sides agree to {worst:.0e} of their size.",
-            "근사가 아니라 등식이다. 스텝의 잡음가 x_0와 독립이므로 q(x_t|x_{t-1}, x_0) = q(x_t|x_{t-1})이 정확히 "
+            "근사가 아니라 등식이다. 스텝의 잡음이 x_0와 독립이므로 q(x_t|x_{t-1}, x_0) = q(x_t|x_{t-1})이 정확히 "
             "성립한다. 여기에 베이즈 정리를 쓰면 정규화 상수까지 포함해 나머지 없이 식 6이 된다. t마다 무작위 점 "
             f"10,000개(전형적인 곳에서 먼 점까지)에서 양변이 크기의 {worst:.0e} 안에서 같다.",
         ),
@@ -173,7 +173,7 @@ def why_given_x_0(setting: Setting) -> Answer:
             "계산할 수 있게 하기 위해서다. q(x_{t-1}|x_t)에 베이즈 정리를 쓰면 q(x_{t-1})과 q(x_t)가 필요한데, "
             "이들은 아무도 모르는 데이터 전체에 대한 혼합분포다. x_0를 조건으로 두면 모든 인자가 평균과 분산을 아는 "
             f"가우시안이 된다(E22). 조건 없는 커널은 이 가우시안들을 q(x_0|x_t)로 평균한 것이다. t = {t}, x_t = "
-            f"0에서 그 분산은 {rows[1][2]:.4g}, 각 가우시안의 분산은 {rows[0][2]:.4g}다. x_0에 대해 평균하면 어느 "
+            f"0에서 그 분산은 {rows[1][2]:.4g}, 각 가우시안의 분산은 {rows[0][2]:.4g}(이)다. x_0에 대해 평균하면 어느 "
             "쪽과의 KL이든 기울기는 같다.",
         ),
         [Table(("kernel", "mean", "variance"), rows)],

@@ -47,7 +47,7 @@ def gaussian_for_small_beta(_setting: Setting) -> Answer:
             "SDE나 은닉 마르코프 모형의 이론은 필요 없다. 식 1은 정의다. 이유가 필요한 것은 커널을 가우시안으로 둔 "
             "점이고, 그 이유는 beta가 작다는 것이다. 진짜 커널 q(x_{t-1}|x_t)는 가우시안이 아니지만, 평균과 분산이 "
             f"같은 가우시안까지의 KL은 beta^3으로 줄어든다. beta = 0.5에서 {rows[0][1]:.1e} nats, 0.02에서 "
-            f"{rows[4][1]:.1e}, 0.001에서 {rows[-1][1]:.1e}다. 필요한 스텝은 약 1/beta개이므로 합은 beta^2으로 0에 "
+            f"{rows[4][1]:.1e}, 0.001에서 {rows[-1][1]:.1e}(이)다. 필요한 스텝은 약 1/beta개이므로 합은 beta^2으로 0에 "
             "간다. 정방향 체인의 극한은 SDE dx = -beta x/2 dt + sqrt(beta) dw이고, 그 역방향의 표류 항은 -beta x/2 - "
             "beta s(x)다(s는 점수).",
         ),
@@ -143,14 +143,14 @@ def _whether_possible(where: int, half: float) -> Text:
             half < 0.99,
             f"which need not be possible data at all: for x_0 = ±1 the estimate at x_t = 0.5, t = {where} is {half:.4f}",
             f"평균은 데이터로서 있을 수 없는 값일 수도 있다. x_0 = ±1인 데이터에서 x_t = 0.5, t = {where}의 추정값은 "
-            f"{half:.4f}이다",
+            f"{half:.4f}(이)다",
         ),
         (
             True,
             f"though this chain keeps so much signal that the two hardly differ: for x_0 = ±1 the estimate at x_t = 0.5 "
             f"is {half:.4f} even at t = {where}",
             f"다만 이 체인에는 신호가 많이 남아 둘의 차이가 거의 없다. x_0 = ±1인 데이터에서 x_t = 0.5의 추정값은 t = "
-            f"{where}에서도 {half:.4f}이다",
+            f"{where}에서도 {half:.4f}(이)다",
         ),
     )
 

@@ -202,11 +202,11 @@ def only_the_ends_matter(_setting: Setting) -> Answer:
             "train --schedule learned가 이렇게 한다). 무엇을 얻는가? sigma^2 = beta-tilde라면 T가 커질 때 L_{t-1}의 "
             "합은 최소 제곱 오차를 SNR로 적분한 것의 절반이 되어, 극한에서는 양 끝의 SNR만 중요하다(여기서 "
             f"{limit:.5f} nats). T = 1000에서 로그 SNR이 균일하면 {rows[1][1]:.4f}, 각도가 균일하면 "
-            f"{rows[1][2]:.4f}, 선형 스케줄은 {linear_:.4f}이고, 100,000에서는 둘 다 "
+            f"{rows[1][2]:.4f}, 선형 스케줄은 {linear_:.4f}(이)고, 100,000에서는 둘 다 "
             f"{max(rows[-1][1], rows[-1][2]) - limit:.4f} 안이다. 체인이 짧으면 얻을 것이 더 있다. 직선 위의 세 "
             f"성분과 10스텝에서 L이 엔트로피를 넘는 만큼은 선형 beta에서 {above[0][1]:.4f} nats, 코사인에서 "
-            f"{above[1][1]:.4f}, 균일한 로그 SNR에서 {above[2][1]:.4f}이고, 바로 그 경계로 스케줄을 학습하면 "
-            f"{above[3][1]:.4f}이다.",
+            f"{above[1][1]:.4f}, 균일한 로그 SNR에서 {above[2][1]:.4f}(이)고, 바로 그 경계로 스케줄을 학습하면 "
+            f"{above[3][1]:.4f}(이)다.",
         ),
         [
             Table(("T", "log SNR uniform, nats/dim", "angle uniform", "limit"), rows),

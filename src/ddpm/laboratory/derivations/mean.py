@@ -11,7 +11,7 @@ AB = r"\bar\alpha"
 
 MEAN = Derivation(
     "mean",
-    Text("The posterior mean by eps: from Eq. 7 to Eq. 10", "eps로 쓴 사후 평균: 식 7에서 식 10으로"),
+    Text("The posterior mean by eps: from Eq. 7 to Eq. 10", "eps으로 쓴 사후 평균: 식 7에서 식 10으로"),
     "000 l.267-277, 003 l.83",
     Text("mu-tilde_t", "mu-tilde_t"),
     at,
@@ -63,7 +63,7 @@ MEAN = Derivation(
             r" - \frac{\beta_t\sqrt{1-AB_t}}{1-AB_t}\,\epsilon\right)".replace("AB", AB),
             Text(
                 "Take 1/sqrt(alpha_t) out, and collect x_t and eps.",
-                "1/sqrt(alpha_t)를 묶어 내고 x_t와 eps를 모은다.",
+                "1/sqrt(alpha_t)를 묶어 내고 x_t와 eps을 모은다.",
             ),
             lambda p: (
                 (
@@ -183,7 +183,7 @@ LOSS = Derivation(
         Line(
             r"= \frac{1}{2\sigma_t^2}\left\|\frac{1}{\sqrt{\alpha_t}}\left(x_t - \frac{\beta_t}{\sqrt{1-AB_t}}\,\epsilon\right)"
             r" - \mu_\theta(x_t,t)\right\|^2".replace("AB", AB),
-            Text("The posterior mean by eps (the derivation `mean`).", "eps로 쓴 사후 평균이다(유도 mean)."),
+            Text("The posterior mean by eps (the derivation `mean`).", "eps으로 쓴 사후 평균이다(유도 mean)."),
             lambda p: (
                 ((p.x - p.beta / p.sqrt(1 - p.alpha_bar) * p.eps) / p.sqrt(p.alpha) - p.mu_theta) ** 2 / (2 * p.sigma_2)
             ),
