@@ -2,12 +2,17 @@
 
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ddpm.figures.fonts import korean_font
+from ddpm.figures.korean import drawn_in_korean
 
 INK = "#010203"
 """Stands for the page's text colour: `svg` turns it into currentColor."""
@@ -39,12 +44,25 @@ STYLE: dict[Any, Any] = {
 }
 
 
-@mpl.rc_context(STYLE)
-def svg(figure: Figure) -> str:
-    """A figure for a page: transparent, with the page's own text colour and font."""
+def svg(figure: Figure, language: str = "en") -> str:
+    """A figure for a page: transparent, with the page's own text colour and font; its labels in English or, "ko", in Korean."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return _for_a_page(text.getvalue()).replace("'DejaVu Sans'", "inherit")
+    with _labelled(figure, language):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return re.sub(r"font-family: [^;\"]*", "font-family: inherit", _for_a_page(text.getvalue()))
+
+
+@contextmanager
+def _labelled(figure: Figure, language: str) -> Iterator[None]:
+    """The figure in the house's style and in a language. Without a font for Korean its words are measured as boxes: not a word lost."""
+    with mpl.rc_context(STYLE), ExitStack() as stack:
+        if language == "ko":
+            families = ["DejaVu Sans", *filter(None, [korean_font()])]
+            stack.enter_context(mpl.rc_context({"font.family": families}))
+            stack.enter_context(drawn_in_korean(figure, families))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
 
 
 def _for_a_page(drawing: str) -> str:
@@ -53,11 +71,11 @@ def _for_a_page(drawing: str) -> str:
     return body.replace(INK, "currentColor")
 
 
-@mpl.rc_context(STYLE)
-def png(figure: Figure) -> bytes:
-    """A figure for a file: on white."""
+def png(figure: Figure, language: str = "en") -> bytes:
+    """A figure for a file: on white. In Korean ("ko") only where there is a `korean_font` to draw it with, else in English."""
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=150, facecolor="white")
+    with _labelled(figure, language if korean_font() else "en"):
+        figure.savefig(data, format="png", dpi=150, facecolor="white")
     return data.getvalue()
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ddpm.figures import style
+from ddpm.figures.korean import in_korean
 from ddpm.laboratory.answer import Answer, Cell, Question, Setting, Table, Text
 from ddpm.report.links import lines_linked, linked
 from ddpm.report.notes_page import notes_sections
@@ -91,21 +92,26 @@ def section(question: Question, answer: Answer, language: str) -> Figure:
     own = "" if "schedule" in question.uses else WORDS["own"].in_language(language)
     said = typeset(answer.text.in_language(language))
     math = f'<div class="math">{style.formula(question.tex)}</div>'
+    tables = "".join(_table(table, language) for table in answer.tables)
     return Figure(
         f"{question.name}. {typeset(question.asked.in_language(language))}",
-        f'<p class="answer">{said}</p>{math}{style.svg(answer.figure)}{"".join(map(_table, answer.tables))}',
+        f'<p class="answer">{said}</p>{math}{style.svg(answer.figure, language)}{tables}',
         source.format(where=lines_linked(question.where), equations=linked(question.equations, language)) + own,
         label="",
         name=question.name,
     )
 
 
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{typeset(name)}</th>" for name in table.columns)
-    body = "".join("<tr>" + "".join(f"<td>{typeset(shown(cell))}</td>" for cell in row) + "</tr>" for row in table.rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+def _table(table: Table, language: str) -> str:
+    def cells(row: Sequence[Cell], tag: str) -> str:
+        return "".join(f"<{tag}>{typeset(shown(cell, language))}</{tag}>" for cell in row)
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
+    return f'<div class="scroll"><table><thead><tr>{cells(table.columns, "th")}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def shown(cell: Cell) -> str:
-    """A cell as a reader wants it: seven digits of a number."""
-    return f"{cell:.7g}" if isinstance(cell, float) else str(cell)
+def shown(cell: Cell, language: str) -> str:
+    """A cell as a reader wants it: seven digits of a number, words in the reader's language."""
+    if isinstance(cell, float):
+        return f"{cell:.7g}"
+    return in_korean(str(cell)) if language == "ko" else str(cell)

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from ddpm.cli.parts.derivations import about_derivations, derive_all, list_derivations
-from ddpm.cli.terminal.console import say, track
+from ddpm.cli.terminal.console import note, say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
-from ddpm.cli.terminal.text import wrapped
+from ddpm.cli.terminal.text import columns, wrapped
 from ddpm.cli.terminal.words import counted
 from ddpm.figures import style
+from ddpm.figures.fonts import korean_font
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.derivations.shown import At
 from ddpm.laboratory.questions import QUESTIONS, ask, find
@@ -21,6 +22,8 @@ MORE = Text(
     "ddpm lab Q20 --language ko는 질문에 답하고, ddpm lab mean --language ko는 유도를 한 줄씩 쓰고, ddpm lab all --language "
     "ko는 모두를 한 페이지로 쓴다",
 )
+
+NO_FONT = "그림의 라벨은 영어다. 이 컴퓨터에는 matplotlib이 쓸 한글 글꼴이 없다(Debian, Ubuntu: apt-get install fonts-noto-cjk)"
 
 
 def list_questions(language: str, json_target: JsonTarget) -> None:
@@ -40,10 +43,12 @@ def answer_one(name: str, setting: Setting, folder: Path, language: str, json_ta
     existing_folder(folder)
     answer = ask(question, setting)
     path = folder / f"{question.name}.png"
-    write_bytes(path, style.png(answer.figure))
+    write_bytes(path, style.png(answer.figure, language))
     json_target.write({question.name: as_json(question, answer, setting)})
     _print(question, answer, language)
     say(f"figure: {path}")
+    if language == "ko" and korean_font() is None:
+        note(NO_FONT)
 
 
 def answer_all(setting: Setting, at: At, folder: Path, language: str, json_target: JsonTarget, command: str) -> None:
@@ -73,12 +78,12 @@ def _print(question: Question, answer: Answer, language: str) -> None:
     say(f"({sources(question.equations, language)})")
     for table in answer.tables:
         say("")
-        _print_table(table)
+        _print_table(table, language)
     say("")
 
 
-def _print_table(table: Table) -> None:
-    cells = [[str(name) for name in table.columns], *([shown(cell) for cell in row] for row in table.rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+def _print_table(table: Table, language: str) -> None:
+    cells = [[shown(cell, language) for cell in row] for row in (table.columns, *table.rows)]
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(table.columns))]
     for row in cells:
-        say("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+        say("  ".join(" " * (width - columns(cell)) + cell for cell, width in zip(row, widths, strict=True)))

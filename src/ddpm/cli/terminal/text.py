@@ -10,9 +10,17 @@ def wrapped(text: str, width: int = WIDTH) -> Iterator[str]:
     """Lines of at most `width` columns; a Hangul syllable takes two."""
     line, taken = "", 0
     for word in text.split():
-        columns = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in word)
-        if line and taken + 1 + columns > width:
+        wide = columns(word)
+        if line and taken + 1 + wide > width:
             yield line
             line, taken = "", 0
-        line, taken = (f"{line} {word}", taken + 1 + columns) if line else (word, columns)
+        line, taken = (f"{line} {word}", taken + 1 + wide) if line else (word, wide)
     yield line
+
+
+def columns(text: str) -> int:
+    """How many columns a text takes: a Hangul syllable two, the tilde of a beta-tilde none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
