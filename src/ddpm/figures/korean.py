@@ -1,4 +1,4 @@
-"""Labels in Korean: of a figure while it is drawn, and of the columns and words of tables.
+"""Labels in Korean: of a copy of a figure, and of the columns and words of tables.
 
 The catalogue korean.json goes from English to Korean, in the order of the alphabet; {n} stands for a number, {name} for anything,
 and {0}, {1} in the Korean for what they stood for. A particle may be written in both forms (`ddpm.korean`).
@@ -6,16 +6,17 @@ and {0}, {1} in the Korean for what they stood for. A particle may be written in
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from matplotlib.axis import Axis
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, Formatter
+from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 
 from ddpm.korean import settled
 
@@ -61,31 +62,29 @@ class _Translated(Formatter):
     def __init__(self, words: Formatter) -> None:
         self.words = words
 
-    def __call__(self, x: float, pos: int | None = None) -> str:
+    def __call__(self, x: Any, pos: Any = None) -> str:  # noqa: ANN401
         return in_korean(self.words(x, pos))
 
-    def format_ticks(self, values: list[float]) -> list[str]:
+    def format_ticks(self, values: Any) -> list[str]:  # noqa: ANN401 -- matplotlib says list, and gives arrays
         return [in_korean(word) for word in self.words.format_ticks(values)]
 
 
-@contextmanager
-def drawn_in_korean(figure: Figure, families: Sequence[str]) -> Iterator[None]:
-    """All texts of the figure in Korean and in these fonts, until the end of the block."""
-    texts = {text: (text.get_text(), text.get_fontfamily()) for text in figure.findobj(Text) if isinstance(text, Text)}
-    ticks = {axis: axis.get_major_formatter() for axis in _with_words(figure)}
-    for text, (english, _) in texts.items():
-        text.set(text=in_korean(english), fontfamily=list(families))
-    for axis, words in ticks.items():
-        axis.set_major_formatter(_Translated(words))
-    try:
-        yield
-    finally:
-        for axis, words in ticks.items():
-            axis.set_major_formatter(words)
-        for text, (english, family) in texts.items():
-            text.set(text=english, fontfamily=family)
+def drawn_in_korean(figure: Figure, families: Sequence[str]) -> Figure:
+    """A copy of the figure with all of its texts in Korean and in these fonts."""
+    copy = deepcopy(figure)
+    for text in copy.findobj(Text):
+        if isinstance(text, Text):
+            text.set(text=in_korean(text.get_text()), fontfamily=list(families))
+    for axis in _with_words(copy):
+        axis.set_major_formatter(_Translated(axis.get_major_formatter()))
+    return copy
 
 
 def _with_words(figure: Figure) -> list[Axis]:
+    """Numbers are formatted in other ways."""
     axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
-    return [axis for axis in axes if isinstance(axis.get_major_formatter(), FixedFormatter | StrCategoryFormatter)]
+    return [
+        axis
+        for axis in axes
+        if isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter | StrCategoryFormatter)
+    ]

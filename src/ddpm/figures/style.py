@@ -4,7 +4,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -47,22 +47,21 @@ STYLE: dict[Any, Any] = {
 def svg(figure: Figure, language: str = "en") -> str:
     """A figure for a page: transparent, with the page's own text colour and font; its labels in English or, "ko", in Korean."""
     text = io.StringIO()
-    with _labelled(figure, language):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    with _labelled(figure, language) as labelled:
+        labelled.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return re.sub(r"font-family: [^;\"]*", "font-family: inherit", _for_a_page(text.getvalue()))
 
 
 @contextmanager
-def _labelled(figure: Figure, language: str) -> Iterator[None]:
-    """The figure in the house's style and in a language. Without a font for Korean its words are measured as boxes: not a word lost."""
-    with mpl.rc_context(STYLE), ExitStack() as stack:
+def _labelled(figure: Figure, language: str) -> Iterator[Figure]:
+    """The figure in the house's style and in a language. Without a font for Korean words are measured as boxes; no word is lost."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         if language == "ko":
             families = ["DejaVu Sans", *filter(None, [korean_font()])]
-            stack.enter_context(mpl.rc_context({"font.family": families}))
-            stack.enter_context(drawn_in_korean(figure, families))
-            stack.enter_context(warnings.catch_warnings())
+            mpl.rcParams["font.family"] = families  # of ticks that are made only now
+            figure = drawn_in_korean(figure, families)
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        yield
+        yield figure
 
 
 def _for_a_page(drawing: str) -> str:
@@ -74,8 +73,8 @@ def _for_a_page(drawing: str) -> str:
 def png(figure: Figure, language: str = "en") -> bytes:
     """A figure for a file: on white. In Korean ("ko") only where there is a `korean_font` to draw it with, else in English."""
     data = io.BytesIO()
-    with _labelled(figure, language if korean_font() else "en"):
-        figure.savefig(data, format="png", dpi=150, facecolor="white")
+    with _labelled(figure, language if korean_font() else "en") as labelled:
+        labelled.savefig(data, format="png", dpi=150, facecolor="white")
     return data.getvalue()
 
 
