@@ -33,6 +33,16 @@ def _surroundings():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _in_english():
+    """What commands say by default, on the machine of a Korean too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+            if os.environ.get(name, "").startswith("ko"):
+                patch.setenv(name, "C.UTF-8")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory):
     """An index cache of this session: no test reads or writes that of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:

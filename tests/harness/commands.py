@@ -41,7 +41,7 @@ class Said:
 def without_reports():
     """Of tiny runs the report takes most of the time: only `ddpm demo` draws one here, and tests/report."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ddpm.report.training.report_training", lambda folder: folder.report)
+        patch.setattr("ddpm.report.training.report_training", lambda folder, language: folder.report)
         yield
 
 

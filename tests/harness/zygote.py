@@ -165,7 +165,7 @@ def _serve():
     from ddpm.data.open import open_source
 
     torch.set_num_threads(1)
-    ddpm.report.training.report_training = lambda folder: folder.report
+    ddpm.report.training.report_training = lambda folder, language: folder.report
     open_source("digits", "train")
     for line in sys.stdin:
         request = json.loads(line)

@@ -22,6 +22,7 @@ from ddpm.figures.pictures import (
     to_pictures,
     whole_rows,
 )
+from ddpm.language import LANGUAGES, Text, machine_language
 from ddpm.report import run_page
 from ddpm.report.page import Fact, Figure, page
 from ddpm.report.typeset import typeset
@@ -121,7 +122,37 @@ def bound():
     return Bound(7, 64, float(by_t.sum()), 0.01, by_t, by_t, by_t, torch.full((7,), float(by_t.sum())))
 
 
-def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
+ENGLISH = re.compile(r"[A-Za-z]{3,}")
+NAMES = set(
+    [
+        "Denoising",
+        "Diffusion",
+        "Probabilistic",
+        "Models",
+        "Jain",
+        "Abbeel",
+        "ddpm",
+        "evaluate",
+        "RUN",
+        "data",
+        "SOURCE",
+        "digits",
+        "linear",
+        "fixed",
+        "large",
+        "DDIM",
+        "bits",
+        "dim",
+        "nats",
+        "log",
+        "SNR",
+        "RMSE",
+    ]
+)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_is_whole_and_needs_no_network(bound, tmp_path, language):
     rows = [
         {"step": s, "seconds": s, "loss": 1 / s, "bits_per_dim": 2.0, "bits_per_dim_stderr": 0.1} for s in (1, 2, 3)
     ]
@@ -132,14 +163,15 @@ def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
     drawn = torch.zeros(4, 1, 8, 8)
     strip = run_page.Filmstrip([2, 0], [drawn, drawn], [drawn, drawn])
     sections = [
-        run_page.preview(frames[0]),
-        run_page.samples(drawn, tmp_path / "a.webp", 17),
-        run_page.film(strip, 17),
-        run_page.learning(digits(), rows),
-        *run_page.bits(bound),
-        run_page.schedule(linear(), "linear"),
+        run_page.preview(frames[0], (), language),
+        run_page.samples(drawn, tmp_path / "a.webp", 17, language),
+        run_page.film(strip, 17, language),
+        run_page.learning(digits(), rows, language),
+        *run_page.bits(bound, language),
+        run_page.schedule(linear(), "linear", language),
     ]
-    html = run_page.run_page(digits(), 1_002_018, rows, run_page.exact_bits(bound), sections)
+    bits = run_page.exact_bits(bound, language)
+    html = run_page.run_page(digits(), 1_002_018, rows, bits, sections, language)
     reader = _Reader()
     reader.feed(html)
     assert not reader.outside
@@ -149,6 +181,30 @@ def test_the_page_is_whole_and_needs_no_network(bound, tmp_path):
     assert "1,002,018" in html
     assert style.INK not in html
     assert not re.search(r"https?://(?!www\.w3\.org/)", html)
+    assert f'<html lang="{language}">' in html
+    read = re.sub(r"<style.*?</style>|<[^>]*>", " ", html, flags=re.DOTALL)
+    assert (set(ENGLISH.findall(read)) <= NAMES) == (language == "ko"), set(ENGLISH.findall(read)) - NAMES
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "ko_KR.UTF-8"}, "ko"),
+        ({"LANG": "ko"}, "ko"),
+        ({"LANG": "ko_KR.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "ko_KR"}, "ko"),
+        ({"LANG": "kok_IN", "LC_ALL": ""}, "en"),
+    ],
+)
+def test_the_language_of_the_machine(environment, language):
+    assert machine_language(environment) == language
+
+
+def test_particles_follow_values_that_are_filled_in():
+    said = Text("{x} and {y}", "{x}을(를) {y}(으)로")
+    assert said.with_values("ko", x="0.1", y="KL") == "0.1을 KL로"
+    assert said.with_values("en", x=1, y=2) == "1 and 2"
 
 
 def test_untrusted_names_are_escaped():

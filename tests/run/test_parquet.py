@@ -22,7 +22,7 @@ from tests.run.test_data_faults import _folders, _same, _train
 def test_stopping_in_the_middle_changes_nothing(ddpm, tmp_path, monkeypatch, flags):
     """After step 2 of 4, by Ctrl-C; the whole is the run on the folder of the same images in the same order."""
     # whose figures cost more than all else
-    monkeypatch.setattr("ddpm.report.training.report_training", lambda run: run.path)
+    monkeypatch.setattr("ddpm.report.training.report_training", lambda run, language: run.path)
     folder, _ = _folders(tmp_path, 40, 0)
     data = packed(folder, tmp_path / "hub" / "data" / "train-00000-of-00001.parquet").parents[1]
     held = ("--set", "data.held_out=0", *flags)  # which images are held out is a matter of their names

@@ -35,6 +35,7 @@ def flags(parser: ArgumentParser) -> None:
     group.add_argument(
         "--budget", type=span, default=180.0, metavar="TIME", help="training time (180 seconds; also 10m, 1h)"
     )
+    groups.language(group, "the report")
     groups.running(parser)
 
 
@@ -53,11 +54,11 @@ def run(options: Namespace) -> None:
     folder, device = RunFolder(Path(options.output_dir).expanduser()), pick_device(options.device)
     with recorded(folder):
         follow(_experiment(folder, options.budget), folder, device, Continue())
-        _show(folder, device, options.budget)
+        _show(folder, device, options.budget, options.language)
         require_told()
 
 
-def _show(folder: RunFolder, device: torch.device, budget: float) -> None:
+def _show(folder: RunFolder, device: torch.device, budget: float, language: str) -> None:
     """Samples, the bound and the report of what was trained."""
     from ddpm.cli.parts.bounds import measure_bound, sentence
     from ddpm.experiment.duration import in_words
@@ -86,7 +87,7 @@ def _show(folder: RunFolder, device: torch.device, budget: float) -> None:
     images = images_to_evaluate(trained, "digits", "test")
     bound = measure_bound(trained, images, 0, len(images))
     write_json(folder.path / "evaluation.json", result(bound, list(METRICS)) | about(trained, bound.images) | asked)
-    report = report_demo(folder, samples, watch.frames, moving, bound)
+    report = report_demo(folder, samples, watch.frames, moving, bound, language)
     say(sentence(trained, bound, f"{bound.images} held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")
     say(f"report:  {report}   (open it in a browser)")

@@ -28,7 +28,7 @@ def flags(parser: ArgumentParser) -> None:
         help="Q1 ... Q35, another's name, a derivation's, or all (without one: list them); a line of the notes (000:163), "
         "a slip (ERR-40), an equation (E45, eq-12), or notes: all that the notes say",
     )
-    what.add_argument("--language", default="en", choices=["en", "ko"], help="of questions and answers (en)")
+    groups.language(what, "questions and answers")
     of = parser.add_argument_group("of which process")
     of.add_argument(
         "--schedule",

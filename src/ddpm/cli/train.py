@@ -82,6 +82,7 @@ def flags(parser: ArgumentParser) -> None:
         action="store_true",
         help="at the end measure the error that optimal steps and variances need",
     )
+    groups.language(how, "the report")
     groups.running(parser)
 
 
@@ -160,7 +161,7 @@ def _trained_in(folder: "RunFolder", start: "Start", options: Namespace) -> None
     with recorded(folder):
         follow(experiment, folder, device, start, consent)
         if not launch.number():
-            say(f"done: {folder.path}; report: {report_training(folder)}")
+            say(f"done: {folder.path}; report: {report_training(folder, options.language)}")
             if options.curve:
                 trained = load_run(str(folder.path), "ema", device)
                 if kept_curve(trained) is None:

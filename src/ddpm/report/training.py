@@ -19,31 +19,33 @@ from ddpm.trained.schedules import of_run
 FILM_IMAGES, FILM_MOMENTS = 5, 11
 
 
-def report_training(folder: RunFolder) -> Path:
-    """What there is to see after training: the last grid of samples, the curves and the schedule."""
+def report_training(folder: RunFolder, language: str = "en") -> Path:
+    """What there is to see after training: the last grid of samples, the curves and the schedule; in one of `LANGUAGES`."""
     grids = sorted(folder.samples.glob("step-*.png"))
     sections: list[Figure] = []
     if grids:
         with Image.open(grids[-1]) as image:
-            sections.append(run_page.preview(image.convert("RGB"), folder.read_experiment().classes))
-    return _write(folder, run_page.estimated_bits(read_metrics(folder.metrics)), sections, [])
+            sections.append(run_page.preview(image.convert("RGB"), folder.read_experiment().classes, language))
+    return _write(folder, run_page.estimated_bits(read_metrics(folder.metrics), language), sections, [], language)
 
 
-def report_demo(folder: RunFolder, drawn: ImageBatch, frames: Sequence[Frame], moving: Path, bound: Bound) -> Path:
+def report_demo(
+    folder: RunFolder, drawn: ImageBatch, frames: Sequence[Frame], moving: Path, bound: Bound, language: str = "en"
+) -> Path:
     """The whole page."""
     levels = folder.read_experiment().levels
-    pictures = [run_page.samples(drawn, moving, levels), run_page.film(_filmstrip(frames), levels)]
-    return _write(folder, run_page.exact_bits(bound), pictures, run_page.bits(bound))
+    pictures = [run_page.samples(drawn, moving, levels, language), run_page.film(_filmstrip(frames), levels, language)]
+    return _write(folder, run_page.exact_bits(bound, language), pictures, run_page.bits(bound, language), language)
 
 
-def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Sequence[Figure]) -> Path:
+def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Sequence[Figure], language: str) -> Path:
     experiment, rows = folder.read_experiment(), read_metrics(folder.metrics)
     schedule = of_run(str(folder.path), experiment)
-    learned = [run_page.learning(experiment, rows)] if rows else []
-    sections = [*before, *learned, *after, run_page.schedule(schedule, experiment.schedule.name)]
+    learned = [run_page.learning(experiment, rows, language)] if rows else []
+    sections = [*before, *learned, *after, run_page.schedule(schedule, experiment.schedule.name, language)]
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in experiment.network().parameters())
-    write_text(folder.report, run_page.run_page(experiment, parameters, rows, bits, sections))
+    write_text(folder.report, run_page.run_page(experiment, parameters, rows, bits, sections, language))
     return folder.report
 
 

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, _ArgumentGroup
 
 from ddpm.cli.flags.kinds import count, filled, number, positive, whole
 from ddpm.cli.flags.names import SAMPLERS, SOURCE, SPACINGS
+from ddpm.language import LANGUAGES, machine_language
 
 
 def run_folder(group: _ArgumentGroup) -> None:
@@ -124,6 +125,12 @@ def seed(group: _ArgumentGroup) -> None:
 def json(group: _ArgumentGroup, what: str) -> None:
     """--json FILE."""
     group.add_argument("--json", metavar="FILE", help=f"{what}; - for the terminal")
+
+
+def language(group: _ArgumentGroup, what: str) -> None:
+    """--language en or ko, by default that of the machine."""
+    said = f"of {what}: en or ko (ko where LANG is ko_KR, else en)"
+    group.add_argument("--language", default=machine_language(), choices=LANGUAGES, metavar="NAME", help=said)
 
 
 def output_images(group: _ArgumentGroup) -> None:
