@@ -13,7 +13,7 @@ from ddpm.figures.korean import catalogue, in_korean
 from ddpm.korean import PARTICLES, particle
 from ddpm.laboratory.answer import Setting, Text
 from ddpm.laboratory.derivations.every import DERIVATIONS
-from ddpm.laboratory.errata import errata
+from ddpm.laboratory.notes.errata import errata
 from ddpm.laboratory.questions import QUESTIONS, ask
 from ddpm.report import derivation, lab_page
 
