@@ -11,7 +11,7 @@ from ddpm.figures.style import svg
 from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 
-COSTLY = frozenset({"Q6", "Q11", "Q12"})
+COSTLY = frozenset({"Q6", "Q11", "Q12", "vae"})
 """Half a minute each on other schedules: their own tests, on the usual one, are in every run."""
 SHORT_AND_LONG = pytest.mark.parametrize("T", [100, pytest.param(1000, marks=pytest.mark.long)])
 """Questions that follow thousands of images along the chain: a short one in every run."""
@@ -20,6 +20,7 @@ SHORT_AND_LONG = pytest.mark.parametrize("T", [100, pytest.param(1000, marks=pyt
 def test_all_of_them_are_there():
     assert [name for name in QUESTIONS if name.startswith("Q")] == [f"Q{n}" for n in range(1, 36)]
     assert {"steps", "masking", "last-step"} <= set(QUESTIONS)
+    assert {"mle", "kernel", "joint", "start", "dimension", "vae", "implicit", "prior", "mass"} <= set(QUESTIONS)
     assert find("q20") is QUESTIONS["Q20"]
     with pytest.raises(UsageError, match="Q36"):
         find("Q36")

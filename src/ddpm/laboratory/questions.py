@@ -24,6 +24,7 @@ from ddpm.laboratory import (
     variances,
 )
 from ddpm.laboratory.answer import Answer, Question, Setting
+from ddpm.laboratory.basics import chains, ends, latents, likelihood, maps
 
 _MODULES = (
     forward,
@@ -39,6 +40,11 @@ _MODULES = (
     score,
     coding,
     schedules,
+    likelihood,
+    chains,
+    latents,
+    maps,
+    ends,
 )
 
 
