@@ -3,7 +3,10 @@
 import math
 import re
 
+import numpy as np
 import pytest
+import torch
+from scipy.stats import norm
 
 from ddpm.diffusion.schedule import SCHEDULES
 from ddpm.errors import UsageError
@@ -131,9 +134,28 @@ def test_q6_the_best_chain_approaches_the_entropy(answers):
     assert rows[-1][2] == pytest.approx(2, abs=0.05)
 
 
+def _information(beta):
+    """KL from q(x_1|x_2) to the Gaussian of x_1's moments, by sums on a grid: two points at ±sqrt(1/2), noise 1/2, then beta."""
+    x, y = torch.linspace(-6, 6, 1201, dtype=torch.float64), torch.linspace(-8, 8, 1601, dtype=torch.float64)
+    normal = torch.distributions.Normal
+
+    def log_law(places, centre, variance):
+        parts = [normal(sign * centre, math.sqrt(variance)).log_prob(places) for sign in (-1.0, 1.0)]
+        return torch.stack(parts).logsumexp(0) - math.log(2)
+
+    first = log_law(x, math.sqrt(0.5), 0.5)
+    both = first[:, None] + normal(math.sqrt(1 - beta) * x[:, None], math.sqrt(beta)).log_prob(y)
+    second = log_law(y, math.sqrt(0.5 * (1 - beta)), 0.5 * (1 - beta) + beta)
+    ratio = both - second - normal(0.0, 1.0).log_prob(x)[:, None]
+    return float((both.exp() * ratio).sum()) * 0.01**2
+
+
 def test_q7_beta_cubed(answers):
     rows = {row[0]: row for row in _table(answers("Q7"))}
     assert rows[0.001][2] == pytest.approx(rows[0.005][2], rel=0.02)
+    for beta, nats, _, _, blind in rows.values():
+        assert blind == pytest.approx(_information(beta), abs=1e-3)
+        assert blind > nats
 
 
 def test_q8_scaling(answers):
@@ -310,6 +332,29 @@ def test_q28_the_mixture_is_wider(answers):
 def test_q29_the_mean_log_ratio_is_the_divergence(answers):
     for *_, exact, mean, error, _ in _table(answers("Q29")):
         assert abs(mean - exact) < 4.5 * error
+
+
+def test_q29_sums_of_bins_rise_to_the_integral(answers):
+    """Coarser bins tell two laws less well apart; by scipy's own normal law."""
+    rows = _table(answers("Q29"), 1)
+    found = [row[1] for row in rows]
+    assert found == sorted(found)
+    assert found[-1] == pytest.approx(rows[-1][2], rel=1e-5)
+    assert rows[-1][2] == pytest.approx(math.log(2) + 2 / 8 - 0.5)
+    for width, total, _ in rows[:3]:
+        edges = np.arange(-20, 20 + width, width)
+        p, q = (norm.cdf(edges + width / 2, m, s) - norm.cdf(edges - width / 2, m, s) for m, s in ((0, 1), (1, 2)))
+        kept = p > 1e-30
+        assert total == pytest.approx(float((p[kept] * np.log(p[kept] / q[kept])).sum()), rel=1e-9)
+
+
+def test_q3_what_is_left_to_the_network(answers):
+    """beta_t/sqrt(1 - alpha_bar_t) at t = 300 of the linear schedule, by a loop."""
+    alpha_bar = 1.0
+    for t in range(1, 301):
+        beta = 1e-4 + (t - 1) / 999 * (0.02 - 1e-4)
+        alpha_bar *= 1 - beta
+    assert f"{beta / math.sqrt(1 - alpha_bar):.4f}" in answers("Q3").text.en
 
 
 def test_q30_l_t_depends_on_x_0(answers):

@@ -7,7 +7,7 @@ import torch
 from ddpm.analytic.mixture import gaussian
 from ddpm.analytic.process import Diffused
 from ddpm.diffusion.bound import constants
-from ddpm.diffusion.gaussian import Gaussian, kl
+from ddpm.diffusion.gaussian import Gaussian, kl, log_mass
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
 from ddpm.figures.style import BLUE, GREEN, ORANGE, panels
 from ddpm.laboratory.answer import SEED, Answer, Question, Setting, Table, Text
@@ -54,8 +54,16 @@ def where_q_went(setting: Setting) -> Answer:
     )
 
 
+def over_bins(width: float) -> float:
+    """KL(N(0, 1) || N(1, 4)) of the probabilities of bins of this width, nats: a sum, as for discrete laws."""
+    places = torch.arange(-20, 20 + width, width, dtype=F64)
+    half = torch.full_like(places, width / 2)
+    log_p, log_q = log_mass(places, half), log_mass((places - 1) / 2, half / 2)
+    return float((log_p.exp() * (log_p - log_q)).sum())
+
+
 def direction(setting: Setting) -> Answer:
-    """Forward and reverse KL between two Gaussians, each beside its average log-ratio."""
+    """Forward and reverse KL between two Gaussians, each beside its average log-ratio; as a sum over ever smaller bins."""
     random, rows = generator(setting.seed, "direction"), []
     for shift, ratio in ((1.0, 1.0), (0.0, 2.0), (1.0, 2.0), (1.0, 4.0), (0.0, 0.25)):
         one = Gaussian(torch.zeros(1, dtype=F64), torch.zeros(1, dtype=F64))
@@ -64,6 +72,7 @@ def direction(setting: Setting) -> Answer:
         log_ratio = one.log_prob(one.sample(z)) - other.log_prob(one.sample(z))
         error = float(log_ratio.std()) / math.sqrt(len(z))
         rows.append((shift, ratio, float(kl(one, other)), float(log_ratio.mean()), error, float(kl(other, one))))
+    sums = [(width, over_bins(width), rows[2][2]) for width in (4.0, 2.0, 1.0, 0.5, 0.1, 0.01)]
     figure, (axis,) = panels(1)
     wide = torch.linspace(0.2, 5, 200, dtype=F64)
     one, others = Gaussian(torch.zeros(1), torch.zeros(1)), Gaussian(torch.zeros(200), 2 * wide.log())
@@ -73,17 +82,24 @@ def direction(setting: Setting) -> Answer:
     axis.legend()
     return Answer(
         Text(
-            "E_P[log P/Q] is the average, over what P produces, of how much likelier P finds it than Q does: the "
-            "extra nats paid when samples of P are coded with a code made for Q. The first argument does the "
-            f"averaging, so the direction matters: KL(N(0,1)||N(1,4)) = {rows[2][2]:.4f}, the other way "
-            f"{rows[2][5]:.4f}. In L_{{t-1}} the first is q, what has to be sent, and the second p_theta, the code: "
-            "this is the rate of section 4.3.",
+            "E_P[log P/Q] is the average, over what P produces, of how much likelier P finds it than Q does: the extra "
+            "nats paid when samples of P are coded with a code made for Q. The first argument does the averaging, so "
+            f"the direction matters: KL(N(0,1)||N(1,4)) = {rows[2][2]:.4f}, the other way {rows[2][5]:.4f}. In "
+            "L_{t-1} the first is q, what has to be sent, and the second p_theta, the code: this is the rate of "
+            "section 4.3. For probabilities it is a sum over x, for densities an integral (ERR-28): cut the line into "
+            f"bins of width 2, and the sum of P log P/Q is {sums[1][1]:.4f}; of width 1, {sums[2][1]:.4f}; of width "
+            f"0.1, {sums[4][1]:.4f}.",
             "E_P[log P/Q]는 P가 만들어 낸 것들에 대해, P가 Q보다 그것을 얼마나 더 그럴듯하게 보는지를 평균한 값이다. "
-            "P의 샘플을 Q에 맞춘 부호로 부호화할 때 더 드는 nats다. 평균을 내는 쪽이 첫째 인자이므로 방향이 "
-            f"중요하다. KL(N(0,1)||N(1,4)) = {rows[2][2]:.4f}(이)고 반대 방향은 {rows[2][5]:.4f}(이)다. L_{{t-1}}에서 "
-            "첫째는 보내야 할 q이고 둘째는 부호(code)인 p_theta다. 이것이 4.3절의 rate다.",
+            "P의 샘플을 Q에 맞춘 부호로 부호화할 때 더 드는 nats다. 평균을 내는 쪽이 첫째 인자이므로 방향이 중요하다. "
+            f"KL(N(0,1)||N(1,4)) = {rows[2][2]:.4f}(이)고 반대 방향은 {rows[2][5]:.4f}(이)다. L_{{t-1}}에서 첫째는 보내야 "
+            "할 q이고 둘째는 부호(code)인 p_theta다. 이것이 4.3절의 rate다. 확률에서는 x에 대한 합이고 밀도에서는 "
+            f"적분이다(ERR-28). 직선을 폭 2의 구간으로 나누면 P log P/Q의 합은 {sums[1][1]:.4f}, 폭 1이면 "
+            f"{sums[2][1]:.4f}, 폭 0.1이면 {sums[4][1]:.4f}까지 적분에 다가간다.",
         ),
-        [Table(("mean of Q", "sd of Q", "KL(P||Q)", "mean of log P/Q", "standard error", "KL(Q||P)"), rows)],
+        [
+            Table(("mean of Q", "sd of Q", "KL(P||Q)", "mean of log P/Q", "standard error", "KL(Q||P)"), rows),
+            Table(("width of bins", "sum of P log P/Q, N(0,1) and N(1,4)", "integral"), sums),
+        ],
         figure,
     )
 
@@ -148,7 +164,7 @@ QUESTIONS = (
     ),
     Question(
         "Q29",
-        "000 l.249-251",
+        "000 l.146, l.249-251",
         Text(
             "What does E_P[log P/Q] mean, and does its direction matter?",
             "E_P[log P/Q]는 무슨 뜻이고, 방향이 중요한가?",

@@ -59,19 +59,24 @@ def what_is_parameterised(setting: Setting) -> Answer:
         axis.plot(values[order], ls=style, label=name)
     axis.set(title="64 samples by each, sorted", xlabel="sample", ylabel="x(0)")
     axis.legend()
+    from_eps = float(schedule.beta[t] / schedule.one_minus_alpha_bar[t].sqrt())
     spread = max(row[1] for row in rows) - min(row[1] for row in rows)
     return Answer(
         Text(
-            "Only the mean, through one network shared by all t. It may return eps, x_0, the posterior mean or v: "
-            "each stands for the same estimate of x_0 by Eq. 4 and 7. The variance is a fixed sigma_t^2, the betas "
-            "are constants. One and the same function written in all four ways gives L_{t-1} equal to "
-            f"{spread:.0e} nats and samples equal to {max(row[2] for row in rows):.0e}; only the loss that is "
-            "natural for each weights the steps differently.",
-            "평균만이다. 모든 t가 공유하는 신경망 하나를 통해서다. 신경망은 eps, x_0, 사후 평균, v 가운데 무엇을 "
-            "내도 된다. 식 4와 7로 모두 같은 x_0 추정값을 뜻하기 때문이다. 분산은 고정된 sigma_t^2이고 beta는 "
-            f"상수다. 같은 함수를 네 가지로 쓰면 L_{{t-1}}은 {spread:.0e} nats, 샘플은 "
-            f"{max(row[2] for row in rows):.0e} 안에서 같다. 다만 각자에게 자연스러운 손실은 스텝마다 다른 가중치를 "
-            "준다.",
+            "Only the mean, through one network shared by all t. It may return eps, x_0, the posterior mean or v: each "
+            "stands for the same estimate of x_0 by Eq. 4 and 7. The variance is a fixed sigma_t^2, the betas are "
+            f"constants. One and the same function written in all four ways gives L_{{t-1}} equal to {spread:.0e} nats "
+            f"and samples equal to {max(row[2] for row in rows):.0e}; only the loss that is natural for each weights "
+            "the steps differently. The network need not find x_t: it is given, in training by one jump of Eq. 4 and "
+            "in sampling by the step before. What is left to it in Eq. 11 is the part of eps, beta_t/sqrt(1 - "
+            f"alpha_bar_t) = {from_eps:.4f} of the part of x_t at t = {t} (per unit of each).",
+            "평균만이다. 모든 t가 공유하는 신경망 하나를 통해서다. 신경망은 eps, x_0, 사후 평균, v 가운데 무엇을 내도 "
+            "된다. 식 4와 7로 모두 같은 x_0 추정값을 뜻하기 때문이다. 분산은 고정된 sigma_t^2이고 beta는 상수다. 같은 "
+            f"함수를 네 가지로 쓰면 L_{{t-1}}은 {spread:.0e} nats, 샘플은 {max(row[2] for row in rows):.0e} 안에서 "
+            "같다. 다만 각자에게 자연스러운 손실은 스텝마다 다른 가중치를 준다. 신경망이 x_t를 구할 필요는 없다. "
+            "학습에서는 식 4로 한 번에, 샘플링에서는 앞 스텝에서 주어지기 때문이다. 식 11에서 신경망에게 남은 것은 "
+            f"eps의 몫뿐이고, t = {t}에서 x_t의 몫의 beta_t/sqrt(1 - alpha_bar_t) = {from_eps:.4f}배다(각각 단위 "
+            "크기일 때).",
         ),
         [Table(("network returns", f"L_(t-1), nats, t = {t}", "largest difference of samples"), rows)],
         figure,
@@ -112,7 +117,7 @@ def hyperparameters(setting: Setting) -> Answer:
 QUESTIONS = (
     Question(
         "Q3",
-        "000 l.33",
+        "000 l.33, 003 l.86",
         Text("What exactly is parameterised?", "무엇을 매개변수화하는가?"),
         "section 3.2; E43, E49, E53",
         r"\mu_\theta(x_t,t) = \frac{1}{\sqrt{\alpha_t}}\left(x_t - "

@@ -7,7 +7,7 @@ import torch
 from ddpm.analytic.bound import terms_from_mse, with_pixels
 from ddpm.analytic.mixture import two_points
 from ddpm.analytic.process import Diffused
-from ddpm.analytic.quadrature import best_pixel_term, expected, kernel_from_gaussian, mmse
+from ddpm.analytic.quadrature import best_pixel_term, expected, kernel_entropy, kernel_from_gaussian, mmse
 from ddpm.diffusion.decoder import discretised
 from ddpm.diffusion.schedule import Schedule, log_snr
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal
@@ -23,12 +23,19 @@ def single_step(beta: float) -> Diffused:
     return Diffused(two_points(), Schedule(torch.tensor([0.0, 0.5, beta, 0.9999], dtype=F64)))
 
 
+def blind_to_x_t(diffused: Diffused) -> float:
+    """E D_KL(q(x_1|x_2) || the Gaussian of x_1's mean and variance), nats: what a kernel costs that does not look at x_2."""
+    x_1 = diffused.marginal(1)
+    return 0.5 * math.log(2 * math.pi * math.e * float(x_1.covariance)) - kernel_entropy(diffused, 2)
+
+
 def gaussian_for_small_beta(_setting: Setting) -> Answer:
     """KL from the true reverse kernel of two-point data to the Gaussian of the same moments, over beta."""
     rows = []
     for beta in (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001):
-        nats = kernel_from_gaussian(single_step(beta), 2)
-        rows.append((beta, nats, nats / beta**3, nats / beta))
+        diffused = single_step(beta)
+        nats = kernel_from_gaussian(diffused, 2)
+        rows.append((beta, nats, nats / beta**3, nats / beta, blind_to_x_t(diffused)))
     figure, (axis,) = panels(1)
     axis.plot(
         [r[0] for r in rows], [r[1] for r in rows], color=BLUE, marker="o", label="E KL(q(x(t−1)|x(t)) ‖ Gaussian)"
@@ -42,16 +49,23 @@ def gaussian_for_small_beta(_setting: Setting) -> Answer:
             "its kernels are Gaussian, and the reason is that betas are small. The true kernel q(x_{t-1}|x_t) is not "
             f"Gaussian, but its KL to the Gaussian of the same mean and variance falls like beta^3: {rows[0][1]:.1e} "
             f"nats at beta = 0.5, {rows[4][1]:.1e} at 0.02, {rows[-1][1]:.1e} at 0.001. A chain needs about 1/beta "
-            "steps, so the total goes to 0 like beta^2. In the limit the forward chain is the SDE dx = -beta x/2 dt "
-            "+ sqrt(beta) dw, and its reversal has the drift -beta x/2 - beta s(x), where s is the score.",
+            "steps, so the total goes to 0 like beta^2. That is what the introduction says: small noise on the "
+            "way there makes conditional Gaussians enough on the way back: noise with a mean that depends on x_t, and "
+            f"that mean is what the network gives. A Gaussian that did not look at x_t would cost {rows[4][4]:.4f} "
+            f"nats at beta = 0.02, and the more the smaller beta is ({rows[-1][4]:.4f} at 0.001). In the limit the "
+            "forward chain is the SDE dx = -beta x/2 dt + sqrt(beta) dw, and its reversal has the drift -beta x/2 - "
+            "beta s(x), where s is the score.",
             "SDE나 은닉 마르코프 모형의 이론은 필요 없다. 식 1은 정의다. 이유가 필요한 것은 커널을 가우시안으로 둔 "
             "점이고, 그 이유는 beta가 작다는 것이다. 진짜 커널 q(x_{t-1}|x_t)는 가우시안이 아니지만, 평균과 분산이 "
             f"같은 가우시안까지의 KL은 beta^3으로 줄어든다. beta = 0.5에서 {rows[0][1]:.1e} nats, 0.02에서 "
             f"{rows[4][1]:.1e}, 0.001에서 {rows[-1][1]:.1e}(이)다. 필요한 스텝은 약 1/beta개이므로 합은 beta^2으로 0에 "
-            "간다. 정방향 체인의 극한은 SDE dx = -beta x/2 dt + sqrt(beta) dw이고, 그 역방향의 표류 항은 -beta x/2 - "
-            "beta s(x)다(s는 점수).",
+            "간다. 서론의 문장이 바로 이 말이다. 갈 때의 잡음이 작으면 돌아올 때는 조건부 가우시안으로 충분하다. "
+            "조건부란 잡음의 평균이 x_t에 따라 달라진다는 뜻이고, 그 평균을 신경망이 낸다. x_t를 보지 않는 "
+            f"가우시안이라면 beta = 0.02에서 {rows[4][4]:.4f} nats가 들고, beta가 작을수록 더 든다(0.001에서 "
+            f"{rows[-1][4]:.4f}). 정방향 체인의 극한은 SDE dx = -beta x/2 dt + sqrt(beta) dw이고, 그 역방향의 표류 "
+            "항은 -beta x/2 - beta s(x)다(s는 점수).",
         ),
-        [Table(("beta", "KL, nats", "KL / beta^3", "KL / beta: a whole chain"), rows)],
+        [Table(("beta", "KL, nats", "KL / beta^3", "KL / beta: a whole chain", "KL without x_t, nats"), rows)],
         figure,
     )
 
@@ -182,7 +196,7 @@ def _between_the_points(diffused: Diffused) -> tuple[int, float]:
 QUESTIONS = (
     Question(
         "Q7",
-        "000 l.78",
+        "000 l.22-26, l.78",
         Text(
             "Does Eq. 1 rest on SDEs and hidden Markov models?",
             "식 1의 이론적 배경에 SDE나 은닉 마르코프 모형이 필요한가?",

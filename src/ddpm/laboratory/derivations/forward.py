@@ -204,10 +204,13 @@ SQUARE = Derivation(
             r"= \frac{1}{\tilde\beta_t}\,x_{t-1}^2 - \frac{2\tilde\mu_t}{\tilde\beta_t}\,x_{t-1} + C, \quad"
             r"\tilde\beta_t = \frac{1-AB_{t-1}}{1-AB_t}\,\beta_t".replace("AB", AB),
             Text(
-                "a = 1/beta-tilde_t, as alpha_t (1 - alpha_bar_{t-1}) + beta_t = 1 - alpha_bar_t; and b/a is mu-tilde_t of "
-                "Eq. 7: the weights of x_0 and x_t are those of b, multiplied by beta-tilde_t.",
+                "a = 1/beta-tilde_t, as alpha_t (1 - alpha_bar_{t-1}) + beta_t = 1 - alpha_bar_t; and b/a is "
+                "mu-tilde_t of Eq. 7: the weights of x_0 and x_t are those of b, multiplied by beta-tilde_t. (The "
+                "notes' a and b are those of the exponent itself, a = -1/(2 beta-tilde_t): hence their variance "
+                "1/(-2a) and mean -b/(2a).)",
                 "alpha_t (1 - alpha_bar_{t-1}) + beta_t = 1 - alpha_bar_t이므로 a = 1/beta-tilde_t다. b/a는 식 7의 "
-                "mu-tilde_t다. b에 있는 x_0와 x_t의 계수에 beta-tilde_t를 곱하면 된다.",
+                "mu-tilde_t다. b에 있는 x_0와 x_t의 계수에 beta-tilde_t를 곱하면 된다. (노트의 a와 b는 지수 자체의 "
+                "계수다. a = -1/(2 beta-tilde_t)이므로 분산이 1/(-2a), 평균이 -b/(2a)다.)",
             ),
             lambda p: (
                 (p.x_before**2 - 2 * mu_tilde(p) * p.x_before) / (p.beta * (1 - p.alpha_bar_before) / (1 - p.alpha_bar))
