@@ -1,6 +1,7 @@
 """Chains as they are defined: kernels and matrices, joint laws and their marginals, where a chain starts (kernel, joint, start)."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.axes import Axes
@@ -287,30 +288,14 @@ def where_it_starts(setting: Setting) -> Answer:
         "N(0, 16)": (0.0, 16.0),
         "N(2, 1)": (2.0, 1.0),
     }
-    rows, figure = [], panels(2)
-    axis, bars = figure[1]
-    colors = (GREY, BLUE, GREEN, ORANGE, PURPLE, "#ef4444")
-    for (name, start), color in zip(starts.items(), colors, strict=True):
-        found = ends(p, *start)
-        (mean, variance), at_T = found[-1], _nats(in_x_T, *start)
-        rows.append((name, at_T, mean, variance / V, _nats(V, mean, variance)))
-        axis.plot(
-            range(setting.T, -1, -1),
-            [s for _, s in found],
-            color=color,
-            label=name,
-            ls=":" if name == "q(x_T)" else "-",
-        )
-    axis.invert_xaxis()
-    axis.set(title=f"Variance on the way, {setting.label}", xlabel="t", ylabel="Var(x(t))", yscale="log")
-    axis.legend()
-    names = [row[0] for row in rows[1:]]
-    places = torch.arange(len(names), dtype=F64)
-    for shift, column, color, label in ((-0.2, 1, GREY, "at T"), (0.2, 4, BLUE, "at 0")):
-        bars.bar(places + shift, [max(float(row[column]), 1e-24) for row in rows[1:]], 0.4, color=color, label=label)
-    bars.set_xticks(places.tolist(), names)
-    bars.set(title="KL from what should be there", ylabel="nats", yscale="log", ylim=(None, 1e4))
-    bars.legend()
+    ways = {name: ends(p, *start) for name, start in starts.items()}
+    rows = [
+        (name, _nats(in_x_T, *way[0]), way[-1][0], way[-1][1] / V, _nats(V, *way[-1])) for name, way in ways.items()
+    ]
+    figure, axes = panels(2)
+    _draw_ways(axes[0], ways)
+    axes[0].set_title(f"Variance on the way, {setting.label}")
+    _draw_ends(axes[1], rows[1:])
     standard, worst = rows[1], max(rows[2:], key=lambda row: row[4])
     factor = float(setting.schedule.alpha_bar[-1].sqrt()) * V / in_x_T
     forgotten = _whether_forgotten(worst)
@@ -339,8 +324,26 @@ def where_it_starts(setting: Setting) -> Answer:
                 rows,
             )
         ],
-        figure[0],
+        figure,
     )
+
+
+def _draw_ways(axis: Axes, ways: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    for (name, way), color in zip(ways.items(), (GREY, BLUE, GREEN, ORANGE, PURPLE, "#ef4444"), strict=True):
+        t, style = range(len(way) - 1, -1, -1), ":" if name == "q(x_T)" else "-"
+        axis.plot(t, [variance for _, variance in way], color=color, label=name, ls=style)
+    axis.invert_xaxis()
+    axis.set(xlabel="t", ylabel="Var(x(t))", yscale="log", ylim=(None, 500))
+    axis.legend(loc="upper center", ncols=3)
+
+
+def _draw_ends(axis: Axes, rows: Sequence[tuple[str, float, float, float, float]]) -> None:
+    places = torch.arange(len(rows), dtype=F64)
+    for shift, column, color, label in ((-0.2, 1, GREY, "at T"), (0.2, 4, BLUE, "at 0")):
+        axis.bar(places + shift, [max(float(row[column]), 1e-24) for row in rows], 0.4, color=color, label=label)
+    axis.set_xticks(places.tolist(), [row[0] for row in rows])
+    axis.set(title="KL from what should be there", ylabel="nats", yscale="log", ylim=(None, 1e4))
+    axis.legend()
 
 
 def _whether_forgotten(worst: tuple[str, float, float, float, float]) -> Text:
