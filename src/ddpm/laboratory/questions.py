@@ -1,4 +1,4 @@
-"""All the questions by name, in the order of the notes; the last ones go beyond them."""
+"""All the questions by name: Q1 to Q35 in the order of the notes, then those that have a word for a name."""
 
 import warnings
 from collections.abc import Mapping
