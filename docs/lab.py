@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from ddpm.diffusion.schedule import linear
-from ddpm.laboratory.answer import LANGUAGES, Setting
+from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.derivations.shown import At, rows
 from ddpm.laboratory.questions import QUESTIONS, ask
+from ddpm.language import LANGUAGES
 from ddpm.report import derivation
 from ddpm.report.lab_page import lab_page, section
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from docs.paper_map import ROOT
 from docs.tables import title
 
-from ddpm.laboratory.answer import LANGUAGES, Text
 from ddpm.laboratory.notes.equations import Numbered, of_the_ledger
 from ddpm.laboratory.notes.mentions import numbers_in
+from ddpm.language import LANGUAGES, Text
 
 GROUPS: Mapping[str, Text] = {
     "E1": Text("Data and the forward process", "데이터와 정방향 과정"),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from docs.tables import title
 
-from ddpm.laboratory.answer import LANGUAGES, Text
 from ddpm.laboratory.notes import statements
 from ddpm.laboratory.notes.mentions import equations_in
 from ddpm.laboratory.notes.source import source_of
 from ddpm.laboratory.notes.statements import Statement
+from ddpm.language import LANGUAGES, Text
 from ddpm.report.links import anchor, sources
 from ddpm.report.typeset import prose
 

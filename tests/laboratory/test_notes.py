@@ -10,7 +10,7 @@ from ddpm.cli.parser import parse
 from ddpm.cli.parts.notes import in_the_notes
 from ddpm.diffusion.schedule import linear
 from ddpm.errors import UsageError
-from ddpm.laboratory.answer import LANGUAGES, Setting
+from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.notes import statements
 from ddpm.laboratory.notes.equations import of_the_ledger, of_the_paper
@@ -19,6 +19,7 @@ from ddpm.laboratory.notes.mentions import equations_in
 from ddpm.laboratory.notes.source import source_of
 from ddpm.laboratory.notes.statements import KINDS, lines_of
 from ddpm.laboratory.questions import QUESTIONS
+from ddpm.language import LANGUAGES
 from ddpm.report.lab_page import lab_page
 from ddpm.report.links import lines_linked, linked
 from ddpm.report.page import Figure
