@@ -1,6 +1,7 @@
 """What the pages say is complete: settings are explained, equations that are named have an entry, commands are shown."""
 
 import json
+import pkgutil
 import re
 import textwrap
 from pathlib import Path
@@ -97,6 +98,36 @@ def test_the_two_languages_have_the_same_pages():
     for kind in ("tutorials", "how-to"):
         english = {path.name for path in (ROOT / "docs" / kind).glob("*.rst")}
         assert english == {path.name for path in (ROOT / "docs" / "ko" / kind).glob("*.rst")}
+
+
+def _glossary(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    rows = [re.split(r"\n     - ?", row) for row in text.split("   * - ")[2:]]
+    return [[cell.strip().strip("*") for cell in row] for row in rows]
+
+
+def test_the_glossary_is_one_in_both_languages():
+    """The same terms, symbols and code, all there; each term once."""
+    english, korean = _glossary("explanation/glossary.rst"), _glossary("ko/glossary.rst")
+    assert len(english) > 40
+    assert [(en, ko, tex, code) for en, ko, _, tex, code in english] == [
+        (en, ko, tex, code) for ko, en, _, tex, code in korean
+    ]
+    for column in (0, 1):
+        assert len({row[column] for row in english}) == len(english)
+    for *_, code in english:
+        assert pkgutil.resolve_name(re.search(r"~([\w.]+)`", code)[1])
+
+
+@pytest.mark.parametrize("folder", ["docs/ko", "src/ddpm/laboratory", "src/ddpm/report", "src/ddpm/figures"])
+def test_korean_has_one_word_for_one_thing(folder):
+    """That of the glossary. (What the notes wrote is theirs.)"""
+    rivals = (
+        "사슬|순방향|모형|역과정|전송률|가능도|스코어|목적 함수|이동 평균|표준 오차|(?:사후|사전|혼합|결합|주변) 분포"
+    )
+    for path in (ROOT / folder).rglob("*"):
+        if path.suffix in (".py", ".rst", ".json") and path.name != "errata.json":
+            assert not re.findall(rivals, path.read_text(encoding="utf-8")), path
 
 
 @pytest.mark.slow

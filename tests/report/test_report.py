@@ -126,6 +126,8 @@ ENGLISH = re.compile(r"[A-Za-z]{3,}")
 NAMES = set(
     [
         "Denoising",
+        "learned",
+        "snr",
         "Diffusion",
         "Probabilistic",
         "Models",

@@ -53,9 +53,9 @@ def progressive(setting: Setting) -> Answer:
             "when trained by L), against 3.03 of Gated PixelCNN and 2.80 of the Sparse Transformer; 3.75 is this code, "
             "1.78 + 1.97 of L_0.",
             "식 5를 부호화 방식(code)으로 읽으면 된다. x_T를 보내고, x_t가 주어졌을 때 x_{t-1}을 각각 D_KL(q||p)만큼의 "
-            "비트로 보내고(q의 표본을 그만한 비트로 보내는 부호기가 있다면, E76), 끝으로 픽셀을 보낸다. 받는 쪽은 매 "
+            "비트로 보내고(q의 샘플을 그만한 비트로 보내는 부호기가 있다면, E76), 끝으로 픽셀을 보낸다. 받는 쪽은 매 "
             "스텝마다 식 15의 x_0 추정값을 보여 줄 수 있는데 그것이 점진적 디코딩이고, 도중에 멈추면 손실 압축이다. "
-            f"N(0, 1/4)와 완벽한 신경망이라면 모두 정확히 계산된다. {float(rate[0]):.3f} bits/dim 가운데 "
+            f"N(0, 1/4)과 완벽한 신경망이라면 모두 정확히 계산된다. {float(rate[0]):.3f} bits/dim 가운데 "
             f"{float(rate[half]):.3f}(으)로 오차가 255 기준 {float(rmse[-1]):.1f}에서 {float(rmse[half]):.1f}(으)로 줄고, "
             f"나머지로 {float(rmse[0]):.2f}까지 줄어든다. 이미지에는 구조가 있어서 논문의 CIFAR-10 곡선은 더 빨리 "
             "떨어진다. 0.12 bits/dim에서 12.0, 1.78에서 0.95다. 부호 길이의 절반 이상이 눈에 보이지 않는 세부를 적는 "
@@ -177,9 +177,9 @@ def autoregressive(setting: Setting) -> Answer:
             f"{data.entropy:.12f} nats. Gaussian diffusion is then an autoregressive model over a bit order that no "
             "reordering of coordinates can give.",
             "q(x_t|x_0)가 좌표 1..t를 가리고 p_theta가 다시 채운다고 하자. 그러면 L_T = 0이고 모든 L_{t-1}은 조건부 "
-            "확률의 음의 로그이며, 변분 경계는 자기회귀 모형의 음의 로그 우도다. 조건부 확률이 정확하면 데이터의 "
+            "확률의 음의 로그이며, 변분 경계는 자기회귀 모델의 음의 로그 우도다. 조건부 확률이 정확하면 데이터의 "
             f"엔트로피와 같다. {sum(exact):.12f} 대 {data.entropy:.12f} nats. 가우시안 확산은 좌표를 어떻게 "
-            "재배열해도 얻을 수 없는 비트 순서를 따르는 자기회귀 모형인 셈이다.",
+            "재배열해도 얻을 수 없는 비트 순서를 따르는 자기회귀 모델인 셈이다.",
         ),
         [Table(("t", "exact conditionals, nats", "uniform, nats"), rows)],
         figure,

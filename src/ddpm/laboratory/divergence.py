@@ -141,7 +141,7 @@ def equal_covariances(setting: Setting) -> Answer:
             f"the C of Eq. 8, not an approximation (both sides agree to {max(row[5] for row in rows):.0e} nats). "
             f"With sigma^2 = beta it adds {float(large.sum()):.5f} nats/dim = {float(large.sum()) / math.log(2):.5f} "
             "bits/dim to every bound; with beta-tilde 0.",
-            "같을 필요가 없다. q의 분산은 beta-tilde_t, 모형의 분산은 sigma_t^2이다. 둘이 다르면 KL에 신경망이 바꿀 "
+            "같을 필요가 없다. q의 분산은 beta-tilde_t, 모델의 분산은 sigma_t^2이다. 둘이 다르면 KL에 신경망이 바꿀 "
             "수 없는 항 C = (beta-tilde/sigma^2 - 1 + log(sigma^2/beta-tilde))/2가 하나 더 생긴다. 그것이 식 8의 "
             f"C이며 근사가 아니다(양변의 차는 {max(row[5] for row in rows):.0e} nats). sigma^2 = beta면 모든 변분 "
             f"경계에 {float(large.sum()):.5f} nats/dim = {float(large.sum()) / math.log(2):.5f} bits/dim을 더하고, "

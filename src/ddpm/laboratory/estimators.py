@@ -149,7 +149,7 @@ def rao_blackwell(setting: Setting) -> Answer:
             f"network's output is 3% too small; {IMAGES} images, each variance known to {math.sqrt(2 / IMAGES):.0%} "
             "or, where tails are long, somewhat worse.)",
             "x_{t-1}을 뽑아 로그 비율을 평균해 KL을 추정하는 것이 몬테카를로다. 두 가우시안이라면 그 평균은 "
-            "공식이고, 표본을 조건부 기댓값으로 바꾸면(라오-블랙웰) 항의 분산은 절대 늘지 않는다. t마다 새로 뽑으면 "
+            "공식이고, 샘플을 조건부 기댓값으로 바꾸면(라오-블랙웰) 항의 분산은 절대 늘지 않는다. t마다 새로 뽑으면 "
             f"t >= 2인 항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}(으)로 "
             f"{gain:.0f}배다. (t를 무작위로 뽑으면 이 부분만 줄고, 항의 크기가 t마다 달라서 생기는 분산은 남는다. "
             "t의 중요도 표집은 그것을 위한 것이다.) 놀라운 점은 체인 하나를 따라 더하면 반대가 된다는 것이다. "
@@ -238,7 +238,7 @@ QUESTIONS = (
         "000 l.163",
         Text(
             "What are 'high-variance Monte Carlo estimates', and what is Rao-Blackwell?",
-            "'고분산 몬테카를로 추정치'와 라오-블랙웰은 무엇인가?",
+            "'고분산 몬테카를로 추정값'과 라오-블랙웰은 무엇인가?",
         ),
         "Eq. 3, 5, 21; E20, E25, E26, E37",
         r"\mathrm{Var}(E[X|Y]) \leq \mathrm{Var}(X)",

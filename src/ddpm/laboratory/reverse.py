@@ -55,7 +55,7 @@ def gaussian_for_small_beta(_setting: Setting) -> Answer:
             f"nats at beta = 0.02, and the more the smaller beta is ({rows[-1][4]:.4f} at 0.001). In the limit the "
             "forward chain is the SDE dx = -beta x/2 dt + sqrt(beta) dw, and its reversal has the drift -beta x/2 - "
             "beta s(x), where s is the score.",
-            "SDE나 은닉 마르코프 모형의 이론은 필요 없다. 식 1은 정의다. 이유가 필요한 것은 커널을 가우시안으로 둔 "
+            "SDE나 은닉 마르코프 모델의 이론은 필요 없다. 식 1은 정의다. 이유가 필요한 것은 커널을 가우시안으로 둔 "
             "점이고, 그 이유는 beta가 작다는 것이다. 진짜 커널 q(x_{t-1}|x_t)는 가우시안이 아니지만, 평균과 분산이 "
             f"같은 가우시안까지의 KL은 beta^3으로 줄어든다. beta = 0.5에서 {rows[0][1]:.1e} nats, 0.02에서 "
             f"{rows[4][1]:.1e}, 0.001에서 {rows[-1][1]:.1e}(이)다. 필요한 스텝은 약 1/beta개이므로 합은 beta^2으로 0에 "
@@ -199,7 +199,7 @@ QUESTIONS = (
         "000 l.22-26, l.78",
         Text(
             "Does Eq. 1 rest on SDEs and hidden Markov models?",
-            "식 1의 이론적 배경에 SDE나 은닉 마르코프 모형이 필요한가?",
+            "식 1의 이론적 배경에 SDE나 은닉 마르코프 모델이 필요한가?",
         ),
         "Eq. 1; E3, E36",
         r"p_\theta(x_{t-1}|x_t) = \mathcal{N}(\mu_\theta(x_t,t), \sigma_t^2 I)",

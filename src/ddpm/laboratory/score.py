@@ -116,7 +116,7 @@ def score_matching(setting: Setting) -> Answer:
             f"점수 매칭(explicit)의 손실은 같은 상수 {matching[0][3]:.6f}만큼 다르다(오차 {away:.0e}). 랑주뱅 "
             "동역학(Langevin dynamics) x + eta/2 s(x) + sqrt(eta) z는 q(x_t)를 그대로 둔다(분산이 500스텝 전 "
             f"{still[0]:.4f}, 후 {still[1]:.4f}). 담금질한 것(annealed)은 모든 잡음 단계를 차례로 지난다. 알고리즘 2의 "
-            "한 스텝은 O(beta^2)를 빼면 q_t에서 크기 beta_t인 랑주뱅 한 스텝에 q_t에서 q_(t-1)로 가는 흐름 한 스텝을 "
+            "한 스텝은 O(beta^2)을 빼면 q_t에서 크기 beta_t인 랑주뱅 한 스텝에 q_t에서 q_(t-1)로 가는 흐름 한 스텝을 "
             f"더한 것이어서, 단계마다 한 스텝이면 된다. 같은 점수를 {setting.T}번 계산해서 데이터까지의 거리가 "
             f"{samples[1][2]:.4f}, annealed Langevin은 {samples[2][1]}번에 {samples[2][2]:.4f}(이)고, 진짜 데이터 두 벌 "
             f"사이는 {samples[0][2]:.4f}(이)다. (방법은 4.2절이 아니라 3.2절에 있다. 4.2절은 결과의 비교로, L_simple의 "
@@ -214,7 +214,7 @@ def more_steps(setting: Setting) -> Answer:
             f"{on_line.en}.",
             f"{reached.ko}. {rows[-1][0]}스텝에서 거리는 {rows[-1][1]:.4f}(이)고, 서로 독립인 데이터 {COUNT}개 두 벌 사이가 "
             f"{floor:.4f} ± {spread:.4f}(이)다. {rows[0][0]}스텝이면 {rows[0][1]:.4f}(이)다. {few.ko}. 직선 위의 데이터라면 "
-            f"표본 없이도 말할 수 있다. 데이터에서 모형까지의 KL보다 작지 않은 L - H(x_0)는 {rows[0][0]}스텝에서 "
+            f"샘플 없이도 말할 수 있다. 데이터에서 모델까지의 KL보다 작지 않은 L - H(x_0)는 {rows[0][0]}스텝에서 "
             f"{rows[0][4]:.2e} nats, {rows[-1][0]}스텝에서 {rows[-1][4]:.2e}(이)다. {on_line.ko}.",
         ),
         [

@@ -224,7 +224,7 @@ def last_step(setting: Setting) -> Answer:
             f"{rows[0][3]:.2g} (sigma_1^2 = beta_1) or {rows[1][3]:.2g} (beta-tilde_2).",
             "마지막 커널 p(x_0|x_1)은 디코더, 곧 픽셀의 레벨에 대한 분포다. 알고리즘 2는 그 평균 mu_theta(x_1, 1)을 보여 "
             "주므로 z = 0이다. 잡음을 더하면 거친 알갱이만 생긴다. 레벨이 둘인 이미지와 정확한 신경망에서, 결과가 가장 "
-            f"가까운 레벨에서 떨어진 거리는 z = 0일 때 255단계 가운데 {rows[0][2]:.2g}, 잡음을 더하면 {rows[0][3]:.2g}"
+            f"가까운 레벨에서 떨어진 거리는 z = 0일 때 255 기준으로 {rows[0][2]:.2g}, 잡음을 더하면 {rows[0][3]:.2g}"
             f"(sigma_1^2 = beta_1)이나 {rows[1][3]:.2g}(beta-tilde_2)이다.",
         ),
         [Table(("sigma_1^2", "sigma_1", "distance, z = 0", "distance, with noise"), rows)],
@@ -249,7 +249,7 @@ QUESTIONS = (
         "000 l.194-195",
         Text(
             "Why are the two variances the upper and lower bounds of the reverse entropy?",
-            "두 분산이 왜 역과정 엔트로피의 상한과 하한인가?",
+            "두 분산이 왜 역방향 과정 엔트로피의 상한과 하한인가?",
         ),
         "section 3.2; E45, E46",
         r"H(x_{t-1}|x_t,x_0) \leq H(x_{t-1}|x_t) \leq H(x_t|x_{t-1})",
