@@ -145,7 +145,7 @@ def bins(setting: Setting) -> Answer:
             "마지막 구간은 무한대까지 열려 있다. 그래야 평균과 sigma가 무엇이든 256개 확률의 합이 1이 되고(가운데 "
             "열) -log p가 부호 길이(code length)가 된다. 폭을 1/255로 하면 합이 절반쯤에 그치고, 양 끝 구간마저 닫혀 "
             f"있으니 평균이 바깥에 있을 때는 {min(r[3] for r in rows):.3g}까지 작아진다. 그리고 0은 레벨이 아니다. "
-            "가장 가까운 것은 ±1/255다.",
+            "가장 가까운 것은 ±1/255이다.",
         ),
         [Table(("mean", "sigma", "sum of 256 bins, width 2/255", "width 1/255"), rows)],
         figure,
