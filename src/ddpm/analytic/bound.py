@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ddpm.analytic.process import Diffused
 from ddpm.diffusion.bound import prior
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.reverse import ReverseProcess
@@ -38,6 +39,30 @@ def _terms(schedule: Schedule, sigma_2: Tensor, off: Tensor, second_moment: floa
     first = 0.5 * (off[:1] / sigma_2[:1] + (2 * torch.pi * sigma_2[:1]).log())
     later = 0.5 * ((tilde + off[1:]) / sigma_2[1:] - 1 + (sigma_2[1:] / tilde).log())
     return torch.cat([prior(ForwardProcess(schedule), value), first, later])
+
+
+def mmse_of_gaussian(diffused: Diffused) -> PerStep:
+    """E|x_0 - E[x_0|x_t]|^2 for each coordinate at t = 0..T, of data of one component.
+
+    No linear estimate does better on other data of the same mean and covariance.
+
+    Raises:
+        ValueError: the data have several components.
+    """
+    return gaussian_spread(diffused).mean(1)
+
+
+def gaussian_spread(diffused: Diffused) -> Tensor:
+    r""":math:`\mathrm{Var}(x_0|x_t) = l s/(\bar\alpha_t l + s),\ s = 1 - \bar\alpha_t`, along each axis of variance l, (T + 1, axes).
+
+    Raises:
+        ValueError: the data have several components.
+    """
+    if len(diffused.data.log_weight) != 1:
+        raise ValueError(f"one component has a closed form, not {len(diffused.data.log_weight)}")
+    signal, noise = (table[:, None] for table in (diffused.schedule.alpha_bar, diffused.schedule.one_minus_alpha_bar))
+    width = diffused.data.spread.reshape(1, -1)
+    return (width * noise / (signal * width + noise)).nan_to_num(0)
 
 
 def with_pixels(terms: PerStep, nats: float) -> float:

@@ -1,7 +1,7 @@
 """Estimating the bound and its gradient by sampling (Q14, Q20, Q34)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddpm.analytic.mixture import gaussian
 from ddpm.analytic.process import Diffused
-from ddpm.diffusion.estimators import COUPLINGS, ESTIMATORS
+from ddpm.diffusion.estimators import COUPLINGS, ESTIMATORS, Pair
 from ddpm.diffusion.objective import variational
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.variance import FirstVariance, FixedLarge, beta_1, beta_tilde_2
@@ -88,18 +88,23 @@ class Spread:
     whole: float
 
 
+def drawn(p: ReverseProcess, x_0: ImageBatch, pairs: Iterable[Pair]) -> dict[str, Tensor]:
+    """Every term by every estimator on the same pairs, those of one of `COUPLINGS`: nats, (T + 1, images), for t = T+1..1."""
+    by_t: dict[str, list[Tensor]] = {name: [] for name in ESTIMATORS}
+    with torch.no_grad():
+        for t, x_prev, x_t in pairs:
+            for name, estimator in ESTIMATORS.items():
+                by_t[name].append(estimator(p, x_0, x_prev, x_t, t))
+    return {name: torch.stack(values) for name, values in by_t.items()}
+
+
 def spreads(p: ReverseProcess, x_0: ImageBatch, coupling: str, random: torch.Generator) -> dict[str, Spread]:
-    """Every estimator on the same pairs (x_{t-1}, x_t)."""
+    """The variances over images of what is `drawn`."""
 
     def noise(like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=random, dtype=like.dtype)
 
-    by_t: dict[str, list[Tensor]] = {name: [] for name in ESTIMATORS}
-    with torch.no_grad():
-        for t, x_prev, x_t in COUPLINGS[coupling](p, x_0, noise):
-            for name, estimator in ESTIMATORS.items():
-                by_t[name].append(estimator(p, x_0, x_prev, x_t, t))
-    tables = {name: torch.stack(values) for name, values in by_t.items()}  # (T + 1, images): t = T+1..1
+    tables = drawn(p, x_0, COUPLINGS[coupling](p, x_0, noise))
     return {name: Spread(table[1:-1].flip(0).var(1), float(table.sum(0).var())) for name, table in tables.items()}
 
 

@@ -71,8 +71,8 @@ def _kept(trained: LoadedModel, file: Path) -> Curve | None:
     return found if whole and bool(((found.mse_x_0 > 0) & (found.sigma2_1 > 0))[1:].all()) else None
 
 
-def images_for_curve(trained: LoadedModel) -> ImageSet:
-    """Some of the images that the model was trained on, from anywhere among them: a folder is in the order of its classes.
+def images_for_curve(trained: LoadedModel, count: int = IMAGES) -> ImageSet:
+    """`count` of the images that the model was trained on, from anywhere among them: a folder is in the order of its classes.
 
     Raises:
         NotFound: the training data are no longer where they were.
@@ -88,9 +88,7 @@ def images_for_curve(trained: LoadedModel) -> ImageSet:
         ) from error
     if images.shape != data.shape or images.levels != data.levels:
         raise DataError(f"not the training data: {images.shape} of {images.levels} levels in {data.source!r}")
-    return images.take(
-        torch.randperm(len(images), generator=generator(0, "images of the curve"))[:IMAGES].sort().values
-    )
+    return images.take(torch.randperm(len(images), generator=generator(0, "images of the curve"))[:count].sort().values)
 
 
 def measured_at(trained: LoadedModel, *, exact: bool) -> list[int]:
