@@ -11,11 +11,11 @@ from ddpm.errors import quoted
 
 ABOUT = "answer the questions of the study notes with live numbers"
 EXAMPLES = """\
-ddpm lab Q20
+ddpm lab Q20 --run runs/demo
 ddpm lab 000:163
 ddpm lab all --schedule cosine --steps 250 --output-dir lab
 """
-PIXEL = 0.5
+PIXEL, LINEAR = 0.5, "linear"
 
 
 def flags(parser: ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def flags(parser: ArgumentParser) -> None:
         "question",
         nargs="?",
         metavar="QUESTION",
-        help="Q1 ... Q35, another's name, a derivation's, or all (without one: list them); a line of the notes (000:163), "
+        help="Q1 ... Q35, another's name, a derivation's, table-2, or all (without one: list them); a line of the notes (000:163), "
         "a slip (ERR-40), an equation (E45, eq-12), or notes: all that the notes say",
     )
     groups.language(what, "questions and answers")
@@ -33,16 +33,18 @@ def flags(parser: ArgumentParser) -> None:
     of.add_argument(
         "--schedule",
         type=filled,
-        default="linear",
         metavar="NAME",
-        help=f"{SCHEDULES}; a run folder; or a file of ddpm schedule --json (linear)",
+        help=f"{SCHEDULES}; a run folder; or a file of ddpm schedule --json (linear; with --run, that of the run)",
     )
-    of.add_argument("--steps", type=positive, metavar="T", help="number of steps (1000)")
+    of.add_argument(
+        "--steps", type=positive, metavar="T", help="number of steps (1000; table-2: 100; with --run, all of its)"
+    )
     of.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of what is simulated (0)")
     of.add_argument(
         "--timestep", type=positive, metavar="t", help="t of a derivation's numbers (three tenths of T, at least 2)"
     )
     of.add_argument("--x-0", type=number, default=PIXEL, metavar="X", help="pixel of a derivation, in [-1, 1] (0.5)")
+    groups.own_model(parser)
     where = parser.add_argument_group("where it goes")
     where.add_argument(
         "--output-dir",
@@ -60,12 +62,19 @@ def run(options: Namespace) -> None:
     from ddpm.cli.parts.answers import answer_all, answer_one, list_questions
     from ddpm.cli.parts.derivations import derive
     from ddpm.cli.parts.notes import in_the_notes
+    from ddpm.cli.parts.own_model import check_own, on_model, table_2
     from ddpm.laboratory.answer import Setting
     from ddpm.laboratory.derivations.every import DERIVATIONS
     from ddpm.laboratory.derivations.shown import At
     from ddpm.trained.schedules import find
 
-    setting = Setting(*find(options.schedule, options.steps), options.seed)
+    check_own(options)
+    if options.run is not None or options.question == "table-2":
+        json_target = JsonTarget(options.json)
+        (table_2 if options.run is None else on_model)(options, json_target)
+        json_target.tell()
+        return
+    setting = Setting(*find(options.schedule or LINEAR, options.steps), options.seed)
     place = At(options.timestep or max(2, round(0.3 * setting.T)), options.x_0)
     json_target, folder = JsonTarget(options.json), Path(options.output_dir).expanduser()
     if options.question is None:
@@ -84,7 +93,7 @@ def run(options: Namespace) -> None:
 def _again(options: Namespace) -> str:
     """The command that makes the same page."""
     steps = "" if options.steps is None else f" --steps {options.steps}"
-    of = f"--schedule {quoted(options.schedule)}{steps} --seed {options.seed}"
+    of = f"--schedule {quoted(options.schedule or LINEAR)}{steps} --seed {options.seed}"
     place = "" if options.timestep is None else f" --timestep {options.timestep}"
     place += "" if options.x_0 == PIXEL else f" --x-0 {options.x_0!r}"
     return f"ddpm lab all {of}{place} --language {options.language}"

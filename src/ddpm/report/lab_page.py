@@ -29,6 +29,13 @@ WORDS: Mapping[str, Text] = {
     "source": Text("In the notes: {where}. Answered by {equations}.", "노트 {where}. 근거: {equations}."),
     "beyond": Text("Beyond the notes. Answered by {equations}.", "노트 밖의 질문. 근거: {equations}."),
     "own": Text(" Its schedule is its own.", " 스케줄은 이 실험 자체의 것이다."),
+    "run": Text("run", "run 폴더"),
+    "images": Text("real images", "실제 이미지"),
+    "introduction on your model": Text(
+        "Questions of the study notes on Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020), answered on a "
+        "trained network and real images.",
+        "Denoising Diffusion Probabilistic Models(Ho, Jain, Abbeel 2020) 공부 노트의 질문에 학습한 신경망과 실제 이미지로 답한다.",
+    ),
     "again": Text("Recompute with: {command}", "다시 계산하려면: {command}"),
 }
 
@@ -66,11 +73,8 @@ def lab_page(
 
     Where more are `asked` it says how many of them are answered so far.
     """
-    done = len(answers)
     facts = [
-        Fact(str(done), WORDS["questions"].in_language(language))
-        if done == asked
-        else Fact(f"{done} / {asked}", WORDS["so far"].in_language(language)),
+        _so_far(len(answers), asked, language),
         Fact(setting.label, WORDS["schedule"].in_language(language)),
         Fact(str(setting.seed), WORDS["seed"].in_language(language)),
     ]
@@ -84,6 +88,28 @@ def lab_page(
         footnote,
         language,
     )
+
+
+def own_page(
+    answers: Sequence[Figure], asked: int, about: Mapping[str, str], introduction: Text, language: str, command: str
+) -> str:
+    """Answers on a trained model as one page; `about` are "run", "images" and "seed", `introduction` says what is beside it."""
+    facts = [Fact(value, WORDS[name].in_language(language)) for name, value in about.items()]
+    return page(
+        WORDS["title"].in_language(language),
+        f"{WORDS['introduction on your model'].in_language(language)} {introduction.in_language(language)}",
+        [_so_far(len(answers), asked, language), *facts],
+        answers,
+        WORDS["again"].in_language(language).format(command=command),
+        language,
+    )
+
+
+def _so_far(done: int, asked: int, language: str) -> Fact:
+    """How many questions are answered."""
+    if done == asked:
+        return Fact(str(done), WORDS["questions"].in_language(language))
+    return Fact(f"{done} / {asked}", WORDS["so far"].in_language(language))
 
 
 def section(question: Question, answer: Answer, language: str) -> Figure:

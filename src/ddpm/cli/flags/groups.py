@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, _ArgumentGroup
 
-from ddpm.cli.flags.kinds import count, filled, number, positive, whole
+from ddpm.cli.flags.kinds import count, filled, number, positive, span, whole
 from ddpm.cli.flags.names import SAMPLERS, SOURCE, SPACINGS
 from ddpm.language import LANGUAGES, machine_language
 
@@ -119,6 +119,23 @@ def seed(group: _ArgumentGroup) -> None:
         default=0,
         metavar="I",
         help="number of the first image, to draw a set in several runs (0)",
+    )
+
+
+def own_model(parser: ArgumentParser) -> None:
+    """A trained model and real images to ask the laboratory about, and how long table-2 trains."""
+    group = parser.add_argument_group("on your own model")
+    group.add_argument(
+        "--run", type=filled, metavar="RUN", help="run folder or checkpoint: answer on its network and real images too"
+    )
+    group.add_argument("--data", type=filled, metavar="SOURCE", help="the real images (those of the run, held out)")
+    group.add_argument("--split", metavar="NAME", help="part of the data: test, train, validation or all (test)")
+    group.add_argument(
+        "--num-images", type=positive, metavar="N", help="the first N of them (16; table-2: 100 held-out digits)"
+    )
+    group.add_argument("--weights", metavar="NAME", help="ema, raw, or another average of the run (ema)")
+    group.add_argument(
+        "--budget", type=span, metavar="TIME", help="of table-2: time to train its nine networks, together (3m)"
     )
 
 

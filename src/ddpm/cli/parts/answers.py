@@ -17,10 +17,12 @@ from ddpm.report.links import sources
 from ddpm.storage.atomic import write_bytes, write_text
 
 MORE = Text(
-    "ddpm lab Q20 answers a question, ddpm lab mean writes out a derivation, ddpm lab all makes a page of all of them; "
-    "--language ko for Korean",
+    "ddpm lab Q20 answers a question, ddpm lab mean writes out a derivation, ddpm lab all makes a page of all of them, "
+    "ddpm lab Q20 --run RUN answers on your own model (ddpm lab --run RUN lists what is), ddpm lab table-2 trains nine "
+    "networks and compares them; --language ko for Korean",
     "ddpm lab Q20 --language ko는 질문에 답하고, ddpm lab mean --language ko는 유도를 한 줄씩 쓰고, ddpm lab all --language "
-    "ko는 모두를 한 페이지로 쓴다",
+    "ko는 모두를 한 페이지로 쓴다. ddpm lab Q20 --run RUN은 내 모형으로 답하고(ddpm lab --run RUN은 그런 질문의 목록), ddpm lab "
+    "table-2는 신경망 아홉 개를 학습해 견준다",
 )
 
 NO_FONT = "그림의 라벨은 영어다. 이 컴퓨터에는 matplotlib이 쓸 한글 글꼴이 없다(Debian, Ubuntu: apt-get install fonts-noto-cjk)"
@@ -34,7 +36,8 @@ def list_questions(language: str, json_target: JsonTarget) -> None:
     say("")
     list_derivations(language)
     say("")
-    say(MORE.in_language(language))
+    for line in wrapped(MORE.in_language(language)):
+        say(line)
 
 
 def answer_one(name: str, setting: Setting, folder: Path, language: str, json_target: JsonTarget) -> None:
@@ -45,7 +48,7 @@ def answer_one(name: str, setting: Setting, folder: Path, language: str, json_ta
     path = folder / f"{question.name}.png"
     write_bytes(path, style.png(answer.figure, language))
     json_target.write({question.name: as_json(question, answer, setting)})
-    _print(question, answer, language)
+    print_answer(question, answer, language)
     say(f"figure: {path}")
     if language == "ko" and korean_font() is None:
         note(NO_FONT)
@@ -69,7 +72,8 @@ def answer_all(setting: Setting, at: At, folder: Path, language: str, json_targe
     say(f"{counted(len(values), 'answer')}: {path}   (open it in a browser)")
 
 
-def _print(question: Question, answer: Answer, language: str) -> None:
+def print_answer(question: Question, answer: Answer, language: str) -> None:
+    """Question, answer and tables."""
     say(f"{question.name}. {question.asked.in_language(language)}")
     say("")
     for line in wrapped(answer.text.in_language(language)):

@@ -74,7 +74,8 @@ def sooner(goal: float, exact: float | None, network: float | None) -> Text:
         f"{goal:.1f} of 255"
     )
     ko = (
-        f"오차가 평균 이미지만 알 때의 절반인 255단계 가운데 {goal:.1f}까지 내려오는 데 {network:.4f} bits/dim, 정확한 모형은 "
+        f"오차가 평균 이미지만 알 때의 절반인 255단계 가운데 {goal:.1f}까지 내려오는 데 {network:.4f} bits/dim, 정확한 "
+        "모형은 "
         f"{exact:.4f}이 든다"
     )
     return verdict(
@@ -195,16 +196,20 @@ def midway(network: float, best: float) -> Text:
     return verdict(
         (
             network < best,
-            f"After half of its bits this network is nearer to the images ({network:.2f} of 255) than any of these orders "
+            f"After half of its bits this network is nearer to the images ({network:.2f} of 255) than any of these "
+            "orders "
             f"({best:.2f} at best): noise hides what is fine first, which no order of pixels does",
-            f"비트를 절반 받았을 때 이 신경망의 오차는 255단계 가운데 {network:.2f}로 어떤 픽셀 순서(가장 나은 것이 {best:.2f})"
+            f"비트를 절반 받았을 때 이 신경망의 오차는 255단계 가운데 {network:.2f}로 어떤 픽셀 순서(가장 나은 것이 "
+            f"{best:.2f})"
             "보다도 작다. 잡음은 세밀한 것부터 가리는데, 픽셀의 순서로는 그럴 수 없다",
         ),
         (
             True,
-            f"After half of its bits this network is no nearer to the images ({network:.2f} of 255) than the best of these "
+            f"After half of its bits this network is no nearer to the images ({network:.2f} of 255) than the best of "
+            "these "
             f"orders ({best:.2f})",
-            f"비트를 절반 받았을 때 이 신경망의 오차는 255단계 가운데 {network:.2f}로 가장 나은 픽셀 순서({best:.2f})보다 작지 않다",
+            f"비트를 절반 받았을 때 이 신경망의 오차는 255단계 가운데 {network:.2f}로 가장 나은 픽셀 "
+            f"순서({best:.2f})보다 작지 않다",
         ),
     )
 
