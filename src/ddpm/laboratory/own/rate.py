@@ -117,9 +117,9 @@ def progressive(subject: Subject) -> Answer:
                 (
                     "t",
                     "rate, bits/dim, exact model",
-                    "RMSE on 0..255",
+                    "RMSE on 0..255, exact model",
                     "rate, bits/dim, this network",
-                    "RMSE on 0..255 ",
+                    "RMSE on 0..255, this network",
                 ),
                 rows,
             )

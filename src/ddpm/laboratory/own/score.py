@@ -183,7 +183,14 @@ def score_matching(subject: Subject) -> Answer:
         ),
         [
             Table(
-                ("t", "denoising loss, exact model", "this network", "difference", "the scores apart, relative"), rows
+                (
+                    "t",
+                    "denoising loss, exact model",
+                    "denoising loss, this network",
+                    "difference",
+                    "the scores apart, relative",
+                ),
+                rows,
             ),
             Table(("sampler", "evaluations", "distance, exact model", "distance, this network"), table),
         ],

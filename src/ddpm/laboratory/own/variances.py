@@ -114,7 +114,7 @@ def beta_or_beta_tilde(subject: Subject) -> Answer:
             "안다. t >= "
             f"2에서 {which.ko}(정확한 모형은 {exact['beta'] - exact['beta-tilde']:+.4f}). {rest.ko}.",
         ),
-        [Table(("variance", "sum of L_{t-1}, t >= 2, bits/dim, exact model", "this network"), rows)],
+        [Table(("sum of L_{t-1}, t >= 2, bits/dim; variance", "exact model", "this network"), rows)],
         figure,
     )
 
