@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddpm.diffusion.estimators import COUPLINGS
@@ -119,6 +120,16 @@ def along_one_chain(raw: float, closed: float) -> Text:
     )
 
 
+def _draw(subject: Subject, exact: Scatters, network: Scatters) -> Figure:
+    figure, axes = panels(2)
+    for axis, found, title in zip(axes, (exact, network), ("exact model", "this network"), strict=True):
+        for (name, equation), color in zip(EQUATIONS.items(), (GREEN, ORANGE, BLUE), strict=True):
+            axis.plot(range(2, subject.T + 1), found["independent"][name].terms, color=color, label=equation)
+        axis.set(title=f"{title}, {subject.label}", xlabel="t", ylabel="variance of one term, nats²", yscale="log")
+        axis.legend()
+    return figure
+
+
 def rao_blackwell(subject: Subject) -> Answer:
     """Variances of each estimator over the noise, for the exact model and the network, on the same images and noise."""
     repeats = max(2, -(-ROWS // len(subject.images)))
@@ -142,12 +153,7 @@ def rao_blackwell(subject: Subject) -> Answer:
     sums = [float(network["independent"][name].mean.sum()) for name in EQUATIONS]
     errors = [(network["independent"][name].whole / repeats / len(subject.images)) ** 0.5 for name in EQUATIONS]
     means += [("the whole sum", *sums), ("its standard error", *errors)]
-    figure, axes = panels(2)
-    for axis, found, title in zip(axes, (exact, network), ("exact model", "this network"), strict=True):
-        for (name, equation), color in zip(EQUATIONS.items(), (GREEN, ORANGE, BLUE), strict=True):
-            axis.plot(range(2, subject.T + 1), found["independent"][name].terms, color=color, label=equation)
-        axis.set(title=f"{title}, {subject.label}", xlabel="t", ylabel="variance of one term, nats²", yscale="log")
-        axis.legend()
+    figure = _draw(subject, exact, network)
     fresh, chain = less(*gains), along_one_chain(raw[6], closed[6])
     degrees = (repeats - 1) * len(subject.images)
     return Answer(

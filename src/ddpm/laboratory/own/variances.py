@@ -1,8 +1,9 @@
 """The variance of the reverse kernel for a trained network: what each choice costs (Q23), and between which bounds (Q24)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddpm.analytic.bound import gaussian_spread, terms_from_mse
@@ -197,6 +198,18 @@ def tighter(network: float, exact: float) -> Text:
     )
 
 
+def _draw(subject: Subject, curves: Mapping[str, Tensor], steps: Sequence[int], own: Sequence[float]) -> Figure:
+    """Positions between beta-tilde and beta, index t."""
+    figure, (axis,) = panels(1)
+    axis.axhspan(0, 1, color=GREY, alpha=0.15, lw=0)
+    for (name, values), color in zip(curves.items(), (ORANGE, GREEN, BLUE), strict=True):
+        axis.plot(range(2, subject.T + 1), values[2:], color=color, label=name)
+    axis.plot(steps, own, "o", color=PURPLE, label="its own variance")
+    axis.set(title=f"{subject.label}: 0 is β̃, 1 is β", xlabel="t", ylabel="position")
+    axis.legend()
+    return figure
+
+
 def entropy_bounds(subject: Subject) -> Answer:
     """Entropy of the exact model's kernel and the best variance for the network's errors, between beta-tilde and beta."""
     schedule, steps = subject.schedule, some_steps(subject.schedule, first=2)
@@ -207,15 +220,12 @@ def entropy_bounds(subject: Subject) -> Answer:
     free = position(schedule, schedule.beta_tilde + schedule.posterior_x_0**2 * errors)
     own = of_network(subject, steps)
     rows = [(t, float(entropy[t]), float(best[t]), float(free[t]), own[i]) for i, t in enumerate(steps)]
-    figure, (axis,) = panels(1)
-    t = range(2, subject.T + 1)
-    axis.axhspan(0, 1, color=GREY, alpha=0.15, lw=0)
-    axis.plot(t, entropy[2:], color=ORANGE, label="H(x(t−1)|x(t)), exact model")
-    axis.plot(t, best[2:], color=GREEN, label="best variance, exact model")
-    axis.plot(t, free[2:], color=BLUE, label="best variance, this network")
-    axis.plot(steps, own, "o", color=PURPLE, label="its own variance")
-    axis.set(title=f"{subject.label}: 0 is β̃, 1 is β", xlabel="t", ylabel="position")
-    axis.legend()
+    curves = {
+        "H(x(t−1)|x(t)), exact model": entropy,
+        "best variance, exact model": best,
+        "best variance, this network": free,
+    }
+    figure = _draw(subject, curves, steps, own)
     above = int((free[2:] > 1 + 1e-9).sum())
     kept = within(above, subject.T, float(free[2:].max()))
     lower = tighter(float(free[2:].mean()), float(entropy[2:].mean()))

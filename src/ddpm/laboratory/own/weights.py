@@ -1,6 +1,7 @@
 """What the bound and L_simple weigh for a trained network: Eq. 12 with its own errors (Q22), and those of the mean (Q25)."""
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddpm.diffusion.objective import weights
@@ -49,7 +50,7 @@ def agreement(exact: Text, network: Text) -> Text:
 
 def loss_weights(subject: Subject) -> Answer:
     """The terms of the bound and the squared errors of eps, and how much of each lies near the data."""
-    T, last = subject.T, early(subject.T)
+    last = early(subject.T)
     w = weights(subject.schedule, FixedLarge())
     exact, network = (found.bound for found in subject.both)
     rows = [
@@ -76,18 +77,7 @@ def loss_weights(subject: Subject) -> Answer:
     ]
     found = [which_way(*pair) for pair in zip(errors, bits, strict=True)]
     alike, words = agreement(*found), found[1]
-    figure, (left, right) = panels(2)
-    t = range(2, T + 1)
-    for bound, color, name in ((exact, ORANGE, "exact model"), (network, BLUE, "this network")):
-        left.plot(t, bound.by_t[2:], color=color, label=name)
-        right.plot(t, (bound.by_t[2:] / bound.by_t[2:].sum()).cumsum(0), color=color, label=f"bound, {name}")
-    right.plot(
-        t, (network.mse_eps[2:] / network.mse_eps[2:].sum()).cumsum(0), color=GREY, label="L_simple, this network"
-    )
-    left.set(title=f"L(t−1), {subject.label}", xlabel="t", ylabel="bits/dim", yscale="log")
-    right.set(title="Share of the sum over t ≥ 2", xlabel="t", ylabel="cumulative")
-    for axis in (left, right):
-        axis.legend()
+    figure = _draw(subject)
     return Answer(
         Text(
             "Theory: Eq. 12 weighs the squared error of eps at t by w_t, L_simple by 1; which images a loss is about "
@@ -116,6 +106,24 @@ def loss_weights(subject: Subject) -> Answer:
         ],
         figure,
     )
+
+
+def _draw(subject: Subject) -> Figure:
+    """The terms, and how their sum comes together."""
+    exact, network = (found.bound for found in subject.both)
+    figure, (left, right) = panels(2)
+    t = range(2, subject.T + 1)
+    for bound, color, name in ((exact, ORANGE, "exact model"), (network, BLUE, "this network")):
+        left.plot(t, bound.by_t[2:], color=color, label=name)
+        right.plot(t, (bound.by_t[2:] / bound.by_t[2:].sum()).cumsum(0), color=color, label=f"bound, {name}")
+    right.plot(
+        t, (network.mse_eps[2:] / network.mse_eps[2:].sum()).cumsum(0), color=GREY, label="L_simple, this network"
+    )
+    left.set(title=f"L(t−1), {subject.label}", xlabel="t", ylabel="bits/dim", yscale="log")
+    right.set(title="Share of the sum over t ≥ 2", xlabel="t", ylabel="cumulative")
+    for axis in (left, right):
+        axis.legend()
+    return figure
 
 
 def predicting_the_mean(subject: Subject) -> Answer:
