@@ -1,7 +1,6 @@
 """`ddpm lab --run RUN` and `ddpm lab table-2` as users type them."""
 
 import json
-import shutil
 
 import pytest
 from PIL import Image
@@ -110,5 +109,23 @@ def test_data_that_are_gone(ddpm, run, tmp_path):
     said = ddpm("lab", "Q22", "--run", run, "--output-dir", tmp_path)
     assert said.code == 66
     assert "the run's own data cannot be read" in said.err
-    assert "--data SOURCE" in said.err
-    shutil.rmtree(run)
+    assert "--data SOURCE names other images" in said.err
+    flags = ("--run", run, "--data", "digits", "--num-images", 3, "--output-dir", tmp_path)
+    assert ddpm("lab", "Q22", *flags).code == 0  # the Gaussian is then of these images
+
+
+def test_the_hints_hold(ddpm, trained, tmp_path, monkeypatch):
+    """What is refused says what to type, and that works."""
+    where = ("--output-dir", tmp_path)
+    hint = ddpm("lab", "Q8", "--run", trained, *where).err.splitlines()[-1].removeprefix("hint: ddpm ")
+    assert hint == "lab Q8"
+    assert ddpm(*hint.split(), *where).code == 0
+    assert "--run RUN names the run" in ddpm("lab", "Q25", "--num-images", 3, *where).err
+    assert ddpm("lab", "Q25", "--num-images", 3, "--run", trained, *where).code == 0
+    hint = ddpm("lab", "Q20", "--budget", "3m", *where).err.splitlines()[-1].removeprefix("hint: ddpm ")
+    assert hint == "lab table-2 --budget 3m"
+    few = {"steps": 1, "num_images": 2, "kinds": (ablation.PAPER, ablation.Kind("eps", "learned", "variational"))}
+    monkeypatch.setattr(
+        "ddpm.cli.parts.own_model.trained", lambda *given, **named: ablation.trained(*given, **named | few)
+    )
+    assert ddpm(*hint.split(), *where).code == 0

@@ -50,6 +50,10 @@ ELSEWHERE = {
     "the others differ in size: {}": "cli/test_hints.py::test_broken_files_and_several_sizes",
     "--timestep {} leaves the least of the image": "cli/test_hints.py::test_values_that_are_missing_or_too_large",
     "--timestep 1 leaves the most of the image": "cli/test_hints.py::test_values_that_are_missing_or_too_large",
+    "ddpm lab {}": "cli/test_lab_own.py::test_the_hints_hold",
+    "ddpm lab table-2 --budget 3m": "cli/test_lab_own.py::test_the_hints_hold",
+    "--run RUN names the run": "cli/test_lab_own.py::test_the_hints_hold",
+    "--data SOURCE names other images": "cli/test_lab_own.py::test_data_that_are_gone",
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }
 """Hints that another test follows, by a part of them."""

@@ -98,7 +98,7 @@ def _asked(options: Namespace) -> tuple[Subject, LoadedModel]:
     source = options.data or model.experiment.data.source
     how = {"data": source, "split": given["split"], "num_images": options.num_images or FEW}
     try:
-        images = images_asked(Namespace(**how), model)
+        images = images_asked(Namespace(**how), model).images
     except Failure as error:
         if options.data is not None:
             raise
