@@ -74,7 +74,7 @@ def test_the_answer(three):
     assert rows["eps", "fixed-large", "L_simple"][2:] == ("-", "-")
     assert rows["x0", "learned", "L"] == ("diverged", "-", "-", "-")  # as those of which there is no bound
     best = min(three.bounds, key=lambda kind: three.bounds[kind].total)
-    assert f"has ({best.name})" in least(three).en
+    assert f"are those of ({best.name})" in least(three).en
 
 
 def test_time_ends_it(monkeypatch):

@@ -65,6 +65,8 @@ CASES = {
         "no difference is seen",
         "다르다고 할 수 없다",
     ),
+    "table-2, few steps": (ablation.how_far, (100,), "how fast they learn", "얼마나 빨리"),
+    "table-2, many steps": (ablation.how_far, (1000,), "may still turn", "바뀔 수도 있다"),
     "table-2, diverged": (ablation.compared, (None, A, B), "diverged", "발산"),
 }
 

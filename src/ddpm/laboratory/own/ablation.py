@@ -31,7 +31,7 @@ from ddpm.training.optimizer import adam
 from ddpm.training.trainer import Recipe
 
 BUDGET = 180.0
-IMAGES = 100
+IMAGES, ENOUGH = 100, 500
 SHAPE = UNetShape(channels=16, multipliers=(1, 2), blocks=1, attention=(), dropout=0.0, groups=8)
 RECIPE = Recipe(steps=1_000_000, batch_size=64, lr=2e-3, ema_decay=0.995, timesteps="stratified")
 """Of as many steps as the time allows."""
@@ -202,19 +202,19 @@ PAIRS = (
         Kind("eps", "fixed-large", "variational"),
         PAPER,
         Text("eps trained by L", "L로 학습한 eps"),
-        Text("by L_simple", "L_simple"),
+        Text("eps trained by L_simple", "L_simple로 학습한 eps"),
     ),
     (
         Kind("mean", "fixed-large", "variational"),
         Kind("mean", "fixed-large", "simple"),
         Text("the mean trained by L", "L로 학습한 평균"),
-        Text("by its plain squared distance", "단순한 제곱 거리"),
+        Text("the mean trained by its plain squared distance", "단순한 제곱 거리로 학습한 평균"),
     ),
     (
         Kind("eps", "learned", "variational"),
         Kind("eps", "fixed-large", "variational"),
         Text("a learned variance (eps, L)", "학습한 분산(eps, L)"),
-        Text("a fixed one", "고정된 분산"),
+        Text("a fixed one (eps, L)", "고정된 분산(eps, L)"),
     ),
 )
 """What the answer says of the table: pairs of its rows."""
@@ -230,14 +230,30 @@ def least(found: Trained) -> Text:
     return verdict(
         (
             not alike,
-            f"The fewest bits has ({best.name}): {total:.4f} bits/dim, and it is told from all others",
+            f"The fewest bits are those of ({best.name}): {total:.4f} bits/dim, and it is told from all others",
             f"비트가 가장 적은 것은 ({best.name})의 {total:.4f} bits/dim이고, 나머지 모두와 구별된다",
         ),
         (
             True,
-            f"The fewest bits has ({best.name}): {total:.4f} bits/dim; not told from it: {'; '.join(alike)}",
+            f"The fewest bits are those of ({best.name}): {total:.4f} bits/dim; not told from it: {'; '.join(alike)}",
             f"비트가 가장 적은 것은 ({best.name})의 {total:.4f} bits/dim이고, 이것과 구별되지 않는 것은 "
             f"{'; '.join(alike)}이다",
+        ),
+    )
+
+
+def how_far(steps: int) -> Text:
+    """What so many steps can tell."""
+    return verdict(
+        (
+            steps < ENOUGH,
+            f"After fewer than {ENOUGH} steps this tells how fast they learn rather than how well; a longer --budget tells more",
+            f"{ENOUGH}스텝도 되지 않으므로 이것은 얼마나 잘보다는 얼마나 빨리 배우는지를 말한다. --budget을 늘려 보라",
+        ),
+        (
+            True,
+            "A longer --budget may still turn the order round",
+            "--budget을 늘리면 순서가 바뀔 수도 있다",
         ),
     )
 
@@ -250,7 +266,7 @@ def answer(found: Trained, label: str, kinds: Sequence[Kind] = KINDS) -> Answer:
         own = (bound.total, bound.stderr) if bound else ("diverged", "-")
         than = (away.mean, away.stderr) if away and kind != PAPER else ("-", "-")
         rows.append((kind.prediction, kind.variance, kind.loss, *own, *than))
-    best = least(found)
+    best, enough = least(found), how_far(found.steps)
     pairs = [compared(found.against(b, a), *words) for a, b, *words in PAIRS]
     figure, (axis,) = panels(1, 3.6)
     colours = {"mean": ORANGE, "eps": BLUE, "x0": GREEN}
@@ -272,17 +288,13 @@ def answer(found: Trained, label: str, kinds: Sequence[Kind] = KINDS) -> Answer:
     return Answer(
         Text(
             f"Networks of {found.parameters:,} parameters after {found.steps:,} steps each, with the same images, "
-            "times and noise, on "
-            f"{images} held-out digits. {best.en}. {en}. The paper's table has FIDs, and they are left out: of 8x8 "
-            "digits an FID says "
-            "nothing. 'Learned' is an interpolation between beta-tilde and beta (E54), not the paper's diagonal. A "
-            "longer --budget may "
-            "turn the order round.",
+            f"times and noise, on {images} held-out digits. {best.en}. {en}. The paper's table has FIDs, and they are "
+            "left out: of 8x8 digits an FID says nothing. 'Learned' is an interpolation between beta-tilde and beta "
+            f"(E54), not the paper's diagonal. {enough.en}.",
             f"파라미터 {found.parameters:,}개인 신경망들을 같은 이미지, t, 잡음으로 {found.steps:,}스텝씩 학습해 떼어 "
-            f"둔 숫자 이미지 {images}개로 "
-            f"쟀다. {best.ko}. {ko}. 논문의 표에 있는 FID는 뺐다. 8x8 숫자 이미지의 FID는 아무것도 말해 주지 않는다. "
-            "'학습한 분산'은 논문의 "
-            "대각 행렬이 아니라 beta-tilde와 beta 사이를 보간한 것이다(E54). --budget을 늘리면 순서가 바뀔 수도 있다.",
+            f"둔 숫자 이미지 {images}개로 쟀다. {best.ko}. {ko}. 논문의 표에 있는 FID는 뺐다. 8x8 숫자 이미지의 FID는 "
+            "아무것도 말해 주지 않는다. '학습한 분산'은 논문의 대각 행렬이 아니라 beta-tilde와 beta 사이를 보간한 "
+            f"것이다(E54). {enough.ko}.",
         ),
         [
             Table(

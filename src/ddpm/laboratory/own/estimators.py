@@ -73,19 +73,16 @@ def less(exact: float, network: float) -> Text:
         (
             network > 1,
             f"With fresh x_t the closed form scatters less, as it must: {network:.3g} times less for this network "
-            f"({exact:.3g} for the "
-            "exact model)",
+            f"({exact:.3g} for the exact model)",
             f"x_t를 새로 뽑으면 이론대로 닫힌 식이 덜 흩어진다. 이 신경망에서 {network:.3g}분의 1(정확한 모형에서 "
             f"{exact:.3g}분의 1)이다",
         ),
         (
             True,
             f"With fresh x_t the closed form does not scatter less in these few draws (a factor of {network:.3g} for "
-            "this network, "
-            f"{exact:.3g} for the exact model): take more images",
+            f"this network, {exact:.3g} for the exact model): take more images",
             f"x_t를 새로 뽑아도 이만한 표본에서는 닫힌 식이 덜 흩어지지 않는다(이 신경망에서 {network:.3g}, 정확한 "
-            f"모형에서 {exact:.3g}). "
-            "이미지를 늘려 보라",
+            f"모형에서 {exact:.3g}). 이미지를 늘려 보라",
         ),
     )
 
@@ -96,20 +93,16 @@ def along_one_chain(raw: float, closed: float) -> Text:
         (
             closed > 1.1 * raw,
             f"Along one chain it is the other way round for this network too: {closed:.3g} nats^2 in closed form, "
-            f"{raw:.3g} by Eq. 3, "
-            "whose fluctuations cancel: never add closed forms along one chain",
+            f"{raw:.3g} by Eq. 3, whose fluctuations cancel: never add closed forms along one chain",
             f"체인 하나를 따라 더하면 이 신경망에서도 반대가 된다. 닫힌 식이 {closed:.3g} nats^2, 요동이 서로 상쇄되는 "
-            f"식 3이 {raw:.3g}이다. "
-            "닫힌 식을 체인 하나를 따라 더해서는 안 된다",
+            f"식 3이 {raw:.3g}이다. 닫힌 식을 체인 하나를 따라 더해서는 안 된다",
         ),
         (
             raw > 1.1 * closed,
             f"Along one chain the closed form is better for this network: {closed:.3g} nats^2, {raw:.3g} by Eq. 3: the "
-            "fluctuations of "
-            "the raw sum cancel only as long as a network is nearly perfect, and this one is not",
+            "fluctuations of the raw sum cancel only as long as a network is nearly perfect, and this one is not",
             f"체인 하나를 따라 더해도 이 신경망에서는 닫힌 식이 낫다. {closed:.3g} nats^2이고 식 3은 {raw:.3g}이다. 식 "
-            "3의 요동은 신경망이 거의 "
-            "완벽할 때에만 상쇄되는데 이 신경망은 그렇지 않다",
+            "3의 요동은 신경망이 거의 완벽할 때에만 상쇄되는데 이 신경망은 그렇지 않다",
         ),
         (
             True,
@@ -159,16 +152,12 @@ def rao_blackwell(subject: Subject) -> Answer:
     return Answer(
         Text(
             "Theory: the divergence of two Gaussians is a formula, and replacing a draw of x_{t-1} by its average "
-            "(Rao-Blackwell) never "
-            f"raises the variance of a term. {fresh.en}, term by term and summed over t >= 2. {chain.en}. (Variances "
-            "over the noise alone: "
-            f"{repeats} draws for each of {len(subject.images)} images; each whole sum's is known to "
-            f"{(2 / degrees) ** 0.5:.0%}.)",
+            f"(Rao-Blackwell) never raises the variance of a term. {fresh.en}, term by term and summed over t >= 2. "
+            f"{chain.en}. (Variances over the noise alone: {repeats} draws for each of {len(subject.images)} images; "
+            f"each whole sum's is known to {(2 / degrees) ** 0.5:.0%}.)",
             "이론: 두 가우시안의 발산은 공식이고, x_{t-1}의 표본을 그 평균으로 바꾸면(라오-블랙웰) 항의 분산은 절대 "
-            "늘지 않는다. "
-            f"{fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
-            f"{len(subject.images)}개마다 "
-            f"{repeats}번 뽑았고, 전체 합의 분산은 {(2 / degrees) ** 0.5:.0%}까지 안다.)",
+            f"늘지 않는다. {fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
+            f"{len(subject.images)}개마다 {repeats}번 뽑았고, 전체 합의 분산은 {(2 / degrees) ** 0.5:.0%}까지 안다.)",
         ),
         [
             Table(

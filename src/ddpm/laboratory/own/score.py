@@ -39,27 +39,23 @@ def nearer(better: int, of: int) -> Text:
         (
             better > 0.9 * of,
             f"this network's loss is the smaller one at {better} of {of} steps: its score is nearer to that of real "
-            "images than the "
-            "Gaussian's is",
+            "images than the Gaussian's is",
             f"이 신경망의 손실이 {of}스텝 가운데 {better}스텝에서 더 작다. 가우시안의 점수보다 실제 이미지의 점수에 "
             "가깝다",
         ),
         (
             better < 0.1 * of,
             f"this network's loss is the smaller one at {better} of {of} steps only: its score is farther from that of "
-            "real images than "
-            "the Gaussian's is",
+            "real images than the Gaussian's is",
             f"이 신경망의 손실은 {of}스텝 가운데 {better}스텝에서만 더 작다. 가우시안의 점수보다 실제 이미지의 "
             "점수에서 멀다",
         ),
         (
             True,
             f"this network's loss is the smaller one at {better} of {of} steps: its score is nearer to that of real "
-            "images at those, and "
-            "the Gaussian's at the others",
+            "images at those, and the Gaussian's at the others",
             f"이 신경망의 손실은 {of}스텝 가운데 {better}스텝에서 더 작다. 그곳에서는 신경망의 점수가, 나머지에서는 "
-            "가우시안의 점수가 실제 "
-            "이미지의 점수에 가깝다",
+            "가우시안의 점수가 실제 이미지의 점수에 가깝다",
         ),
     )
 
@@ -161,25 +157,20 @@ def score_matching(subject: Subject) -> Answer:
     axes[0].legend()
     for axis, (name, one) in zip(axes[1:], drawn.items(), strict=True):
         axis.imshow(square(to_pictures(one.samples[1], subject.images.levels)), cmap="gray", interpolation="nearest")
-        axis.set(title=f"{name}, this network: {one.distances[1]:.3f}", xticks=[], yticks=[])
+        axis.set(title=f"{name}: {one.distances[1]:.3f}", xticks=[], yticks=[])
         axis.grid(visible=False)
     return Answer(
         Text(
             "Theory: the best eps_theta is -sqrt(1 - alpha_bar_t) times the score, and denoising losses exceed "
-            "explicit ones by a "
-            "constant that is the same for every network: of two, the one with the smaller denoising loss is nearer to "
-            "the true "
-            f"score, though nobody knows it. Beside the score of the Gaussian {found.en}. Drawing with it, "
-            f"{sampler.en}: sliced "
-            f"Wasserstein distances {ancestral:.4f} and {langevin:.4f}; other real images are at {floor:.4f} ± "
-            f"{spread:.4f}.",
+            "explicit ones by a constant that is the same for every network: of two, the one with the smaller "
+            "denoising loss is nearer to the true score, though nobody knows it. Beside the score of the Gaussian "
+            f"{found.en}. Drawing with it, {sampler.en}: sliced Wasserstein distances {ancestral:.4f} and "
+            f"{langevin:.4f}; other real images are at {floor:.4f} ± {spread:.4f}.",
             "이론: 최적의 eps_theta는 점수에 -sqrt(1 - alpha_bar_t)를 곱한 것이고, 잡음 제거 손실은 어떤 신경망에서든 "
-            "직접 점수 매칭의 손실보다 "
-            "같은 상수만큼 크다. 그래서 참 점수를 아무도 몰라도, 잡음 제거 손실이 작은 쪽이 참 점수에 가깝다. "
-            "가우시안의 점수와 견주면 "
-            f"{found.ko}. 이것으로 뽑으면 {sampler.ko}. 이미지까지의 sliced Wasserstein 거리는 {ancestral:.4f}, "
-            f"{langevin:.4f}이고, 다른 실제 "
-            f"이미지는 {floor:.4f} ± {spread:.4f}이다.",
+            "직접 점수 매칭의 손실보다 같은 상수만큼 크다. 그래서 참 점수를 아무도 몰라도, 잡음 제거 손실이 작은 쪽이 "
+            f"참 점수에 가깝다. 가우시안의 점수와 견주면 {found.ko}. 이것으로 뽑으면 {sampler.ko}. 이미지까지의 sliced "
+            f"Wasserstein 거리는 {ancestral:.4f}, {langevin:.4f}이고, 다른 실제 이미지는 {floor:.4f} ± "
+            f"{spread:.4f}이다.",
         ),
         [
             Table(

@@ -81,14 +81,11 @@ def loss_weights(subject: Subject) -> Answer:
     return Answer(
         Text(
             "Theory: Eq. 12 weighs the squared error of eps at t by w_t, L_simple by 1; which images a loss is about "
-            "is the "
-            f"weight times the error that is left there. For this network the sum of L_{{t-1}} over t >= 2 is "
-            f"{parts[1][2]:.4f} of "
-            f"{network.total:.4f} bits/dim, and L_simple {words.en}. {alike.en}.",
+            "is the weight times the error that is left there. For this network the sum of L_{t-1} over t >= 2 is "
+            f"{parts[1][2]:.4f} of {network.total:.4f} bits/dim, and L_simple {words.en}. {alike.en}.",
             "이론: 식 12는 t에서 eps의 제곱 오차에 w_t를, L_simple은 1을 곱한다. 손실이 어떤 이미지를 보는지는 "
-            "가중치에 그곳에 남은 "
-            f"오차를 곱해야 알 수 있다. 이 신경망에서 t >= 2인 L_{{t-1}}의 합은 {network.total:.4f} bits/dim 가운데 "
-            f"{parts[1][2]:.4f}이고, L_simple은 {words.ko}. {alike.ko}.",
+            "가중치에 그곳에 남은 오차를 곱해야 알 수 있다. 이 신경망에서 t >= 2인 L_{t-1}의 합은 "
+            f"{network.total:.4f} bits/dim 가운데 {parts[1][2]:.4f}이고, L_simple은 {words.ko}. {alike.ko}.",
         ),
         [
             Table(("of the bound", "exact model", "this network"), parts),
@@ -117,7 +114,11 @@ def _draw(subject: Subject) -> Figure:
         left.plot(t, bound.by_t[2:], color=color, label=name)
         right.plot(t, (bound.by_t[2:] / bound.by_t[2:].sum()).cumsum(0), color=color, label=f"bound, {name}")
     right.plot(
-        t, (network.mse_eps[2:] / network.mse_eps[2:].sum()).cumsum(0), color=GREY, label="L_simple, this network"
+        t,
+        (network.mse_eps[2:] / network.mse_eps[2:].sum()).cumsum(0),
+        color=GREY,
+        ls="--",
+        label="L_simple, this network",
     )
     left.set(title=f"L(t−1), {subject.label}", xlabel="t", ylabel="bits/dim", yscale="log")
     right.set(title="Share of the sum over t ≥ 2", xlabel="t", ylabel="cumulative")
@@ -152,15 +153,12 @@ def predicting_the_mean(subject: Subject) -> Answer:
     return Answer(
         Text(
             "Theory: the same error of the mean counts 1/(2 sigma_t^2) times in L_{t-1} (Eq. 8), so that with "
-            "sigma_t^2 = beta_t "
-            f"a squared distance counts up to {spread:.3g} times more at one t than at another. Trained by the plain "
-            "distance of "
-            f"Table 2, with the errors that it has now, this network would have a loss that {words.en}. {alike.en}.",
-            "이론: 평균의 오차는 L_{t-1}에 1/(2 sigma_t^2)배로 들어간다(식 8). sigma_t^2 = beta_t이면 같은 제곱 거리가 "
-            "어떤 t에서는 "
-            f"다른 t보다 최대 {spread:.3g}배 무겁다. 지금의 오차로 표 2의 단순한 제곱 거리를 손실로 쓴다면, 이 "
-            "신경망의 손실은 "
-            f"{words.ko}. {alike.ko}.",
+            f"sigma_t^2 = beta_t a squared distance counts up to {spread:.3g} times more at one t than at another. "
+            "Trained by the plain distance of Table 2, with the errors that it has now, this network would have a "
+            f"loss that {words.en}. {alike.en}.",
+            "이론: 평균의 오차는 L_{t-1}에 1/(2 sigma_t^2)배로 들어간다(식 8). sigma_t^2 = beta_t이면 같은 제곱 "
+            f"거리가 어떤 t에서는 다른 t보다 최대 {spread:.3g}배 무겁다. 지금의 오차로 표 2의 단순한 제곱 거리를 "
+            f"손실로 쓴다면, 이 신경망의 손실은 {words.ko}. {alike.ko}.",
         ),
         [
             Table(
