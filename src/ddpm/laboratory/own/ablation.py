@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 import torch
 
 from ddpm.data.imageset import ImageSet
@@ -21,7 +22,7 @@ from ddpm.diffusion.variance import VARIANCES, beta_tilde_2
 from ddpm.errors import Diverged
 from ddpm.evaluation.paired import Difference, difference
 from ddpm.evaluation.rate import Bound, images_of, measure, summarise
-from ddpm.figures.style import BLUE, GREEN, ORANGE, panels
+from ddpm.figures.style import BLUE, GREEN, ORANGE, STYLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.own.subject import Followed, unfollowed
 from ddpm.laboratory.verdict import verdict
@@ -258,6 +259,7 @@ def how_far(steps: int) -> Text:
     )
 
 
+@mpl.rc_context(STYLE)
 def answer(found: Trained, label: str, kinds: Sequence[Kind] = KINDS) -> Answer:
     """The table, with the standard error of each row and of its difference to the paper's choice, image by image."""
     rows = []
