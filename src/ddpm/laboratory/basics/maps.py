@@ -92,7 +92,7 @@ def maps_and_laws(setting: Setting) -> Answer:
             f"given x_T still has {spread:.4f} of the data's variance, DDIM's has none. {alike.en}.",
             "무엇을 배우는지는 항의 순서가 정하지 않는다(Q33). VAE의 p_theta(x_0|z)는 암묵적(implicit)이지 않다. "
             "밀도를 쓸 수 있는 명시적인 가우시안이고, 모든 p_theta(x_{t-1}|x_t)도 그렇다. 잡음에서 x_0로 가는 길만 "
-            "있고 밀도를 쓰지 않는 모형이 암묵적이다. 잡음을 뽑지 않고 x_T를 x_0로 보내는 DDIM이 그렇다. 미분 "
+            "있고 밀도를 쓰지 않는 모델이 암묵적이다. 잡음을 뽑지 않고 x_T를 x_0로 보내는 DDIM이 그렇다. 미분 "
             "방정식이란, 어느 쪽이든 신경망은 x_0의 추정값이고 따라서 점수이며 따라서 확률 흐름 dx/d(log SNR)의 "
             "속도라는 뜻이다. DDIM은 이 방정식을 유한한 스텝으로 따라간다. 같은 신경망을 두 가지로 읽어 정확히 "
             f"계산하면, {converges.ko}. 알고리즘 2는 대신 잡음을 뽑는다. N(0, 1/4)에서 x_T가 주어져도 x_0에는 데이터 "

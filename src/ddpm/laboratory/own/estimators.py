@@ -74,15 +74,15 @@ def less(exact: float, network: float) -> Text:
             network > 1,
             f"With fresh x_t the closed form scatters less, as it must: {network:.3g} times less for this network "
             f"({exact:.3g} for the exact model)",
-            f"x_t를 새로 뽑으면 이론대로 닫힌 식이 덜 흩어진다. 이 신경망에서 {network:.3g}분의 1(정확한 모형에서 "
+            f"x_t를 새로 뽑으면 이론대로 닫힌 식이 덜 흩어진다. 이 신경망에서 {network:.3g}분의 1(정확한 모델에서 "
             f"{exact:.3g}분의 1)이다",
         ),
         (
             True,
             f"With fresh x_t the closed form does not scatter less in these few draws (a factor of {network:.3g} for "
             f"this network, {exact:.3g} for the exact model): take more images",
-            f"x_t를 새로 뽑아도 이만한 표본에서는 닫힌 식이 덜 흩어지지 않는다(이 신경망에서 {network:.3g}, 정확한 "
-            f"모형에서 {exact:.3g}). 이미지를 늘려 보라",
+            f"x_t를 새로 뽑아도 이만한 샘플에서는 닫힌 식이 덜 흩어지지 않는다(이 신경망에서 {network:.3g}, 정확한 "
+            f"모델에서 {exact:.3g}). 이미지를 늘려 보라",
         ),
     )
 
@@ -155,7 +155,7 @@ def rao_blackwell(subject: Subject) -> Answer:
             f"(Rao-Blackwell) never raises the variance of a term. {fresh.en}, term by term and summed over t >= 2. "
             f"{chain.en}. (Variances over the noise alone: {repeats} draws for each of {len(subject.images)} images; "
             f"each whole sum's is known to {(2 / degrees) ** 0.5:.0%}.)",
-            "이론: 두 가우시안의 발산은 공식이고, x_{t-1}의 표본을 그 평균으로 바꾸면(라오-블랙웰) 항의 분산은 절대 "
+            "이론: 두 가우시안의 발산은 공식이고, x_{t-1}의 샘플을 그 평균으로 바꾸면(라오-블랙웰) 항의 분산은 절대 "
             f"늘지 않는다. {fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
             f"{len(subject.images)}개마다 {repeats}번 뽑았고, 전체 합의 분산은 {(2 / degrees) ** 0.5:.0%}까지 안다.)",
         ),

@@ -28,7 +28,7 @@ ON_MODEL: Mapping[str, Callable[[Subject], Answer]] = {
 EXACT_MODEL = Text(
     "The exact model beside it is the best network for Gaussian images with the mean and covariance of the training "
     "images: on real images no linear estimate does better.",
-    "곁에 둔 정확한 모형은 학습 이미지와 평균과 공분산이 같은 가우시안 이미지에 가장 좋은 신경망이다. 실제 "
+    "곁에 둔 정확한 모델은 학습 이미지와 평균과 공분산이 같은 가우시안 이미지에 가장 좋은 신경망이다. 실제 "
     "이미지에서도 선형 추정 가운데 이보다 나은 것은 없다.",
 )
 

@@ -25,19 +25,19 @@ def learned(than_exact: Difference) -> Text:
             mean < -2 * error,
             f"codes these images in {-mean:.4f} ± {error:.4f} bits/dim less than the exact model: it has learned more "
             "of them than their mean and covariance",
-            f"정확한 모형보다 {-mean:.4f} ± {error:.4f} bits/dim 적게 쓴다. 평균과 공분산보다 많은 것을 배웠다",
+            f"정확한 모델보다 {-mean:.4f} ± {error:.4f} bits/dim 적게 쓴다. 평균과 공분산보다 많은 것을 배웠다",
         ),
         (
             mean > 2 * error,
             f"needs {mean:.4f} ± {error:.4f} bits/dim more than the exact model: it has not yet learned what mean and "
             "covariance tell",
-            f"정확한 모형보다 {mean:.4f} ± {error:.4f} bits/dim 더 쓴다. 평균과 공분산이 말해 주는 것도 아직 배우지 "
+            f"정확한 모델보다 {mean:.4f} ± {error:.4f} bits/dim 더 쓴다. 평균과 공분산이 말해 주는 것도 아직 배우지 "
             "못했다",
         ),
         (
             True,
             f"and the exact model differ by {mean:+.4f} ± {error:.4f} bits/dim: no difference is seen",
-            f"정확한 모형과 {mean:+.4f} ± {error:.4f} bits/dim 차이로, 다르다고 할 수 없다",
+            f"정확한 모델과 {mean:+.4f} ± {error:.4f} bits/dim 차이로, 다르다고 할 수 없다",
         ),
     )
 
@@ -63,7 +63,7 @@ def sooner(goal: float, exact: float | None, network: float | None) -> Text:
             f"Its error is down to half of what the mean image leaves, {goal:.1f} of 255, after {network:.4f} "
             "bits/dim; that of the exact model never is",
             f"{network:.4f} bits/dim 뒤에 오차가 평균 이미지만 알 때의 절반인 255단계 가운데 {goal:.1f}까지 내려온다. "
-            "정확한 모형은 한 번도 그러지 못한다",
+            "정확한 모델은 한 번도 그러지 못한다",
         )
     en = (
         f"{network:.4f} bits/dim, the exact model {exact:.4f}, until the error is half of what the mean image leaves, "
@@ -71,7 +71,7 @@ def sooner(goal: float, exact: float | None, network: float | None) -> Text:
     )
     ko = (
         f"오차가 평균 이미지만 알 때의 절반인 255단계 가운데 {goal:.1f}까지 내려오는 데 {network:.4f} bits/dim, 정확한 "
-        f"모형은 {exact:.4f}이 든다"
+        f"모델은 {exact:.4f}이 든다"
     )
     return verdict(
         (network < exact, f"It shows the image sooner: it takes {en}", f"이미지를 더 일찍 보여 준다. {ko}"),

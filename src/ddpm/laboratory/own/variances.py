@@ -111,7 +111,7 @@ def beta_or_beta_tilde(subject: Subject) -> Answer:
             f"another variance would cost is known without evaluating it. Over t >= 2 {which.en} (the exact model: "
             f"{exact['beta'] - exact['beta-tilde']:+.4f}). {rest.en}.",
             "이론: 분산이 고정이면 L_{t-1}은 신경망의 제곱 오차에만 달렸으므로(E47) 다른 분산의 값은 다시 재지 "
-            f"않아도 안다. t >= 2에서 {which.ko}(정확한 모형은 {exact['beta'] - exact['beta-tilde']:+.4f}). {rest.ko}.",
+            f"않아도 안다. t >= 2에서 {which.ko}(정확한 모델은 {exact['beta'] - exact['beta-tilde']:+.4f}). {rest.ko}.",
         ),
         [Table(("sum of L_{t-1}, t >= 2, bits/dim; variance", "exact model", "this network"), rows)],
         figure,

@@ -43,8 +43,8 @@ def agreement(exact: Text, network: Text) -> Text:
     """Whether two such verdicts begin alike."""
     same = exact.en.split(" (")[0] == network.en.split(" (")[0]
     return verdict(
-        (same, f"The exact model says the same: it {exact.en}", f"정확한 모형도 같은 말을 한다. {exact.ko}"),
-        (True, f"The exact model says otherwise: there it {exact.en}", f"정확한 모형에서는 다르다. {exact.ko}"),
+        (same, f"The exact model says the same: it {exact.en}", f"정확한 모델도 같은 말을 한다. {exact.ko}"),
+        (True, f"The exact model says otherwise: there it {exact.en}", f"정확한 모델에서는 다르다. {exact.ko}"),
     )
 
 
