@@ -14,7 +14,7 @@ AFTER = {
         "가": "신호 0.632 1e-05 1.2e-14 ELBO VAE CIFAR L_0 1000000000000",
     },
     "은(는)": {
-        "은": "잡음 cosine log-snr quadratic L_simple 100 Q17",
+        "은": "PixelCNN --budget 잡음 cosine log-snr quadratic L_simple 100 Q17",
         "는": "linear constant x_0 L_0 E22 p(x_T) x_{0}",
     },
     "과(와)": {"과": "잡음 p(x_1)", "와": "신호 D_KL(q||p) 12"},

@@ -42,6 +42,7 @@ _WORDS = {
     "token": CLOSED,
     "posterior": OPEN,
     "JSON": CLOSED,
+    "budget": CLOSED,
 }
 _SYMBOLS = {"²": CLOSED, "³": CLOSED, "ε": CLOSED, "ϵ": CLOSED, "₀": OPEN, "₁": RIEUL}  # 제곱, 엡실론, 제로, 일
 _FRACTION = re.compile(r"(?<![\d./])(\d+)/\d+$")
@@ -122,10 +123,10 @@ def _number(before: str, number: str, whole: str) -> str:
 
 
 def _latin(word: str) -> str:
-    """A word that is known, a letter or an abbreviation by its last letter's name, another as English mostly sounds."""
+    """A known word, a letter or an abbreviation (PixelCNN too) by its last letter's name, another as English mostly sounds."""
     if word in _WORDS:
         return _WORDS[word]
-    if len(word) == 1 or word.isupper():
+    if len(word) == 1 or word[-2:].isupper():
         return _LETTERS.get(word[-1].lower(), OPEN)
     if re.search(r"l$|le$", word):
         return RIEUL
