@@ -26,7 +26,9 @@ def test_one_answer(ddpm, trained, tmp_path):
     assert again.out == said.out.replace(f"json: {tmp_path / 'a.json'}\n", "")  # its own data are the digits
 
 
-def test_fewer_steps_and_other_weights(ddpm, trained, tmp_path):
+def test_fewer_steps_and_other_weights(ddpm, trained, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("ddpm.figures.style.png", lambda _, language="en": drawn.append(language) or b"")
     flags = ("--run", trained, "--steps", 5, "--weights", "raw", "--split", "train", "--num-images", 3)
     said = ddpm("lab", "Q5", *flags, "--output-dir", tmp_path, "--json", "-", "--language", "ko")
     assert said.code == 0, said.err
@@ -34,6 +36,8 @@ def test_fewer_steps_and_other_weights(ddpm, trained, tmp_path):
     assert (model["weights"], model["images"], model["data"]) == ("raw", 3, "digits")
     assert json.loads(said.out)["Q5"]["tables"][0]["rows"][0][0] == 5
     assert "이론: " in said.err
+    assert "raw 가중치; digits 이미지 3장" in " ".join(said.err.split())
+    assert drawn == ["ko"]
 
 
 def test_the_list(ddpm, trained):
@@ -44,7 +48,7 @@ def test_the_list(ddpm, trained):
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_one_page_of_all(ddpm, trained, tmp_path, monkeypatch, language):
-    some = {name: ON_MODEL[name] for name in ("Q5", "Q25")}
+    some = {name: ON_MODEL[name] for name in ("Q5", "masking")}
     monkeypatch.setattr("ddpm.cli.parts.own_model.ON_MODEL", some)
     said = ddpm("lab", "all", "--run", trained, "--num-images", 3, "--output-dir", tmp_path, "--language", language)
     assert said.code == 0, said.err
@@ -53,6 +57,8 @@ def test_one_page_of_all(ddpm, trained, tmp_path, monkeypatch, language):
     assert f'<html lang="{language}">' in page
     assert "--num-images 3 --seed 0 --language" in page
     assert "<b>2</b>" in page
+    assert "schedule is its own" not in page
+    assert "실험 자체의 것" not in page
 
 
 def test_table_2(ddpm, tmp_path, monkeypatch):

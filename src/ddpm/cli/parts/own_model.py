@@ -1,7 +1,7 @@
 """`ddpm lab --run RUN`: the questions that are answered on a trained network and real images; and `ddpm lab table-2`."""
 
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ddpm.cli.terminal.text import wrapped
 from ddpm.cli.terminal.words import counted, plural
 from ddpm.errors import Failure, NotFound, UsageError, quoted
 from ddpm.figures import style
-from ddpm.laboratory.answer import Answer, Setting
+from ddpm.laboratory.answer import SETTING, Answer, Setting, Text
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.own.ablation import BUDGET, IMAGES, TABLE_2, answer, trained, usual_chain
 from ddpm.laboratory.own.questions import EXACT_MODEL, ON_MODEL, ask_on_model, find_on_model
@@ -80,7 +80,7 @@ def on_model(options: Namespace, json_target: JsonTarget) -> None:
         return
     (name,) = names
     found = ask_on_model(name, asked)
-    _write(folder / f"{name}-own.png", found)
+    _write(folder / f"{name}-own.png", found, language)
     json_target.write({name: _as_json(name, found, what)})
     print_answer(QUESTIONS[name], found, language)
     _say_of_what(asked, model, language)
@@ -117,7 +117,10 @@ def _all(asked: Subject, folder: Path, options: Namespace, json_target: JsonTarg
     for name in ON_MODEL:
         note(f"ddpm: {name}")
         found = ask_on_model(name, asked)
-        sections.append(section(QUESTIONS[name], found, options.language))
+        asked_here = replace(
+            QUESTIONS[name], uses=SETTING
+        )  # the chain is the run's, whatever the exact experiment takes
+        sections.append(section(asked_here, found, options.language))
         values[name] = _as_json(name, found, what)
         page = own_page(sections, len(ON_MODEL), facts, EXACT_MODEL, options.language, _again(options))
         write_text(path, page)
@@ -135,13 +138,16 @@ def _again(options: Namespace) -> str:
 
 def _say_of_what(asked: Subject, model: LoadedModel, language: str) -> None:
     images = f"{len(asked.images)} {plural(len(asked.images), 'image')} of {asked.images.name}"
-    of_run = f"{asked.label}, {model.weights} weights of step {model.step:,}; {images}."
-    for line in wrapped(f"{of_run} {EXACT_MODEL.in_language(language)}"):
+    of_run = Text(
+        f"{asked.label}, {model.weights} weights of step {model.step:,}; {images}.",
+        f"{asked.label}, {model.step:,}스텝의 {model.weights} 가중치; {asked.images.name} 이미지 {len(asked.images)}장.",
+    )
+    for line in wrapped(f"{of_run.in_language(language)} {EXACT_MODEL.in_language(language)}"):
         say(line)
 
 
-def _write(path: Path, found: Answer) -> None:
-    write_bytes(path, style.png(found.figure))
+def _write(path: Path, found: Answer, language: str) -> None:
+    write_bytes(path, style.png(found.figure, language))
 
 
 def _as_json(name: str, found: Answer, what: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +176,7 @@ def table_2(options: Namespace, json_target: JsonTarget) -> None:
         followed=_followed,
     )
     table = answer(found, setting.label)
-    _write(folder / "table-2.png", table)
+    _write(folder / "table-2.png", table, options.language)
     values = as_json(TABLE_2, table, setting) | {"training_steps": found.steps, "parameters": found.parameters}
     json_target.write({TABLE_2.name: values})
     print_answer(TABLE_2, table, options.language)
