@@ -98,9 +98,9 @@ def kernels_and_matrices(setting: Setting) -> Answer:
             "전이 커널 q(x_t|x_{t-1})은 x_{t-1}마다 x_t의 분포를 정해 준다. 상태가 유한 개라면 커널은 행렬이고 T스텝은 "
             "행렬 T개의 곱이다. 노트가 떠올린 방법이 이것이다. 실수라면 상태에 대한 합이 적분이 되고, 가우시안에서는 "
             "그 적분에 공식이 있다. x의 계수는 곱하고 분산은 더하면 된다(식 4). 행렬 대신 숫자 두 개다. 직접 해 보면, "
-            f"이 과정을 {schedule.T}스텝으로 나누어 격자 위의 행렬로 곱할 때 {fine.ko}. 간격이 {rows[0][0]:.1f}이면 "
-            f"차이는 {rows[0][3]:.2e}만큼이다. 레벨이 유한한 체인에는 행렬이 필요하다. 다섯 회색조 레벨에서 한 스텝에 "
-            f"이웃으로 갈 확률이 각각 {MOVE}라면, 레벨 0에서 출발한 체인 가운데 {after_ten:.2%}가 열 스텝 뒤에도 레벨 "
+            f"이 과정을 {schedule.T}스텝으로 나누어 격자 위의 행렬로 곱할 때 {fine.ko}. 격자 폭이 {rows[0][0]:.1f}이면 "
+            f"차이는 {rows[0][3]:.2e}(이)다. 레벨이 유한한 체인에는 행렬이 필요하다. 회색 레벨이 다섯이고 한 스텝에 "
+            f"이웃으로 갈 확률이 각각 {MOVE}(이)라면, 레벨 0에서 출발한 체인 가운데 {after_ten:.2%}가 열 스텝 뒤에도 레벨 "
             "0에 있다.",
         ),
         [
@@ -195,12 +195,12 @@ def joint_laws(setting: Setting) -> Answer:
             f"logarithm at x = 0.5: {product:.6f}, by their covariance matrix {log_density:.6f}), and integrating out "
             f"all but x_0 gives p(x_0 = 0.5) = {found:.6f}, in closed form {closed:.6f}. {height.en}.",
             "결합분포는 여러 가지가 함께 성립할 확률을 말한다. 이산이면 표다. 비트 세 개에 대한 식 1, p(x_0, x_1, x_2) "
-            f"= p(x_2) p(x_1|x_2) p(x_0|x_1)에는 칸이 여덟 개 있고 모두 더하면 {float(table.sum()):.1f}이다. "
+            f"= p(x_2) p(x_1|x_2) p(x_0|x_1)에는 칸이 여덟 개 있고 모두 더하면 {float(table.sum()):.1f}(이)다. "
             f"주변분포는 나머지에 대한 합이다. p(x_0 = 1) = {other:.4f}. 어느 쪽을 먼저 두어도 된다. P(x_0 = 1 그리고 "
             f"x_1 = 1) = {pair:.4f} = {pair / marginal:.4f} * {marginal:.4f} = {pair / other:.4f} * {other:.4f}. "
             f"연속이면 확률 대신 밀도이고 합은 적분이 된다. 가우시안 {schedule.T + 1}개 x_0, ..., x_{schedule.T}에서는 "
             f"식 1의 곱이 결합밀도이고(x = 0.5에서 그 로그는 {product:.6f}, 공분산 행렬로 구하면 {log_density:.6f}), "
-            f"x_0만 남기고 적분하면 p(x_0 = 0.5) = {found:.6f}(닫힌 형태로는 {closed:.6f}). {height.ko}.",
+            f"x_0만 남기고 적분하면 p(x_0 = 0.5) = {found:.6f}(닫힌 식으로는 {closed:.6f}). {height.ko}.",
         ),
         [
             Table(("x_0", "x_1", "x_2", "p(x_2)", "p(x_1|x_2)", "p(x_0|x_1)", "p(x_0, x_1, x_2)"), rows),
@@ -308,7 +308,7 @@ def where_it_starts(setting: Setting) -> Answer:
             f"nats from the data. {forgotten.en}.",
             "체인은 p(x_T) = N(0, I)에서 시작한다. p(x_T)는 전이가 아니다. x_T 앞에는 아무것도 없기 때문이다. 전이는 "
             f"커널 p_theta(x_{{t-1}}|x_t)이고, 커널 {setting.T}개와 출발점 하나가 있다(ERR-64). 출발점이 틀리면 어떻게 "
-            f"되는가? N(0, 1/4)와 정확한 커널에서는 x_T의 어긋남이 x_0에 이르면 {factor:.3g}배가 된다. q(x_T)와 "
+            f"되는가? N(0, 1/4)과 정확한 커널에서는 x_T의 어긋남이 x_0에 이르면 {factor:.3g}배가 된다. q(x_T)와 "
             f"{standard[1]:.2e} nats 다른 N(0, 1)에서 출발하면 샘플은 데이터와 {standard[4]:.2e} nats 다르다. "
             f"{forgotten.ko}.",
         ),

@@ -84,9 +84,9 @@ def why_l_t_drops(setting: Setting) -> Answer:
             f"holds a parameter (its derivative by the schedule's first number, log SNR(1), is {rows[0][3]:.3e}) and "
             f"must stay in the loss: it is what makes the schedule end in noise. {learned.en}.",
             "확산 과정이 저절로 만족시켜서가 아니다. beta가 고정이면 L_T에는 신경망의 파라미터가 없어 기울기가 정확히 "
-            f"{rows[0][2]:.1f}이다(자동 미분. 같은 신경망에서 출력의 배율에 대한 기울기는 가운데 항들이 "
+            f"{rows[0][2]:.1f}(이)다(자동 미분. 같은 신경망에서 출력의 배율에 대한 기울기는 가운데 항들이 "
             f"{rows[1][2]:.4g}, L_0가 {rows[2][2]:.4g} nats/dim). 그래서 손실에서는 빼도 된다. 변분 경계에서는 뺄 수 "
-            f"없다. 경계는 L_T까지 더한 합이다. {price.ko}. beta를 학습하면 L_T에도 파라미터가 있으므로(스케줄의 첫 "
+            f"없다. 변분 경계는 L_T까지 더한 합이다. {price.ko}. beta를 학습하면 L_T에도 파라미터가 있으므로(스케줄의 첫 "
             f"숫자 log SNR(1)에 대한 미분 {rows[0][3]:.3e}) 손실에 남아야 한다. 스케줄이 잡음으로 끝나게 하는 것이 "
             f"바로 L_T다. {learned.ko}.",
         ),
@@ -186,7 +186,7 @@ def density_or_mass(setting: Setting) -> Answer:
             "p(x_0|x_1) 하나뿐이고 픽셀은 256개 값 가운데 하나다. 필요한 것은 그 값의 확률, 곧 밀도를 구간에서 적분한 "
             "것이다. 확률은 1을 넘지 않으므로 부호 길이는 0비트 아래로 내려가지 않는다. 밀도에는 그런 한계가 없다. "
             f"신경망이 알고 있는 픽셀에서 밀도의 -log2는 sigma_1 = 1일 때 {rows[0][2]:.2f}, 1e-6일 때 "
-            f"{narrow[2]:.2f}이고 끝없이 내려간다. 이것을 넣은 경계는 얼마든지 작게 만들 수 있다. 확률의 -log2는 "
+            f"{narrow[2]:.2f}(이)고 끝없이 내려간다. 이것을 넣은 변분 경계는 얼마든지 작게 만들 수 있다. 확률의 -log2는 "
             f"{rows[0][4]:.2f}비트에서 {narrow[4]:.2f}비트로 내려가 멈춘다. 밀도에 구간의 폭을 곱한 것은 sigma_1이 "
             f"구간보다 작지 않을 때만 좋은 근사다. {close.ko}.",
         ),

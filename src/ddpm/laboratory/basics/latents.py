@@ -83,8 +83,8 @@ def as_many_as_pixels(setting: Setting) -> Answer:
             f"entropy of 2 bits. Dropping a pixel costs {alone - 1:.4f} bits, because one Gaussian cannot be two "
             f"points. {kept.en}.",
             "x_t는 x_{t-1}에 수를 곱하고 잡음을 더한 것이므로 모든 x_t는 x_0와 좌표 수가 같은, 잡음 섞인 이미지다. "
-            "확산 모델의 잠재변수는 다른 차원을 가질 수 없다(VAE의 잠재변수는 그럴 수 있다). 그래서 무엇이 좋은가? "
-            "어느 잠재변수에도 남지 않은 좌표는 디코더가 떠맡는데, 디코더는 데이터가 무엇이든 픽셀마다 가우시안 "
+            "확산 모델의 잠재 변수는 다른 차원을 가질 수 없다(VAE의 잠재 변수는 그럴 수 있다). 그래서 무엇이 좋은가? "
+            "어느 잠재 변수에도 남지 않은 좌표는 디코더가 떠맡는데, 디코더는 데이터가 무엇이든 픽셀마다 가우시안 "
             "하나다. 서로 독립인 1비트짜리 픽셀 두 개(다섯 레벨 가운데 둘째 아니면 넷째)의 엔트로피는 2비트다. 픽셀 "
             f"하나를 버리면 {alone - 1:.4f}비트가 더 든다. 가우시안 하나는 두 점이 될 수 없기 때문이다. {kept.ko}.",
         ),
@@ -109,7 +109,7 @@ def _whether_worth_keeping(row: tuple[int, float, float, float], left: float) ->
             f"But in {steps} steps of this schedule a latent costs more than it saves: {both:.4f} bits above the "
             f"entropy with latents for both, {one:.4f} with latents for one; {left:.4f} of the first are L_T, the "
             "signal left in x_T",
-            f"다만 이 스케줄의 {steps}스텝에서는 잠재변수가 아껴 주는 것보다 더 든다. 둘 다 남기면 엔트로피보다 "
+            f"다만 이 스케줄의 {steps}스텝에서는 잠재 변수가 아껴 주는 것보다 더 든다. 둘 다 남기면 엔트로피보다 "
             f"{both:.4f}비트, 하나만 남기면 {one:.4f}비트 많고, 앞의 것 가운데 {left:.4f}비트는 L_T, 곧 x_T에 남은 "
             "신호의 대가다",
         ),
@@ -253,14 +253,14 @@ def _compared(rows: Sequence[Row], entropy: float) -> Text:
         f"{learned[4]:.4f}. {first.en}. With T = 1000 L is {longest[4]:.4f} bits, {longest[5]:.4f} above the entropy, "
         f"and nearly all of it is middle ({longest[2]:.4f}): the prior takes {longest[1]:.1e} and the reconstruction "
         f"{longest[3]:.4f}.",
-        "둘은 같은 경계를 최소화한다. 사전 항 + 가운데 항 + 재구성 항 = L_T + (L_1 + ... + L_{T-1}) + L_0. VAE에는 "
-        "잠재변수가 하나이고(T = 1, 가운데 항 없음) 인코더를 학습한다. 확산 모델에는 이미지와 같은 크기의 잠재변수가 "
+        "둘은 같은 변분 경계를 최소화한다. 사전분포 항 + 가운데 항 + 재구성 항 = L_T + (L_1 + ... + L_{T-1}) + L_0. VAE에는 "
+        "잠재 변수가 하나이고(T = 1, 가운데 항 없음) 인코더를 학습한다. 확산 모델에는 이미지와 같은 크기의 잠재 변수가 "
         "T개 있고, 인코더에는 파라미터가 없으며, 신경망 하나가 T개의 디코더를 모두 맡는다. 엔트로피가 "
         f"{entropy:.4f}비트인 네 레벨 픽셀에서 정확히 계산하면, z가 순수한 잡음일 때 디코더 혼자 {noise[4]:.4f}비트가 "
-        f"필요하다. 인코더가 식 2의 한 스텝인 VAE는 최선의 alpha_bar에서 {fixed[4]:.4f}비트(사전 항 {fixed[1]:.4f} + "
+        f"필요하다. 인코더가 식 2의 한 스텝인 VAE는 최선의 alpha_bar에서 {fixed[4]:.4f}비트(사전분포 항 {fixed[1]:.4f} + "
         f"재구성 항 {fixed[3]:.4f}), 레벨마다 인코더의 평균과 표준편차를 자유롭게 두고 최적화하면 "
         f"{learned[4]:.4f}비트다. {first.ko}. T = 1000이면 L은 {longest[4]:.4f}비트로 엔트로피보다 "
-        f"{longest[5]:.4f}비트 많고, 거의 전부가 가운데 항({longest[2]:.4f})이다. 사전 항은 {longest[1]:.1e}비트, "
+        f"{longest[5]:.4f}비트 많고, 거의 전부가 가운데 항({longest[2]:.4f})이다. 사전분포 항은 {longest[1]:.1e}비트, "
         f"재구성 항은 {longest[3]:.4f}비트다.",
     )
 
@@ -293,7 +293,7 @@ QUESTIONS = (
         "000 l.51-52",
         Text(
             "Why have the latents x_1, ..., x_T as many dimensions as the data?",
-            "잠재변수 x_1, ..., x_T는 왜 데이터와 차원이 같은가?",
+            "잠재 변수 x_1, ..., x_T는 왜 데이터와 차원이 같은가?",
         ),
         "section 2, Eq. 2; E2, E60",
         r"x_1, \ldots, x_T \in \mathbb{R}^D, \quad x_0 \in \mathbb{R}^D",
@@ -304,10 +304,10 @@ QUESTIONS = (
         "000 l.83-86, 003 l.20-34",
         Text(
             "What does a diffusion share with a VAE, and what is different?",
-            "확산 모델은 VAE 같은 다른 잠재변수 모델과 무엇이 같고 무엇이 다른가?",
+            "확산 모델은 VAE 같은 다른 잠재 변수 모델과 무엇이 같고 무엇이 다른가?",
         ),
         "section 2, Eq. 3, 5; E26, E39",
-        r"L = D_{KL}(q(x_T|x_0)\,\|\,p(x_T)) + \sum_{t>1} L_{t-1} - \log p_	heta(x_0|x_1)",
+        r"L = D_{KL}(q(x_T|x_0)\,\|\,p(x_T)) + \sum_{t>1} L_{t-1} - \log p_\theta(x_0|x_1)",
         side_by_side,
         NOTHING,
     ),

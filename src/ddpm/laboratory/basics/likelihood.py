@@ -121,7 +121,7 @@ def _said(rows: Sequence[Row]) -> Text:
         "모든 x_1, ..., x_T에 대한 적분이라 계산할 수 없다. 변분 추론은 거기에 간격(gap)을 더한 합 L = -log p(x_0) + "
         "D_KL(q(x_{1:T}|x_0) || p(x_{1:T}|x_0))를 최소화하고, 이것은 계산할 수 있다. ELBO는 -L이므로 ELBO를 최대화하는 "
         "것도 같은 일이다. 데이터가 N(0, 1/4)이고 신경망이 최선의 x_0 추정값의 c배를 낸다면 둘 다 정확히 알 수 있다. "
-        f"sigma^2 = beta일 때 L이 최소인 곳은 c = {by_bound:.4f}, 우도가 최대인 곳은 c = {by_nll:.4f}이다. 간격도 c에 "
+        f"sigma^2 = beta일 때 L이 최소인 곳은 c = {by_bound:.4f}, 우도가 최대인 곳은 c = {by_nll:.4f}(이)다. 간격도 c에 "
         f"따라 달라지기 때문이다(앞의 c에서 {gap:.5f} nats, 뒤의 c에서 {other:.5f} nats). {apart.ko}. L을 최소화해서 "
         f"잃는 우도는 {reached - best:.2e} nats다. {closed.ko}.",
     )

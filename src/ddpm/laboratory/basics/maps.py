@@ -125,7 +125,7 @@ def _whether_it_converges(rows: Sequence[Row]) -> Text:
             near < 0.5 * far,
             f"DDIM is {far:.4f} off the flow with {few_steps} steps (root mean square, three components on a line) and "
             f"{near:.4f} with {all_steps}",
-            f"DDIM은 {few_steps}스텝에서 흐름과 {far:.4f}만큼 다르고(평균 제곱근, 직선 위의 세 성분) "
+            f"DDIM은 {few_steps}스텝에서 흐름과 {far:.4f}만큼 다르고(제곱평균제곱근, 직선 위의 세 성분) "
             f"{all_steps}스텝에서 {near:.4f}만큼 다르다",
         ),
         (
@@ -133,7 +133,7 @@ def _whether_it_converges(rows: Sequence[Row]) -> Text:
             f"with this schedule more steps hardly help: DDIM is {far:.4f} off the flow with {few_steps} steps (root "
             f"mean square, three components on a line) and {near:.4f} with {all_steps}",
             f"이 스케줄에서는 스텝을 늘려도 별로 나아지지 않는다. DDIM은 {few_steps}스텝에서 흐름과 {far:.4f}만큼 "
-            f"다르고(평균 제곱근, 직선 위의 세 성분) {all_steps}스텝에서 {near:.4f}만큼 다르다",
+            f"다르고(제곱평균제곱근, 직선 위의 세 성분) {all_steps}스텝에서 {near:.4f}만큼 다르다",
         ),
     )
 

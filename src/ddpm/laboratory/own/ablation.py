@@ -22,6 +22,7 @@ from ddpm.diffusion.variance import VARIANCES, beta_tilde_2
 from ddpm.errors import Diverged
 from ddpm.evaluation.paired import Difference, difference
 from ddpm.evaluation.rate import Bound, images_of, measure, summarise
+from ddpm.figures.korean import in_korean
 from ddpm.figures.style import BLUE, GREEN, ORANGE, STYLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.own.subject import Followed, unfollowed
@@ -232,13 +233,13 @@ def least(found: Trained) -> Text:
         (
             not alike,
             f"The fewest bits are those of ({best.name}): {total:.4f} bits/dim, and it is told from all others",
-            f"비트가 가장 적은 것은 ({best.name})의 {total:.4f} bits/dim이고, 나머지 모두와 구별된다",
+            f"비트가 가장 적은 것은 ({in_korean(best.name)})의 {total:.4f} bits/dim이고, 나머지 모두와 구별된다",
         ),
         (
             True,
             f"The fewest bits are those of ({best.name}): {total:.4f} bits/dim; not told from it: {'; '.join(alike)}",
-            f"비트가 가장 적은 것은 ({best.name})의 {total:.4f} bits/dim이고, 이것과 구별되지 않는 것은 "
-            f"{'; '.join(alike)}이다",
+            f"비트가 가장 적은 것은 ({in_korean(best.name)})의 {total:.4f} bits/dim이고, 이것과 구별되지 않는 것은 "
+            f"다음과 같다: {'; '.join(map(in_korean, alike))}",
         ),
     )
 
@@ -249,7 +250,7 @@ def how_far(steps: int) -> Text:
         (
             steps < ENOUGH,
             f"After fewer than {ENOUGH} steps this tells how fast they learn rather than how well; a longer --budget tells more",
-            f"{ENOUGH}스텝도 되지 않으므로 이것은 얼마나 잘보다는 얼마나 빨리 배우는지를 말한다. --budget을 늘려 보라",
+            f"{ENOUGH}스텝도 되지 않으므로 이 표는 얼마나 잘 배우는지보다는 얼마나 빨리 배우는지를 말한다. --budget을 늘려 보라",
         ),
         (
             True,
@@ -293,7 +294,7 @@ def answer(found: Trained, label: str, kinds: Sequence[Kind] = KINDS) -> Answer:
             f"times and noise, on {images} held-out digits. {best.en}. {en}. The paper's table has FIDs, and they are "
             "left out: of 8x8 digits an FID says nothing. 'Learned' is an interpolation between beta-tilde and beta "
             f"(E54), not the paper's diagonal. {enough.en}.",
-            f"파라미터 {found.parameters:,}개인 신경망들을 같은 이미지, t, 잡음으로 {found.steps:,}스텝씩 학습해 떼어 "
+            f"파라미터 {found.parameters:,}개인 신경망들을 같은 이미지, t, 잡음으로 {found.steps:,}스텝씩 학습해 남겨 "
             f"둔 숫자 이미지 {images}개로 쟀다. {best.ko}. {ko}. 논문의 표에 있는 FID는 뺐다. 8x8 숫자 이미지의 FID는 "
             "아무것도 말해 주지 않는다. '학습한 분산'은 논문의 대각 행렬이 아니라 beta-tilde와 beta 사이를 보간한 "
             f"것이다(E54). {enough.ko}.",

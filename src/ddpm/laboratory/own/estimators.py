@@ -74,14 +74,14 @@ def less(exact: float, network: float) -> Text:
             network > 1,
             f"With fresh x_t the closed form scatters less, as it must: {network:.3g} times less for this network "
             f"({exact:.3g} for the exact model)",
-            f"x_t를 새로 뽑으면 이론대로 닫힌 식이 덜 흩어진다. 이 신경망에서 {network:.3g}분의 1(정확한 모델에서 "
+            f"x_t를 새로 뽑으면 이론대로 닫힌 식이 덜 흩어진다. 분산이 이 신경망에서 {network:.3g}분의 1(정확한 모델에서 "
             f"{exact:.3g}분의 1)이다",
         ),
         (
             True,
             f"With fresh x_t the closed form does not scatter less in these few draws (a factor of {network:.3g} for "
             f"this network, {exact:.3g} for the exact model): take more images",
-            f"x_t를 새로 뽑아도 이만한 샘플에서는 닫힌 식이 덜 흩어지지 않는다(이 신경망에서 {network:.3g}, 정확한 "
+            f"x_t를 새로 뽑아도 이만한 샘플에서는 닫힌 식이 덜 흩어지지 않는다(분산의 비가 이 신경망에서 {network:.3g}, 정확한 "
             f"모델에서 {exact:.3g}). 이미지를 늘려 보라",
         ),
     )
@@ -95,13 +95,13 @@ def along_one_chain(raw: float, closed: float) -> Text:
             f"Along one chain it is the other way round for this network too: {closed:.3g} nats^2 in closed form, "
             f"{raw:.3g} by Eq. 3, whose fluctuations cancel: never add closed forms along one chain",
             f"체인 하나를 따라 더하면 이 신경망에서도 반대가 된다. 닫힌 식이 {closed:.3g} nats^2, 요동이 서로 상쇄되는 "
-            f"식 3이 {raw:.3g}이다. 닫힌 식을 체인 하나를 따라 더해서는 안 된다",
+            f"식 3이 {raw:.3g}(이)다. 닫힌 식을 체인 하나를 따라 더해서는 안 된다",
         ),
         (
             raw > 1.1 * closed,
             f"Along one chain the closed form is better for this network: {closed:.3g} nats^2, {raw:.3g} by Eq. 3: the "
             "fluctuations of the raw sum cancel only as long as a network is nearly perfect, and this one is not",
-            f"체인 하나를 따라 더해도 이 신경망에서는 닫힌 식이 낫다. {closed:.3g} nats^2이고 식 3은 {raw:.3g}이다. 식 "
+            f"체인 하나를 따라 더해도 이 신경망에서는 닫힌 식이 낫다. {closed:.3g} nats^2이고 식 3은 {raw:.3g}(이)다. 식 "
             "3의 요동은 신경망이 거의 완벽할 때에만 상쇄되는데 이 신경망은 그렇지 않다",
         ),
         (

@@ -56,13 +56,13 @@ def sooner(goal: float, exact: float | None, network: float | None) -> Text:
     if network is None:
         return Text(
             f"Its error never comes down to half of what the mean image leaves, {goal:.1f} of 255",
-            f"오차가 평균 이미지만 알 때의 절반인 255단계 가운데 {goal:.1f}까지 한 번도 내려오지 않는다",
+            f"오차가 평균 이미지만 알 때의 절반, 곧 255 기준 {goal:.1f}까지 한 번도 내려오지 않는다",
         )
     if exact is None:
         return Text(
             f"Its error is down to half of what the mean image leaves, {goal:.1f} of 255, after {network:.4f} "
             "bits/dim; that of the exact model never is",
-            f"{network:.4f} bits/dim 뒤에 오차가 평균 이미지만 알 때의 절반인 255단계 가운데 {goal:.1f}까지 내려온다. "
+            f"{network:.4f} bits/dim 뒤에 오차가 평균 이미지만 알 때의 절반, 곧 255 기준 {goal:.1f}까지 내려온다. "
             "정확한 모델은 한 번도 그러지 못한다",
         )
     en = (
@@ -70,8 +70,8 @@ def sooner(goal: float, exact: float | None, network: float | None) -> Text:
         f"{goal:.1f} of 255"
     )
     ko = (
-        f"오차가 평균 이미지만 알 때의 절반인 255단계 가운데 {goal:.1f}까지 내려오는 데 {network:.4f} bits/dim, 정확한 "
-        f"모델은 {exact:.4f}이 든다"
+        f"오차가 평균 이미지만 알 때의 절반, 곧 255 기준 {goal:.1f}까지 내려오는 데 {network:.4f} bits/dim, 정확한 "
+        f"모델은 {exact:.4f}이(가) 든다"
     )
     return verdict(
         (network < exact, f"It shows the image sooner: it takes {en}", f"이미지를 더 일찍 보여 준다. {ko}"),
@@ -103,7 +103,7 @@ def progressive(subject: Subject) -> Answer:
             f"estimate of x_0 is what can be shown then (Algorithms 3 and 4). This network, {network.total:.4f} "
             f"bits/dim, {found.en}. {half.en}.",
             "이론: 부호로 읽으면 L_T와 L_{t-1}은 x_t를 알 때까지 보낸 비트이고, 그때 보여 줄 수 있는 것이 x_0의 "
-            f"추정값이다(알고리즘 3, 4). {network.total:.4f} bits/dim인 이 신경망은 {found.ko}. {half.ko}.",
+            f"추정값이다(알고리즘 3, 4). 이 신경망({network.total:.4f} bits/dim)은 {found.ko}. {half.ko}.",
         ),
         [
             Table(
@@ -191,14 +191,14 @@ def midway(network: float, best: float) -> Text:
             network < best,
             f"After half of its bits this network is nearer to the images ({network:.2f} of 255) than any of these "
             f"orders ({best:.2f} at best): noise hides what is fine first, which no order of pixels does",
-            f"비트를 절반 받았을 때 이 신경망의 오차는 255단계 가운데 {network:.2f}로 어떤 픽셀 순서(가장 나은 것이 "
+            f"비트를 절반 받았을 때 이 신경망의 오차는 255 기준 {network:.2f}(으)로 어떤 픽셀 순서(가장 나은 것이 "
             f"{best:.2f})보다도 작다. 잡음은 세밀한 것부터 가리는데, 픽셀의 순서로는 그럴 수 없다",
         ),
         (
             True,
             f"After half of its bits this network is no nearer to the images ({network:.2f} of 255) than the best of "
             f"these orders ({best:.2f})",
-            f"비트를 절반 받았을 때 이 신경망의 오차는 255단계 가운데 {network:.2f}로 가장 나은 픽셀 "
+            f"비트를 절반 받았을 때 이 신경망의 오차는 255 기준 {network:.2f}(으)로 가장 나은 픽셀 "
             f"순서({best:.2f})보다 작지 않다",
         ),
     )
@@ -228,7 +228,7 @@ def pixel_by_pixel(subject: Subject) -> Answer:
             f"{bound.total:.4f}. {half.en}.",
             "이론: q가 스텝마다 픽셀 하나를 가리면 L_T = 0이고 변분 경계는 -log p(픽셀 | 아는 픽셀)의 합이다. "
             f"가우시안의 정확한 조건부 확률로 이 이미지들은 {min(totals):.4f}에서 {max(totals):.4f} bits/dim이 든다. "
-            f"{chain_rule.ko}. 그러나 도중에 보여 줄 수 있는 것은 순서에 달렸다. 이 신경망은 {bound.total:.4f}이 든다. "
+            f"{chain_rule.ko}. 그러나 도중에 보여 줄 수 있는 것은 순서에 달렸다. 이 신경망은 {bound.total:.4f}이(가) 든다. "
             f"{half.ko}.",
         ),
         [

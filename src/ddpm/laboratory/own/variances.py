@@ -69,12 +69,12 @@ def left_to_win(own: float, best: float, fixed: float) -> Text:
             own < best - 0.01 * fixed,
             f"Its own variance, which differs from pixel to pixel, costs {best - own:.4f} less than the best single "
             "one (E45)",
-            f"픽셀마다 다른 제 분산이 하나로 두는 가장 좋은 분산(E45)보다 {best - own:.4f} 덜 든다",
+            f"픽셀마다 다른 신경망 자신의 분산이 최적의 분산 하나(E45)보다 {best - own:.4f} 덜 든다",
         ),
         (
             True,
             "Its own variance is within a hundredth of the best single one (E45)",
-            "제 분산이 하나로 두는 가장 좋은 분산(E45)과 백분의 일 안에서 같다",
+            "신경망 자신의 분산이 최적의 분산 하나(E45)와 백분의 일 안에서 같다",
         ),
     )
 
@@ -110,7 +110,7 @@ def beta_or_beta_tilde(subject: Subject) -> Answer:
             "Theory: for a fixed variance L_{t-1} depends on a network by its squared errors alone (E47), so what "
             f"another variance would cost is known without evaluating it. Over t >= 2 {which.en} (the exact model: "
             f"{exact['beta'] - exact['beta-tilde']:+.4f}). {rest.en}.",
-            "이론: 분산이 고정이면 L_{t-1}은 신경망의 제곱 오차에만 달렸으므로(E47) 다른 분산의 값은 다시 재지 "
+            "이론: 분산이 고정이면 L_{t-1}은 신경망의 제곱 오차에만 달려 있으므로(E47) 다른 분산의 값은 다시 재지 "
             f"않아도 안다. t >= 2에서 {which.ko}(정확한 모델은 {exact['beta'] - exact['beta-tilde']:+.4f}). {rest.ko}.",
         ),
         [Table(("sum of L_{t-1}, t >= 2, bits/dim; variance", "exact model", "this network"), rows)],
@@ -176,13 +176,13 @@ def tighter(network: float, exact: float) -> Text:
             network < exact - 0.01,
             f"On average over t it is lower ({network:.2f}) than the entropy of the Gaussian ({exact:.2f}): images "
             "have less left to guess than their covariance tells",
-            f"t에 대한 평균은 {network:.2f}로, 가우시안의 엔트로피({exact:.2f})보다 낮다. 이미지에는 공분산이 말하는 "
+            f"t에 대한 평균은 {network:.2f}(으)로, 가우시안의 엔트로피({exact:.2f})보다 낮다. 이미지에는 공분산이 말하는 "
             "것보다 추측할 것이 적다",
         ),
         (
             network > exact + 0.01,
             f"On average over t it is higher ({network:.2f}) than the entropy of the Gaussian ({exact:.2f})",
-            f"t에 대한 평균은 {network:.2f}로, 가우시안의 엔트로피({exact:.2f})보다 높다",
+            f"t에 대한 평균은 {network:.2f}(으)로, 가우시안의 엔트로피({exact:.2f})보다 높다",
         ),
         (
             True,
@@ -230,7 +230,7 @@ def entropy_bounds(subject: Subject) -> Answer:
             learned,
             f" The variance that it learned moves from {own[0]:.2f} at t = {steps[0]} to {own[-1]:.2f} at t = "
             f"{steps[-1]}.",
-            f" 배운 분산은 t = {steps[0]}의 {own[0]:.2f}에서 t = {steps[-1]}의 {own[-1]:.2f}로 움직인다.",
+            f" 학습한 분산의 위치는 t = {steps[0]}의 {own[0]:.2f}에서 t = {steps[-1]}의 {own[-1]:.2f}(으)로 움직인다.",
         ),
         (True, "", ""),
     )

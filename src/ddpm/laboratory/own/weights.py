@@ -85,7 +85,7 @@ def loss_weights(subject: Subject) -> Answer:
             f"{parts[1][2]:.4f} of {network.total:.4f} bits/dim, and L_simple {words.en}. {alike.en}.",
             "이론: 식 12는 t에서 eps의 제곱 오차에 w_t를, L_simple은 1을 곱한다. 손실이 어떤 이미지를 보는지는 "
             "가중치에 그곳에 남은 오차를 곱해야 알 수 있다. 이 신경망에서 t >= 2인 L_{t-1}의 합은 "
-            f"{network.total:.4f} bits/dim 가운데 {parts[1][2]:.4f}이고, L_simple은 {words.ko}. {alike.ko}.",
+            f"{network.total:.4f} bits/dim 가운데 {parts[1][2]:.4f}(이)고, L_simple은 {words.ko}. {alike.ko}.",
         ),
         [
             Table(("of the bound", "exact model", "this network"), parts),
