@@ -155,9 +155,9 @@ def rao_blackwell(subject: Subject) -> Answer:
             f"(Rao-Blackwell) never raises the variance of a term. {fresh.en}, term by term and summed over t >= 2. "
             f"{chain.en}. (Variances over the noise alone: {repeats} draws for each of {len(subject.images)} images; "
             f"each whole sum's is known to {(2 / degrees) ** 0.5:.0%}.)",
-            "이론: 두 가우시안의 발산은 공식이고, x_{t-1}의 샘플을 그 평균으로 바꾸면(라오-블랙웰) 항의 분산은 절대 "
+            "이론: 두 가우시안의 KL 발산에는 공식이 있고, x_{t-1}의 샘플을 그 평균으로 바꾸면(라오-블랙웰) 항의 분산은 절대 "
             f"늘지 않는다. {fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
-            f"{len(subject.images)}개마다 {repeats}번 뽑았고, 전체 합의 분산은 {(2 / degrees) ** 0.5:.0%}까지 안다.)",
+            f"{len(subject.images)}장 각각에서 {repeats}번씩 뽑았고, 전체 합의 분산에는 {(2 / degrees) ** 0.5:.0%}쯤의 오차가 있다.)",
         ),
         [
             Table(

@@ -168,7 +168,7 @@ def score_matching(subject: Subject) -> Answer:
             f"{langevin:.4f}; other real images are at {floor:.4f} ± {spread:.4f}.",
             "이론: 최적의 eps_theta는 점수에 -sqrt(1 - alpha_bar_t)를 곱한 것이고, 잡음 제거 손실은 어떤 신경망에서든 "
             "직접 점수 매칭의 손실보다 같은 상수만큼 크다. 그래서 참 점수를 아무도 몰라도, 잡음 제거 손실이 작은 쪽이 "
-            f"참 점수에 가깝다. 가우시안의 점수와 견주면 {found.ko}. 이것으로 뽑으면 {sampler.ko}. 이미지까지의 슬라이스 "
+            f"참 점수에 가깝다. 가우시안의 점수와 견주면 {found.ko}. 이 점수로 샘플링하면 {sampler.ko}. 이미지까지의 슬라이스 "
             f"바서슈타인 거리는 {ancestral:.4f}, {langevin:.4f}(이)고, 다른 실제 이미지는 {floor:.4f} ± "
             f"{spread:.4f}(이)다.",
         ),

@@ -63,7 +63,7 @@ def left_to_win(own: float, best: float, fixed: float) -> Text:
             own > best + 0.01 * fixed,
             f"With the best variance for its errors (E45) it would cost {own - best:.4f} less than it does with its "
             "own",
-            f"오차에 가장 맞는 분산(E45)을 쓰면 지금의 분산보다 {own - best:.4f} 덜 든다",
+            f"오차에 최적인 분산(E45)을 쓰면 지금의 분산보다 {own - best:.4f} 덜 든다",
         ),
         (
             own < best - 0.01 * fixed,
@@ -111,7 +111,8 @@ def beta_or_beta_tilde(subject: Subject) -> Answer:
             f"another variance would cost is known without evaluating it. Over t >= 2 {which.en} (the exact model: "
             f"{exact['beta'] - exact['beta-tilde']:+.4f}). {rest.en}.",
             "이론: 분산이 고정이면 L_{t-1}은 신경망의 제곱 오차에만 달려 있으므로(E47) 다른 분산의 값은 다시 재지 "
-            f"않아도 안다. t >= 2에서 {which.ko}(정확한 모델은 {exact['beta'] - exact['beta-tilde']:+.4f}). {rest.ko}.",
+            f"않아도 안다. t >= 2인 항의 합으로 보면 {which.ko}. 정확한 모델에서 둘의 "
+            f"차이는 {exact['beta'] - exact['beta-tilde']:+.4f}(이)다. {rest.ko}.",
         ),
         [Table(("sum of L_{t-1}, t >= 2, bits/dim; variance", "exact model", "this network"), rows)],
         figure,
@@ -155,7 +156,7 @@ def within(above: int, T: int, highest: float) -> Text:
             above == 0,
             "The best variance for this network's errors lies between the two at every t >= 2, as the theory says of "
             "a network that guesses no worse than for N(0, I)",
-            "이 신경망의 오차에 가장 맞는 분산은 모든 t >= 2에서 둘 사이에 있다. N(0, I)일 때보다 못하지 않게 "
+            "이 신경망의 오차에 최적인 분산은 모든 t >= 2에서 둘 사이에 있다. N(0, I)일 때보다 못하지 않게 "
             "추측하는 신경망이라면 이론이 말하는 대로다",
         ),
         (
@@ -163,7 +164,7 @@ def within(above: int, T: int, highest: float) -> Text:
             f"The best variance for this network's errors is above beta at {above} of {T - 1} steps (up to position "
             f"{highest:.2f}): there it guesses worse than one can for N(0, I), and the upper bound does not hold for "
             "it",
-            f"이 신경망의 오차에 가장 맞는 분산은 {T - 1}스텝 가운데 {above}스텝에서 beta보다 크다(위치 "
+            f"이 신경망의 오차에 최적인 분산은 {T - 1}스텝 가운데 {above}스텝에서 beta보다 크다(위치 "
             f"{highest:.2f}까지). 그곳에서는 N(0, I)일 때보다도 못 맞히고, 상한은 이 신경망에 성립하지 않는다",
         ),
     )
@@ -242,7 +243,7 @@ def entropy_bounds(subject: Subject) -> Answer:
             f"no law of that variance has more entropy than a Gaussian. {kept.en}. {lower.en}.{mine.en}",
             "이론: 좌표의 분산이 1이거나 [-1, 1]의 픽셀처럼 그보다 작으면 H(x_{t-1}|x_t)는 beta-tilde의 "
             "엔트로피(위치 0)와 beta의 엔트로피(1) 사이에 있다. 실제 이미지의 값은 아무도 모르지만, 신경망의 오차에 "
-            "가장 맞는 분산 beta-tilde + c^2 E|x_0 - x_0-hat|^2이 상한이 된다. 분산이 같으면 가우시안의 엔트로피가 "
+            "최적인 분산 beta-tilde + c^2 E|x_0 - x_0-hat|^2이 상한이 된다. 분산이 같으면 가우시안의 엔트로피가 "
             f"가장 크기 때문이다. {kept.ko}. {lower.ko}.{mine.ko}",
         ),
         [
