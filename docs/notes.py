@@ -17,11 +17,11 @@ from ddpm.report.typeset import prose
 WORDS: Mapping[str, Text] = {
     "title": Text("The study notes, statement by statement", "공부 노트를 한 문장씩"),
     "about": Text(
-        "Two sets of Korean study notes on the paper were the beginning of this project. Here is all that they say and "
-        "ask, in our own words, with note and line (``000:163``). A slip links to the :doc:`errata <errata>`, a question "
+        "Two sets of Korean study notes on the paper were the beginning of this project. Here are their 103 statements "
+        "and questions, in our own words, with note and line (``000:163``). A slip links to the :doc:`errata <errata>`, a question "
         "(``Q20``) and a derivation (``mean``) to the laboratory's page, which was computed for this site; "
         "``ddpm lab 000:163`` says the same in a terminal.",
-        "이 프로젝트는 논문에 대한 두 벌의 한국어 공부 노트에서 시작했다. 노트의 모든 말과 질문을 우리말로 다시 적고 "
+        "이 프로젝트는 논문에 대한 두 벌의 한국어 공부 노트에서 시작했다. 노트의 말과 질문 103개를 우리말로 다시 적고 "
         "노트와 줄(``000:163``)을 붙였다. 고칠 것은 :doc:`정오표 <errata>`\\ 로, 질문(``Q20``)과 유도(``mean``)는 이 사이트를 "
         "위해 계산한 실험실 페이지로 이어진다. 터미널에서는 ``ddpm lab 000:163`` 이 같은 답을 한다.",
     ),
@@ -52,7 +52,8 @@ def _page(language: str) -> str:
 def _cells(one: Statement, language: str) -> Sequence[str]:
     note, first = one.where[:3], min(statements.lines_of(one.where))
     kind = statements.KINDS[one.kind].in_language(language)
-    where = _html(f'<span id="{note}-{first}"></span><b>{one.where}</b><br>{html.escape(kind)}')
+    mark = f'<span id="{note}-{first}"></span>' if statements.at(f"{note}:{first}")[0][0] is one else ""
+    where = _html(f"{mark}<b>{one.where}</b><br>{html.escape(kind)}")
     to = [
         ", ".join(_link(f"errata.html#{name}", name) for name in one.errata),
         ", ".join(_link(f"../../lab.{language}.html#{name}", name) for name in (*one.questions, *one.derivations)),

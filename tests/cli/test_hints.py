@@ -352,8 +352,8 @@ def test_a_page_says_how_it_is_made_again(ddpm, run, tmp_path, monkeypatch):
     """Also of a run, of which the schedule's name alone would say little."""
     from ddpm.laboratory.questions import QUESTIONS
 
-    monkeypatch.setattr("ddpm.cli.parts.answers.QUESTIONS", {"Q17": QUESTIONS["Q17"]})
-    monkeypatch.setattr("ddpm.cli.parts.derivations.DERIVATIONS", {})
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.QUESTIONS", {"Q17": QUESTIONS["Q17"]})
+    monkeypatch.setattr("ddpm.cli.laboratory.derivations.DERIVATIONS", {})
     place = run.rename(tmp_path / "my run")
     _well(ddpm("lab", "all", "--schedule", place, "--seed", "3", "--output-dir", tmp_path / "a"))
     page = (tmp_path / "a" / "lab.html").read_text(encoding="utf-8")

@@ -7,7 +7,10 @@ from PIL import Image
 
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.questions import QUESTIONS, ask
-from ddpm.report.lab_page import sources
+from ddpm.report.links import sources
+
+BESIDE = 5
+"""Sections of the page that are no answers: the notes, the errata, the equations of the paper and E1 to E92, the code."""
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "Why is the diffusion a Markov process?"), ("ko", "마르코프")])
@@ -72,11 +75,11 @@ def test_json_alone(ddpm, tmp_path):
 def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
     """With three of the questions: the others have tests of their own."""
     some = {name: QUESTIONS[name] for name in ("Q2", "Q26", "masking")}
-    monkeypatch.setattr("ddpm.cli.parts.answers.QUESTIONS", some)
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.QUESTIONS", some)
     said = ddpm("lab", "all", "--output-dir", tmp_path, "--steps", 50, "--schedule", "cosine", "--language", language)
     assert said.code == 0, said.err
     page = (tmp_path / "lab.html").read_text(encoding="utf-8")
-    assert page.count("<section id=") == 3 + len(DERIVATIONS)
+    assert page.count("<section id=") == 3 + len(DERIVATIONS) + BESIDE
     assert all(f'<section id="{name}">' in page and f'href="#{name}"' in page for name in (*some, *DERIVATIONS))
     assert page.count('class="line slip"') == sum(len(found.slips) for found in DERIVATIONS.values())
     assert f'<html lang="{language}">' in page
@@ -91,18 +94,18 @@ def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
 def test_the_page_grows_with_the_answers(ddpm, tmp_path, monkeypatch, language, words):
     """Each answer is on it as soon as it is there, with how many there are so far: also where the command is then killed."""
     some = {name: QUESTIONS[name] for name in ("Q2", "Q26", "masking")}
-    monkeypatch.setattr("ddpm.cli.parts.answers.QUESTIONS", some)
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.QUESTIONS", some)
 
     def killed(question, setting):
         if question.name == "masking":
             raise KeyboardInterrupt
         return ask(question, setting)
 
-    monkeypatch.setattr("ddpm.cli.parts.answers.ask", killed)
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.ask", killed)
     said = ddpm("lab", "all", "--output-dir", tmp_path, "--steps", 50, "--language", language)
     assert said.code == 130
     page = (tmp_path / "lab.html").read_text(encoding="utf-8")
-    assert page.count("<section id=") == 2 + len(DERIVATIONS)
+    assert page.count("<section id=") == 2 + len(DERIVATIONS) + BESIDE
     assert "<b>2 / 3</b>" in page
     assert words in page
 

@@ -15,7 +15,7 @@ def test_one_answer(ddpm, trained, tmp_path):
     )
     assert said.code == 0, said.err
     assert "this network" in said.out
-    assert "4 images of digits" in said.out
+    assert "4 images of digits" in " ".join(said.out.split())  # it is wrapped
     with Image.open(tmp_path / "Q22-own.png") as figure:
         assert figure.size[0] > 1000
     answer = json.loads((tmp_path / "a.json").read_text())["Q22"]
@@ -49,7 +49,7 @@ def test_the_list(ddpm, trained):
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_one_page_of_all(ddpm, trained, tmp_path, monkeypatch, language):
     some = {name: ON_MODEL[name] for name in ("Q5", "masking")}
-    monkeypatch.setattr("ddpm.cli.parts.own_model.ON_MODEL", some)
+    monkeypatch.setattr("ddpm.cli.laboratory.own_model.ON_MODEL", some)
     said = ddpm("lab", "all", "--run", trained, "--num-images", 3, "--output-dir", tmp_path, "--language", language)
     assert said.code == 0, said.err
     page = (tmp_path / "lab-own.html").read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def test_table_2(ddpm, tmp_path, monkeypatch):
     def two(*arguments, **named):
         return ablation.trained(*arguments, **named, kinds=kinds, steps=2)
 
-    monkeypatch.setattr("ddpm.cli.parts.own_model.trained", two)
+    monkeypatch.setattr("ddpm.cli.laboratory.own_model.trained", two)
     flags = ("--budget", "5s", "--num-images", 4, "--steps", 6, "--output-dir", tmp_path, "--json", tmp_path / "t.json")
     said = ddpm("lab", "table-2", *flags)
     assert said.code == 0, said.err
@@ -132,6 +132,6 @@ def test_the_hints_hold(ddpm, trained, tmp_path, monkeypatch):
     assert hint == "lab table-2 --budget 3m"
     few = {"steps": 1, "num_images": 2, "kinds": (ablation.PAPER, ablation.Kind("eps", "learned", "variational"))}
     monkeypatch.setattr(
-        "ddpm.cli.parts.own_model.trained", lambda *given, **named: ablation.trained(*given, **named | few)
+        "ddpm.cli.laboratory.own_model.trained", lambda *given, **named: ablation.trained(*given, **named | few)
     )
     assert ddpm(*hint.split(), *where).code == 0

@@ -6,35 +6,36 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.cli.laboratory.notes import in_the_notes
 from ddpm.cli.parser import parse
-from ddpm.cli.parts.notes import in_the_notes
 from ddpm.diffusion.schedule import linear
 from ddpm.errors import UsageError
-from ddpm.laboratory.answer import Setting
+from ddpm.figures.style import panels
+from ddpm.laboratory.answer import Answer, Setting, Text
 from ddpm.laboratory.derivations.every import DERIVATIONS
+from ddpm.laboratory.derivations.shown import At, rows
 from ddpm.laboratory.notes import statements
 from ddpm.laboratory.notes.equations import of_the_ledger, of_the_paper
 from ddpm.laboratory.notes.errata import errata
 from ddpm.laboratory.notes.mentions import equations_in
 from ddpm.laboratory.notes.source import source_of
-from ddpm.laboratory.notes.statements import KINDS, lines_of
+from ddpm.laboratory.notes.statements import KINDS, LINES, lines_of
+from ddpm.laboratory.own.questions import ON_MODEL
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.language import LANGUAGES
-from ddpm.report.lab_page import lab_page
-from ddpm.report.links import lines_linked, linked
-from ddpm.report.page import Figure
+from ddpm.report import derivation
+from ddpm.report.lab_page import lab_page, section
+from ddpm.report.links import equations_linked, lines_linked
 
 ALL = statements.statements()
 NOTES = Path(__file__).resolve().parents[2].parent / "shared" / "notes"
-LINES = {"000": 277, "003": 90}
-"""How many lines the two notes have."""
 EQUATIONS = {row.name for row in (*of_the_paper(), *of_the_ledger())}
 
 
 def test_all_103_are_there_in_the_order_of_the_notes():
     assert [statement.number for statement in ALL] == list(range(1, 104))
-    notes = [statement.where[:3] for statement in ALL]
-    assert notes == sorted(notes)
+    places = [(statement.where[:3], int(re.split("[-,]", statement.where[4:])[0])) for statement in ALL]
+    assert places == sorted(places)
     for statement in ALL:
         assert all(1 <= line <= LINES[statement.where[:3]] for line in lines_of(statement.where)), statement.where
         assert statement.kind in KINDS
@@ -46,7 +47,8 @@ def test_a_statement_is_answered_by_what_exists(statement):
     assert set(statement.derivations) <= set(DERIVATIONS)
     assert set(statement.errata) <= {erratum.name for erratum in errata()}
     assert statement.named and statement.named <= EQUATIONS
-    assert bool(statement.errata) == (statement.kind == "slip") or statement.kind in ("asks", "right")
+    if statement.kind != "asks":
+        assert bool(statement.errata) == (statement.kind == "slip")
     source = source_of(statement.code)
     assert source.text.partition("\n")[0].lstrip().startswith(("def ", "class ", "@"))
     for text in (statement.says, statement.reply):
@@ -58,6 +60,9 @@ def test_its_command_is_a_command(command):
     words = command.split()
     assert words[0] == "ddpm"
     parse(words[1:])
+    if words[1] == "lab":
+        own = words[2] in ON_MODEL if "--run" in words else words[2] in {*QUESTIONS, *DERIVATIONS, "table-2"}
+        assert own or in_the_notes(words[2]) is not None
 
 
 def test_a_slip_stands_in_the_statement_of_its_line():
@@ -66,6 +71,7 @@ def test_a_slip_stands_in_the_statement_of_its_line():
             continue
         held = [statement for statement in ALL if erratum.name in statement.errata]
         assert held, erratum.name
+        assert erratum.shown_by in {name for statement in held for name in statement.questions}, erratum.name
         for statement in held:
             same = [part for part in erratum.where.split(" ") if part.startswith(statement.where[:3])]
             assert any(lines_of(part) & lines_of(statement.where) for part in same), (erratum.name, statement.where)
@@ -76,15 +82,25 @@ def test_every_question_of_the_notes_answers_a_statement():
     assert {question.name for question in QUESTIONS.values() if question.where} <= answered
 
 
-def _pages(language):
-    answers = [Figure(name, "", "", "", "", name) for name in QUESTIONS]
-    derived = [Figure(name, "", "", "", "", name) for name in DERIVATIONS]
-    return lab_page(answers, len(answers), derived, Setting("linear", linear(10)), language, "ddpm lab all")
+@pytest.fixture(scope="module")
+def pages():
+    """The page in each language with every caption, its answers without drawings."""
+    setting, at = Setting("linear", linear(1000)), At(300, 0.5)
+    found = Answer(Text("", ""), [], panels(1)[0])
+    derived = [(each, rows(each, setting.schedule, at, 0)) for each in DERIVATIONS.values()]
+
+    def page(language):
+        answers = [section(question, found, language) for question in QUESTIONS.values()]
+        lines = [derivation.section(each, of, at, language) for each, of in derived]
+        text = lab_page(answers, len(answers), lines, setting, language, "ddpm lab all")
+        return re.sub("<svg.*?</svg>", "", text, flags=re.DOTALL)
+
+    return {language: page(language) for language in LANGUAGES}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_link_of_the_page_leads_somewhere(language):
-    page = _pages(language)
+def test_every_link_of_the_page_leads_somewhere(pages, language):
+    page = pages[language]
     anchors = Counter(re.findall(r'id="([^"]+)"', page))
     links = set(re.findall(r'href="#([^"]+)"', page))
     assert links <= set(anchors), sorted(links - set(anchors))
@@ -122,20 +138,26 @@ def test_what_the_terminal_says(asked, says, capsys, tmp_path):
 
 
 def test_what_is_no_place_is_refused_and_a_question_is_left_to_the_laboratory():
-    with pytest.raises(UsageError, match="a place in the notes"):
-        in_the_notes("999:1")
-    assert in_the_notes("Q20") is None
-    assert in_the_notes("Eq. 99") is None
+    for place in ("999:1", "000:9999", "003:0", "000:1-3"):
+        with pytest.raises(UsageError, match="a place in the notes is 000:1 to 000:277 or 003:1 to 003:91"):
+            in_the_notes(place)
+    for other in ("Q20", "Eq. 99", "Eq. 1-2", "E4-5", "eq1-0", "E93"):
+        assert in_the_notes(other) is None
 
 
 def test_a_line_between_statements_has_the_nearest():
-    assert statements.at("000:3")[0].number == 1
-    assert [found.number for found in statements.at("000:16")] == [5, 6]
+    nearest, here = statements.at("000:3")
+    assert (nearest[0].number, here) == (1, False)
+    found, here = statements.at("000:16")
+    assert ([one.number for one in found], here) == ([5, 6], True)
 
 
 def test_links_in_words():
-    assert linked("Eq. 3, 5; E25", "en") == '<a href="#eq-3">Eq. 3</a>, <a href="#eq-5">5</a>; <a href="#E25">E25</a>'
-    assert linked("section 3.2, Eq. 8-12; Table 2", "ko") == '3.2절, <a href="#eq-8">식 8-12</a>; 표 2'
+    assert (
+        equations_linked("Eq. 3, 5; E25", "en")
+        == '<a href="#eq-3">Eq. 3</a>, <a href="#eq-5">5</a>; <a href="#E25">E25</a>'
+    )
+    assert equations_linked("section 3.2, Eq. 8-12; Table 2", "ko") == '3.2절, <a href="#eq-8">식 8-12</a>; 표 2'
     assert lines_linked("000 l.148, 248-251; 003 l.77") == (
         '<a href="#000-148">000 l.148</a>, <a href="#000-248">248</a>-251; <a href="#003-77">003 l.77</a>'
     )

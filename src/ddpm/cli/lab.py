@@ -59,10 +59,10 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """List the questions and derivations, or show one or all."""
-    from ddpm.cli.parts.answers import answer_all, answer_one, list_questions
-    from ddpm.cli.parts.derivations import derive
-    from ddpm.cli.parts.notes import in_the_notes
-    from ddpm.cli.parts.own_model import check_own, on_model, table_2
+    from ddpm.cli.laboratory.answers import answer_all, answer_one, list_questions
+    from ddpm.cli.laboratory.derivations import derive
+    from ddpm.cli.laboratory.notes import in_the_notes
+    from ddpm.cli.laboratory.own_model import check_own, on_model, table_2
     from ddpm.laboratory.answer import Setting
     from ddpm.laboratory.derivations.every import DERIVATIONS
     from ddpm.laboratory.derivations.shown import At

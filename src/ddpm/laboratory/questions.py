@@ -58,13 +58,25 @@ QUESTIONS: Mapping[str, Question] = {
 }
 
 
+ELSE = (
+    "a line of the notes (000:163)",
+    "ERR-1 to ERR-70",
+    "Eq. 1 to 26",
+    "Algorithm 1 to 4",
+    "E1 to E92",
+    "all",
+    "notes",
+)
+"""What the laboratory knows beside questions."""
+
+
 def find(name: str) -> Question:
     """A question by its name, in upper or lower case.
 
     Raises:
         UsageError: there is none.
     """
-    return chosen(QUESTIONS, name.upper() if name.upper() in QUESTIONS else name, "question")
+    return chosen(QUESTIONS, name.upper() if name.upper() in QUESTIONS else name, "question", *ELSE)
 
 
 def ask(question: Question, setting: Setting) -> Answer:

@@ -7,7 +7,7 @@ from ddpm.figures import style
 from ddpm.laboratory.answer import Text
 from ddpm.laboratory.derivations.line import Derivation
 from ddpm.laboratory.derivations.shown import At, Row
-from ddpm.report.links import lines_linked, linked
+from ddpm.report.links import equations_linked, lines_linked
 from ddpm.report.page import Figure
 from ddpm.report.typeset import typeset
 
@@ -36,7 +36,7 @@ def section(derivation: Derivation, rows: Sequence[Row], at: At, language: str) 
 
 
 def _line(row: Row, language: str) -> str:
-    name = linked(row.name or row.erratum, language)
+    name = equations_linked(row.name or row.erratum, language)
     off = f" <i>{OFF.in_language(language).format(off=row.off)}</i>" if row.erratum else ""
     formula = style.formula(row.tex.replace(r"\frac", r"\dfrac"))  # of full size
     kind = "line slip" if row.erratum else "line"

@@ -7,7 +7,7 @@ from typing import Any
 from ddpm.figures import style
 from ddpm.figures.korean import in_korean
 from ddpm.laboratory.answer import Answer, Cell, Question, Setting, Table, Text
-from ddpm.report.links import lines_linked, linked
+from ddpm.report.links import equations_linked, lines_linked
 from ddpm.report.notes_page import notes_sections
 from ddpm.report.page import Fact, Figure, page
 from ddpm.report.typeset import typeset
@@ -122,7 +122,8 @@ def section(question: Question, answer: Answer, language: str) -> Figure:
     return Figure(
         f"{question.name}. {typeset(question.asked.in_language(language))}",
         f'<p class="answer">{said}</p>{math}{style.svg(answer.figure, language)}{tables}',
-        source.format(where=lines_linked(question.where), equations=linked(question.equations, language)) + own,
+        source.format(where=lines_linked(question.where), equations=equations_linked(question.equations, language))
+        + own,
         label="",
         name=question.name,
     )

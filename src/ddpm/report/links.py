@@ -33,7 +33,7 @@ def links(names: Iterable[str], language: str) -> str:
     return ", ".join(link(name, language) for name in names)
 
 
-def linked(equations: str, language: str) -> str:
+def equations_linked(equations: str, language: str) -> str:
     """Of "Eq. 3, 5; E25" each as a link to its first equation; sections and tables of the paper stay words."""
     kind = ""
 

@@ -62,6 +62,7 @@ SCRIPT = """<script>
 </script>"""
 
 
+@cache
 def notes_sections(language: str) -> tuple[Sequence[Figure], Sequence[Figure]]:
     """What stands before the answers on the page, and what stands behind them."""
     return [_statements(language)], [
@@ -114,7 +115,7 @@ def _statement(statement: Statement, language: str) -> str:
 def _line_anchors(statement: Statement, note: str, lines: Sequence[int]) -> Iterable[str]:
     """An anchor for each line at which no earlier statement stands: #000-163."""
     for line in lines:
-        if statements.at(f"{note}:{line}")[0] is statement:
+        if statements.at(f"{note}:{line}")[0][0] is statement:
             yield f'<a id="{note}-{line}"></a>'
 
 

@@ -11,7 +11,9 @@ from ddpm.errors import UsageError
 from ddpm.laboratory.answer import Text
 from ddpm.laboratory.notes.mentions import equations_in
 
-KINDS = {"right": Text("right", "맞음"), "slip": Text("slip", "고칠 것"), "asks": Text("asked", "질문")}
+KINDS = {"right": Text("right", "맞음"), "slip": Text("slip", "고칠 것"), "asks": Text("open", "열린 물음")}
+LINES = {"000": 277, "003": 91}
+"""How many lines the two notes have."""
 PLACE = re.compile(r"(000|003):(\d+)")
 
 
@@ -22,7 +24,7 @@ class Statement:
     Args:
         number: 1, 2, ..., in the order of the notes.
         where: the note and its lines: "000:14-15", "003:8,80".
-        kind: a key of `KINDS`: it is right as it stands, it holds a slip, or it is a question.
+        kind: a key of `KINDS`: it is right as it stands, it holds a slip, or the notes leave it open.
         says: what stands there, in our words.
         reply: what is right, in a sentence.
         errata: names of the slips that it holds.
@@ -76,19 +78,19 @@ def lines_of(where: str) -> set[int]:
     return found
 
 
-def at(place: str) -> Sequence[Statement]:
-    """What stands at a place such as "000:163"; where nothing stands there, what stands nearest.
+def at(place: str) -> tuple[Sequence[Statement], bool]:
+    """What stands at a place such as "000:163", and whether it does; where nothing stands there, what stands nearest.
 
     Raises:
         UsageError: there is no such place.
     """
     given = PLACE.fullmatch(place)
-    if given is None:
-        raise UsageError(f"a place in the notes is 000:LINE or 003:LINE: {place}", "for example: ddpm lab 000:163")
-    note, line = given[1], int(given[2])
+    note, line = (given[1], int(given[2])) if given else ("", 0)
+    if not 1 <= line <= LINES.get(note, 0):
+        ends = " or ".join(f"{name}:1 to {name}:{last}" for name, last in LINES.items())
+        raise UsageError(f"a place in the notes is {ends}: {place}", "for example: ddpm lab 000:163")
     here = [statement for statement in statements() if statement.holds(note, line)]
     if here:
-        return here
+        return here, True
     same = [statement for statement in statements() if statement.where.startswith(note)]
-    nearest = min(same, key=lambda statement: min(abs(line - other) for other in lines_of(statement.where)))
-    return [nearest]
+    return [min(same, key=lambda statement: min(abs(line - other) for other in lines_of(statement.where)))], False

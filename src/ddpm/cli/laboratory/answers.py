@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ddpm.cli.parts.derivations import about_derivations, derive_all, list_derivations
+from ddpm.cli.laboratory.derivations import about_derivations, derive_all, list_derivations
 from ddpm.cli.terminal.console import note, say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
 from ddpm.cli.terminal.text import columns, wrapped

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ddpm.cli.parts.answers import print_answer
+from ddpm.cli.laboratory.answers import print_answer
 from ddpm.cli.parts.opening import images_asked, opened
 from ddpm.cli.terminal.console import note, say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder

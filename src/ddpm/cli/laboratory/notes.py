@@ -1,5 +1,6 @@
 """What `ddpm lab` says of the study notes: a statement at its line, a slip, an equation."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -13,9 +14,11 @@ from ddpm.laboratory.notes.errata import KINDS, Erratum, errata
 from ddpm.laboratory.notes.mentions import named_in_code
 from ddpm.laboratory.notes.source import source_of
 from ddpm.laboratory.notes.statements import Statement
-from ddpm.report.links import sources
+from ddpm.report.links import anchor, sources
 
 MARGIN = "  "
+EQUATION = re.compile(r"(eq|algorithm|e)\.?[ -]?(\d+)")
+NEAREST = Text("nothing stands at {place}; the nearest is {nearest}", "{place}에는 없다. 가장 가까운 것은 {nearest}")
 NAMES: Mapping[str, Text] = {
     "errata": Text("slip", "정오표"),
     "see": Text("see", "보기"),
@@ -37,20 +40,27 @@ def in_the_notes(asked: str) -> Callable[[str, JsonTarget], None] | None:
     if asked == "notes":
         return lambda language, target: _statements(statements.statements(), language, target)
     if ":" in asked:
-        here = statements.at(asked)
-        return lambda language, target: _statements(here, language, target)
+        found, here = statements.at(asked)
+        return lambda language, target: _at(asked, found, language, target, here=here)
     slips = {erratum.name: erratum for erratum in errata()}
     if asked.upper() in slips:
         return lambda language, target: _erratum(slips[asked.upper()], language, target)
-    numbered = {_short(row.name): row for row in (*of_the_paper(), *of_the_ledger())}
-    if _short(asked) in numbered:
-        return lambda language, target: _equation(numbered[_short(asked)], language, target)
-    return None
+    numbered = {anchor(row.name).lower(): row for row in (*of_the_paper(), *of_the_ledger())}
+    row = numbered.get(_written(asked))
+    return None if row is None else lambda language, target: _equation(row, language, target)
 
 
-def _short(name: str) -> str:
-    """However an equation is written: "Eq. 12", "eq-12" and "eq12" are eq12."""
-    return name.lower().replace(".", "").replace(" ", "").replace("-", "")
+def _written(asked: str) -> str:
+    """However an equation is written: "Eq. 12", "eq-12" and "eq12" are eq-12; what is none stays as it is."""
+    given = EQUATION.fullmatch(asked.lower())
+    return asked if given is None else f"{given[1]}-{given[2]}" if given[1] != "e" else f"e{given[2]}"
+
+
+def _at(place: str, found: Sequence[Statement], language: str, target: JsonTarget, *, here: bool) -> None:
+    if not here:
+        say(NEAREST.in_language(language).format(place=place, nearest=found[0].where))
+        say("")
+    _statements(found, language, target)
 
 
 def _statements(found: Sequence[Statement], language: str, target: JsonTarget) -> None:
