@@ -307,7 +307,7 @@ def _draw_steps(rows: Sequence[tuple[int, float, float, float, float]], drawn: M
 QUESTIONS = (
     Question(
         "Q4",
-        "000 l.27-37",
+        "000 l.30-37",
         Text(
             "What are denoising score matching and annealed Langevin dynamics, and how are they the same as DDPM?",
             "잡음 제거 점수 매칭과 담금질 랑주뱅 동역학은 무엇이고, DDPM과 어떻게 같은가?",
