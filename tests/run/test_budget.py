@@ -10,7 +10,7 @@ from ddpm.cli.parts.training import _introduce as introduce
 from ddpm.errors import UsageError
 from ddpm.experiment.presets import PRESETS, laptop
 from ddpm.experiment.request import requested, says_how_long, usual_preset
-from ddpm.experiment.settings import changed
+from ddpm.experiment.settings import NOTHING, changed
 from ddpm.figures.pictures import square
 from ddpm.run import pace, plan
 from ddpm.run.ending import ended_in_order
@@ -32,10 +32,10 @@ def small(**settings):
     return changed(laptop(), SMALL | {name.replace("__", "."): value for name, value in settings.items()})
 
 
-def events(experiment, folder, steps_until_stop=None):
+def events(experiment, folder, steps_until_stop=None, change=NOTHING):
     """All events of a run, which may be stopped after so many steps of this session."""
-    found = []
-    run = train_run(experiment, folder, CPU, Continue(), lambda: len(_steps(found)) + 1 == steps_until_stop)
+    found, start = [], Continue(change=change)
+    run = train_run(experiment, folder, CPU, start, lambda: len(_steps(found)) + 1 == steps_until_stop)
     found.extend(_appended(run, found))
     return found
 
@@ -84,6 +84,16 @@ def test_it_ends_by_time_with_its_last_look_and_its_number_of_steps(ticking, tmp
     more = _steps(events(small(rhythm__budget=9.0), folder))
     assert more[0] == last + 1
     assert folder.read_experiment().training.steps == more[-1]
+
+
+def test_what_is_changed_once_the_time_is_used_up_is_kept_for_a_longer_one(ticking, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    (*_, last) = _steps(events(small(rhythm__budget=6.0), folder))
+    ended = folder.read_experiment()
+    assert not _steps(events(ended, folder, change={"training.lr": 1e-4}))
+    found = folder.read_experiment()
+    assert [(c.step, c.after) for c in found.changes] == [(last, 1e-4)]
+    assert (found.training.lr, found.training.steps, found.rhythm) == (1e-4, last, ended.rhythm)
 
 
 def test_its_steps_are_those_of_a_number_of_steps_to_the_bit(ticking, tmp_path):

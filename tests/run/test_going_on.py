@@ -160,6 +160,27 @@ def test_a_change_is_recorded_and_told_with_its_step(ddpm, half):
     assert RunFolder(half).read_experiment().changes == found.changes
 
 
+def test_a_change_of_a_finished_run_is_kept_for_the_steps_to_come(ddpm, half, tmp_path):
+    """As if it had been asked for with them, to the bit; also where fewer steps are asked for than are done."""
+    change = ["--change", "training.lr=1e-3", "--change", "training.batch_size=12"]
+    other, once = (shutil.copytree(half, tmp_path / name) for name in ("other", "once"))
+    assert "training.lr: 0.002 -> 0.001 from step 6 on" in ddpm("train", "--output-dir", half, *change).err
+    found = RunFolder(half).read_experiment()
+    assert [(c.step, c.setting, c.after) for c in found.changes] == [
+        (6, "training.lr", 1e-3),
+        (6, "training.batch_size", 12),
+    ]
+    assert ddpm("train", "--output-dir", other, "--steps", "4", *change).code == 0
+    assert RunFolder(other).read_experiment() == found
+    assert ddpm("train", "--output-dir", once, "--steps", "9", *change).code == 0
+    for run in (half, other):
+        assert ddpm("train", "--output-dir", run, "--steps", "9").code == 0
+        assert files_of(run, 9) == files_of(once, 9)
+    back = ddpm("train", "--output-dir", half, "--change", "training.lr=2e-3")
+    assert "training.lr: 0.001 -> 0.002 from step 9 on" in back.err
+    assert RunFolder(half).read_experiment().training.lr == 2e-3
+
+
 def test_a_changed_run_is_the_same_however_often_it_is_stopped(ddpm, half, tmp_path):
     """To the bit; also from a checkpoint of before the change."""
     other = shutil.copytree(half, tmp_path / "other")

@@ -97,6 +97,8 @@ def train_run(
         if content is None or world.broadcast(_goes_further(experiment, content, clock, folder)):
             world.lead(lambda: _write_first(folder, experiment, images, held_out))
             world.lead(lambda: write_snapshot(folder, start, opened, snapshot, fingerprint))
+        else:
+            world.lead(lambda: _write_changes(folder, experiment))
         state, told, other = _state(experiment, content, device, world)
         running_loss = RunningLoss(content.numbers["ledger"] if content is not None else {})
         logged = state.step - bool(running_loss.postponed)
@@ -236,6 +238,15 @@ def _write_first(folder: RunFolder, experiment: Experiment, *sets: ImageSet) -> 
     """What a run folder has before the first step."""
     folder.write_experiment(experiment)
     write_bad_images(folder, *sets)
+
+
+def _write_changes(folder: RunFolder, experiment: Experiment) -> None:
+    """Put on record what is to be changed where no step is left to do: it holds once there are more. All else stays as it is."""
+    before = folder.read_experiment()
+    if before.changes != experiment.changes:
+        ours = experiment.training
+        recipe = replace(before.training, lr=ours.lr, batch_size=ours.batch_size)
+        folder.write_experiment(replace(before, training=recipe, changes=experiment.changes))
 
 
 def _not_learned(experiment: Experiment, images: ImageSet) -> list[str]:
