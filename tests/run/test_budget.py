@@ -1,11 +1,13 @@
 """A training that ends by time: in the steps that it makes it is the training that ends by their number, to the bit."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ddpm import checkpoints
+from ddpm.cli.parts.training import _forecast as forecast
 from ddpm.cli.parts.training import _introduce as introduce
 from ddpm.errors import UsageError
 from ddpm.experiment.presets import PRESETS, laptop
@@ -52,6 +54,10 @@ def _steps(found):
 
 def weights(folder, step):
     return checkpoints.read(folder.checkpoints / checkpoints.folder_name(step)).tensors
+
+
+def seconds_spent(folder, step):
+    return checkpoints.read(folder.checkpoints / checkpoints.folder_name(step)).numbers["spent"]
 
 
 def same(one, other):
@@ -117,6 +123,47 @@ def test_where_the_learning_rate_falls_the_number_of_steps_is_fixed_as_the_run_b
     reached = [*begun, *_steps(went_on)][-1]
     events(small(rhythm__budget=None, training__decay="cosine", training__steps=planned), fixed, reached)
     assert same(weights(folder, reached), weights(fixed, reached))
+
+
+def test_where_the_batches_become_others_what_is_left_is_planned_again(ticking, tmp_path, monkeypatch):
+    """Of a step that takes four times as long there are a quarter; once that is on record, it stays."""
+    monkeypatch.setattr(plan, "trial", lambda experiment, *_, **__: 0.02 * experiment.training.batch_size)
+    folder = RunFolder(tmp_path / "run")
+    events(small(rhythm__budget=16.0, training__decay="cosine"), folder, steps_until_stop=2)
+    first, spent = folder.read_experiment(), seconds_spent(folder, 2)
+    assert first.training.steps == pytest.approx(16.0 / 0.16, rel=0.1)
+    change = {"training.batch_size": 32}
+    events(first, folder, steps_until_stop=2, change={"training.lr": 1e-4})
+    assert folder.read_experiment().training.steps == first.training.steps
+    found = events(folder.read_experiment(), folder, steps_until_stop=2, change=change)
+    again, started = folder.read_experiment(), found[0]
+    assert again.training.steps == pytest.approx(started.step + (16.0 - spent) / 0.64, rel=0.3)
+    assert any("decays towards the last step" in note for note in started.notes)
+    events(again, folder, steps_until_stop=2, change=change)
+    assert folder.read_experiment().training.steps == again.training.steps
+
+
+def test_a_time_that_is_too_short_for_the_plan_is_foretold(ticking, tmp_path, monkeypatch):
+    """With the step that is reached, and that the learning rate does not fall to its end; never with all steps of the plan."""
+    monkeypatch.setattr(plan, "trial", lambda *_, **__: 0.01)
+    folder, said, bars = RunFolder(tmp_path / "run"), [], []
+    found = events(small(rhythm__budget=20.0, training__decay="cosine"), folder)
+    (expected,) = [event for event in found if isinstance(event, Expected)]
+    (*_, last) = _steps(found)
+    assert expected.planned == folder.read_experiment().training.steps > 1000
+    assert expected.steps == pytest.approx(last, rel=0.4)  # the first steps look at the clock once more
+    assert expected.seconds == pytest.approx((expected.steps - pace.ENOUGH - 1) * expected.per_step, rel=0.1)
+    forecast(expected, SimpleNamespace(say=said.append, expect=lambda *told: bars.append(told)), found[0])
+    assert f"after about {expected.steps:,} of the {expected.planned:,} steps that were planned, before" in said[1]
+    assert bars[0][0] == expected.steps
+    assert bars[0][1] is not None
+
+
+def test_a_plan_that_holds_is_foretold_as_it_is(ticking, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "trial", lambda *_, **__: 1.0)
+    found = events(small(rhythm__budget=30.0, training__decay="cosine"), RunFolder(tmp_path / "run"))
+    (expected,) = [event for event in found if isinstance(event, Expected)]
+    assert (expected.steps, expected.planned) == (_steps(found)[-1], None)
 
 
 def test_a_busy_machine_ends_in_time_too(ticking, tmp_path):

@@ -37,11 +37,15 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Expected:
-    """After a few steps: one takes `per_step` seconds, the run ends after about so many `steps`, and in `seconds`."""
+    """After a few steps: one takes `per_step` seconds, the run ends after about so many `steps`, and in `seconds`.
+
+    `planned` are more steps, to the end of which the learning rate falls, where the time that is left is too short for them.
+    """
 
     per_step: float
     steps: int
     seconds: float
+    planned: int | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ FIRST, ENOUGH, PATIENCE = 2, 12, 20.0
 """A forecast comes after so many steps at least, after so many at most, or after so many seconds."""
 LOOK_SHARE = 0.2
 """The last look of a run with a budget takes no more of it: if all its pictures would, it draws fewer."""
+ALMOST = 0.95
+"""Of the steps to do, in a time that is too short for more: a plan is not known better, and the learning rate is all but down."""
 FAR = 2**53
 """A last step that is never reached."""
 

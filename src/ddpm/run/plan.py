@@ -12,6 +12,7 @@ from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.errors import UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.duration import in_words
+from ddpm.experiment.history import Change
 from ddpm.parallel.world import ALONE, World
 from ddpm.run.pace import Clock, ends_by_time, median_step, steps_within, with_looks
 from ddpm.run.session import new_state, training_process
@@ -72,6 +73,8 @@ def planned(
 ) -> Experiment:
     """With the number of steps that its budget says, or that it said when the run began: so a run that goes on stays the same.
 
+    Where other batches begin, a step takes another time, and what is left of the budget is planned again.
+
     Args:
         experiment: as asked for.
         before: that of the run in the folder, if there is one.
@@ -84,14 +87,22 @@ def planned(
     """
     if clock.left is None:
         return experiment
-    if before and before.rhythm.budget == experiment.rhythm.budget:
-        return _of_steps(experiment, before.training.steps)
     done = content.numbers["step"] if content else 0
+    steps = max(done, experiment.training.steps)
+    if before and before.rhythm.budget == experiment.rhythm.budget:
+        steps = before.training.steps
+        if _batches(before) == _batches(experiment):
+            return _of_steps(experiment, steps)
     if ends_by_time(experiment) or world.any(clock.over()):
-        return _of_steps(experiment, max(done, experiment.training.steps))
+        return _of_steps(experiment, steps)
     per_step = trial(experiment, images, device, world, most=TRIAL_SHARE * clock.left)
     steps = done + steps_within(experiment, held_out, max(clock.left, 0) / per_step)
     return _of_steps(experiment, world.broadcast(steps))
+
+
+def _batches(experiment: Experiment) -> list[Change]:
+    """Where in the run the batches become others."""
+    return [change for change in experiment.changes if change.setting == "training.batch_size"]
 
 
 def _of_steps(experiment: Experiment, steps: int) -> Experiment:

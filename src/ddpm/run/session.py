@@ -27,6 +27,7 @@ from ddpm.run.folder import RunFolder
 from ddpm.run.log import RunningLoss
 from ddpm.run.missing_images import lost_by_all
 from ddpm.run.pace import (
+    ALMOST,
     LOOK_SHARE,
     PREVIEW_STEPS,
     Clock,
@@ -165,11 +166,14 @@ class Session:
     def _expected(self, pace: Pace) -> Expected:
         """How long the rest will take, as things go now."""
         per_step, left = pace.per_step, self.clock.left
-        to_do = self.experiment.training.steps - self.state.step
-        if ends_by_time(self.experiment) and left is not None:
-            to_do = steps_within(self.experiment, len(self.held_out), max(left, 0) / max(per_step, 1e-9))
+        end, step = self.experiment.training.steps, self.state.step
+        if left is None:
+            return Expected(per_step, end, with_looks(self.experiment, len(self.held_out), end - step) * per_step)
+        fit = steps_within(self.experiment, len(self.held_out), max(left, 0) / max(per_step, 1e-9))
+        short = not ends_by_time(self.experiment) and fit < ALMOST * (end - step)
+        to_do = fit if short or ends_by_time(self.experiment) else end - step
         seconds = with_looks(self.experiment, len(self.held_out), to_do) * per_step
-        return Expected(per_step, self.state.step + to_do, seconds if left is None else min(left, seconds))
+        return Expected(per_step, step + to_do, min(left, seconds), end if short else None)
 
     def _trained(self, images: ImageSet) -> Iterator[tuple[GradientStep, Batches]]:
         """Step by step, from one change of the recipe to the next; with what the images come from."""

@@ -71,7 +71,8 @@ def _show_all(events: Iterator[Event], bar: Bar, started: Started) -> None:
 def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
     """How long it will take, once that is known."""
     by_time = ends_by_time(started.experiment)
-    bar.expect(expected.steps, time.monotonic() + expected.seconds if by_time else None)
+    timed = by_time or expected.planned is not None
+    bar.expect(expected.steps, time.monotonic() + expected.seconds if timed else None)
     end = time.strftime(
         "%H:%M" if expected.seconds < DAY else "%Y-%m-%d %H:%M", time.localtime(time.time() + expected.seconds)
     )
@@ -79,6 +80,11 @@ def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
         f"ddpm: a step takes {expected.per_step:.2g} s: {expected.steps:,} steps are done in about "
         f"{in_words(expected.seconds)}, at {end}"
     )
+    if expected.planned is not None:
+        bar.say(
+            f"ddpm: warning: the time is over after about {expected.steps:,} of the {expected.planned:,} steps that were planned, "
+            "before the learning rate has fallen to its end: a longer --budget plans again"
+        )
     if expected.seconds > DAY:
         bar.say(
             f"ddpm: warning: this training takes about {in_words(expected.seconds)}; Ctrl-C stops it, and saves what there is"
