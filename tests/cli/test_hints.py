@@ -264,11 +264,11 @@ def test_data_that_have_moved(ddpm, run, tmp_path):
 @pytest.mark.parametrize(
     ("smaller", "side", "why"),
     [
-        (28, 32, "the power of two near their smaller side, 28 in the middle"),
+        (28, 32, "the power of two near the smaller of their median sides, which is 28"),
         (27, 16, "near"),
         (1, 1, "near"),
         (73, 64, "near"),
-        (375, 64, "their smaller side, 375 in the middle, allows more, which takes longer to train"),
+        (375, 64, "the smaller of their median sides is 375, which allows more and takes longer to train"),
     ],
 )
 def test_the_side_that_is_proposed(smaller, side, why):
@@ -282,7 +282,10 @@ def test_of_photographs_the_proposal_is_no_picture_s_own_size(ddpm, tmp_path, od
     for i, size in enumerate([(3, 2), *[(40, 30)] * 6, *[(30, 40)] * 5]):
         odd.mkdir(exist_ok=True)
         Image.new("L", size, i).save(odd / f"{i:02d}.png")
-    why = "--set data.resolution=32 scales each to cover 32x32 and cuts its centre: the power of two near their smaller side, 30"
+    why = (
+        "--set data.resolution=32 scales each to cover 32x32 and cuts its centre: "
+        "the power of two near the smaller of their median sides, which is 30"
+    )
     hints = _hinted(_train(ddpm, odd, tmp_path / "run"), 65, why)
     assert "such as --set data.resolution=32: the power of two" in _well(ddpm("data", odd)).out
     _well(_train(ddpm, odd, tmp_path / "run", *_command(hints, "--set data.resolution")[:2]))
@@ -303,7 +306,7 @@ def test_weights_of_classes_for_images_without(ddpm, tmp_path, odd):
         tmp_path / "new",
         *QUICK[-6:],
     )
-    hints = _hinted(ddpm(*begun), 2, "--set model.classes=0 begins with all of its weights")
+    hints = _hinted(ddpm(*begun), 2, "--set model.classes=0 begins a model without classes, with all other weights")
     assert (
         "ddpm: classes that are left out: a, b" in _well(ddpm(*begun, *_command(hints, "--set model.classes")[:2])).err
     )

@@ -243,8 +243,8 @@ def test_the_time_that_is_left_is_told_with_the_budget(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr("ddpm.cli.parts.training.note", shown.append)
 
-    def told(budget, left, step=0):
-        experiment = small(rhythm__budget=budget, data__shape=(1, 8, 8), data__levels=17)
+    def told(budget, left, step=0, **settings):
+        experiment = small(rhythm__budget=budget, **settings, data__shape=(1, 8, 8), data__levels=17)
         started = Started(experiment, 100, 0, 1, step, "fp32", 1, (), (), left)
         shown.clear()
         introduce(started, RunFolder(tmp_path), CPU)
@@ -258,3 +258,9 @@ def test_the_time_that_is_left_is_told_with_the_budget(tmp_path, monkeypatch):
         600.0, 300.0, 7
     )
     assert "; as many steps as fit into 60 min, of 8 images" in told(3600.0, 3598.0)
+    taken = "(looking at the data and trying steps out, took the rest), of"
+    assert f"; a step at least, as less than a second is left of 5 s {taken}" in told(5.0, -0.2)
+    planned = {"training__decay": "cosine", "training__steps": 1}
+    assert f"; 1 step, as less than a second is left of 0.5 s {taken}" in told(0.5, 0.3, **planned)
+    for decay in ("constant", "cosine"):
+        assert "; 669 steps in 60 s, of 8 images" in told(60.0, -1.0, 669, training__decay=decay)

@@ -44,8 +44,8 @@ def run(options: Namespace) -> None:
         )
     else:
         _say_sizes(found)
-    if (found["bits_in_use"] or SIXTEEN) < SIXTEEN:
-        bits = found["bits_in_use"]
+    bits = found["bits_in_use"]
+    if bits and bits < SIXTEEN:  # 0 bits are those of images that are all black
         say(f"the values use {bits} of {SIXTEEN} bits: to train on these alone, --set data.levels={2**bits}")
     if found["understood"] is not None:
         _say_understood(found["understood"])

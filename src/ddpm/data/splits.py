@@ -32,8 +32,8 @@ def proposed_side(smaller: float) -> tuple[int, str]:
     """
     side = 2 ** max(int(math.log2(smaller * 8 / 7)), 0)
     if side > LARGEST:
-        return LARGEST, f"their smaller side, {smaller:g} in the middle, allows more, which takes longer to train"
-    return side, f"the power of two near their smaller side, {smaller:g} in the middle"
+        return LARGEST, f"the smaller of their median sides is {smaller:g}, which allows more and takes longer to train"
+    return side, f"the power of two near the smaller of their median sides, which is {smaller:g}"
 
 
 @dataclass(frozen=True)

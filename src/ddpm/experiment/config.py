@@ -270,7 +270,9 @@ class Experiment:
         if not found:
             raise UsageError(
                 f"the data have no labels, which a model with classes needs: {self.data.source}",
-                "`model.classes=0` begins with all of its weights but those of its classes" if self.init else "",
+                "`model.classes=0` begins a model without classes, with all other weights of that run"
+                if self.init
+                else "",
                 "labels are the folders of images, MNIST's and CIFAR's own, or \"labels\" in an .npz",
             )
         classes = found if asked == ALL_CLASSES else asked

@@ -106,15 +106,8 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
         f"{experiment.preset}: {started.parameters:,} parameters; {counted(started.images, 'image')} "
         f"{'x'.join(str(side) for side in experiment.shape)} of {experiment.levels} levels{held_out}"
     )
-    length = counted(recipe.steps, "step")
-    if started.left is not None:
-        length = (
-            f"as many steps as fit into {_time(started)}"
-            if ends_by_time(experiment)
-            else f"{length} in {_time(started)}"
-        )
     note(
-        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {length}, of "
+        f"{experiment.schedule.name} schedule, T = {experiment.schedule.T}; {_length(started)}, of "
         f"{counted(recipe.batch_size, 'image')}; {started.precision} on {device}, "
         f"{counted(torch.get_num_threads(), 'thread')}{_shared(started)}; in {folder.path}"
     )
@@ -128,14 +121,34 @@ def _introduce(started: Started, folder: RunFolder, device: torch.device) -> Non
         note(f"going on from step {started.step:,}")
 
 
+def _length(started: Started) -> str:
+    """How many steps there are, and in which time if there is one."""
+    experiment, left = started.experiment, started.left
+    steps = counted(experiment.training.steps, "step")
+    if left is None:
+        return steps
+    if left <= 0 and started.step:
+        return f"{counted(started.step, 'step')} in {_budget(started)}"
+    if ends_by_time(experiment):
+        return f"as many steps as fit into {_time(started)}" if left >= 1 else f"a step at least, as {_time(started)}"
+    return f"{steps} in {_time(started)}" if left >= 1 else f"{steps}, as {_time(started)}"
+
+
 def _time(started: Started) -> str:
-    """The time that is left for steps, and where the rest of the budget went."""
-    budget, left = started.experiment.rhythm.budget, max(started.left or 0.0, 0.0)
-    assert budget is not None
-    if in_words(left) == in_words(budget):
-        return in_words(budget)
+    """The time that is left for steps, or that hardly any is, and where the rest of the budget went."""
+    left, budget = max(started.left or 0.0, 0.0), _budget(started)
     before = "earlier steps, and " if started.step else ""
-    return f"the {in_words(left)} that are left of {in_words(budget)} ({before}looking at the data and trying steps out, took the rest)"
+    rest = f"({before}looking at the data and trying steps out, took the rest)"
+    if left < 1:
+        return f"less than a second is left of {budget} {rest}"
+    return budget if in_words(left) == budget else f"the {in_words(left)} that are left of {budget} {rest}"
+
+
+def _budget(started: Started) -> str:
+    """All the time that there was."""
+    budget = started.experiment.rhythm.budget
+    assert budget is not None
+    return in_words(budget) if budget >= 1 else f"{budget:g} s"
 
 
 def _shared(started: Started) -> str:
