@@ -1,6 +1,7 @@
 """How a run ends that a program follows: in the main thread by signals, in any thread when it asks."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -126,7 +127,24 @@ def test_ctrl_c_says_what_stands(folder, monkeypatch):
     assert too_soon() == without
     with pytest.raises(Interrupted, match="the state of step 2 is saved"):
         _followed(folder, lambda step, _: os.kill(os.getpid(), signal.SIGINT) if step == 1 else None)
-    assert too_soon() == f"the checkpoint of step 2 stands: {folder.path}"
+    assert too_soon() == f"the last checkpoint on the disk is that of step 2: {folder.path}"
+
+
+def test_a_disk_that_fails_is_no_reason_to_end_otherwise(folder, monkeypatch):
+    """The names of the checkpoints are read in the handler of the signal, which is what ends the run."""
+
+    def gone(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def at_once(step, _):
+        monkeypatch.setattr("ddpm.run.ending.checkpoints.found", gone)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted) as caught:
+        _followed(folder, at_once)
+    unknown = f"what is on the disk cannot be read (Input/output error): {folder.path}"
+    assert str(caught.value) == f"interrupted at once: {unknown}"
 
 
 def test_so_does_the_command_before_it_hears_signals(ddpm, run, monkeypatch):
@@ -137,7 +155,7 @@ def test_so_does_the_command_before_it_hears_signals(ddpm, run, monkeypatch):
         monkeypatch.setattr(f"ddpm.{module}", pressed)
         said = ddpm("train", "--output-dir", run)
         assert said.code == 130
-        assert f"interrupted: the checkpoint of step 6 stands: {run}\n" in said.err
+        assert f"interrupted: the last checkpoint on the disk is that of step 6: {run}\n" in said.err
         monkeypatch.undo()
 
 

@@ -188,12 +188,14 @@ def _too_soon(number: int, stands: Callable[[], str]) -> Ending:
 
 
 def what_stands(folder: RunFolder) -> str:
-    """What of a run is on the disk."""
-    found = checkpoints.found(folder.checkpoints)
-    if found:
-        return f"the checkpoint of step {checkpoints.step_of(found[-1]):,} stands: {folder.path}"
-    if folder.config.exists():
-        return f"there is no checkpoint yet, only the configuration: {folder.path}"
+    """What of a run is on the disk, as far as names say. It is asked in a signal handler: a disk that fails is told, not raised."""
+    try:
+        if found := checkpoints.found(folder.checkpoints):
+            return f"the last checkpoint on the disk is that of step {checkpoints.step_of(found[-1]):,}: {folder.path}"
+        if folder.config.exists():
+            return f"there is no checkpoint yet, only the configuration: {folder.path}"
+    except OSError as error:
+        return f"what is on the disk cannot be read ({error.strerror}): {folder.path}"
     return f"no run was written: {folder.path}"
 
 
