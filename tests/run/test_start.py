@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.checkpoints import folder_name, found, step_of
 from ddpm.errors import CannotCreate, DataError, NotFound
 from ddpm.experiment.presets import digits
 from ddpm.run.folder import RunFolder
@@ -53,3 +54,12 @@ def test_no_start_is_made_beside_other_things(start, tmp_path):
 def test_what_is_named_must_be_there(tmp_path):
     with pytest.raises(NotFound, match="gone"):
         From(tmp_path / "gone").admit(RunFolder(tmp_path / "new"))
+
+
+def test_another_process_reads_the_step_that_the_first_one_found(trained):
+    """Of a run that is named: not its newest checkpoint, which may be later by then; a checkpoint that is named is that one."""
+    folder = RunFolder(trained)
+    assert [step_of(path) for path in found(folder.checkpoints)] == [3, 6]
+    last = folder.checkpoints / folder_name(6)
+    assert [From(trained).read_again(folder, step).numbers["step"] for step in (3, 6)] == [3, 6]
+    assert From(last).read_again(folder, 6).numbers["step"] == 6
