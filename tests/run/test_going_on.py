@@ -218,6 +218,25 @@ def test_the_same_change_from_an_older_checkpoint_asks_from_which_step_on(ddpm, 
     assert row["changed_at"] == 3
 
 
+def test_what_is_new_beside_a_change_on_record_is_in_both_ways_on(ddpm, half, tmp_path):
+    """Another change, and a setting that any start may have anew."""
+    assert ddpm("train", "--output-dir", half, "--steps", "9", "--change", "training.lr=1e-3").code == 0
+    for step in (6, 9):
+        shutil.rmtree(half / "checkpoints" / checkpoints.folder_name(step))
+    more = ["--change", "training.batch_size=12", "--change", "rhythm.log=1", "--change", "compile=false"]
+    said = ddpm("train", "--output-dir", half, "--change", "training.lr=1e-3", *more)
+    assert said.code == 78, said.err
+    hints = [line.removeprefix("hint: ") for line in said.err.splitlines() if line.startswith("hint: ")]
+    recorded, instead = " goes on as it is on record, with what is new", " changes it from step 3 on"
+    for hint, words, lr_from in ((hints[0], recorded, 6), (hints[1], instead, 3)):
+        run = shutil.copytree(half, tmp_path / f"from-{lr_from}")
+        command = hint.partition(words)[0].replace(str(half), str(run))
+        assert ddpm(*shlex.split(command)[1:]).code == 0
+        found = RunFolder(run).read_experiment()
+        assert {(c.setting, c.step) for c in found.changes} == {("training.lr", lr_from), ("training.batch_size", 3)}
+        assert found.rhythm.log == 1
+
+
 def test_what_is_damaged_of_a_run_that_is_named_is_said(ddpm, run, tmp_path):
     """Training goes on from an older checkpoint of it, and says why."""
     damaged = run / "checkpoints" / checkpoints.folder_name(6) / "manifest.json"

@@ -151,18 +151,23 @@ class _InItsFolder(Start):
 
     def require_clear(self, experiment: Experiment, step: int, wanted: Mapping[str, Any], folder: RunFolder) -> None:
         """Nothing of it is on record from a later step on: else the newest checkpoint was lost, and who asks may not know."""
-        for setting, value in wanted.items():
-            later = changed_after(experiment.changes, step, setting)
-            if not later or later[-1].after != value:
-                continue
-            command, here = self.command(folder), folder.checkpoints / checkpoints.folder_name(step)
-            change = [*command, "--resume", str(here), *_typed("--change", wanted)]
-            raise Mismatch(
-                f"{setting} = {value} is on record from step {later[-1].step:,} on, but the run goes on from step {step:,}, "
-                f"as later checkpoints are damaged or gone: {str(folder.path)!r}",
-                f"{shlex.join(command)} goes on as it is on record",
-                f"{shlex.join(change)} changes it from step {step:,} on instead" if step else "",
-            )
+        later = {name: changed_after(experiment.changes, step, name) for name in wanted}
+        known = {name: found[-1] for name, found in later.items() if found and found[-1].after == wanted[name]}
+        if not known:
+            return
+        first, command = next(iter(known.values())), self.command(folder)
+        read = flat(spelled(changed(experiment, self.change)))
+        asked = {name: read.get(name, value) for name, value in self.change.items()}
+        new = {name: value for name, value in asked.items() if name not in known}
+        with_new = shlex.join([*command, *_typed("--change", new)])
+        here = str(folder.checkpoints / checkpoints.folder_name(step))
+        change = shlex.join([*command, "--resume", here, *_typed("--change", asked)])
+        raise Mismatch(
+            f"{first.setting} = {first.after} is on record from step {first.step:,} on, but the run goes on from step {step:,}, "
+            f"as later checkpoints are damaged or gone: {str(folder.path)!r}",
+            f"{with_new} goes on as it is on record{', with what is new' if new else ''}",
+            f"{change} changes it from step {step:,} on instead" if step else "",
+        )
 
     def read_again(self, folder: RunFolder, step: int) -> Checkpoint:
         """That of the step."""
