@@ -1,9 +1,11 @@
 """All the questions by name: Q1 to Q35 in the order of the notes, then those that have a word for a name."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import matplotlib as mpl
+import torch
 
 from ddpm.diffusion.schedule import SignalRemains
 from ddpm.errors import chosen
@@ -79,8 +81,19 @@ def find(name: str) -> Question:
     return chosen(QUESTIONS, name.upper() if name.upper() in QUESTIONS else name, "question", *ELSE)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Of torch: for a few numbers at a time more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def ask(question: Question, setting: Setting) -> Answer:
     """Run its experiment, figures in the house's style; schedules that it makes for comparison do not warn."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
+    with one_thread(), mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", SignalRemains)
         return question.experiment(setting)
