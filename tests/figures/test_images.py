@@ -239,6 +239,30 @@ def test_one_image_of_another_shape_is_refused():
         one_image(torch.zeros(2, 1, 4, 6), (1, 4, 6), 256)
 
 
+UNIT = np.full((8, 8, 3), 0.5)
+UNIT[0], UNIT[1] = 0, 1
+"""A picture of 0..1."""
+
+
+@pytest.mark.parametrize("of", [np.asarray, torch.from_numpy])
+def test_numbers_of_0_to_1_are_not_taken_for_those_of_a_model(of):
+    """They were read as a pale picture, without a word."""
+    for levels in (256, 1024, 8):
+        with pytest.raises(UsageError, match=f"{levels} levels have the values 2k/{levels - 1} - 1") as refused:
+            one_image(of(UNIT), (3, 8, 8), levels)
+        assert "of numbers in 0..1 take 2 x - 1" in refused.value.hints[0]
+    with pytest.raises(UsageError, match="got nan"):
+        one_image(of(UNIT * np.nan), (3, 8, 8), 256)
+    bytes_of_it = np.array([0, 128, 255], np.uint8)[(2 * UNIT).astype(int)]
+    real = bytes_of_it / 127.5 - 1
+    for levels in (256, 17):
+        found = one_image(of(real), (3, 8, 8), levels)
+        assert torch.equal(found, one_image(Image.fromarray(bytes_of_it), (3, 8, 8), levels))
+        assert torch.equal(found, one_image(found, (3, 8, 8), levels))
+    sample = 0.9 * (2 * UNIT - 1)
+    assert torch.equal(one_image(of(sample), (3, 8, 8), 3), one_image(of(2 * UNIT - 1), (3, 8, 8), 3))
+
+
 def test_where_bytes_are_wanted_images_are_what_their_file_is(tmp_path):
     """So `colour` and `super_resolve` take what `sample` gave; a model of other levels refuses them."""
     colours = Images(FIVE.repeat(1, 3, 1, 1) * torch.tensor([1, 0.5, 0]).reshape(1, 3, 1, 1), 5)

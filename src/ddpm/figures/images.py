@@ -388,13 +388,13 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     """One image as a model of `shape` and `levels` sees it, (1, C, H, W): a path, a picture, an array, a tensor or Images.
 
     Pictures of any size are scaled and cut (`Photo.seen`). Where 256 levels are asked for, Images are taken as the file is that
-    `save` writes of them. Real numbers in [-1, 1] are taken to the nearest level, as a file of them is.
+    `save` writes of them. Real numbers in [-1, 1] are taken to the nearest level, as a file of them is; those of 0..1 are refused.
 
     Warns:
         RunWarning: it was scaled.
 
     Raises:
-        UsageError: several images, or something else.
+        UsageError: several images, real numbers of 0..1, or something else.
         Mismatch: an array or a tensor has another height, width or number of channels.
         NotFound, DataError: it cannot be read.
     """
@@ -406,8 +406,7 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     if isinstance(given, np.ndarray | Tensor):
         one = torch.as_tensor(_as_batch(given, shape)).detach().cpu()
         if one.is_floating_point():
-            check_images(one := one.float())
-            return to_model(to_levels(one, levels), levels)
+            return _on_a_model(one.float(), levels)
         return _of_array(one, levels, "NCHW").scaled()
     found = image_set(given, "all", levels=levels)
     if len(found) != 1:
@@ -415,6 +414,21 @@ def one_image(given: Data, shape: tuple[int, ...], levels: int) -> ImageBatch:
     if found.shape == tuple(shape) and found.levels == levels:
         return found.scaled()
     raise Mismatch(f"the model is for an image {tuple(shape)} of {levels} levels, not {found.shape} of {found.levels}")
+
+
+def _on_a_model(x: Tensor, levels: int) -> ImageBatch:
+    """Real images at the nearest of these levels, as a file of them is: a sample's own tensor lies between them.
+
+    Raises:
+        UsageError: no value is below 0, and they are neither on these levels nor on those of bytes: they are of 0..1.
+    """
+    check_images(x)
+    if not bool((x < 0).any()):
+        try:
+            on_levels(x, BYTES)
+        except UsageError:
+            on_levels(x, levels)
+    return to_model(to_levels(x, levels), levels)
 
 
 def a_photo(given: Data, shape: tuple[int, ...], levels: int) -> Photo | None:
