@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageOps
 
 from ddpm.data.decoding.picture import fit, frame
@@ -113,3 +114,23 @@ def test_the_frame_is_what_is_fitted(size, wanted):
     assert (np.asarray(fit(picture, *wanted)) == np.asarray(same)).all()
     left, top, right, bottom = frame(size, *wanted)
     assert (right - left) / (bottom - top) == pytest.approx(wanted[1] / wanted[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.where(HOLE, np.nan, 0), "nan says neither"),
+        (torch.from_numpy(np.where(HOLE, 1, np.nan)), "nan says neither"),
+        (np.where(HOLE, np.inf, 0), "inf says neither"),
+        (np.where(HOLE, "1", "0"), "not <U1"),
+    ],
+)
+def test_a_mask_of_what_is_no_number_is_refused(values, words):
+    """NaN is not 0: it was drawn."""
+    with pytest.raises(DataError, match=words):
+        mask_of(values)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64, torch.bfloat16, torch.float64])
+def test_a_tensor_of_any_kind_is_a_mask(kind):
+    assert (mask_of(torch.from_numpy(HOLE).to(kind)).drawn == HOLE).all()

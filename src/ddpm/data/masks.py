@@ -82,7 +82,7 @@ def mask_of(given: Image.Image | np.ndarray | torch.Tensor) -> Mask:
 
     Raises:
         Mismatch: an array has another number of dimensions.
-        DataError: the picture cannot be read.
+        DataError: the picture cannot be read, or the array holds no numbers, or some that are not finite.
     """
     if not isinstance(given, Image.Image):
         return Mask(_of_array(given))
@@ -94,7 +94,10 @@ def mask_of(given: Image.Image | np.ndarray | torch.Tensor) -> Mask:
 
 
 def _of_array(given: np.ndarray | torch.Tensor) -> np.ndarray:
-    values = np.asarray(given.detach().cpu()) if isinstance(given, torch.Tensor) else given
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu()
+        given = (given.float() if given.dtype == torch.bfloat16 else given).numpy()
+    values = given
     shape = tuple(values.shape)
     if values.ndim > 2 and values[..., 0, 0].size == 1:
         values = values.reshape(shape[-2:])
@@ -102,6 +105,10 @@ def _of_array(given: np.ndarray | torch.Tensor) -> np.ndarray:
         values = values[..., 0]
     if values.ndim != 2 or 0 in values.shape:
         raise Mismatch(f"a mask is (height, width), not of the shape {shape}")
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"a mask is true or false, or numbers, not {values.dtype}")
+    if not np.isfinite(values).all():
+        raise DataError(f"a mask says of each pixel whether it is drawn, and {values[~np.isfinite(values)][0]} says neither")
     return values != 0
 
 
