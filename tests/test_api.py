@@ -595,6 +595,7 @@ calls = [
     (lambda: m.encode("digits", timestep=1.5), "timestep must be"),
     (lambda: m.edit(image, timestep="far"), "timestep must be"),
     (lambda: m.super_resolve(image, factor=2.0), "factor must be"),
+    (lambda: ddpm.images("digits")[:1].paste(None), "no images: NoneType"),
     (lambda: m.inpaint(image, image[..., 0], jump=1.5), "jump must be"),
     (lambda: m.interpolate(image, image, timestep=3, num=2.5), "num must be"),
     (lambda: m.bits_per_dim("digits", num_images="all"), "num_images must be"),
@@ -648,7 +649,7 @@ def test_wrong_types_are_refused_in_a_sentence(trained):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WRONG_TYPES, str(trained)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "48\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "49\n"), done.stderr
 
 
 WARNED = """

@@ -108,7 +108,9 @@ def _of_array(given: np.ndarray | torch.Tensor) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise DataError(f"a mask is true or false, or numbers, not {values.dtype}")
     if not np.isfinite(values).all():
-        raise DataError(f"a mask says of each pixel whether it is drawn, and {values[~np.isfinite(values)][0]} says neither")
+        raise DataError(
+            f"a mask says of each pixel whether it is drawn, and {values[~np.isfinite(values)][0]} says neither"
+        )
     return values != 0
 
 

@@ -1,6 +1,7 @@
 """Images as a value that a person can look at, index, save and hand on: what sampling gives, and what data arguments take."""
 
 import io
+import math
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -133,7 +134,7 @@ class Images:
 
     def paste(
         self,
-        photo: str | Path | Image.Image,
+        photo: "Data",
         mask: str | Path | Image.Image | np.ndarray | Tensor | None = None,
         folder: str | Path | None = None,
         *,
@@ -142,13 +143,14 @@ class Images:
         """The photograph that the images were drawn from, at its own size, with each of them in the place that the model saw.
 
         Args:
-            photo: a path or a Pillow image, of any size.
+            photo: a path or a Pillow image, of any size; an array, a tensor or Images of the size of these, as they were edited.
             mask: where it was filled; every other pixel of the photograph stays as it is. None is all that the model saw.
             folder: where to write them, as `ddpm inpaint | edit --paste` does; None for nowhere.
             what: "all", or "colour" for the photograph's own brightness with the colours of the images.
 
         Raises:
-            UsageError: there is no such way, or as `save`.
+            UsageError: there is no such way, the photograph is none, or as `save`.
+            Mismatch: an array or a tensor has another size.
             NotFound, DataError: photograph or mask cannot be read.
             CannotCreate: as `save`.
 
@@ -159,8 +161,9 @@ class Images:
             >>> [picture.size for picture in images.paste(Image.new("L", (60, 40)))]
             [(60, 40), (60, 40)]
         """
-        way, height, width = chosen(WAYS, what, "way to paste"), *self.tensor.shape[2:]
-        whole = read_photo(Path(photo).expanduser()) if isinstance(photo, str | Path) else photo_of(photo)
+        way, (channels, height, width) = chosen(WAYS, what, "way to paste"), self.tensor.shape[1:]
+        grey = what == "colour" and isinstance(photo, np.ndarray | Tensor) and math.prod(photo.shape) == height * width
+        whole = _photograph(photo, (1 if grey else channels, height, width), BYTES if grey else self.levels)
         hole = None if mask is None else a_mask(mask).over(whole.size, height, width)
         found = [way(whole.picture, picture, hole) for picture in self.pil()]
         if folder is not None:
@@ -444,6 +447,12 @@ def a_photo(given: Data, shape: tuple[int, ...], levels: int) -> Photo | None:
     if isinstance(given, Images) and len(given) == 1 and levels == BYTES >= given.levels:
         return photo_of(given.pil()[0])
     return None
+
+
+def _photograph(given: Data, shape: tuple[int, ...], levels: int) -> Photo:
+    """The picture into which images of this shape are written: of any size, or a value that `one_image` takes."""
+    photo = a_photo(given, shape, BYTES)
+    return photo_of(Images(one_image(given, shape, levels), levels).pil()[0]) if photo is None else photo
 
 
 def size_of(given: Data, shape: tuple[int, ...], levels: int) -> tuple[int, int]:

@@ -11,6 +11,10 @@ Way = Callable[[Image.Image, Image.Image, np.ndarray | None], Image.Image]
 """(the photograph, the drawn picture, where it is drawn in the photograph) -> the photograph with it."""
 
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""How much red, green and blue add to the brightness (ITU-R BT.601, as in Pillow)."""
+
+
 def pasted(photo: Image.Image, drawn: Image.Image, hole: np.ndarray | None) -> Image.Image:
     """The photograph with the drawn picture, enlarged, in its place; only where `hole` (height, width) is true, if there is one.
 
@@ -27,12 +31,20 @@ def pasted(photo: Image.Image, drawn: Image.Image, hole: np.ndarray | None) -> I
 
 
 def coloured(photo: Image.Image, drawn: Image.Image, _hole: np.ndarray | None) -> Image.Image:
-    """The photograph's own brightness at its own size, with the colours of the drawn picture; grey where the model saw nothing."""
+    """The photograph's own brightness at its own size, with the colours of the drawn picture; grey where the model saw nothing.
+
+    A colour that would leave 0..255 at this brightness is made as much paler as it takes to stay inside.
+    """
     box, enlarged = _in_place(photo, drawn)
-    tones = photo.convert("L").convert("YCbCr")
-    _, blue, red = enlarged.convert("YCbCr").split()
-    tones.paste(Image.merge("YCbCr", [tones.getchannel(0).crop(box), blue, red]), box[:2])
-    return tones.convert("RGB")
+    tones = photo.convert("L")
+    bright = np.asarray(tones.crop(box), np.float32)[..., None]
+    colours = np.asarray(enlarged.convert("RGB"), np.float32)
+    away = colours - (colours @ LUMA)[..., None]
+    room = np.where(away > 0, 255 - bright, bright)
+    share = np.min(room / np.maximum(np.abs(away), np.maximum(room, 1e-6)), axis=2, keepdims=True)
+    whole = tones.convert("RGB")
+    whole.paste(Image.fromarray(np.rint(bright + share * away).astype(np.uint8)), box[:2])
+    return whole
 
 
 WAYS: Mapping[str, Way] = {"all": pasted, "colour": coloured}
