@@ -139,7 +139,18 @@ def test_colouring_obeys_the_grey_values(ddpm, coloured, trained, tmp_path):
     assert whole.any()
     assert np.abs(pixels @ [0.299, 0.587, 0.114] - grey)[whole].max() <= 0.5
     said = ddpm("edit", trained, picture, "--colour", "--output-dir", tmp_path / "o")
-    _one_line(said, 78, "1 channel", "nothing to colour")
+    _one_line(said, 78, "needs a model of 3 channels, not of 1")
+
+
+def test_what_has_no_grey_values_is_not_coloured(ddpm, coloured, trained, tmp_path):
+    """It said "the image has 2 channels, the model 1", of a model with 1, 2 or 3."""
+    images = ddpm_package.Images(torch.zeros(1, 2, 8, 8))
+    (picture,) = images.save(tmp_path / "two")
+    for run, words in ((trained, "needs a model of 3 channels"), (coloured, "has 2 channels, its grey values are needed")):
+        said = ddpm("edit", run, picture, "--colour", "--output-dir", tmp_path / "o")
+        _one_line(said, 78 if run == trained else 65, words)
+    with pytest.raises(ddpm_package.Mismatch, match="needs a model of 3 channels"):
+        ddpm_package.load(trained, device="cpu").colour(picture, 1)
 
 
 def test_a_shortened_chain_ends_where_the_whole_one_would():

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, whole
+from ddpm.cli.flags.kinds import filled, natural
 
 ABOUT = "compare runs on the same images with the same noise"
 EXAMPLES = """\
@@ -23,7 +23,7 @@ def flags(parser: ArgumentParser) -> None:
     how = parser.add_argument_group("how to measure it")
     groups.chain(how)
     how.add_argument(
-        "--seed", type=whole, default=0, metavar="S", help="random seed of the noise, the same for all (0)"
+        "--seed", type=natural, default=0, metavar="S", help="random seed of the noise, the same for all (0)"
     )
     groups.variance(groups.reading(parser))
     where = parser.add_argument_group("where the numbers go")

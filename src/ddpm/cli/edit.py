@@ -48,7 +48,7 @@ def run(options: Namespace) -> None:
     from ddpm.figures.images import BYTES
     from ddpm.figures.paste import WAYS
     from ddpm.figures.pictures import to_pictures
-    from ddpm.trained.edit import colour, from_noised, small_shape, super_resolve
+    from ddpm.trained.edit import colour, from_noised, require_colours, small_shape, super_resolve
 
     if options.paste and options.super_resolve is not None:
         raise UsageError(
@@ -71,6 +71,7 @@ def run(options: Namespace) -> None:
         edit, given = super_resolve(trained, image, factor, plan), to_pictures(image, BYTES)
         given = given.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     else:
+        require_colours(trained)
         photo = given_photo(options.image, *shape[1:])
         image = photo.seen((1, *shape[1:]), BYTES)
         edit, given = colour(trained, image, plan), to_pictures(image, BYTES).expand(-1, 3, -1, -1)

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, positive, tolerance, whole
+from ddpm.cli.flags.kinds import filled, natural, positive, tolerance
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.errors import UsageError
@@ -42,7 +42,7 @@ def flags(parser: ArgumentParser) -> None:
         help="estimate bpd from N >= 2 of the T steps for each image, and a short pilot (all T, exactly)",
     )
     groups.chain(how)
-    how.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of the noise (0)")
+    how.add_argument("--seed", type=natural, default=0, metavar="S", help="random seed of the noise (0)")
     how.add_argument("--draws", type=positive, metavar="K", help="of importance-weighted: chains for each image (16)")
     how.add_argument(
         "--trace",

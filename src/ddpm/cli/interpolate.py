@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, positive, whole
+from ddpm.cli.flags.kinds import filled, natural, positive, whole
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import fresh_folder
 from ddpm.cli.terminal.words import counted
@@ -24,7 +24,7 @@ def flags(parser: ArgumentParser) -> None:
     what.add_argument("second", type=filled, metavar="B.png", help="the other")
     what.add_argument("--num", type=positive, default=9, metavar="N", help="images, the two ends included (9)")
     groups.conditions(what, "none")
-    what.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of the noise (0)")
+    what.add_argument("--seed", type=natural, default=0, metavar="S", help="random seed of the noise (0)")
     how = parser.add_argument_group("how to draw it")
     how.add_argument(
         "--timestep", type=whole, required=True, metavar="T", help="how far into the noise: 0 mixes pixels"

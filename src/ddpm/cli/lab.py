@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, number, positive, whole
+from ddpm.cli.flags.kinds import filled, natural, number, positive
 from ddpm.cli.flags.names import SCHEDULES
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.errors import quoted
@@ -39,7 +39,7 @@ def flags(parser: ArgumentParser) -> None:
     of.add_argument(
         "--steps", type=positive, metavar="T", help="number of steps (1000; table-2: 100; with --run, all of its)"
     )
-    of.add_argument("--seed", type=whole, default=0, metavar="S", help="random seed of what is simulated (0)")
+    of.add_argument("--seed", type=natural, default=0, metavar="S", help="random seed of what is simulated (0)")
     of.add_argument(
         "--timestep", type=positive, metavar="t", help="t of a derivation's numbers (three tenths of T, at least 2)"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled, number, positive, span, whole
+from ddpm.cli.flags.kinds import filled, natural, number, positive, span
 from ddpm.cli.flags.names import PRESETS, SCHEDULES, SOURCE
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.streams import require_told
@@ -53,7 +53,7 @@ def flags(parser: ArgumentParser) -> None:
     how.add_argument("--batch-size", type=positive, metavar="B", help="images in a step")
     how.add_argument("--lr", type=number, metavar="X", help="learning rate")
     how.add_argument(
-        "--seed", type=whole, metavar="S", help="random seed of initialisation, batches, noise and dropout"
+        "--seed", type=natural, metavar="S", help="random seed of initialisation, batches, noise and dropout"
     )
     how.add_argument("--precision", metavar="NAME", help="auto, fp32, bf16, fp16")
     how.add_argument(

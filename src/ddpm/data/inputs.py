@@ -50,7 +50,8 @@ class Photo:
             return to_model(to_levels(to_model(self.exact[None], self.levels), levels), levels)
         if self.exact is not None and not {len(self.exact), channels} <= {1, 3}:
             if len(self.exact) != channels:
-                raise DataError(f"the image has {len(self.exact)} channels, the model {channels}: {self.name}")
+                need = "its grey values are needed" if channels == 1 else f"the model {channels}"
+                raise DataError(f"the image has {len(self.exact)} channels, {need}: {self.name}")
             raise Mismatch(
                 f"{self.name} is {self.size[0]}x{self.size[1]} pixels, not {width}x{height} (width x height)",
                 f"images of {channels} channels are not scaled",

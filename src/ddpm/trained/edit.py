@@ -90,15 +90,24 @@ def super_resolve(trained: LoadedModel, y: ImageBatch, factor: int, plan: Plan) 
     return _inverse(trained, Averages(factor), y, plan, {"super_resolve": factor})
 
 
+def require_colours(trained: LoadedModel) -> None:
+    """Refuse to colour with a model that draws no colours.
+
+    Raises:
+        Mismatch: it does not draw three channels.
+    """
+    channels = trained.experiment.shape[0]
+    if channels != len(LUMA):
+        raise Mismatch(f"to colour an image needs a model of {len(LUMA)} channels, not of {channels}")
+
+
 def colour(trained: LoadedModel, y: ImageBatch, plan: Plan) -> Drawing:
     """Images whose grey values are y, (1, 1, H, W) (DDNM).
 
     Raises:
         Mismatch: the model does not draw three channels.
     """
-    channels = trained.experiment.shape[0]
-    if channels != len(LUMA):
-        raise Mismatch(f"a model of images with {channels} channel has nothing to colour")
+    require_colours(trained)
     return _inverse(trained, Grey(), y, plan, {"colour": True})
 
 

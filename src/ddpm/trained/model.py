@@ -28,7 +28,7 @@ from ddpm.sampling.encode import encode
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
 from ddpm.trained.draw import Drawing, DrawingOptions, How, few_steps, samples
-from ddpm.trained.edit import colour, from_noised, inpaint, small_shape, super_resolve
+from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import as_the_run_reads, images_to_evaluate, require_fitting
 from ddpm.trained.interpolate import ESTIMATES, interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of, told_when_scored
@@ -412,6 +412,7 @@ class TrainedModel:
 
     def colour(self, image: Data, n: int = 4, **how: Unpack[DrawingOptions]) -> Images:
         """Colour an image of which only the grey values count (DDNM). Takes and raises what `inpaint` does."""
+        require_colours(self.loaded)
         grey = one_image(image, (1, *self.shape[1:]), BYTES)
         return self._edited(How(**how), lambda model, plan: colour(model, grey, plan), n)
 

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, _ArgumentGroup
 
-from ddpm.cli.flags.kinds import count, filled, number, positive, span, whole
+from ddpm.cli.flags.kinds import count, filled, natural, number, positive, span
 from ddpm.cli.flags.names import SAMPLERS, SOURCE, SPACINGS
 from ddpm.language import LANGUAGES, machine_language
 
@@ -111,7 +111,7 @@ def conditions(group: _ArgumentGroup, default: str) -> None:
 def seed(group: _ArgumentGroup) -> None:
     """Which images of all that could be drawn."""
     group.add_argument(
-        "--seed", type=whole, default=0, metavar="S", help="random seed: image i depends on S and i alone (0)"
+        "--seed", type=natural, default=0, metavar="S", help="random seed: image i depends on S and i alone (0)"
     )
     group.add_argument(
         "--first",

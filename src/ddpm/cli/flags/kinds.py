@@ -25,6 +25,14 @@ def whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"must be a whole number: {text!r}") from None
 
 
+def natural(text: str) -> int:
+    """A whole number of at least 0, however large, as a seed is."""
+    value = whole(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0: {text!r}")
+    return value
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     try:
