@@ -146,7 +146,10 @@ def test_what_has_no_grey_values_is_not_coloured(ddpm, coloured, trained, tmp_pa
     """It said "the image has 2 channels, the model 1", of a model with 1, 2 or 3."""
     images = ddpm_package.Images(torch.zeros(1, 2, 8, 8))
     (picture,) = images.save(tmp_path / "two")
-    for run, words in ((trained, "needs a model of 3 channels"), (coloured, "has 2 channels, its grey values are needed")):
+    for run, words in (
+        (trained, "needs a model of 3 channels"),
+        (coloured, "has 2 channels, its grey values are needed"),
+    ):
         said = ddpm("edit", run, picture, "--colour", "--output-dir", tmp_path / "o")
         _one_line(said, 78 if run == trained else 65, words)
     with pytest.raises(ddpm_package.Mismatch, match="needs a model of 3 channels"):

@@ -39,6 +39,12 @@ ELSEWHERE = {
     ),
     "says what a new run trains on": "run/test_going_on.py::test_there_must_be_a_run",
     "of a file --set data.layout={} says it": "data/sources/test_npz.py::test_channels_that_could_be_on_two_axes",
+    "array[None] is one image, array[:, None] are grey images": (
+        "data/sources/test_npz.py::test_one_colour_picture_with_its_channels_first_is_not_read_as_grey_ones"
+    ),
+    "array.astype(numpy.{}) has the same values": (
+        "data/sources/test_npz.py::test_of_whole_numbers_of_another_type_the_way_is_named"
+    ),
     "if these are all values that there are": (
         "trained/test_own_samples.py::test_images_that_are_all_but_black_are_refused_until_they_are_meant"
     ),

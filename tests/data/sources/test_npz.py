@@ -10,8 +10,9 @@ from ddpm.data.open import open_source
 from ddpm.data.sources.npz import from_array
 from ddpm.data.splits import Options
 from ddpm.errors import DataError
+from ddpm.figures.images import image_set
 
-PIXELS = np.arange(3 * 8 * 6, dtype=np.uint8).reshape(3, 8, 6)
+PIXELS = np.arange(3 * 8 * 4, dtype=np.uint8).reshape(3, 8, 4)
 
 
 def _read(tmp_path, **arrays):
@@ -130,3 +131,48 @@ def test_a_label_without_a_name_is_said_to_be_one():
     with pytest.raises(DataError, match="label 2, but 2 classes have names"):
         matched_labels(images, ("a", "b"))
     assert fault_of(torch.tensor([-1, 0, 1]), ("a", "b")) is None
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (4, 8, 6)])
+def test_one_colour_picture_with_its_channels_first_is_not_read_as_grey_ones(tmp_path, shape):
+    """Labels, a layout, or another number of rows say what it is; the hints do, too."""
+    pixels = np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
+    np.save(tmp_path / "b.npy", pixels)
+    for call in (
+        lambda: from_array("a", pixels),
+        lambda: open_source(str(tmp_path / "b.npy"), "all"),
+        lambda: image_set(torch.from_numpy(pixels), "all"),
+        lambda: image_set(pixels, "all"),
+    ):
+        with pytest.raises(DataError, match=r"could be \(N, H, W\) and one image \(C, H, W\)") as refused:
+            call()
+        assert "data.layout=NHW" in refused.value.hints[0]
+        assert "array[None] is one image, array[:, None] are grey images" in refused.value.hints[1]
+    assert open_source(str(tmp_path / "b.npy"), "all", Options(layout="NHW")).shape == (1, *shape[1:])
+    assert image_set(pixels[None], "all").shape == shape
+    assert image_set(pixels[:, None], "all").shape == (1, *shape[1:])
+    assert len(_read(tmp_path, images=pixels, labels=np.arange(len(pixels)))) == len(pixels)
+    for others in (pixels[:2], pixels[:1], np.repeat(pixels, 2, 0)):
+        assert len(from_array("a", others)) == len(others)
+
+
+def test_either_order_of_bytes_is_read():
+    values = np.array([0, 1, 256, 65535], np.uint16).reshape(1, 1, 2, 2)
+    for order in "<>":
+        assert np.array_equal(from_array("a", values.astype(f"{order}u2"), layout="NCHW").tensor(), values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "way"),
+    [(bool, 1, "uint8"), (np.int64, 255, "uint8"), (np.int32, 256, "uint16"), (np.uint32, 65535, "uint16")],
+)
+def test_of_whole_numbers_of_another_type_the_way_is_named(kind, most, way):
+    values = np.array([0, most] * 2).astype(kind).reshape(1, 2, 2, 1)
+    with pytest.raises(DataError, match="must be uint8 or uint16") as refused:
+        from_array("a", values)
+    assert refused.value.hints[-1] == f"array.astype(numpy.{way}) has the same values"
+    assert np.array_equal(from_array("a", values.astype(way), layout="NHWC").tensor()[0, 0], values[0, :, :, 0])
+    for beyond in (values.astype(np.int64) - 1, values.astype(np.int64) + 65535, values / 2):
+        with pytest.raises(DataError, match="must be uint8 or uint16") as refused:
+            from_array("a", beyond)
+        assert len(refused.value.hints) == 1

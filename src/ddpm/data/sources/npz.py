@@ -48,9 +48,9 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
             str(path),
             images,
             said or _possible(options.levels, images.dtype),
-            layout or options.layout or _kept_by_us(arrays, images.shape),
+            layout or options.layout or _kept_by_us(arrays, images.shape) or _by_labels(images, labels),
         )
-        for images, _ in found
+        for images, labels in found
         if images is not None
     ]
     told = [labels for _, labels in found if labels is not None]
@@ -93,6 +93,11 @@ def _said_layout(arrays: Mapping[str, np.ndarray], path: Path) -> str | None:
 def _kept_by_us(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> str | None:
     """The layout of images that a run kept before files said it: they stand with "levels", under "images"."""
     return "NCHW" if {"images", "levels"} <= arrays.keys() and len(shape) == 4 and _layout(shape) is None else None
+
+
+def _by_labels(images: np.ndarray, labels: np.ndarray | None) -> str | None:
+    """The layout of grey images, of which as many have labels as there are rows."""
+    return "NHW" if images.ndim == 3 and labels is not None and labels.shape[:1] == images.shape[:1] else None
 
 
 def arrays_of(
@@ -168,10 +173,13 @@ def from_array(
         DataError: it is of another type or shape, holds values beyond the levels, has too few for them, or could be read in
             several layouts.
     """
+    if images.dtype.kind == "u" and images.dtype.itemsize == 2:
+        images = images.astype(np.uint16, copy=False)  # of either byte order
     if images.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f"images in {name!r} are {images.dtype}; they must be uint8 or uint16",
             "a model of pixels needs the original integers",
+            _way_to(images, levels),
         )
     if images.ndim not in (3, 4) or 0 in images.shape[1:]:
         raise DataError(f"images in {name!r} have shape {images.shape}; expected (N, H, W[, C]) or (N, C, H, W)")
@@ -179,12 +187,7 @@ def from_array(
         raise DataError(f"images in {name!r} are uint8, which has at most 256 levels, not {levels}")
     layout = layout or _layout(images.shape)
     if layout is None:
-        one, two = ("(N, H, W)", "one image (H, W, C)") if images.ndim == 3 else ("(N, C, H, W)", "(N, H, W, C)")
-        raise DataError(
-            f"images in {name!r} have shape {images.shape}, which could be {one} and {two}",
-            f'of a file `data.layout={"NHW" if images.ndim == 3 else "NCHW"}` says it, or an array "layout" in the npz',
-            "a uint8 tensor is (N, C, H, W): torch.from_numpy(array); pictures say it themselves",
-        )
+        raise _ambiguous(name, images.shape)
     if len(layout) != images.ndim:
         raise DataError(f"images in {name!r} have shape {images.shape}, which is not {layout}")
     if images.ndim == 3:
@@ -196,11 +199,36 @@ def from_array(
     return check_values(ImageSet(name, tensor, levels))
 
 
+def _way_to(images: np.ndarray, levels: int | None) -> str:
+    """How whole numbers that lie within the levels become images; nothing of others."""
+    if images.dtype.kind not in "biu" or not images.size or images.min() < 0 or images.max() >= (levels or 2**16):
+        return ""
+    wide = images.max() >= BYTES or (levels or 0) > BYTES
+    return f"array.astype(numpy.{'uint16' if wide else 'uint8'}) has the same values"
+
+
+def _ambiguous(name: str, shape: tuple[int, ...]) -> DataError:
+    """The refusal of a shape that could be two things."""
+    if len(shape) == 3:
+        axes = "(H, W, C)" if shape[-1] <= FEW_CHANNELS else "(C, H, W)"
+        one, two = "(N, H, W)", f"one image {axes}"
+        way = "array[None] is one image, array[:, None] are grey images"
+    else:
+        one, two = "(N, C, H, W)", "(N, H, W, C)"
+        way = "a uint8 tensor is (N, C, H, W): torch.from_numpy(array); pictures say it themselves"
+    return DataError(
+        f"images in {name!r} have shape {shape}, which could be {one} and {two}",
+        f'of a file `data.layout={"NHW" if len(shape) == 3 else "NCHW"}` says it, or an array "layout" in the npz',
+        way,
+    )
+
+
 def _layout(shape: tuple[int, ...]) -> str | None:
     """What the axes are, by the number of channels, 1 to 4; None where they could be two things."""
     first, last = shape[1] <= FEW_CHANNELS, shape[-1] <= FEW_CHANNELS
     if len(shape) == 3:
-        return None if last and not first and shape[0] > FEW_CHANNELS else "NHW"
+        few = shape[0] in (3, FEW_CHANNELS) and not first and not last
+        return None if few or (last and not first and shape[0] > FEW_CHANNELS) else "NHW"
     if first and last and shape[1:] != (1, 1, 1):
         return None
     if not first and not last and shape[3] < min(shape[1:3]):  # many channels, which are more likely the last axis
