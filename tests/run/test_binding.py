@@ -1,6 +1,7 @@
 """A checkpoint and config.json are one thing: what decides how weights are read is in both, and they agree or are refused."""
 
 import json
+import shlex
 import shutil
 
 import pytest
@@ -98,6 +99,22 @@ def test_what_was_edited_is_not_gone_on_with_either(ddpm, run):
     find_checkpoint(run)
     said = ddpm("train", "--output-dir", run, *TINY, "--set", "training.clip=0.5", "--steps", "7")
     assert (said.code, "training.clip: 1.0 -> 0.5" in said.err) == (78, True)
+    assert "hint: put back into config.json what was: training.clip = 1.0" in said.err
+
+
+def test_what_was_edited_and_may_change_leads_to_change(ddpm, run):
+    """The hints lead on: put it back, then ask for the change."""
+    config = (run / "config.json").read_text()
+    lr = json.loads(config)["training"]["lr"]
+    edited(run, {"training.lr": 0.1})
+    said = ddpm("train", "--output-dir", run, "--steps", "7")
+    assert (said.code, f"training.lr: {lr} -> 0.1" in said.err) == (78, True)
+    back, then = [line.removeprefix("hint: ") for line in said.err.splitlines() if line.startswith("hint: ")]
+    assert back == f"put back into config.json what was: training.lr = {lr}"
+    (run / "config.json").write_text(config)
+    typed = shlex.split(then.removeprefix("then ddpm ").removesuffix(" changes it from here on"))
+    assert "--change" in typed
+    assert ddpm(*typed, "--steps", "7").code == 0
 
 
 def test_a_checkpoint_of_another_run_is_not_of_this_one(ddpm, run, tmp_path):

@@ -265,7 +265,10 @@ def _require_run_or_nothing(folder: RunFolder) -> None:
     if folder.config.exists():
         return
     if checkpoints.found(folder.checkpoints):
-        raise DataError(f"{str(folder.path)!r} has checkpoints, but its config.json is missing: bring it back")
+        raise DataError(
+            f"{str(folder.path)!r} has checkpoints, but its config.json, which says what the run is, is missing: bring it back",
+            "to begin anew, give a new `output_dir`",
+        )
     if strangers := folder.strangers():
         raise CannotCreate(
             f"{str(folder.path)!r} holds other files and no run: {strangers[0]}", "give a new `output_dir`"
@@ -310,9 +313,20 @@ def require_own(content: Checkpoint | None, experiment: Experiment, folder: RunF
         Mismatch: it was written by another.
     """
     before = experiment_in(content.numbers) if content is not None else None
-    if content is not None and before is not None:
-        now = as_of(experiment, content.numbers["step"])
-        _require_same(before, now, start.origin(folder), start.command(folder))
+    if content is None or before is None:
+        return
+    step, config = content.numbers["step"], start.origin(folder).config
+    odd = unlike(before, as_of(experiment, step))
+    if odd:
+        values = "; ".join(f"{name}: {was} -> {now}" for name, (was, now) in odd.items())
+        was = ", ".join(f"{name} = {then}" for name, (then, _) in odd.items())
+        changes = _typed("--change", {name: now for name, (_, now) in odd.items()})
+        typed = shlex.join([*start.command(folder), *changes])
+        raise Mismatch(
+            f"{config} is not what the checkpoint of step {step:,} was trained with: {values}",
+            f"put back into config.json what was: {was}",
+            f"then {typed} changes it from here on" if set(odd) <= set(CHANGEABLE) else "",
+        )
 
 
 def _require_same(
