@@ -117,6 +117,18 @@ def test_a_name_is_typed_as_a_shell_reads_it(tmp_path, name):
     assert said.stdout == os.fsencode(name)
 
 
+def test_what_an_array_is_can_be_said_to_ddpm_data(ddpm, tmp_path):
+    """The hint named --set, which it did not have."""
+    np.save(tmp_path / "a.npy", np.zeros((4, 3, 8, 3), np.uint8))
+    hints = _hinted(ddpm("data", tmp_path / "a.npy"), 65, "of a file --set data.layout=NCHW says it")
+    (words,) = [hint for hint in hints if hint.startswith("of a file ")]
+    said = _well(ddpm("data", tmp_path / "a.npy", *words.split()[3:5], "--set", "data.levels=17"))
+    assert "3 x 8 x 3 (channels, height, width)" in said.out
+    assert "17 levels" in said.out
+    _hinted(ddpm("data", "digits", "--set", "training.lr=1"), 2)
+    _hinted(ddpm("data", "digits", "--set", "data.levels=1"), 2)
+
+
 def test_where_there_is_something_already(ddpm, trained, tmp_path):
     drawn = ("sample", trained, "--num", "1", "--steps", "1", "--output-dir")
     _well(ddpm(*drawn, tmp_path / "o"))

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled
@@ -10,6 +10,10 @@ from ddpm.cli.flags.names import SOURCE
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.words import counted
+from ddpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from ddpm.data.splits import Options
 
 ABOUT = "show what a data source holds, and which files are broken"
 EXAMPLES = """\
@@ -22,8 +26,35 @@ def flags(parser: ArgumentParser) -> None:
     """Of `ddpm data`."""
     what = parser.add_argument_group("which data")
     what.add_argument("source", type=filled, metavar="SOURCE", help=SOURCE)
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="data.B=VALUE",
+        help="what the files do not say: data.layout=NHW (NCHW, NHWC) or data.levels=N",
+    )
     groups.json(parser.add_argument_group("where it goes"), "the same as JSON")
     groups.running(parser)
+
+
+SAID = ("data.layout", "data.levels")
+"""Settings that say what files hold; the others say what a training makes of it."""
+
+
+def _options(texts: Sequence[str]) -> "Options":
+    """How the source is read.
+
+    Raises:
+        UsageError: another setting, or a value that it cannot have.
+    """
+    from ddpm.cli.flags.settings import assignments
+    from ddpm.experiment.config import Experiment
+    from ddpm.experiment.settings import changed
+
+    said = assignments(texts, "--set data.B=VALUE")
+    if other := next((name for name in said if name not in SAID), None):
+        raise UsageError(f"--set of ddpm data takes {' and '.join(SAID)}, not {other!r}")
+    return changed(Experiment(), said).data.options()
 
 
 def run(options: Namespace) -> None:
@@ -31,7 +62,7 @@ def run(options: Namespace) -> None:
     from ddpm.data.describe import describe
 
     json_target = JsonTarget(options.json)
-    found = describe(options.source)
+    found = describe(options.source, _options(options.set))
     json_target.write(found)
     if "channels" in found:
         say(

@@ -15,20 +15,21 @@ from ddpm.data.open import Opened, open_both, open_source, parts_of
 from ddpm.data.splits import DEFAULT, Options
 
 
-def describe(source: str) -> dict[str, Any]:
+def describe(source: str, options: Options = DEFAULT) -> dict[str, Any]:
     """Count, shape, levels, classes, the split, what the folders mean, what was passed over, and the broken files.
 
+    `options` say what the files do not: their levels and their layout.
     If the images differ in size there is no shape, only `sizes`. Broken files are listed; they are no error here.
 
     Raises:
         NotFound: no such source, or no image in it.
     """
     parts = parts_of(source)
-    return _other(source) if parts is None else _pictures(source, parts)
+    return _other(source, options) if parts is None else _pictures(source, parts, options)
 
 
-def _pictures(source: str, parts: Parts) -> dict[str, Any]:
-    found = survey(parts.listing("all"), DEFAULT)
+def _pictures(source: str, parts: Parts, options: Options) -> dict[str, Any]:
+    found = survey(parts.listing("all"), options)
     shape: dict[str, Any] = {}
     if len(found.sizes) == 1:
         ((width, height), _) = found.sizes[0]
@@ -38,7 +39,7 @@ def _pictures(source: str, parts: Parts) -> dict[str, Any]:
         "images": found.images,
         **shape,
         "levels": found.levels,
-        "distinct_values": found.distinct_values if found.levels <= 256 else _distinct(source),
+        "distinct_values": found.distinct_values if found.levels <= 256 else _distinct(source, options),
         "bits_in_use": _bits(source) if found.upper_half_empty and len(found.sizes) == 1 else None,
         "classes": found.classes,
         "classes_in_use": found.classes_in_use,
@@ -53,9 +54,9 @@ def _pictures(source: str, parts: Parts) -> dict[str, Any]:
     }
 
 
-def _distinct(source: str) -> int:
+def _distinct(source: str, options: Options) -> int:
     """How many values occur, of pictures with more levels than the index counts."""
-    return len(open_source(source, "all").tensor().unique())
+    return len(open_source(source, "all", options).tensor().unique())
 
 
 def _bits(source: str) -> int:
@@ -64,8 +65,8 @@ def _bits(source: str) -> int:
     return int(exact.tensor().max()).bit_length()
 
 
-def _other(source: str) -> dict[str, Any]:
-    images, (train, test) = open_source(source, "all"), open_both(source)
+def _other(source: str, options: Options) -> dict[str, Any]:
+    images, (train, test) = open_source(source, "all", options), open_both(source, options)
     channels, height, width = images.shape
     values, (classes, in_use) = images.tensor(), count_classes(images.labels, images.classes)
     return {
