@@ -450,11 +450,11 @@ def test_a_processor_has_its_precisions():
 
 
 def test_sources(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
+    np.save(tmp_path / "a.npy", np.zeros((5, 8, 8), np.uint8))
     source = str(tmp_path / "a.npy")
     none, half = Options(held_out=0.0), Options(held_out=0.5)
     _refused(NotFound, lambda: open_source(source, "test", none), "--split all, or --set data.held_out=FRACTION")
-    assert len(open_source(source, "all", none)) == 4
+    assert len(open_source(source, "all", none)) == 5
     assert len(open_source(source, "test", half)) > 0
     folder = _pictures(tmp_path / "d", *[8] * 4)
     _refused(NotFound, lambda: open_source(str(folder / "1.png"), "all"), "give the folder that it is in")

@@ -48,7 +48,10 @@ def read(path: Path, part: str, options: Options) -> ImageSet:
             str(path),
             images,
             said or _possible(options.levels, images.dtype),
-            layout or options.layout or _kept_by_us(arrays, images.shape) or _by_labels(images, labels),
+            layout
+            or options.layout
+            or _kept_by_us(arrays, images.shape)
+            or _a_set(images, labels, told=said is not None or parts != ["all"]),
         )
         for images, labels in found
         if images is not None
@@ -95,9 +98,11 @@ def _kept_by_us(arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> str
     return "NCHW" if {"images", "levels"} <= arrays.keys() and len(shape) == 4 and _layout(shape) is None else None
 
 
-def _by_labels(images: np.ndarray, labels: np.ndarray | None) -> str | None:
-    """The layout of grey images, of which as many have labels as there are rows."""
-    return "NHW" if images.ndim == 3 and labels is not None and labels.shape[:1] == images.shape[:1] else None
+def _a_set(images: np.ndarray, labels: np.ndarray | None, *, told: bool) -> str | None:
+    """The layout of grey images in a file that is a set: it has a split or says its levels (`told`), or has labels for its rows."""
+    labelled = labels is not None and labels.shape[:1] == images.shape[:1]
+    one_picture = images.shape[-1] <= FEW_CHANNELS
+    return "NHW" if images.ndim == 3 and (labelled or (told and not one_picture)) else None
 
 
 def arrays_of(
