@@ -166,6 +166,20 @@ def test_a_plan_that_holds_is_foretold_as_it_is(ticking, tmp_path, monkeypatch):
     assert (expected.steps, expected.planned) == (_steps(found)[-1], None)
 
 
+@pytest.mark.parametrize(("side", "proposed"), [(8, None), (32, "(--set data.resolution=16)")])
+def test_smaller_images_are_proposed_where_there_are_smaller_ones(side, proposed):
+    """Half the side of those that there are, and none below 16."""
+    experiment = small(rhythm__budget=30.0, training__decay="constant", data__shape=(1, side, side))
+    said = []
+    forecast(
+        Expected(1.0, 20, 20.0),
+        SimpleNamespace(say=said.append, expect=lambda *_: None),
+        Started(experiment, *[1] * 4, "", 1, (), ()),
+    )
+    (line,) = [line for line in said if "to show anything" in line]
+    assert line.endswith(proposed or "a longer --budget")
+
+
 def test_a_busy_machine_ends_in_time_too(ticking, tmp_path):
     """From the fifth step on all takes a hundred times as long: the steps are fewer, and the end is where it was."""
     folder, began = RunFolder(tmp_path / "run"), ticking[0]

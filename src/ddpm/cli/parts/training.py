@@ -21,6 +21,8 @@ from ddpm.run.pace import ends_by_time
 from ddpm.run.plan import DAY, Consent, how_long, refuse
 from ddpm.run.start import Start
 
+SMALLEST = 16
+"""Smaller images than this are not proposed."""
 FEW = 2000
 """Steps of training below which images of anything but digits show little."""
 
@@ -90,9 +92,11 @@ def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
             f"ddpm: warning: this training takes about {in_words(expected.seconds)}; Ctrl-C stops it, and saves what there is"
         )
     if by_time and expected.steps < FEW:
+        side = min(started.experiment.shape[1:]) // 2
+        smaller = f", or smaller images (--set data.resolution={side})" if side >= SMALLEST else ""
         bar.say(
             f"ddpm: warning: only about {expected.steps:,} steps fit into the time, and images need some {FEW:,} to show "
-            "anything: a longer --budget, or smaller images (--set data.resolution=32)"
+            f"anything: a longer --budget{smaller}"
         )
 
 
