@@ -266,7 +266,7 @@ def _require_run_or_nothing(folder: RunFolder) -> None:
         return
     if checkpoints.found(folder.checkpoints):
         raise DataError(
-            f"{str(folder.path)!r} has checkpoints, but its config.json, which says what the run is, is missing: bring it back",
+            f"{str(folder.path)!r} has checkpoints, but its config.json is missing: bring it back, as it says what the run is",
             "to begin anew, give a new `output_dir`",
         )
     if strangers := folder.strangers():
