@@ -8,7 +8,7 @@ import pytest
 
 from ddpm.cli.laboratory.notes import in_the_notes
 from ddpm.cli.parser import parse
-from ddpm.diffusion.schedule import linear
+from ddpm.diffusion.schedule import cosine
 from ddpm.errors import UsageError
 from ddpm.figures.style import panels
 from ddpm.laboratory.answer import Answer, Setting, Text
@@ -23,7 +23,7 @@ from ddpm.laboratory.notes.statements import KINDS, LINES, lines_of
 from ddpm.laboratory.own.questions import ON_MODEL
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.language import LANGUAGES
-from ddpm.report import derivation
+from ddpm.report import derivation, notes_page
 from ddpm.report.lab_page import lab_page, section
 from ddpm.report.links import equations_linked, lines_linked
 
@@ -84,18 +84,26 @@ def test_every_question_of_the_notes_answers_a_statement():
 
 @pytest.fixture(scope="module")
 def pages():
-    """The page in each language with every caption, its answers without drawings."""
-    setting, at = Setting("linear", linear(1000)), At(300, 0.5)
+    """The page in each language with every caption, without drawings and formulas."""
+    setting, at = Setting("cosine", cosine(10)), At(3, 0.5)
     found = Answer(Text("", ""), [], panels(1)[0])
     derived = [(each, rows(each, setting.schedule, at, 0)) for each in DERIVATIONS.values()]
+    drawn = pytest.MonkeyPatch()
+    drawn.setattr("ddpm.figures.style.formula", lambda _: "")
+    drawn.setattr("ddpm.figures.style.svg", lambda *_: "")
+    notes_page.notes_sections.cache_clear()
+    notes_page._formula.cache_clear()
 
     def page(language):
         answers = [section(question, found, language) for question in QUESTIONS.values()]
         lines = [derivation.section(each, of, at, language) for each, of in derived]
-        text = lab_page(answers, len(answers), lines, setting, language, "ddpm lab all")
-        return re.sub("<svg.*?</svg>", "", text, flags=re.DOTALL)
+        return lab_page(answers, len(answers), lines, setting, language, "ddpm lab all")
 
-    return {language: page(language) for language in LANGUAGES}
+    found_pages = {language: page(language) for language in LANGUAGES}
+    drawn.undo()
+    notes_page.notes_sections.cache_clear()
+    notes_page._formula.cache_clear()
+    return found_pages
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
