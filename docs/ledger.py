@@ -1,10 +1,9 @@
 """The page of the numbered equations E1 to E92 that docstrings name, each with the code that names it."""
 
-import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from docs.paper_map import ROOT
+from docs.paper_map import link, places
 from docs.tables import title
 
 from ddpm.laboratory.notes.equations import Numbered, of_the_ledger
@@ -50,23 +49,8 @@ def _entry(row: Numbered, places: list[str], language: str) -> str:
 
 
 def mentions(package: str) -> Iterator[tuple[str, set[str]]]:
-    """What in a package names equations, as a link, and which."""
-    for path in sorted((ROOT / "src" / "ddpm" / package).rglob("*.py")):
-        module = (
-            path.relative_to(ROOT / "src").as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        )
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        if numbers := numbers_in(ast.get_docstring(tree)):
-            yield f":py:mod:`{module}`", numbers
-        for node in tree.body:
-            yield from _inside(node, module)
-
-
-def _inside(node: ast.stmt, name: str) -> Iterator[tuple[str, set[str]]]:
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
-        return
-    inner = f"{name}.{node.name}"
-    if numbers := numbers_in(ast.get_docstring(node)):
-        yield f":py:obj:`{inner}`", numbers
-    for child in node.body if isinstance(node, ast.ClassDef) else ():
-        yield from _inside(child, inner)
+    """What in a package names equations and is on the site, as a link, and which."""
+    for place in places(f"src/ddpm/{package}"):
+        numbers = numbers_in(place.docstring)
+        if numbers and not any(part.startswith("_") for part in place.name.split(".")):
+            yield link(place), numbers

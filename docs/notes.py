@@ -1,10 +1,10 @@
 """The pages with the index of the study notes, in English and in Korean: each statement with links to all that answers it."""
 
-import html
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 
-from docs.tables import title
+from docs.tables import head, html, table
 
 from ddpm.laboratory.notes import statements
 from ddpm.laboratory.notes.mentions import equations_in
@@ -12,6 +12,7 @@ from ddpm.laboratory.notes.source import source_of
 from ddpm.laboratory.notes.statements import Statement
 from ddpm.language import LANGUAGES, Text
 from ddpm.report.links import anchor, sources
+from ddpm.report.notes_page import COLUMNS
 from ddpm.report.typeset import prose
 
 WORDS: Mapping[str, Text] = {
@@ -25,7 +26,6 @@ WORDS: Mapping[str, Text] = {
         "노트와 줄(``000:163``)을 붙였다. 고칠 것은 :doc:`정오표 <errata>`\\ 로, 질문(``Q20``)과 유도(``mean``)는 이 사이트를 "
         "위해 계산한 실험실 페이지로 이어진다. 터미널에서는 ``ddpm lab 000:163`` 이 같은 답을 한다.",
     ),
-    "columns": Text("Where|What the notes say|What is right|Go to", "위치|노트의 말|옳은 것|보기"),
 }
 
 
@@ -42,18 +42,15 @@ def modules() -> list[str]:
 
 
 def _page(language: str) -> str:
-    title_, about = (WORDS[name].in_language(language) for name in ("title", "about"))
-    head = f".. role:: html(raw)\n   :format: html\n\n{title(title_)}{about}\n\n"
-    table = ".. list-table::\n   :header-rows: 1\n   :widths: 12 30 34 24\n\n"
-    table += _row(WORDS["columns"].in_language(language).split("|"))
-    return head + table + "".join(_row(_cells(one, language)) for one in statements.statements())
+    rows = [_cells(one, language) for one in statements.statements()]
+    about = head(*(WORDS[name].in_language(language) for name in ("title", "about")))
+    return about + table(COLUMNS.in_language(language).split("|"), rows, (12, 30, 34, 24))
 
 
 def _cells(one: Statement, language: str) -> Sequence[str]:
-    note, first = one.where[:3], min(statements.lines_of(one.where))
     kind = statements.KINDS[one.kind].in_language(language)
-    mark = f'<span id="{note}-{first}"></span>' if statements.at(f"{note}:{first}")[0][0] is one else ""
-    where = _html(f"{mark}<b>{one.where}</b><br>{html.escape(kind)}")
+    mark = f'<span id="{one.anchor}"></span>' if statements.at(f"{one.note}:{one.lines[0]}")[0][0] is one else ""
+    where = html(f"{mark}<b>{one.where}</b><br>{escape(kind)}")
     to = [
         ", ".join(_link(f"errata.html#{name}", name) for name in one.errata),
         ", ".join(_link(f"../../lab.{language}.html#{name}", name) for name in (*one.questions, *one.derivations)),
@@ -63,9 +60,9 @@ def _cells(one: Statement, language: str) -> Sequence[str]:
     code = f":py:obj:`{one.code.rpartition('.')[2]} <ddpm.{one.code}>`"
     return (
         where,
-        _html(prose(one.says.in_language(language))),
-        _html(prose(one.reply.in_language(language))),
-        f"{_html(links)}, {code}, ``{one.shown_by}``",
+        html(prose(one.says.in_language(language))),
+        html(prose(one.reply.in_language(language))),
+        f"{html(links)}, {code}, ``{one.shown_by}``",
     )
 
 
@@ -80,12 +77,4 @@ EQUATIONS = {"en": "../../explanation/equations.html", "ko": "../../ko/equations
 
 
 def _link(target: str, words: str) -> str:
-    return f'<a href="{target}">{html.escape(words)}</a>'
-
-
-def _html(text: str) -> str:
-    return f":html:`{text}`"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "   * - " + "\n     - ".join(cells) + "\n"
+    return f'<a href="{target}">{escape(words)}</a>'

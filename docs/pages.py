@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docs.paper_map import Place, labels, places, where
+from docs.paper_map import Place, labels, link, places, where
+from docs.tables import head, html, table, title
 
 from ddpm.laboratory.notes.equations import Numbered, of_the_paper
 from ddpm.laboratory.notes.errata import KINDS, Erratum, errata
@@ -86,14 +87,8 @@ def write_pages(folder: Path) -> None:
         (folder / language / "errata.rst").write_text(_errata_page(language), encoding="utf-8")
 
 
-def _title(text: str, line: str = "=") -> str:
-    return f"{text}\n{line * 2 * len(text)}\n\n"
-
-
 def _head(name: str, language: str) -> str:
-    """The title of a page and what it is about, with the role that `_html` uses."""
-    title, about = (WORDS[key].in_language(language) for key in (name, f"{name}_about"))
-    return f".. role:: html(raw)\n   :format: html\n\n{_title(title)}{about}\n\n"
+    return head(*(WORDS[key].in_language(language) for key in (name, f"{name}_about")))
 
 
 def _paper_page(language: str) -> str:
@@ -101,7 +96,7 @@ def _paper_page(language: str) -> str:
 
 
 def _line(line: Line, language: str) -> str:
-    code = ", ".join(f":py:obj:`{p.module}.{p.name}`" if p.name else f":py:mod:`{p.module}`" for p in line.code)
+    code = ", ".join(link(place) for place in line.code)
     tests = ", ".join(f"``{place.path.removeprefix('tests/')}::{place.name}``" for place in line.tests)
     fields = [(WORDS["code"].in_language(language), code), (WORDS["tests"].in_language(language), tests)]
     if line.questions:
@@ -112,38 +107,29 @@ def _line(line: Line, language: str) -> str:
         fields.append((WORDS["errata"].in_language(language), f":doc:`{', '.join(line.errata)} <errata>`"))
     listed = "".join(f":{name}: {value}\n" for name, value in fields)
     equation = line.equation
-    title = _title(f"{sources(line.name, language)}, {equation.title.in_language(language)}", "-")
+    heading = title(f"{sources(line.name, language)}, {equation.title.in_language(language)}", "-")
     mark = f'.. raw:: html\n\n   <span id="{anchor(line.name)}"></span>\n\n'
-    says = _html(equation.says.in_language(language))
-    return f"{mark}{title}.. math::\n\n   {equation.tex}\n\n{says}\n\n{listed}\n"
+    says = html(typeset(equation.says.in_language(language)))
+    return f"{mark}{heading}.. math::\n\n   {equation.tex}\n\n{says}\n\n{listed}\n"
 
 
 def _errata_page(language: str) -> str:
     text = _head("errata", language)
-    for title, prefix in (("paper_errata", "P"), ("notes_errata", "ERR")):
+    for name, prefix in (("paper_errata", "P"), ("notes_errata", "ERR")):
         rows = [erratum for erratum in errata() if erratum.name.startswith(prefix)]
-        text += _title(WORDS[title].in_language(language), "-") + _table(rows, language)
+        text += title(WORDS[name].in_language(language), "-") + _table(rows, language)
     return text
 
 
 def _table(rows: Sequence[Erratum], language: str) -> str:
-    text = ".. list-table::\n   :header-rows: 1\n   :widths: 12 14 11 29 29 8\n\n"
-    text += _row(WORDS["columns"].in_language(language).split("|"))
-    for row in rows:
-        cells = [
-            f':html:`<span id="{row.name}">{row.name}</span>`',
+    cells = [
+        [
+            html(f'<span id="{row.name}">{row.name}</span>'),
             sources(row.where, language),
             KINDS[row.kind].in_language(language),
+            *(html(typeset(words.in_language(language))) for words in (row.written, row.right)),
+            row.shown_by or "–",
         ]
-        cells += [_html(words.in_language(language)) for words in (row.written, row.right)]
-        text += _row([*cells, row.shown_by or "–"])
-    return text + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "   * - " + "\n     - ".join(cells) + "\n"
-
-
-def _html(text: str) -> str:
-    """Words with formulas in them, typeset."""
-    return f":html:`{typeset(text)}`"
+        for row in rows
+    ]
+    return table(WORDS["columns"].in_language(language).split("|"), cells, (12, 14, 11, 29, 29, 8))

@@ -23,7 +23,6 @@ from ddpm.report.typeset import prose, typeset
 WORDS: Mapping[str, Text] = {
     "statements": Text("The notes, statement by statement", "노트를 한 문장씩"),
     "find": Text("a line such as 000:163, or a word", "000:163 같은 줄 번호, 또는 낱말"),
-    "columns": Text("Where|What the notes say|What is right|Go to", "위치|노트의 말|옳은 것|보기"),
     "about": Text(
         "In words of our own, with note and line. A slip links to the errata, a question to its answer with numbers, a derivation "
         "to its lines, an equation to the paper, and the code to its source, all on this page.",
@@ -31,7 +30,6 @@ WORDS: Mapping[str, Text] = {
         "식으로, 코드는 소스로 이어진다. 모두 이 페이지 안에 있다.",
     ),
     "errata": Text("Errata", "정오표"),
-    "slips": Text("Name|Where|Kind|As written|Right|Go to", "이름|위치|종류|적힌 것|옳은 것|보기"),
     "errata_about": Text(
         "What the two notes (ERR) and the paper itself (P) wrote, and what is right.",
         "두 노트(ERR)와 논문 자체(P)에 적힌 것과 옳은 것.",
@@ -49,6 +47,8 @@ WORDS: Mapping[str, Text] = {
         "위에서 가리킨 클래스와 함수의 소스. 지금 이 페이지를 계산한 코드 그대로다.",
     ),
 }
+COLUMNS = Text("Where|What the notes say|What is right|Go to", "위치|노트의 말|옳은 것|보기")
+SLIPS = Text("Name|Where|Kind|As written|Right|Go to", "이름|위치|종류|적힌 것|옳은 것|보기")
 SCRIPT = """<script>
 {
   const box = document.getElementById("find"), rows = document.querySelectorAll("#statements tbody tr");
@@ -79,20 +79,18 @@ def _section(name: str, drawing: str, language: str, about: str) -> Figure:
     )
 
 
-def _table(columns: str, rows: Iterable[str], language: str) -> str:
-    head = "".join(f"<th>{name}</th>" for name in WORDS[columns].in_language(language).split("|"))
+def _table(columns: Text, rows: Iterable[str], language: str) -> str:
+    head = "".join(f"<th>{name}</th>" for name in columns.in_language(language).split("|"))
     return f'<div class="scroll"><table class="words"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _statements(language: str) -> Figure:
     rows = [_statement(statement, language) for statement in statements.statements()]
     box = f'<input id="find" type="search" hidden placeholder="{WORDS["find"].in_language(language)}">'
-    return _section("statements", box + _table("columns", rows, language) + SCRIPT, language, "about")
+    return _section("statements", box + _table(COLUMNS, rows, language) + SCRIPT, language, "about")
 
 
 def _statement(statement: Statement, language: str) -> str:
-    note = statement.where.partition(":")[0]
-    lines = sorted(statements.lines_of(statement.where))
     kind = html.escape(statements.KINDS[statement.kind].in_language(language))
     code = source_of(statement.code)
     to = [
@@ -103,20 +101,20 @@ def _statement(statement: Statement, language: str) -> str:
         f"<code>{html.escape(statement.shown_by)}</code>",
     ]
     cells = [
-        f"{''.join(_line_anchors(statement, note, lines))}<b>{html.escape(statement.where)}</b><br><i>{kind}</i>",
+        f"{''.join(_line_anchors(statement))}<b>{html.escape(statement.where)}</b><br><i>{kind}</i>",
         prose(statement.says.in_language(language)),
         prose(statement.reply.in_language(language)),
         "<br>".join(part for part in to if part),
     ]
-    at = " ".join(f"{note}:{line}" for line in lines)
+    at = " ".join(f"{statement.note}:{line}" for line in statement.lines)
     return f'<tr class="{statement.kind}" data-lines="{at}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _line_anchors(statement: Statement, note: str, lines: Sequence[int]) -> Iterable[str]:
+def _line_anchors(statement: Statement) -> Iterable[str]:
     """An anchor for each line at which no earlier statement stands: #000-163."""
-    for line in lines:
-        if statements.at(f"{note}:{line}")[0][0] is statement:
-            yield f'<a id="{note}-{line}"></a>'
+    for line in statement.lines:
+        if statements.at(f"{statement.note}:{line}")[0][0] is statement:
+            yield f'<a id="{statement.note}-{line}"></a>'
 
 
 def _in_order(name: str) -> list[str]:
@@ -128,7 +126,7 @@ def _in_order(name: str) -> list[str]:
 
 def _errata(language: str) -> Figure:
     return _section(
-        "errata", _table("slips", [_erratum(e, language) for e in errata()], language), language, "errata_about"
+        "errata", _table(SLIPS, [_erratum(e, language) for e in errata()], language), language, "errata_about"
     )
 
 
@@ -152,8 +150,7 @@ def _erratum(erratum: Erratum, language: str) -> str:
 
 
 def _to_line(statement: Statement) -> str:
-    note, first = statement.where[:3], min(statements.lines_of(statement.where))
-    return f'<a href="#{note}-{first}">{html.escape(statement.where)}</a>'
+    return f'<a href="#{statement.anchor}">{html.escape(statement.where)}</a>'
 
 
 def _equations(name: str, rows: Sequence[Numbered], language: str) -> Figure:

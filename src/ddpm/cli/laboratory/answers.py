@@ -21,7 +21,7 @@ MORE = Text(
     "ddpm lab Q20 --run RUN answers on your own model (ddpm lab --run RUN lists what is), ddpm lab table-2 trains nine "
     "networks and compares them; --language ko for Korean",
     "ddpm lab Q20 --language ko는 질문에 답하고, ddpm lab mean --language ko는 유도를 한 줄씩 쓰고, ddpm lab all --language "
-    "ko는 모두를 한 페이지로 쓴다. ddpm lab Q20 --run RUN은 내 모델으로 답하고(ddpm lab --run RUN은 그런 질문의 목록), ddpm lab "
+    "ko는 모두를 한 페이지로 쓴다. ddpm lab Q20 --run RUN은 내 모델로 답하고(ddpm lab --run RUN은 그런 질문의 목록), ddpm lab "
     "table-2는 신경망 아홉 개를 학습해 견준다",
 )
 

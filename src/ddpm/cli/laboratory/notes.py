@@ -96,8 +96,8 @@ def _equation(row: Numbered, language: str, target: JsonTarget) -> None:
     _lines(row.says, language)
     code = [f"{place.path}:{place.line}" for place in named_in_code().get(row.name, ())]
     _pair("code", ", ".join(code), language)
-    held = [s.where for s in statements.statements() if row.name in s.named]
-    _pair("see", "; ".join(f"ddpm lab {where.partition(',')[0].partition('-')[0]}" for where in held), language)
+    held = [s for s in statements.statements() if row.name in s.named]
+    _pair("see", "; ".join(f"ddpm lab {s.note}:{s.lines[0]}" for s in held), language)
 
 
 def _lines(text: Text, language: str) -> None:

@@ -1,7 +1,9 @@
 """What the notes and the paper wrote, what is right, and the question whose experiment shows it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from ddpm.laboratory.answer import Text
@@ -25,7 +27,8 @@ class Erratum:
     shown_by: str
 
 
-def errata() -> list[Erratum]:
+@cache
+def errata() -> Sequence[Erratum]:
     """All of them, in the order of the notes, then of the paper."""
     rows = json.loads(files("ddpm.laboratory.notes").joinpath("errata.json").read_text(encoding="utf-8"))
     return [Erratum(**{**row, "written": Text(**row["written"]), "right": Text(**row["right"])}) for row in rows]

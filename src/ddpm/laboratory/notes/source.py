@@ -38,13 +38,12 @@ def source_of(name: str) -> Source:
     if not length:
         raise LookupError(name)
     text = path.read_text(encoding="utf-8")
-    node: ast.AST = ast.parse(text)
+    inside, node = ast.parse(text).body, None
     for part in parts[length:]:
-        children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.FunctionDef | ast.ClassDef)]
-        node = next((child for child in children if child.name == part), node)
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name != part:
-            raise LookupError(name)
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+        found = (child for child in inside if isinstance(child, ast.FunctionDef | ast.ClassDef) and child.name == part)
+        node = next(found, None)
+        inside = node.body if node is not None else []
+    if node is None:
         raise LookupError(name)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     lines = text.splitlines()[first - 1 : node.end_lineno]

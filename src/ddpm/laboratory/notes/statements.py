@@ -53,13 +53,28 @@ class Statement:
         return self.command or f"ddpm lab {self.questions[0]}"
 
     @property
+    def note(self) -> str:
+        """000 or 003."""
+        return self.where.partition(":")[0]
+
+    @property
+    def lines(self) -> list[int]:
+        """Of the note, in order."""
+        return sorted(lines_of(self.where))
+
+    @property
+    def anchor(self) -> str:
+        """Of its first line on a page: 000-163."""
+        return f"{self.note}-{self.lines[0]}"
+
+    @property
     def named(self) -> set[str]:
         """Its equations, one by one: of "E20-E23" all four."""
         return set().union(*(equations_in(name) for name in self.equations))
 
     def holds(self, note: str, line: int) -> bool:
         """Whether it stands at this line of this note."""
-        return self.where.startswith(note) and line in lines_of(self.where)
+        return self.note == note and line in self.lines
 
 
 @cache
@@ -92,5 +107,5 @@ def at(place: str) -> tuple[Sequence[Statement], bool]:
     here = [statement for statement in statements() if statement.holds(note, line)]
     if here:
         return here, True
-    same = [statement for statement in statements() if statement.where.startswith(note)]
-    return [min(same, key=lambda statement: min(abs(line - other) for other in lines_of(statement.where)))], False
+    same = [statement for statement in statements() if statement.note == note]
+    return [min(same, key=lambda statement: min(abs(line - other) for other in statement.lines))], False
