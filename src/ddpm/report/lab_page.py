@@ -50,15 +50,20 @@ def about(question: Question) -> dict[str, Any]:
     }
 
 
-def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
-    """Everything but the drawing; of the setting only what the experiment takes."""
-    given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
+def answered(question: Question, answer: Answer) -> dict[str, Any]:
+    """Question, text and tables: everything but the drawing."""
     return {
         **about(question),
         "answer": asdict(answer.text),
         "tables": [{"columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in answer.tables],
-        "setting": {name: value for name, value in given.items() if name in question.uses},
     }
+
+
+def as_json(question: Question, answer: Answer, setting: Setting) -> dict[str, Any]:
+    """As `answered`, with the setting, of which only what the experiment takes."""
+    given = {"schedule": {"name": setting.schedule_name, "T": setting.T}, "seed": setting.seed}
+    used = {name: value for name, value in given.items() if name in question.uses}
+    return answered(question, answer) | {"setting": used}
 
 
 def lab_page(

@@ -46,9 +46,19 @@ def answer_one(name: str, setting: Setting, folder: Path, language: str, json_ta
     existing_folder(folder)
     answer = ask(question, setting)
     path = folder / f"{question.name}.png"
-    write_bytes(path, style.png(answer.figure, language))
+    write_figure(path, answer, language)
     json_target.write({question.name: as_json(question, answer, setting)})
     print_answer(question, answer, language)
+    tell_figure(path, language)
+
+
+def write_figure(path: Path, answer: Answer, language: str) -> None:
+    """As a PNG, whole or not at all."""
+    write_bytes(path, style.png(answer.figure, language))
+
+
+def tell_figure(path: Path, language: str) -> None:
+    """Where it is; and that its labels are English, where no font of this machine has Korean."""
     say(f"figure: {path}")
     if language == "ko" and korean_font() is None:
         note(NO_FONT)

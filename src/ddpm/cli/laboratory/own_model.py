@@ -1,26 +1,25 @@
 """`ddpm lab --run RUN`: the questions that are answered on a trained network and real images; and `ddpm lab table-2`."""
 
 from argparse import Namespace
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ddpm.cli.laboratory.answers import print_answer
+from ddpm.cli.laboratory.answers import print_answer, tell_figure, write_figure
 from ddpm.cli.parts.opening import images_asked, opened
 from ddpm.cli.terminal.console import note, say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
 from ddpm.cli.terminal.text import wrapped
 from ddpm.cli.terminal.words import counted, plural
 from ddpm.errors import Failure, NotFound, UsageError, quoted
-from ddpm.figures import style
-from ddpm.laboratory.answer import SETTING, Answer, Setting, Text
+from ddpm.laboratory.answer import SETTING, Setting, Text
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.own.ablation import BUDGET, IMAGES, TABLE_2, answer, trained, usual_chain
 from ddpm.laboratory.own.questions import EXACT_MODEL, ON_MODEL, ask_on_model, find_on_model
 from ddpm.laboratory.own.subject import Subject, subject
 from ddpm.laboratory.questions import QUESTIONS
-from ddpm.report.lab_page import about, as_json, own_page, section
-from ddpm.storage.atomic import write_bytes, write_text
+from ddpm.report.lab_page import about, answered, as_json, own_page, section
+from ddpm.storage.atomic import write_text
 from ddpm.trained.evaluate import about as about_model
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.schedules import find
@@ -80,11 +79,12 @@ def on_model(options: Namespace, json_target: JsonTarget) -> None:
         return
     (name,) = names
     found = ask_on_model(name, asked)
-    _write(folder / f"{name}-own.png", found, language)
-    json_target.write({name: _as_json(name, found, what)})
+    figure = folder / f"{name}-own.png"
+    write_figure(figure, found, language)
+    json_target.write({name: answered(QUESTIONS[name], found) | {"model": what}})
     print_answer(QUESTIONS[name], found, language)
     _say_of_what(asked, model, language)
-    say(f"figure: {folder / f'{name}-own.png'}")
+    tell_figure(figure, language)
 
 
 def _asked(options: Namespace) -> tuple[Subject, LoadedModel]:
@@ -121,7 +121,7 @@ def _all(asked: Subject, folder: Path, options: Namespace, json_target: JsonTarg
             QUESTIONS[name], uses=SETTING
         )  # the chain is the run's, whatever the exact experiment takes
         sections.append(section(asked_here, found, options.language))
-        values[name] = _as_json(name, found, what)
+        values[name] = answered(QUESTIONS[name], found) | {"model": what}
         page = own_page(sections, len(ON_MODEL), facts, EXACT_MODEL, options.language, _again(options))
         write_text(path, page)
     json_target.write(values)
@@ -146,19 +146,6 @@ def _say_of_what(asked: Subject, model: LoadedModel, language: str) -> None:
         say(line)
 
 
-def _write(path: Path, found: Answer, language: str) -> None:
-    write_bytes(path, style.png(found.figure, language))
-
-
-def _as_json(name: str, found: Answer, what: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **about(QUESTIONS[name]),
-        "answer": asdict(found.text),
-        "tables": [{"columns": list(t.columns), "rows": [list(row) for row in t.rows]} for t in found.tables],
-        "model": what,
-    }
-
-
 def table_2(options: Namespace, json_target: JsonTarget) -> None:
     """Train, compare, and say it."""
     folder = Path(options.output_dir).expanduser()
@@ -176,8 +163,9 @@ def table_2(options: Namespace, json_target: JsonTarget) -> None:
         followed=_followed,
     )
     table = answer(found, setting.label)
-    _write(folder / "table-2.png", table, options.language)
+    figure = folder / "table-2.png"
+    write_figure(figure, table, options.language)
     values = as_json(TABLE_2, table, setting) | {"training_steps": found.steps, "parameters": found.parameters}
     json_target.write({TABLE_2.name: values})
     print_answer(TABLE_2, table, options.language)
-    say(f"figure: {folder / 'table-2.png'}")
+    tell_figure(figure, options.language)
