@@ -26,7 +26,7 @@ ELSEWHERE = {
     "give one of them: {}": "data/sources/test_hub.py::test_what_cannot_be_had",
     "expected names such as train-images-idx3-ubyte.gz": "data/sources/test_sources.py::test_idx",
     "without a test split the validation images are it": (
-        "data/folders/test_sources.py::test_without_a_test_split_the_validation_images_are_it"
+        "data/sources/test_folder.py::test_without_a_test_split_the_validation_images_are_it"
     ),
     "changes it from here on": "run/test_going_on.py::test_of_another_learning_rate_the_hint_is_the_change",
     "changes it from step {} on instead": (

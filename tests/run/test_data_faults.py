@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ddpm.data.indexing import listing
+from ddpm.data.indexing import pictures
 from ddpm.data.indexing.lazy_images import Reader
 from ddpm.run import session
 from tests.harness.commands import TINY
@@ -79,7 +79,7 @@ def test_who_has_read_what_is_held_out_goes_home(ddpm, tmp_path, monkeypatch, sp
         working.extend(reader for reader in readers if reader._pool is not None)
         return real(*given)
 
-    monkeypatch.setattr(listing, "Reader", Noted)
+    monkeypatch.setattr(pictures, "Reader", Noted)
     monkeypatch.setattr(session, "train", begun)
     clean, _ = _folders(tmp_path, 12, 0)
     if split == "its own":

@@ -344,7 +344,7 @@ def test_the_same_pictures_in_other_splits(train, folder, tmp_path, monkeypatch)
     run = tmp_path / "run"
     (folder / "a").rename(folder / "train"), (folder / "b").rename(folder / "val2017")
     with monkeypatch.context() as version:
-        version.setattr("ddpm.data.folders.layout.splits_among", lambda _names: {})
+        version.setattr("ddpm.data.folders.splits_among", lambda _names: {})
         assert train(run, 2, *NONE_HELD).code == 0
     said = train(run, 3, *NONE_HELD)
     assert "its parts were all, and are train and test" in said.err

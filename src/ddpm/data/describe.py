@@ -1,18 +1,22 @@
 """`ddpm data`: what a source holds, also when it cannot be trained on as it is."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from ddpm.data.decoding.exact import MAX_LEVELS
-from ddpm.data.folders.parts import NUMBERS, Parts
+from ddpm.data.decoding.exact import BYTES, MAX_LEVELS
+from ddpm.data.decoding.image_file import PICTURE
 from ddpm.data.imageset import Broken, ImageSet
-from ddpm.data.indexing.listing import Share, survey
+from ddpm.data.indexing.listing import NUMBERS, TEST, TRAIN, Listing, Parts
+from ddpm.data.indexing.pictures import broken, common, labels_in
 from ddpm.data.labels import class_names, count_classes
 from ddpm.data.open import Opened, open_both, open_source, parts_of
-from ddpm.data.splits import DEFAULT, Options
+from ddpm.data.splits import DEFAULT, Options, held_out
 
 
 def describe(source: str, options: Options = DEFAULT) -> dict[str, Any]:
@@ -52,6 +56,86 @@ def _pictures(source: str, parts: Parts, options: Options) -> dict[str, Any]:
         "size_range": _size_range(found.sizes),
         "broken": [file._asdict() for file in (*found.broken, *parts.accounts.unread)],
     }
+
+
+@dataclass(frozen=True)
+class Share:
+    """The images of one split (`TRAIN`, ...): how many, how many of each class, by its name, and the names of those of no class."""
+
+    split: int
+    images: int
+    classes: Mapping[str, int]
+    unlabelled: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a source holds. `sizes` are (width, height) with their counts, the most common first; `broken` cannot be read.
+
+    `shares` are the splits that have images, in the order of their numbers. `distinct_values` are those of 8 bits
+    that occur: above 256 levels they do not say how many levels are in use. `upper_half_empty`
+    is of files of 16 bits that do not say how many levels they have, none of which has a value above 32767.
+    """
+
+    images: int
+    levels: int
+    channels: int
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+    distinct_values: int
+    upper_half_empty: bool
+    classes: int
+    classes_in_use: int
+    class_names: tuple[str, ...]
+    train: int
+    test: int
+    shares: tuple[Share, ...]
+    broken: tuple[Broken, ...]
+
+
+def survey(listing: Listing, options: Options) -> Survey:
+    """What the index says about the images; no pixel is kept in memory."""
+    index = listing.looked_through()
+    good = index.good()
+    entries, names = index.entries[good], index.names_of(good)
+    sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))
+    split = listing.split[good] if len(listing.split) else held_out(names, options.held_out).numpy().astype(np.int8)
+    labels, classes = labels_in(listing, index, good)
+    shares = tuple(_share(part, names, labels, classes, split == part) for part in np.unique(split).tolist())
+    train, test = (int((split == part).sum()) for part in (TRAIN, TEST))
+    all_have = common(index, good, options.levels)
+    used = (
+        np.flatnonzero(np.unpackbits(np.bitwise_or.reduce(entries["values"], axis=0)))
+        if len(good)
+        else np.empty(0, int)
+    )
+    return Survey(
+        len(good),
+        all_have.scale.levels,
+        all_have.channels or (1 if entries["grey"].all() else 3),
+        tuple(sizes.most_common()),
+        len(used),
+        all_have.scale == PICTURE and _sixteen_bits(entries["mode"]) and int(used.max(initial=0)) < BYTES // 2,
+        *count_classes(labels, classes),
+        classes,
+        train,
+        test,
+        shares,
+        broken(index),
+    )
+
+
+def _sixteen_bits(modes: np.ndarray) -> bool:
+    """Whether there are files, and all are grey of 16 bits, by what Pillow calls them."""
+    return len(modes) > 0 and all(mode.startswith(b"I") for mode in set(modes.tolist()))
+
+
+def _share(part: int, names: Sequence[str], labels: Tensor, classes: tuple[str, ...], mask: np.ndarray) -> Share:
+    rows = np.flatnonzero(mask)
+    if not len(labels):
+        return Share(part, len(rows), {}, ())
+    counts = Counter(labels[torch.from_numpy(rows)].tolist())
+    each = {(classes[label] if classes else str(label)): counts[label] for label in sorted(counts) if label >= 0}
+    return Share(part, len(rows), each, tuple(names[row] for row in rows.tolist() if labels[row] < 0))
 
 
 def _distinct(source: str, options: Options) -> int:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from ddpm.checks import check_images
 from ddpm.data.decoding.exact import BYTES, meaning_of, nearest, values_of
+from ddpm.data.decoding.formats import READ_ERRORS, opened
 from ddpm.data.decoding.image_file import MAX_BYTES
-from ddpm.data.decoding.picture import READ_ERRORS, as_shown, decode, fit, frame, opened
+from ddpm.data.decoding.picture import as_shown, decode, fit, frame
 from ddpm.data.imageset import to_levels, to_model
 from ddpm.errors import DataError, Mismatch, NotFound, UsageError
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from ddpm.data.decoding.picture import READ_ERRORS, as_shown, frame, place
+from ddpm.data.decoding.formats import READ_ERRORS
+from ddpm.data.decoding.picture import as_shown, frame, place
 from ddpm.data.inputs import raw_picture
 from ddpm.errors import DataError, Mismatch
 

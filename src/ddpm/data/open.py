@@ -7,18 +7,29 @@ held out for "test", chosen by a hash of its name: the same ones on every machin
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from ddpm.data.convert import converted
-from ddpm.data.decoding.picture import SUFFIXES
-from ddpm.data.folders.parts import Parts
+from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.data.imageset import ImageSet
-from ddpm.data.indexing.listing import Pictures, image_set, looked_at
+from ddpm.data.indexing.listing import Parts
+from ddpm.data.indexing.pictures import Pictures, image_set, looked_at
 from ddpm.data.indexing.snapshot import Change, match_to_snapshot
-from ddpm.data.sources import cifar, digits, folder, hub, idx, npz, parquet, tar
-from ddpm.data.sources.kind import Kind, kind_of
-from ddpm.data.splits import DEFAULT, SPLITS, Options, hold_out
+from ddpm.data.sources import cifar, digits, folder, hub, idx, npz, parquet, shards, tar
+from ddpm.data.sources.folder import has_pictures, names_in
+from ddpm.data.splits import DEFAULT, SPLITS, Options, converted, hold_out
 from ddpm.errors import NotFound, UsageError
+
+
+class Kind(StrEnum):
+    """The kinds of source, as messages name them."""
+
+    IDX = "IDX"
+    CIFAR = "CIFAR-10 binary"
+    PARQUET = "Parquet"
+    TAR = "tar archive"
+    NPZ = "npz or npy"
+    FOLDER = "image folder"
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,15 @@ PARTS: Mapping[Kind, Callable[[Path], Parts]] = {
     Kind.FOLDER: folder.parts,
 }
 """The kinds of source whose images are picture files."""
+ENDINGS = {
+    Kind.IDX: ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz"),
+    Kind.CIFAR: (".bin",),
+    Kind.PARQUET: shards.PARQUET,
+    Kind.TAR: shards.TARS,
+    Kind.NPZ: (".npz", ".npy"),
+}
+"""How the names of a kind's files end."""
+CIFAR_BATCHES = ("data_batch", "test_batch")
 STREAM = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -239,3 +259,34 @@ def _find(source: str) -> tuple[Path, Kind]:
         )
         raise NotFound(f"no data set: {source!r}" if picture else f"no images in {source!r}", hint)
     return path, kind
+
+
+def kind_of(path: Path) -> Kind | None:
+    """The kind of a file, by its ending, or of a folder, by the files in it; None for another name, a pipe or a device.
+
+    A folder of IDX files is also a folder: the kinds are tried in their order. A folder that holds both archives and pictures
+    is an image folder; tables at its top, or in its folders of splits, are the data all the same.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    if path.is_file():
+        return next((kind for kind, endings in ENDINGS.items() if path.name.endswith(endings)), None)
+    if not path.is_dir():
+        return None
+    _, names = names_in(path)
+    if any(name.endswith(ENDINGS[Kind.IDX]) for name in names):
+        return Kind.IDX
+    if any(name.startswith(CIFAR_BATCHES) and name.endswith(".bin") for name in names):
+        return Kind.CIFAR
+    return _kind_of_shards(path)
+
+
+def _kind_of_shards(path: Path) -> Kind:
+    found = shards.find(path, (*shards.PARQUET, *shards.TARS))
+    tables = [name for name in found if name.endswith(shards.PARQUET)]
+    if any(shards.is_near(name) for name in tables):
+        return Kind.PARQUET
+    if not found or has_pictures(path):
+        return Kind.FOLDER
+    return Kind.PARQUET if tables else Kind.TAR

@@ -1,13 +1,16 @@
-"""The options that every kind of source shares, and the rule that holds images out where a source has no test set."""
+"""The options that every kind of source shares, and what they do to a set: its size and channels, and which images are held out."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ddpm.checks import check_whole
+from ddpm.data.decoding.picture import fit
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import DataError, UsageError
 from ddpm.seeds import key
@@ -34,6 +37,10 @@ def proposed_side(smaller: float) -> tuple[int, str]:
     if side > LARGEST:
         return LARGEST, f"the smaller of their median sides is {smaller:g}, which allows more and takes longer to train"
     return side, f"the power of two near the smaller of their median sides, which is {smaller:g}"
+
+
+GREY = torch.tensor([0.299, 0.587, 0.114])
+"""How much red, green and blue add to the brightness of a grey picture (ITU-R BT.601, as in Pillow)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,39 @@ def asked(
     size = (resolution, resolution) if isinstance(resolution, int) else resolution
     told = None if levels is None else check_whole("levels", levels, 2)
     return Options(resolution=size, channels=channels, levels=told, layout=layout)
+
+
+def converted(images: ImageSet, options: Options) -> ImageSet:
+    """The set with the resolution and the channels that the options ask for; the set itself if it has them already.
+
+    Raises:
+        DataError: images of more than 256 levels are not resized, and 2 or 4 channels cannot become 1 or 3.
+    """
+    channels, height, width = images.shape
+    if options.channels is not None and options.channels != channels:
+        images = replace(images, images=_with_channels(images, options.channels))
+    if options.resolution is not None and options.resolution != (height, width):
+        if images.levels > 256:
+            raise DataError(f"images of {images.levels} levels are not resized: {images.name}")
+        images = replace(images, images=_resized(images.tensor(), *options.resolution).clamp(max=images.levels - 1))
+    return images
+
+
+def _with_channels(images: ImageSet, wanted: int) -> torch.Tensor:
+    pixels, channels = images.tensor(), images.shape[0]
+    if (channels, wanted) == (1, 3):
+        return pixels.repeat(1, 3, 1, 1)
+    if (channels, wanted) == (3, 1):
+        grey = (pixels.float() * GREY.reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+        return grey.round().to(pixels.dtype)
+    raise DataError(f"{channels} channels cannot become {wanted}: {images.name}")
+
+
+def _resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Each channel as a grey picture, scaled and cropped."""
+    planes = pixels.flatten(0, 1).numpy()
+    fitted = np.stack([np.asarray(fit(Image.fromarray(plane), height, width)) for plane in planes])
+    return torch.from_numpy(fitted).reshape(*pixels.shape[:2], height, width)
 
 
 def hold_out(images: ImageSet, fraction: float) -> dict[str, ImageSet]:

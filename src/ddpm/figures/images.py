@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm.checks import check_images
-from ddpm.data.convert import converted
 from ddpm.data.decoding.exact import BYTES, MAX_LEVELS, Meaning
 from ddpm.data.decoding.picture import fit
 from ddpm.data.imageset import ImageSet, no_labels, to_levels, to_model
@@ -23,7 +22,7 @@ from ddpm.data.labels import fault_of, labels_of
 from ddpm.data.masks import Mask, mask_of, read_mask
 from ddpm.data.open import open_source
 from ddpm.data.sources.npz import FEW_CHANNELS, from_array
-from ddpm.data.splits import DEFAULT, Options, SizesDiffer
+from ddpm.data.splits import DEFAULT, Options, SizesDiffer, converted
 from ddpm.errors import SHOWN as SHOWN_OF_VALUE
 from ddpm.errors import CannotCreate, DataError, Mismatch, RunWarning, UsageError, chosen, warn
 from ddpm.figures.paste import WAYS

@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ddpm.data.decoding.exact import BYTES, Meaning, png
-from ddpm.data.decoding.picture import READ_ERRORS, opened
+from ddpm.data.decoding.formats import READ_ERRORS, opened
 from ddpm.data.imageset import to_levels
 from ddpm.data.sources.npz import arrays_of
 from ddpm.tensors import ImageBatch

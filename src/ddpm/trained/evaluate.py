@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ddpm.data.convert import converted
-from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.data.describe import left_out
 from ddpm.data.imageset import ImageSet, to_levels, to_model
 from ddpm.data.inputs import read_photo
 from ddpm.data.labels import Labels
 from ddpm.data.open import Part, open_source
-from ddpm.data.splits import Options, SizesDiffer
+from ddpm.data.splits import Options, SizesDiffer, converted
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.cheap import Estimate

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpm.data.decoding.picture import READ_ERRORS, decode, fit
+from ddpm.data.decoding.formats import READ_ERRORS
+from ddpm.data.decoding.picture import decode, fit
 from ddpm.data.inputs import read_photo
 from ddpm.errors import DataError, NotFound
 

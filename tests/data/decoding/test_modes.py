@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ddpm.data.decoding.formats import FORMATS
-from ddpm.data.decoding.picture import READ_ERRORS, as_shown, decode
+from ddpm.data.decoding.formats import FORMATS, READ_ERRORS
+from ddpm.data.decoding.picture import as_shown, decode
 
 RGB = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]], [[12, 200, 77], [1, 2, 3], [90, 90, 250]]], dtype=np.uint8)
 GREY = np.array([[0, 1, 127], [128, 254, 255]], dtype=np.uint8)
@@ -245,7 +245,8 @@ BOMBS = {
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from ddpm.data.decoding.picture import READ_ERRORS, decode
+from ddpm.data.decoding.formats import READ_ERRORS
+from ddpm.data.decoding.picture import decode
 import PIL.PngImagePlugin, PIL.TiffImagePlugin, PIL.GifImagePlugin, PIL.BmpImagePlugin, PIL.PpmImagePlugin
 used = 4096 * int(Path("/proc/self/statm").read_text().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (used + 64 * 2**20,) * 2)

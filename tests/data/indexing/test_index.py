@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from ddpm.data.decoding import image_file
-from ddpm.data.decoding.span import FilePart, TableRow, WholeFile, span_in
+from ddpm.data.decoding.span import FilePart, TableRow, WholeFile
+from ddpm.data.describe import survey
 from ddpm.data.indexing import index
-from ddpm.data.indexing.listing import survey
 from ddpm.data.open import open_source
 from ddpm.data.sources.folder import parts
 from ddpm.data.splits import Options
@@ -86,7 +86,7 @@ def test_the_kinds_of_span_are_kept_in_the_numbers_of_old_files(tmp_path, monkey
     assert kept == [(0, -1, -1), (512, 3, 0), (4, -2, 1), (0, 0, 0)]
     assert found.shards == ("/x.tar", "/y.parquet")
     assert [found.span(row) for row in range(4)] == spans
-    assert [span_in(json.loads(json.dumps(vars(span)))) for span in spans] == spans
+    assert [image_file.span_in(json.loads(json.dumps(vars(span)))) for span in spans] == spans
     moved = replace(found, entries=index.without_places(found.entries))
     assert [moved.span(row) for row in range(4)] == [WholeFile(str(tmp_path / name)) for name in names]
 

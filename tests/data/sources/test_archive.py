@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ddpm.data.batches import Batches
-from ddpm.data.folders.candidates import Accounts
+from ddpm.data.indexing.listing import Accounts
 from ddpm.data.open import open_source
 from ddpm.data.sources import tar
 from ddpm.data.splits import Options

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ddpm.data.folders.walk import RUN
+from ddpm.data.sources.folder import RUN
 from ddpm.errors import CannotCreate, Failure
 from ddpm.run.folder import folder_of
 

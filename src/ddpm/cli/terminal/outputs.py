@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from ddpm.cli.terminal.beside_data import check_beside_data
-from ddpm.data.decoding.picture import SUFFIXES
+from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.errors import CannotCreate, UsageError
 from ddpm.run.folder import RunFolder
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, putchunk
 
-from ddpm.data.decoding.picture import MAX_PIXELS, READ_ERRORS, opened
+from ddpm.data.decoding.formats import MAX_PIXELS, READ_ERRORS, opened
 from ddpm.storage.strict import parse
 
 TEXT = "ddpm-data"

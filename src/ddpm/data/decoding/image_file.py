@@ -1,7 +1,8 @@
 """One image: described for the index (`look`), or read as the pixels that were asked for (`pixels`).
 
-This is what the worker processes do. Whatever is wrong with a file is raised as a `Fault`. Bytes that differ from those
-of the index are never decoded: a JPEG with a flipped bit would decode without complaint.
+`answer_to` does either, as it was requested: worker processes are asked so, and few images are read so in this process. Whatever is
+wrong with a file is raised as a `Fault`. Bytes that differ from those of the index are never decoded: a JPEG with a flipped bit
+would decode without complaint.
 """
 
 import errno
@@ -10,15 +11,26 @@ import io
 import os
 import stat
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ddpm.data.decoding.exact import BYTES, Meaning, meaning_of, nearest, values_of
-from ddpm.data.decoding.formats import FORMATS, format_of, is_read, not_read, reads_heif
-from ddpm.data.decoding.parquet_rows import row_bytes
-from ddpm.data.decoding.picture import MAX_PIXELS, READ_ERRORS, decode, fit, opened
+from ddpm.data.decoding.formats import (
+    FORMATS,
+    MAX_PIXELS,
+    READ_ERRORS,
+    format_of,
+    is_read,
+    not_read,
+    opened,
+    reads_heif,
+)
+from ddpm.data.decoding.parquet_rows import row_bytes, table
+from ddpm.data.decoding.picture import decode, fit
 from ddpm.data.decoding.span import Fault, FilePart, Span, TableRow, WholeFile
 from ddpm.errors import in_a_line
 
@@ -58,6 +70,32 @@ class Scale:
 
 
 PICTURE = Scale()
+
+
+def answer_to(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The answer to a request, and the bytes behind it: facts about an image, its pixels, the labels of a table, or a fault."""
+    try:
+        if "table" in request:
+            found = table(request["table"])
+            return {"rows": found.rows, "classes": found.classes, "texts": found.texts}, found.labels.tobytes()
+        span = span_in(request)
+        if "shape" not in request:
+            facts = look(span)
+            values = {"sha256": facts.sha256.hex(), "values": facts.values.hex()}
+            return {**vars(facts), **values, "meaning": facts.meaning and vars(facts.meaning)}, b""
+        scale = Scale(*request["scale"])
+        return {}, pixels(span, bytes.fromhex(request["sha256"]), tuple(request["shape"]), scale).tobytes()
+    except Fault as fault:
+        return {"fault": fault.kind, "message": str(fault)}, b""
+
+
+def span_in(request: Mapping[str, Any]) -> Span:
+    """The span whose fields (`vars`) are in a request."""
+    if "row" in request:
+        return TableRow(request["path"], request["row"])
+    if "offset" in request:
+        return FilePart(request["path"], request["offset"], request["length"])
+    return WholeFile(request["path"])
 
 
 def read_bytes(span: Span) -> bytes:

@@ -1,11 +1,9 @@
 """Where the bytes of an image are (`Span`), and what can be wrong with them (`Fault`).
 
-There are three kinds of span. A request to a worker process holds the fields of one, by which its kind is known.
+There are three kinds of span. A request to read an image holds the fields of one, by which its kind is known.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 class Fault(Exception):
@@ -41,12 +39,3 @@ class TableRow:
 
 
 Span = WholeFile | FilePart | TableRow
-
-
-def span_in(request: Mapping[str, Any]) -> Span:
-    """The span whose fields (`vars`) are in a request."""
-    if "row" in request:
-        return TableRow(request["path"], request["row"])
-    if "offset" in request:
-        return FilePart(request["path"], request["offset"], request["length"])
-    return WholeFile(request["path"])

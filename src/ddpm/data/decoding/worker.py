@@ -15,9 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from ddpm.data.decoding.image_file import Scale, look, pixels
-from ddpm.data.decoding.parquet_rows import table
-from ddpm.data.decoding.span import Fault, span_in
+from ddpm.data.decoding.image_file import answer_to
 
 MAX_MEMORY = 4 * 2**30
 """Bytes of address space: about eight times as many as the pixels of the largest allowed picture take."""
@@ -43,20 +41,9 @@ def confined(parent: int) -> None:
 
 
 def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The answer to a request, and the bytes behind it: facts about an image, its pixels, the labels of a table, or a fault."""
+    """As `answer_to`; if it takes more than `MAX_MEMORY`, that is a fault of the file."""
     try:
-        if "table" in request:
-            found = table(request["table"])
-            return {"rows": found.rows, "classes": found.classes, "texts": found.texts}, found.labels.tobytes()
-        span = span_in(request)
-        if "shape" not in request:
-            facts = look(span)
-            values = {"sha256": facts.sha256.hex(), "values": facts.values.hex()}
-            return {**vars(facts), **values, "meaning": facts.meaning and vars(facts.meaning)}, b""
-        scale = Scale(*request["scale"])
-        return {}, pixels(span, bytes.fromhex(request["sha256"]), tuple(request["shape"]), scale).tobytes()
-    except Fault as fault:
-        return {"fault": fault.kind, "message": str(fault)}, b""
+        return answer_to(request)
     except MemoryError:
         return {"fault": "memory", "message": "reading it needs too much memory"}, b""
 

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm.data.decoding.image_file import BYTES, PICTURE, Scale, pixels
-from ddpm.data.decoding.span import Fault, span_in
+from ddpm.data.decoding.image_file import BYTES, PICTURE, Scale, answer_to
 from ddpm.data.decoding.workers import Answer, WorkerPool
 from ddpm.data.indexing.index import Index
 from ddpm.data.pixels import Lost
@@ -71,7 +70,7 @@ class Reader:
             Unavailable: `TRIES` processes in a row died of one file.
         """
         if not self.workers:
-            return [_here(request) for request in requests]
+            return [Answer(*answer_to(request)) for request in requests]
         self.prefetch(requests, key)
         found = [answer for part in self._ahead.pop(key) for answer in part.result()]
         for request, answer in zip(requests, found, strict=True):
@@ -80,15 +79,6 @@ class Reader:
                     f"cannot read an image that could be read before: {request['path']}: {answer.facts['message']}"
                 )
         return found
-
-
-def _here(request: dict[str, Any]) -> Answer:
-    try:
-        scale = Scale(*request["scale"])
-        values = pixels(span_in(request), bytes.fromhex(request["sha256"]), request["shape"], scale)
-    except Fault as fault:
-        return Answer({"fault": fault.kind, "message": str(fault)})
-    return Answer({}, values.tobytes())
 
 
 def _without(rows: Tensor, lost: Mapping[int, str]) -> Tensor:

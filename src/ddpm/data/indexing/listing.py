@@ -1,34 +1,95 @@
-"""From a list of image files to a set of images: the same for folders, archives and tables.
+"""What a source of picture files says of itself: its parts, the images of each, and what in it is no image (`Accounts`).
 
-Each image is looked at once, for the index; those that can be decoded become a set (`image_set`), or are counted (`survey`).
+Folders, archives and tables fill these in, each in its file below `sources`; no image is opened yet. The index then looks at each
+image once (`Listing.looked_through`), and `indexing.pictures` makes a set of those that can be read.
 """
 
-import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ddpm.data.decoding.exact import BYTES
-from ddpm.data.decoding.image_file import PICTURE
-from ddpm.data.decoding.workers import cores
-from ddpm.data.imageset import Broken, ImageSet, no_labels
+from ddpm.data.decoding import formats
+from ddpm.data.decoding.formats import SUFFIXES
+from ddpm.data.folders import Folder, Layout, Place, understood
+from ddpm.data.imageset import Broken, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
-from ddpm.data.indexing.lazy_images import LazyImages, Reader
-from ddpm.data.indexing.meanings import Classes, common, own_classes
-from ddpm.data.labels import count_classes
-from ddpm.data.splits import Options, SizesDiffer, held_out, proposed_side
-from ddpm.errors import DataError, quoted
+from ddpm.errors import NotFound
 
+Classes = tuple[torch.Tensor, tuple[str, ...]]
+"""Labels of some images, (N,) int64, or (0,) if they have none; and the names of the labels, if they have names."""
 TRAIN, TEST, NEITHER, VALIDATION = 0, 1, 2, 3
-MOST_WORKERS = 8
-FEW = 256
-"""One process reads so few images sooner than others could be started."""
+NUMBERS = {"train": TRAIN, "test": TEST, "validation": VALIDATION, None: NEITHER}
+OTHERS = {
+    suffix: kind
+    for kind, suffixes in {
+        "archive, not opened": ".zip .tar .gz .tgz .bz2 .xz .zst .rar .7z .parquet .arrow .tfrecord .lmdb .h5 .npz .npy",
+        "no picture": ".txt .json .jsonl .csv .tsv .xml .yaml .yml .toml .md .rst .html .htm .css .js .py .ipynb .sh .ini .cfg "
+        ".log .db .cls .pdf .doc .docx .xls .xlsx .mat .pkl .pt .pth .ckpt .safetensors .index .aae .mp3 .wav .m4a",
+        "no still picture": ".mp4 .mov .avi .mkv .webm .m4v",
+    }.items()
+    for suffix in suffixes.split()
+}
+"""Suffixes of files that are no images, and what they are."""
+RAW = frozenset([".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".raw"])
+"""What sensors of cameras write. They begin as TIFF does, and Pillow would read the small preview in them."""
+HIDDEN = "hidden (its name begins with a dot)"
+"""Why a file whose name begins with a dot is passed over."""
+UNREAD = "format"
+"""The fault of a picture that is left out because its format is not read here."""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """So many files, or folders, that were left out for the same reason; `first` is the first of their names."""
+
+    why: str
+    count: int
+    first: str
+
+
+@dataclass
+class Accounts:
+    """What is left out of a source while its files are looked through.
+
+    `unread` are pictures that cannot be read; the others are counted by the reason why they are no images of the source.
+    """
+
+    unread: list[Broken] = field(default_factory=list)
+    _passed: dict[str, PassedOver] = field(default_factory=dict)
+
+    def pass_over(self, why: str, name: str) -> None:
+        """One more that is no image, and why."""
+        before = self._passed.get(why, PassedOver(why, 0, name))
+        self._passed[why] = PassedOver(why, before.count + 1, min(before.first, name, key=os.fsencode))
+
+    @property
+    def passed(self) -> Sequence[PassedOver]:
+        """What was passed over, the most common reason first."""
+        return sorted(self._passed.values(), key=lambda one: (-one.count, one.why))
+
+    def admits(self, name: str, head: Callable[[], bytes]) -> bool:
+        """Whether a file is taken for an image; if not, it is noted why. `head` reads its first bytes."""
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix in SUFFIXES:
+            return True
+        if (kind := OTHERS.get(suffix)) is not None:
+            self.pass_over(f"{kind} ({suffix})", name)
+            return False
+        try:
+            found = "camera raw" if suffix in RAW else formats.format_of(head())
+        except OSError as error:
+            self.unread.append(Broken(name, "unreadable", error.strerror or type(error).__name__))
+            return False
+        if found is None:
+            self.pass_over(f"no picture ({suffix or 'no suffix'})", name)
+        elif not formats.is_read(found):
+            self.unread.append(Broken(name, UNREAD, formats.not_read(found)))
+        return found is not None and formats.is_read(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +114,6 @@ class Listing:
             Unavailable: no process can be started that decodes.
         """
         return indexed(self.root, self.sources, self.part)
-
-    def labels_of(self, rows: np.ndarray, index: Index) -> Classes:
-        """The labels of some rows: those of their places in the source, or else those that the files say themselves.
-
-        Raises:
-            DataError: as `own_classes`.
-        """
-        labels, classes = self.classes_of(rows)
-        return (labels, classes) if len(labels) else own_classes(index, rows)
 
 
 def no_split() -> np.ndarray:
@@ -93,187 +145,56 @@ def _numbered(names: Sequence[str | None]) -> Classes:
     return torch.tensor([number.get(name, -1) for name in names]), readable
 
 
-@dataclass(frozen=True)
-class Share:
-    """The images of one split (`TRAIN`, ...): how many, how many of each class, by its name, and the names of those of no class."""
+@dataclass(frozen=True, eq=False)
+class Split:
+    """To which part each image belongs, `numbers` (N,) int8 of `NUMBERS`; (0,) where images are held out by their names."""
 
-    split: int
-    images: int
-    classes: Mapping[str, int]
-    unlabelled: tuple[str, ...]
+    numbers: np.ndarray = field(default_factory=no_split)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that there are: "all", or of "train", "test" and "validation" those that have images."""
+        if not len(self.numbers):
+            return ("all",)
+        return tuple(part for part, number in NUMBERS.items() if part and (self.numbers == number).any())
 
-@dataclass(frozen=True)
-class Survey:
-    """What a source holds. `sizes` are (width, height) with their counts, the most common first; `broken` cannot be read.
-
-    `shares` are the splits that have images, in the order of their numbers. `distinct_values` are those of 8 bits
-    that occur: above 256 levels they do not say how many levels are in use. `upper_half_empty`
-    is of files of 16 bits that do not say how many levels they have, none of which has a value above 32767.
-    """
-
-    images: int
-    levels: int
-    channels: int
-    sizes: tuple[tuple[tuple[int, int], int], ...]
-    distinct_values: int
-    upper_half_empty: bool
-    classes: int
-    classes_in_use: int
-    class_names: tuple[str, ...]
-    train: int
-    test: int
-    shares: tuple[Share, ...]
-    broken: tuple[Broken, ...]
-
-
-def survey(listing: Listing, options: Options) -> Survey:
-    """What the index says about the images; no pixel is kept in memory."""
-    index = listing.looked_through()
-    good = index.good()
-    entries, names = index.entries[good], index.names_of(good)
-    sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))
-    split = listing.split[good] if len(listing.split) else held_out(names, options.held_out).numpy().astype(np.int8)
-    labels, classes = listing.labels_of(good, index)
-    shares = tuple(_share(part, names, labels, classes, split == part) for part in np.unique(split).tolist())
-    train, test = (int((split == part).sum()) for part in (TRAIN, TEST))
-    all_have = common(index, good, options.levels)
-    used = (
-        np.flatnonzero(np.unpackbits(np.bitwise_or.reduce(entries["values"], axis=0)))
-        if len(good)
-        else np.empty(0, int)
-    )
-    return Survey(
-        len(good),
-        all_have.scale.levels,
-        all_have.channels or (1 if entries["grey"].all() else 3),
-        tuple(sizes.most_common()),
-        len(used),
-        all_have.scale == PICTURE and _sixteen_bits(entries["mode"]) and int(used.max(initial=0)) < BYTES // 2,
-        *count_classes(labels, classes),
-        classes,
-        train,
-        test,
-        shares,
-        broken(index),
-    )
-
-
-def _sixteen_bits(modes: np.ndarray) -> bool:
-    """Whether there are files, and all are grey of 16 bits, by what Pillow calls them."""
-    return len(modes) > 0 and all(mode.startswith(b"I") for mode in set(modes.tolist()))
-
-
-def _share(part: int, names: Sequence[str], labels: Tensor, classes: tuple[str, ...], mask: np.ndarray) -> Share:
-    rows = np.flatnonzero(mask)
-    if not len(labels):
-        return Share(part, len(rows), {}, ())
-    counts = Counter(labels[torch.from_numpy(rows)].tolist())
-    each = {(classes[label] if classes else str(label)): counts[label] for label in sorted(counts) if label >= 0}
-    return Share(part, len(rows), each, tuple(names[row] for row in rows.tolist() if labels[row] < 0))
-
-
-def broken(index: Index) -> tuple[Broken, ...]:
-    """The files that cannot be read, in order."""
-    return tuple(Broken(index.names[row], *vars(fault).values()) for row, fault in sorted(index.faults.items()))
+    def rows(self, part: str) -> list[int]:
+        """The images of a part other than "all"."""
+        return np.flatnonzero(self.numbers == NUMBERS[part]).tolist()
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """Images that were looked at. `labels` (n,) are those of the n good ones, or (0,) if there are none.
+class Parts:
+    """The parts of a source by their `names`, the `listing` of each (and of "all"), and how the source was understood.
 
-    `lost` are rows of the index that were good when a run began and now cannot be read, each with the reason; `unread` are as in
-    `Listing`.
+    `accounts` say what was left out; they are complete once a listing was asked for.
     """
 
-    name: str
-    index: Index
-    labels: Tensor
-    classes: tuple[str, ...]
-    lost: Mapping[int, str] = field(default_factory=dict)
-    unread: tuple[Broken, ...] = ()
+    names: tuple[str, ...]
+    listing: Callable[[str], Listing]
+    layout: Layout
+    accounts: Accounts
 
 
-def looked_at(listing: Listing, index: Index) -> Pictures:
-    """The images of a listing, whose index this is."""
-    return Pictures(listing.root.name, index, *listing.labels_of(index.good(), index), unread=listing.unread)
+def laid_out(folders: Sequence[Folder]) -> tuple[Layout, list[Place], Split]:
+    """What the folders of some images mean: in all, for each image, and to which part it belongs."""
+    layout = understood(Counter(folders))
+    places = [layout.places[folder] for folder in folders]
+    if not layout.splits:
+        return layout, places, Split()
+    return layout, places, numbered(place.split for place in places)
 
 
-Decode = Callable[[ImageSet], ImageSet]
-"""Reads the images of a set into memory."""
+def numbered(splits: Iterable[str | None]) -> Split:
+    """The split of each image, or file, by its name; None for no split."""
+    return Split(np.array([NUMBERS[split] for split in splits], np.int8))
 
 
-def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in_memory) -> ImageSet:
-    """The good images as a set: read into memory by `decode`, or left in their files if they take more than allowed.
-
-    Raises:
-        DataError: too many cannot be read, or they differ in size and `options` give none.
-    """
-    index = pictures.index
-    rows, bad = index.good(), broken(index)
-    if len(bad) > options.max_broken * len(index) or not len(rows):
-        raise DataError(
-            f"{len(bad)} of {len(index)} images in {index.root!r} cannot be read: {bad[0].file}: {bad[0].reason}",
-            f"ddpm data {quoted(index.root)} lists them",
-            f"`data.max_broken={_rounded_up(len(bad) / len(index))}` leaves out up to that share",
-            *(_size_hint(index, rows) if options.resolution is None else ()),
-        )
-    all_have = common(index, rows, options.levels)
-    channels, size = options.channels or (1 if index.entries["grey"][rows].all() else 3), options.resolution
-    if all_have.channels is not None or all_have.scale.levels > BYTES:  # read as they are, and converted afterwards
-        channels, size = all_have.channels or 1, None
-    height, width = size or _common_size(index, rows)
-    workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers is None else options.workers
-    files = LazyImages(index, rows, (channels, height, width), Reader(workers), all_have.scale)
-    labels, classes, lost = pictures.labels, pictures.classes, sorted(pictures.lost.items())
-    lost = {int(np.searchsorted(rows, row)): reason for row, reason in lost}
-    found = ImageSet(
-        pictures.name,
-        files,
-        all_have.scale.levels,
-        labels,
-        index.names_of(rows),
-        classes,
-        (*bad, *pictures.unread),
-        lost,
+def nothing_in(path: Path, accounts: Accounts) -> NotFound:
+    """The error where a source holds no image, with what it holds instead."""
+    passed = ", ".join(f"{one.why}: {one.count:,}" for one in accounts.passed[:3])
+    unread = f"{accounts.unread[0].file}: {accounts.unread[0].reason}" if accounts.unread else ""
+    hints = [hint for hint in (unread, f"passed over: {passed}" if passed else "") if hint]
+    return NotFound(
+        f"no images in {str(path)!r}", *hints, f"looked for {' '.join(sorted(SUFFIXES))}, in all folders below"
     )
-    if files.nbytes > options.in_memory:
-        return found
-    reader = Reader(0 if len(files) <= FEW else min(cores(), MOST_WORKERS))
-    try:
-        return decode(replace(found, images=replace(files, reader=reader)))
-    finally:
-        reader.close()
-
-
-def _rounded_up(share: float) -> float:
-    return math.ceil(share * 1000) / 1000
-
-
-def _size_hint(index: Index, rows: np.ndarray) -> list[str]:
-    """What else is to be said where images that can be read differ in size, so that it is not the next error."""
-    try:
-        if len(rows):
-            _common_size(index, rows)
-    except SizesDiffer as error:
-        return [f"the others differ in size: {error.hints[0]}"]
-    return []
-
-
-def _common_size(index: Index, rows: np.ndarray) -> tuple[int, int]:
-    """The (height, width) that all images have.
-
-    Raises:
-        SizesDiffer: they do.
-    """
-    widths, heights = index.entries["width"][rows], index.entries["height"][rows]
-    other = np.flatnonzero((widths != widths[0]) | (heights != heights[0]))
-    if len(other):
-        first, second = (f"{index.names[int(rows[n])]} is {widths[n]}x{heights[n]}" for n in (0, int(other[0])))
-        side, why = proposed_side(min(float(np.median(widths)), float(np.median(heights))))
-        raise SizesDiffer(
-            f"images in {index.root!r} differ in size: {first}, {second}",
-            f"`data.resolution={side}` scales each to cover {side}x{side} and cuts its centre: {why}",
-            f"ddpm data {quoted(index.root)} counts the sizes",
-        )
-    return int(heights[0]), int(widths[0])

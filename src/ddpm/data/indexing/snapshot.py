@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from ddpm.data.indexing.index import Index, from_arrays, to_arrays, without_places
-from ddpm.data.indexing.listing import Listing, Pictures
-from ddpm.data.indexing.meanings import Classes
+from ddpm.data.indexing.listing import Classes, Listing
+from ddpm.data.indexing.pictures import Pictures, labels_in
 from ddpm.data.splits import SPLITS
 from ddpm.storage.sealed import SEAL, sealed, unsealed
 
@@ -121,7 +121,7 @@ def match_to_snapshot(began: Pictures, listing: Listing, now: Index) -> tuple[Pi
     lost |= dict.fromkeys(np.flatnonzero(kinds[2]).tolist(), "its bytes are no longer those that the run began with")
     added = now.names_of(np.setdiff1d(now.good(), at))
     rows = np.flatnonzero(good & same)
-    others = rows[_relabelled(began, rows, listing.labels_of(at[rows], now))]
+    others = rows[_relabelled(began, rows, labels_in(listing, now, at[rows]))]
     kinds.append(good & same & _decoded_otherwise(began.index, now, at))
     gone, unreadable, changed, otherwise = (index.names_of(np.flatnonzero(kind)) for kind in kinds)
     change = Change(gone, unreadable, changed, added, index.names_of(others), otherwise)

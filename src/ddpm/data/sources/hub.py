@@ -15,7 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from ddpm.data.decoding import formats, picture
+from ddpm.data.decoding.formats import SUFFIXES as PICTURES
+from ddpm.data.decoding.formats import SUFFIXES_OF_HEIF
 from ddpm.data.sources import shards
 from ddpm.errors import NotFound, StorageError, Unavailable, UsageError, in_a_line
 
@@ -26,7 +27,7 @@ FORM = re.compile(
 )
 """As the hub's own hf://datasets/OWNER/NAME@REVISION/FOLDER. REVISION=COMMIT says which commit a branch or tag once meant."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SUFFIXES = (*shards.PARQUET, *shards.TARS, *sorted(picture.SUFFIXES | formats.SUFFIXES_OF_HEIF))
+SUFFIXES = (*shards.PARQUET, *shards.TARS, *sorted(PICTURES | SUFFIXES_OF_HEIF))
 SEVERAL = 5
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 

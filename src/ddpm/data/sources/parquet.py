@@ -16,10 +16,8 @@ import numpy as np
 from ddpm.data.decoding.parquet_rows import Table
 from ddpm.data.decoding.span import TableRow
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
-from ddpm.data.folders.candidates import Accounts
-from ddpm.data.folders.parts import Parts, Split
 from ddpm.data.indexing.index import Source
-from ddpm.data.indexing.listing import Listing, by_number, no_split, unknown
+from ddpm.data.indexing.listing import Accounts, Listing, Parts, Split, by_number, no_split, unknown
 from ddpm.data.labels import MAX_CLASSES, labels_of
 from ddpm.data.sources import shards
 from ddpm.errors import DataError, NotFound, UsageError

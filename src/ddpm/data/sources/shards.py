@@ -8,10 +8,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddpm.data.folders.layout import Folder, Layout
-from ddpm.data.folders.parts import Split, numbered
-from ddpm.data.folders.split_names import role_of, split_named, split_within, splits_among
-from ddpm.data.folders.walk import is_run, names_in
+from ddpm.data.folders import Folder, Layout, role_of, split_named, split_within, splits_among
+from ddpm.data.indexing.listing import Split, numbered
+from ddpm.data.sources.folder import is_run, names_in
 
 PARQUET = (".parquet",)
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")

@@ -19,11 +19,20 @@ import numpy as np
 
 from ddpm.data.decoding.formats import HEAD
 from ddpm.data.decoding.span import FilePart
-from ddpm.data.folders.candidates import HIDDEN, Accounts
-from ddpm.data.folders.layout import folders_of
-from ddpm.data.folders.parts import Parts, Split, laid_out, nothing_in
+from ddpm.data.folders import folders_of
 from ddpm.data.indexing.index import Source
-from ddpm.data.indexing.listing import Listing, by_name, by_number, no_split
+from ddpm.data.indexing.listing import (
+    HIDDEN,
+    Accounts,
+    Listing,
+    Parts,
+    Split,
+    by_name,
+    by_number,
+    laid_out,
+    no_split,
+    nothing_in,
+)
 from ddpm.data.labels import labels_of
 from ddpm.data.sources import shards
 from ddpm.errors import DataError

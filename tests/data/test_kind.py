@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ddpm.data.sources.kind import Kind, kind_of
+from ddpm.data.open import Kind, kind_of
 
 FILES = {
     "train-images-idx3-ubyte": Kind.IDX,

@@ -9,8 +9,8 @@ from PIL import Image
 
 from ddpm.data.decoding import formats
 from ddpm.data.describe import describe, in_two_lines
-from ddpm.data.folders.walk import walk
 from ddpm.data.open import open_again, open_both, open_source
+from ddpm.data.sources.folder import walk
 from ddpm.data.splits import DEFAULT, Options
 from ddpm.errors import NotFound
 from tests.harness.pictures import fill

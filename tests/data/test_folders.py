@@ -2,9 +2,8 @@
 
 import pytest
 
-from ddpm.data.folders.layout import folders_of, understood
-from ddpm.data.folders.parts import laid_out
-from ddpm.data.folders.split_names import says_nothing, split_named, split_within
+from ddpm.data.folders import folders_of, says_nothing, split_named, split_within, understood
+from ddpm.data.indexing.listing import laid_out
 
 SPELLINGS = {
     "train": "train Train TRAIN training Training_Set train-images trainset train2017 1.Training trainA images_train 훈련 학습데이터",
