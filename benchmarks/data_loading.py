@@ -16,9 +16,9 @@ from PIL import Image
 
 from benchmarks.machine import save
 from ddpm.data.batches import Batches, horizontal_flip
-from ddpm.data.indexing.index import cache_file, indexed
+from ddpm.data.indexing.index import cache_file
 from ddpm.data.open import open_source
-from ddpm.data.sources.folder import find
+from ddpm.data.sources.folder import parts
 from ddpm.data.splits import Options
 
 BATCH, STEPS, PAUSE = 128, 60, 0.02
@@ -59,7 +59,7 @@ def read_by(folder: Path, options: Options):
 
 
 def measured(folder: Path, count: int):
-    index = seconds(lambda: indexed(folder, find(folder)))
+    index = seconds(lambda: parts(folder).listing("all").looked_through())
     in_files = Options(in_memory=0, workers=0)
     result = {
         "images": count,

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddpm import checkpoints
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import FixedLarge
-from ddpm.trained.loaded import digest, load_run
+from ddpm.trained.loaded import load_run
 
 
 class Digits(nn.Module):
@@ -72,7 +73,7 @@ def subject(data: Path, run: str | None) -> tuple[str, ReverseProcess]:
 
 def digest_of(p: ReverseProcess) -> str:
     """Of the weights of `subject`'s network."""
-    return digest((p.network.w if isinstance(p.network, Digits) else p.network.state_dict()).values())
+    return checkpoints.digest((p.network.w if isinstance(p.network, Digits) else p.network.state_dict()).values())
 
 
 class Features(nn.Module):

@@ -1,6 +1,7 @@
 """The house rules that no tool checks: sizes, silence, safety, and that what is typed in the help is what exists."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -234,6 +235,25 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "ddpm demo" in done.stdout
+
+
+def test_what_benchmarks_and_pages_import_exists():
+    """They are seldom run: a name that moves must take them along."""
+    files = [path for folder in ("benchmarks", "docs", "examples") for path in (ROOT / folder).rglob("*.py")]
+    nodes = [(path.name, node) for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    asked = [
+        (file, node.module, alias.name)
+        for file, node in nodes
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "ddpm"
+        for alias in node.names
+    ]
+    missing = [
+        (file, module, name)
+        for file, module, name in asked
+        if not hasattr(importlib.import_module(module), name) and not importlib.util.find_spec(f"{module}.{name}")
+    ]
+    assert len(asked) > 100
+    assert not missing
 
 
 def test_the_readme_runs(tmp_path, monkeypatch):
