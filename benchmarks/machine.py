@@ -56,6 +56,7 @@ def save(name: str, result: dict[str, Any]) -> Path:
         ),
         "commit": commit(),
         "processor": _processor(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "versions": _versions("torch", "numpy", "safetensors", "diffusers"),
