@@ -1,6 +1,6 @@
 """On a GPU: the same numbers as on a CPU, runs that go on to the bit, and every command. Skipped where there is none.
 
-`python -m pytest tests/gpu` on a machine with one; benchmarks/results/gpu.json says on which these were last run.
+`python -m pytest tests/gpu` on a machine with one.
 """
 
 import json
