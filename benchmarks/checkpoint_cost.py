@@ -27,7 +27,8 @@ from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.training.precision import in_precision
 from ddpm.training.trainer import Recipe, State, train
 

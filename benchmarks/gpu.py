@@ -23,7 +23,8 @@ from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain

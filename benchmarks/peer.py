@@ -5,7 +5,7 @@ from typing import Any
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from ddpm.models.unet import UNetShape
+from ddpm.models.shape import UNetShape
 
 
 class Peer(nn.Module):

@@ -71,8 +71,8 @@ if TYPE_CHECKING:
     from ddpm.figures.images import Images as Images
     from ddpm.models.mlp import MLP as MLP
     from ddpm.models.mlp import MLPShape as MLPShape
+    from ddpm.models.shape import UNetShape as UNetShape
     from ddpm.models.unet import UNet as UNet
-    from ddpm.models.unet import UNetShape as UNetShape
     from ddpm.sampling import SAMPLERS as SAMPLERS
     from ddpm.sampling.ancestral import Ancestral as Ancestral
     from ddpm.sampling.chain import Sampler as Sampler
@@ -123,7 +123,8 @@ _PLACES = {
     "sampling.langevin": ("Corrected", "Langevin", "SongLangevin"),
     "sampling.guidance": ("Guidance",),
     "sampling.timesteps": ("SPACINGS",),
-    "models.unet": ("UNet", "UNetShape"),
+    "models.shape": ("UNetShape",),
+    "models.unet": ("UNet",),
     "models.mlp": ("MLP", "MLPShape"),
     "experiment.config": ("Experiment",),
     "experiment.presets": ("PRESETS",),

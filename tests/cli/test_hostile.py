@@ -15,7 +15,8 @@ from ddpm import checkpoints
 from ddpm.checkpoints import manifest
 from ddpm.errors import StorageError
 from ddpm.experiment.config import Experiment
-from ddpm.models.unet import UNet, UNetShape, size
+from ddpm.models.shape import UNetShape, size
+from ddpm.models.unet import UNet
 from ddpm.run.folder import RunFolder
 from tests.cli.test_errors import _one_line, _train
 from tests.harness.commands import TINY
@@ -101,6 +102,10 @@ def test_counting_is_building(learned):
         UNetShape(8, (1, 2, 2), 3, (0, 2), groups=4, classes=5),
         UNetShape(8, (3, 1, 1, 2), 2, (1,), groups=4),
         UNetShape(8, (2, 2), 1, (0, 1), groups=4),
+        UNetShape(8, (1, 1.5, 2.5), 2, (0, 1), groups=4, attention_up=(2,), time_embedding=24, time_channels=12),
+        UNetShape(8, (1, 2), 2, (1,), groups=4, middle="plain", scale_shift=True, resample="block"),
+        UNetShape(8, (1, 2), 1, (), groups=4, middle="none", resample="block", classes=3, padding="around"),
+        UNetShape(8, (1, 2), 1, (0,), groups=4, middle_norm=False, heads=2),
     ]
     for shape in shapes:
         with torch.device("meta"):

@@ -16,7 +16,8 @@ from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear, log_snr
 from ddpm.diffusion.variance import FixedSmall, Optimal, beta_1
 from ddpm.evaluation.rate import Measured, in_float64, measure, summarise
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.tensors import at
 from tests.harness.oracles import rough_network
 

@@ -9,11 +9,13 @@ import torch
 from ddpm.errors import UsageError
 from ddpm.experiment.presets import PRESETS, digits
 from ddpm.experiment.settings import NOT_GIVEN, UNKNOWN, changed, differences, from_dict, to_json
-from ddpm.models.unet import ALL_CLASSES, UNet, size
+from ddpm.models.shape import ALL_CLASSES, size
+from ddpm.models.unet import UNet
 
 OLD = {
     **{"data.class_names": [], "data.resolution": [], "data.channels": 0, "data.workers": -1},
     **{"model.classes": 0, "schedule.beta": [], "data.shape": [], "data.levels": 0, "rhythm.budget": 0},
+    **{"model.head_channels": 0, "model.time_channels": 0, "model.time_embedding": 0},
 }
 """As config.json writes, or once wrote, what is not given."""
 
@@ -39,7 +41,7 @@ def test_what_is_typed_for_not_given_is_none(place):
     """Also JSON's own word for it."""
     given = {"data.class_names": ["a"], "data.resolution": 28, "data.channels": 3, "data.workers": 0}
     given |= {"model.classes": 2, "schedule.beta": [0.1, 0.2], "data.shape": [1, 8, 8], "data.levels": 17}
-    given |= {"rhythm.budget": 60.0}
+    given |= {"rhythm.budget": 60.0, "model.head_channels": 8, "model.time_channels": 16, "model.time_embedding": 64}
     experiment = changed(digits(), {place: given[place]})
     assert _at(asdict(experiment), place) is not None
     assert changed(experiment, {place: OLD[place]}) == digits()

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from ddpm.errors import UsageError
 from ddpm.experiment.presets import PRESETS
 from ddpm.models.layers import Attention, ResidualBlock, time_embedding
 from ddpm.models.mlp import MLP, MLPShape
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 
 SMALL = UNetShape(channels=8, multipliers=(1, 2, 2), blocks=1, attention=(1,), groups=4, dropout=0.5)
 
@@ -68,13 +70,13 @@ def test_a_new_network_returns_zero_and_its_blocks_are_identities():
     network = UNet(SMALL, 3, 3)
     assert not network(torch.randn(2, 3, 8, 8), torch.tensor([1, 2])).any()
     x = torch.randn(2, 8, 4, 4)
-    assert torch.equal(Attention(8, 4)(x), x)
-    assert torch.equal(ResidualBlock(8, 8, 16, 4, 0.0)(x, torch.randn(2, 16)), x)
+    assert torch.equal(Attention(8, SMALL)(x), x)
+    assert torch.equal(ResidualBlock(8, 8, SMALL)(x, torch.randn(2, SMALL.embedding)), x)
 
 
 def test_initialisation_has_the_published_variance():
     """Uniform with variance 2 / (fan_in + fan_out), fans counting the kernel."""
-    block = ResidualBlock(256, 128, 64, 8, 0.0)
+    block = ResidualBlock(256, 128, UNetShape(groups=8, dropout=0.0, time_embedding=64))
     assert float(block.conv_1.weight.detach().var()) == pytest.approx(2 / (9 * (256 + 128)), rel=0.02)
     assert float(block.time.weight.detach().var()) == pytest.approx(2 / (64 + 128), rel=0.05)
     assert not block.conv_1.bias.any()
@@ -108,7 +110,7 @@ def test_each_image_is_alone():
 
 
 def test_attention_is_softmax_of_scaled_products():
-    layer = _filled(Attention(8, 4))
+    layer = _filled(Attention(8, SMALL))
     x = torch.randn(2, 8, 3, 5)
     h = layer.norm(x)
     q, k, v = (f(h).flatten(2).transpose(1, 2) for f in (layer.query, layer.key, layer.value))
@@ -187,3 +189,22 @@ def test_a_process_of_a_float64_network_samples_and_trains():
     assert ddpm.sample(p, (2, 1, 8, 8), seed=0).isfinite().all()
     assert len(list(ddpm.train(p, [torch.zeros(2, 1, 8, 8)], steps=2))) == 2
     assert ddpm.bound(p, torch.zeros(2, 1, 8, 8).fill_(-1.0)) is not None
+
+
+def test_heads_attend_apart():
+    """Each to its own channels, as torch's own attention does."""
+    shape = UNetShape(channels=8, groups=4, head_channels=2)
+    layer = _filled(Attention(8, shape))
+    x = torch.randn(2, 8, 3, 5)
+    h = layer.norm(x)
+    q, k, v = (f(h).flatten(2).unflatten(1, (4, 2)).transpose(2, 3) for f in (layer.query, layer.key, layer.value))
+    mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(x.shape)
+    torch.testing.assert_close(layer(x), x + layer.out(mixed), rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match="heads of 3 channels"):
+        UNetShape(channels=8, groups=4, head_channels=3)
+
+
+def test_a_fractional_width():
+    network = UNet(UNetShape(channels=8, multipliers=(1, 1.5), blocks=1, groups=4), 1, 1)
+    assert network.shape.widths == (8, 12)
+    assert network(torch.randn(2, 1, 8, 8), torch.tensor([1, 2])).shape == (2, 1, 8, 8)

@@ -11,7 +11,8 @@ import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.chain import start
 from ddpm.sampling.condition import Condition
@@ -78,7 +79,7 @@ def test_a_run_is_cut_in_two_processes(process, tmp_path):
         "from ddpm.sampling.images import Plan, finished, sample\n"
         "from ddpm.diffusion.reverse import ReverseProcess\n"
         "from ddpm.diffusion.schedule import Schedule\n"
-        "from ddpm.models.unet import UNet, UNetShape\n"
+        "from ddpm.models.shape import UNetShape\nfrom ddpm.models.unet import UNet\n"
         f"torch.set_num_threads({torch.get_num_threads()})\n"
         "weights, beta = torch.load(sys.argv[1], weights_only=True)\n"
         "network = UNet(UNetShape(channels=16, multipliers=(1, 2), blocks=1, attention=(1,), groups=4), 1, 1).eval()\n"

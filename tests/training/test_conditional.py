@@ -14,7 +14,8 @@ from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import Learned
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.evaluation.rate import measure, summarise
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.sampling import DDIM
 from ddpm.sampling.chain import chain
 from ddpm.sampling.guidance import Guidance, guided

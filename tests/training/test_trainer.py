@@ -14,7 +14,8 @@ from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
 from ddpm.errors import DataError, Mismatch, StorageError, UsageError
 from ddpm.models.dropout import place
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.seeds import key
 from ddpm.training.optimizer import constant, cosine, ema_decay, learning_rate, update_ema
 from ddpm.training.precision import choose, in_precision

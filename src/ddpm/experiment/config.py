@@ -25,7 +25,8 @@ from ddpm.diffusion.schedule import SCHEDULES, Schedule, log_snr
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
 from ddpm.experiment.history import Change, Init
-from ddpm.models.unet import ALL_CLASSES, UNet, UNetShape, class_number, size
+from ddpm.models.shape import ALL_CLASSES, UNetShape, class_number, size
+from ddpm.models.unet import UNet
 from ddpm.training.optimizer import DECAYS
 from ddpm.training.precision import DTYPES
 from ddpm.training.replicas import PARALLEL

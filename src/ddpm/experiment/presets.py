@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ddpm.experiment.config import DataConfig, Experiment, ProcessConfig, Rhythm, ScheduleConfig
-from ddpm.models.unet import UNetShape
+from ddpm.models.shape import UNetShape
 from ddpm.training.trainer import Recipe
 
 HOUR = 3600.0

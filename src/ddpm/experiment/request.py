@@ -11,7 +11,7 @@ from ddpm.experiment.config import TABLE, Experiment
 from ddpm.experiment.duration import seconds_of
 from ddpm.experiment.presets import PRESETS
 from ddpm.experiment.settings import changed, flat, from_dict
-from ddpm.models.unet import ALL_CLASSES
+from ddpm.models.shape import ALL_CLASSES
 from ddpm.storage.atomic import read_json
 
 SHORT = {

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ddpm.errors import SHOWN, UsageError, chosen
 from ddpm.experiment.config import Experiment
-from ddpm.models.unet import ALL_CLASSES
+from ddpm.models.shape import ALL_CLASSES
 
 _ADAPTER = TypeAdapter(Experiment)
 UNKNOWN: Mapping[str, int | tuple[()]] = {"data.shape": (), "data.levels": 0}
@@ -22,6 +22,7 @@ NOT_GIVEN: Mapping[str, int | tuple[()]] = {
     **UNKNOWN,
     **{"data.class_names": (), "data.resolution": (), "data.channels": 0, "data.workers": -1},
     **{"model.classes": 0, "schedule.beta": (), "rhythm.budget": 0},
+    **{"model.head_channels": 0, "model.time_channels": 0, "model.time_embedding": 0},
 }
 """How JSON, and whoever types a setting, writes that it is not given: None in an experiment."""
 ALL_IN_JSON = -1

@@ -17,7 +17,7 @@ from ddpm.errors import Mismatch
 from ddpm.experiment.binding import misread
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import Init
-from ddpm.models.unet import ALL_CLASSES
+from ddpm.models.shape import ALL_CLASSES
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
 
 CLASSES = "label.weight"

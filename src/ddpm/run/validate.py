@@ -15,7 +15,7 @@ from ddpm.checkpoints import Accept, Checkpoint, Damaged, Headers, require_room
 from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
 from ddpm.experiment.binding import experiment_in, misread
 from ddpm.experiment.config import Experiment
-from ddpm.models.unet import ALL_CLASSES
+from ddpm.models.shape import ALL_CLASSES
 from ddpm.storage.tensorfile import TENSORS, Layout
 
 COPIES = 4

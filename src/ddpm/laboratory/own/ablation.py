@@ -27,7 +27,8 @@ from ddpm.figures.style import BLUE, GREEN, ORANGE, STYLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
 from ddpm.laboratory.own.subject import Followed, unfollowed
 from ddpm.laboratory.verdict import verdict
-from ddpm.models.unet import UNet, UNetShape
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.training.loop import Progress, batches_of, train
 from ddpm.training.optimizer import adam
 from ddpm.training.trainer import Recipe

@@ -1,0 +1,109 @@
+"""Files of weights that anybody may have made: safetensors, and torch's own, of which only tensors are taken.
+
+A torch file is a zip archive with a pickle, and a pickle is a program. Before torch sees it (with `weights_only`), its
+opcodes are read: whatever it names besides tensors is refused by name, and so are packed archives and tensors that are larger
+than the file. So nothing runs, and no more memory is taken than the file has.
+"""
+
+import io
+import pickletools
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ddpm.errors import SHOWN, DataError, NotFound
+from ddpm.storage import plain, tensorfile
+
+MOST = 2**36
+"""Bytes of a file of weights."""
+PICKLE = 2**25
+"""Bytes of the pickle of a torch file, which has the names and shapes alone."""
+ALLOWED = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    "torch.nn.parameter Parameter",
+    "torch.serialization _get_layout",
+    "torch Size",
+    "torch device",
+    "torch.storage UntypedStorage",
+    *(f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")),
+}  # fmt: skip
+"""All that a file of tensors has a reason to name."""
+REFUSED = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
+"""Opcodes that name or make other things, and that torch does not write."""
+
+
+def weights_in(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a file by their names; nested groups are joined with dots.
+
+    Raises:
+        NotFound: there is no such file.
+        DataError: it is damaged or hostile, or holds other things than tensors.
+    """
+    try:
+        data = plain.contents(path, MOST)
+    except FileNotFoundError:
+        raise NotFound(f"no such file: {path}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {plain.why(error)}") from error
+    try:
+        return _torch(data) if data[:2] == b"PK" else _safetensors(data)
+    except ValueError as error:
+        raise DataError(f"damaged weights: {path}: {error}") from error
+
+
+def _safetensors(data: bytearray) -> Mapping[str, Tensor]:
+    if data[:1] == b"\x80" or b"ustar" in data[:512]:
+        raise ValueError("it is a pickle as torch wrote it before version 1.6, which cannot be checked")
+    return tensorfile.tensors_in(data)[1]
+
+
+def _torch(data: bytearray) -> Mapping[str, Tensor]:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise ValueError(f"no archive: {error}") from error
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("its archive is packed, which torch never does")
+    if len(members) > tensorfile.TENSORS or sum(member.file_size for member in members) > len(data):
+        raise ValueError("its archive says that it holds more than the file has")
+    pickles = [member for member in members if member.filename.endswith(".pkl")]
+    if len(pickles) != 1 or pickles[0].file_size > PICKLE:
+        raise ValueError("it has not one pickle with the names of its tensors")
+    _require_tensors_alone(archive.read(pickles[0]))
+    try:
+        held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch has no error of its own for a file that is none
+        raise ValueError(f"torch cannot read it: {str(error).splitlines()[0][:SHOWN]}") from error
+    found = dict(_tensors(held, ""))
+    if sum(tensor.numel() * tensor.element_size() for tensor in found.values()) > len(data):
+        raise ValueError("its tensors say that they are larger than the file")
+    return found
+
+
+def _require_tensors_alone(text: bytes) -> None:
+    """Every name in the pickle is of `ALLOWED`."""
+    try:
+        for opcode, argument, _ in pickletools.genops(text):
+            if opcode.name == "GLOBAL" and argument not in ALLOWED:
+                raise ValueError(f"it names {str(argument).replace(' ', '.')[:SHOWN]!r}, no tensor; nothing was run")
+            if opcode.name in REFUSED:
+                raise ValueError("it makes objects in a way that tensors have no need of; nothing was run")
+    except ValueError:
+        raise
+    except Exception as error:  # whatever the bytes are
+        raise ValueError(f"its pickle cannot be read: {error}") from error
+
+
+def _tensors(held: object, name: str, depth: int = 0) -> list[tuple[str, Tensor]]:
+    if isinstance(held, Tensor):
+        return [(name, held.detach())]
+    if not isinstance(held, Mapping) or depth > 8:
+        return []
+    join = f"{name}." if name else ""
+    return [pair for key, value in held.items() for pair in _tensors(value, f"{join}{key}", depth + 1)]
