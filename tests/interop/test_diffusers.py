@@ -1,11 +1,14 @@
 """diffusers -> ours -> diffusers: the same outputs from networks that their code made, whatever their configuration."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+import ddpm as face
 from ddpm import interop
 from ddpm.interop import diffusers as format_of_diffusers
 
@@ -187,3 +190,58 @@ def test_a_folder_that_an_older_version_wrote(shared_data):
         found = [network(torch.tensor(kept["x"]), torch.full((2,), int(t))) for t in kept["t"]]
     torch.testing.assert_close(torch.stack(found), torch.tensor(kept["out"]), atol=1e-5, rtol=0)
     assert foreign.experiment.process.variance == "fixed-large"
+
+
+def test_a_run_of_ours_is_a_pipeline_of_theirs(ddpm, trained, tmp_path):
+    """It draws the same images from the same noise; read again it is the same model."""
+    said = ddpm("export", trained, tmp_path / "theirs")
+    assert said.code == 0, said.err
+    assert "17 levels" in said.err
+    pipeline = theirs.DDPMPipeline.from_pretrained(tmp_path / "theirs", low_cpu_mem_usage=False)
+    pipeline.set_progress_bar_config(disable=True)
+    random = torch.Generator().manual_seed(0)
+    found = pipeline(batch_size=3, generator=random, num_inference_steps=12, output_type="np").images
+    p, random = face.load(trained, device="cpu").process, torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        *_, last = face.chain(p, torch.randn(3, 1, 8, 8, generator=random), face.Ancestral(), random)
+    expected = (last.x.clamp(-1, 1) / 2 + 0.5).movedim(1, -1).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    again = interop.read(tmp_path / "theirs")
+    weights = dict(p.network.named_parameters())
+    assert all(torch.equal(again.ema[name], weight) for name, weight in weights.items())
+    assert again.experiment.model == face.load(trained).experiment.model
+
+
+def test_three_commands(ddpm, tmp_path):
+    """From a folder of diffusers to bits/dim and images; and without the first one, the same numbers."""
+    made(tmp_path / "theirs", {**SMALL, "in_channels": 1, "out_channels": 1}, theirs.DDPMScheduler(20, beta_end=0.3))
+    said = ddpm("import", tmp_path / "theirs", tmp_path / "run", "--json", tmp_path / "found.json")
+    assert said.code == 0, said.err
+    assert "each matched by name and shape" in said.out
+    assert json.loads((tmp_path / "found.json").read_text())["format"] == "diffusers"
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", images=pictures)
+    numbers = []
+    for run in (tmp_path / "run", tmp_path / "theirs"):
+        said = ddpm("evaluate", run, "--data", tmp_path / "pictures.npz", "--split", "all", "--json", "-")
+        assert said.code == 0, said.err
+        numbers.append(json.loads(said.out)["bits_per_dim"])
+        assert ddpm("sample", run, "--num", 2, "--output-dir", tmp_path / f"images-{run.name}").code == 0
+    assert numbers[0] == numbers[1]
+    files = [(tmp_path / f"images-{name}" / "000000.png").read_bytes() for name in ("run", "theirs")]
+    assert files[0] == files[1]
+    model = face.load(tmp_path / "theirs")
+    assert model.sample(2, progress=False).tensor.shape == (2, 1, 8, 8)
+
+
+def test_a_new_run_begins_with_it(ddpm, tmp_path):
+    """`--init-from` takes the folder itself."""
+    made(tmp_path / "theirs", {**SMALL, "in_channels": 1, "out_channels": 1}, theirs.DDPMScheduler(20, beta_end=0.3))
+    np.savez(tmp_path / "pictures.npz", images=np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    flags = ["--data", tmp_path / "pictures.npz", "--steps", 1, "--batch-size", 4, "--set", "rhythm.evaluate=0"]
+    said = ddpm("train", "--output-dir", tmp_path / "run", "--init-from", tmp_path / "theirs", *flags)
+    assert said.code == 0, said.err
+    assert "begins with the weights 'ema' of step 0" in said.err + said.out
+    first = interop.read(tmp_path / "theirs").raw
+    now = dict(face.load(tmp_path / "run", "raw").network.named_parameters())
+    assert all(float((now[name].detach() - weight).abs().max()) < 0.01 for name, weight in first.items())

@@ -7,13 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ddpm.cli import compare, data, demo, edit, evaluate, inpaint, interpolate, lab, sample, schedule, train, verify
+from ddpm.cli import (
+    compare,
+    data,
+    demo,
+    edit,
+    evaluate,
+    export_model,
+    import_model,
+    inpaint,
+    interpolate,
+    lab,
+    sample,
+    schedule,
+    train,
+    verify,
+)
 from ddpm.errors import UsageError
 from ddpm.version import VERSION
 
 GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
     "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate, "compare": compare},
     "with an image": {"inpaint": inpaint, "edit": edit, "interpolate": interpolate},
+    "other libraries": {"import": import_model, "export": export_model},
     "look inside": {"schedule": schedule, "lab": lab, "data": data, "verify": verify},
 }
 """The commands: each is a file with `ABOUT`, `EXAMPLES`, `flags(parser)` and `run(options)`."""

@@ -5,6 +5,6 @@ is to know of them. No file can run anything: weights are safetensors, or the te
 """
 
 from ddpm.interop.foreign import Foreign
-from ddpm.interop.formats import read, recognised
+from ddpm.interop.formats import WRITERS, read, recognised
 
-__all__ = ["Foreign", "read", "recognised"]
+__all__ = ["WRITERS", "Foreign", "read", "recognised"]

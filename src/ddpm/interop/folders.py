@@ -26,9 +26,7 @@ def inside(path: Path) -> Path:
             raise NotFound(f"no such file: {path}")
         return path
     target, folder = path.resolve(), path.parent.resolve()
-    homes = [folder, folder.parent]
-    homes += [above.parent / "blobs" for above in folder.parents if above.name == "snapshots"]
-    homes += [folder.parent / "blobs"] if folder.name == "snapshots" else []
+    homes = [folder, *(above.parent / "blobs" for above in folder.parents if above.name == "snapshots")]
     if not any(target.is_relative_to(home) for home in homes):
         raise DataError(f"a link that leads out of its folder, and is not followed: {path}")
     if not target.is_file():

@@ -7,6 +7,9 @@ from ddpm.interop import diffusers
 from ddpm.interop.foreign import Foreign
 
 FORMATS = {"diffusers": diffusers}
+"""Those that are read."""
+WRITERS = {"diffusers": diffusers.write}
+"""Those that are written."""
 
 
 def recognised(path: Path) -> str | None:

@@ -19,6 +19,7 @@ from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import Init
 from ddpm.models.shape import ALL_CLASSES
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
+from ddpm.run.imported import read_run
 
 CLASSES = "label.weight"
 """How the name of the tensor with a row for each class ends."""
@@ -34,7 +35,7 @@ def begun_with(path: Path, weights: str) -> tuple[Experiment, Init]:
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
         UsageError: weights that the run does not have.
     """
-    folder, content, _ = find_checkpoint(path)
+    folder, content, _ = find_checkpoint(read_run(path))
     experiment = folder.read_experiment()
     tensors = content.tensors[tensors_called(experiment, weights)]
     return experiment, Init(str(path.absolute()), int(content.numbers["step"]), weights, _digest(experiment, tensors))
@@ -90,7 +91,7 @@ def _digest(experiment: Experiment, tensors: Mapping[str, Tensor]) -> str:
 
 def _found(init: Init) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]:
     """As `find_checkpoint`; but the run may have gone on since, and then it is an older checkpoint on purpose."""
-    path = Path(init.path)
+    path = read_run(Path(init.path))
     run = RunFolder(path)
     one = run.checkpoints / checkpoints.folder_name(init.step)
     newer = [each for each in checkpoints.found(run.checkpoints) if checkpoints.step_of(each) > init.step]

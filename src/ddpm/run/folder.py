@@ -79,6 +79,11 @@ class RunFolder:
         """The page of the run."""
         return self.path / "report.html"
 
+    @property
+    def origin(self) -> Path:
+        """Where a model of another library came from, and what was found in it."""
+        return self.path / "origin.json"
+
     def begun(self) -> bool:
         """Whether there is a run with a checkpoint."""
         return self.config.exists() and bool(checkpoints.found(self.checkpoints))
@@ -112,7 +117,7 @@ class RunFolder:
     @property
     def _own(self) -> tuple[Path, ...]:
         """All that a run puts into its folder."""
-        files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.data, self.report)
+        files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.data, self.report, self.origin)
         return (*files, self.checkpoints, self.samples, self.logs, self.curves)
 
     def needs(self, path: Path) -> bool:

@@ -15,6 +15,7 @@ from ddpm.errors import UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import NOTHING, changed
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
+from ddpm.run.imported import read_run
 
 READINGS = (
     "process.limit",
@@ -64,7 +65,7 @@ class LoadedModel:
 
 
 def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> LoadedModel:
-    """The model of a run folder (its newest whole checkpoint) or of one checkpoint.
+    """The model of a run folder (its newest whole checkpoint), of one checkpoint, or of another library (`ddpm.interop`).
 
     Args:
         run: the folder.
@@ -77,7 +78,7 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    folder, content, notes = find_checkpoint(Path(run).expanduser())
+    folder, content, notes = find_checkpoint(read_run(Path(run).expanduser()))
     experiment = folder.read_experiment()
     group = tensors_called(experiment, weights)
     experiment = _read_otherwise(experiment, settings)

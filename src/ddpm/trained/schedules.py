@@ -14,6 +14,7 @@ from ddpm.errors import NotFound, UsageError, chosen
 from ddpm.experiment.config import LEARNED, TABLE, Experiment, ScheduleConfig
 from ddpm.experiment.request import read_table
 from ddpm.run.folder import folder_of
+from ddpm.run.imported import read_run
 from ddpm.trained.loaded import load_run
 
 
@@ -39,7 +40,7 @@ def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
         )
     if not path.is_dir():
         chosen(SCHEDULES, name, "schedule, run or file", "a run folder", "a file that ddpm schedule --json wrote")
-    folder = folder_of(path)
+    folder = folder_of(read_run(path))
     experiment = folder.read_experiment()
     if steps is not None:
         raise UsageError(f"--steps is for a schedule by name; {name!r} is a run of T = {experiment.schedule.T}")

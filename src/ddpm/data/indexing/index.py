@@ -22,6 +22,7 @@ from ddpm.data.decoding.exact import MAX_LEVELS, Meaning
 from ddpm.data.decoding.image_file import RULES
 from ddpm.data.decoding.span import FilePart, Span, TableRow, WholeFile
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
+from ddpm.storage.cache import cache_folder
 from ddpm.storage.sealed import sealed, unsealed
 
 ENTRY = np.dtype(
@@ -223,12 +224,10 @@ def _enter(
 
 
 def cache_file(root: Path, part: str = "all") -> Path:
-    """The file that keeps the index of a part of a folder: below $DDPM_CACHE, or $XDG_CACHE_HOME/ddpm, or ~/.cache/ddpm."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.environ.get("DDPM_CACHE") or os.path.join(home, "ddpm")
+    """The file that keeps the index of a part of a folder: in the user's cache."""
     about = b"\0".join((os.fsencode(root.resolve()), RULES.encode(), part.encode()))
     name = hashlib.sha256(about).hexdigest()[:32]
-    return Path(folder) / "index" / name
+    return cache_folder("index") / name
 
 
 def load(file: Path, root: Path) -> Index | None:

@@ -118,7 +118,16 @@ def _experiment(told: Mapping[str, Any], process: Mapping[str, Any]) -> Experime
         )
     checked = from_dict({"model": spelled(Experiment(model=network.shape_of(told)))["model"]})
     data = DataConfig(source=UNKNOWN, shape=(channels, *resolution), levels=256)
-    return Experiment(data=data, schedule=scheduler.schedule_of(process), process=reading, model=checked.model)
+    objective = (
+        "hybrid" if reading.variance == "learned" else "simple"
+    )  # that it could go on with; nothing says which it was
+    return Experiment(
+        data=data,
+        schedule=scheduler.schedule_of(process),
+        process=reading,
+        model=checked.model,
+        objective=objective,
+    )
 
 
 def _weights(folder: Path, experiment: Experiment) -> Mapping[str, Tensor]:

@@ -1,0 +1,76 @@
+"""A model of another library as a run: in a folder of one's own, or in the cache for who only reads it.
+
+The run has config.json and one checkpoint, of the step that the model says or 0, with the weights, their moving average, and
+nothing of an optimiser. `origin.json` says where it came from and what was found. It can be sampled, scored and compared, and a
+new run can begin with it (`init_from`); it cannot go on.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from ddpm import checkpoints, interop
+from ddpm.checkpoints import Checkpoint
+from ddpm.errors import CannotCreate
+from ddpm.experiment.binding import KEY, binding
+from ddpm.experiment.settings import to_json
+from ddpm.interop import Foreign
+from ddpm.run.folder import RunFolder
+from ddpm.storage.atomic import write_text
+from ddpm.storage.cache import cache_folder
+
+
+def read_run(path: Path) -> Path:
+    """A run to read: the folder itself, or the one that a model of another library becomes, in the cache.
+
+    Raises:
+        Failure: as `interop.read`, for what is a model of another library.
+    """
+    if RunFolder(path).checkpoints.is_dir() or interop.recognised(path) is None:
+        return path
+    foreign = interop.read(path)
+    return in_cache(foreign, str(path))
+
+
+def in_cache(foreign: Foreign, source: str) -> Path:
+    """The run of a model, written if it is not there yet: the same weights, read in the same way, are the same run."""
+    weights = checkpoints.digest([*foreign.raw.values(), *foreign.ema.values()])
+    about = checkpoints.digest([torch.frombuffer(bytearray(to_json(foreign.experiment).encode()), dtype=torch.uint8)])
+    folder = cache_folder("imported") / f"{weights[:20]}{about[:12]}"
+    if not RunFolder(folder).begun():
+        beside = folder.with_name(f".tmp-{folder.name}-{id(foreign)}")
+        write(foreign, source, RunFolder(beside))
+        try:
+            beside.rename(folder)
+        except OSError:  # another process was faster
+            shutil.rmtree(beside)
+    return folder
+
+
+def import_run(source: Path, folder: RunFolder) -> Foreign:
+    """Read a model of any format and write it as a run.
+
+    Raises:
+        CannotCreate: the folder holds something.
+        Failure: as `interop.read`.
+        StorageError: the disk is full or fails.
+    """
+    foreign = interop.read(source)
+    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise CannotCreate(f"{str(folder.path)!r} is not empty", "use another `output_dir`")
+    write(foreign, str(source.absolute()), folder)
+    return foreign
+
+
+def write(foreign: Foreign, source: str, folder: RunFolder) -> None:
+    """The run of a model in a folder that is new or empty; its checkpoint is written last but for origin.json."""
+    folder.create()
+    folder.write_experiment(foreign.experiment)
+    numbers = {"step": foreign.step, "adam_step": 0.0, "scaler": {}, "skipped": 0, "in_a_row": 0}
+    numbers |= {"ledger": {}, "images": "", KEY: binding(foreign.experiment, foreign.step)}
+    content = Checkpoint({"model": foreign.raw, "ema": foreign.ema, "optimizer": {}}, numbers)
+    checkpoints.write(folder.checkpoints, foreign.step, content)
+    told = {"format": foreign.format, "source": source, "found": dict(foreign.facts)}
+    write_text(folder.origin, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
