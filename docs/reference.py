@@ -30,7 +30,13 @@ ROOMS: Mapping[str, str] = {
     "evaluation": "Likelihoods of a data set",
 }
 """Packages whose modules the site shows, and what they hold."""
-USUAL = ("ddpm.api", "ddpm.trained.model", "ddpm.figures.images")
+USUAL = (
+    "ddpm.api",
+    "ddpm.trained.model",
+    "ddpm.figures.images",
+    "ddpm.report.answers.lab",
+    "ddpm.report.answers.answer",
+)
 """Modules whose public names are described on the page of names itself."""
 ALONE = ("ddpm.tensors", "ddpm.seeds")
 EXPLAINED = ROOT / "docs" / "reference" / "settings.txt"

@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from ddpm.models.mlp import MLPShape as MLPShape
     from ddpm.models.shape import UNetShape as UNetShape
     from ddpm.models.unet import UNet as UNet
+    from ddpm.report.answers.answer import LabAnswer as LabAnswer
+    from ddpm.report.answers.lab import lab as lab
     from ddpm.sampling import SAMPLERS as SAMPLERS
     from ddpm.sampling.ancestral import Ancestral as Ancestral
     from ddpm.sampling.chain import Sampler as Sampler
@@ -96,6 +98,8 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "api": ("load", "fit", "train", "sample", "bound", "images", "compare"),
+    "report.answers.lab": ("lab",),
+    "report.answers.answer": ("LabAnswer",),
     "trained.model": ("TrainedModel",),
     "figures.images": ("Images",),
     "evaluation.rate": ("Bound",),

@@ -42,7 +42,7 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished
 from ddpm.sampling.images import sample as draw
-from ddpm.trained.evaluate import ScoringOptions, require_fitting
+from ddpm.trained.evaluate import ScoringOptions, given_images, require_fitting
 from ddpm.trained.loaded import load_run
 from ddpm.trained.measured_curve import kept_curve, measured_curve
 from ddpm.trained.model import TrainedModel
@@ -467,7 +467,7 @@ def compare(
         raise UsageError(f"a comparison needs two models, not {len(models)}")
     opened = [model if isinstance(model, TrainedModel) else load(model) for model in models]
     first = opened[0]
-    images = first._images(data, split)
+    images = given_images(first.loaded, data, split)
     for model in opened:
         require_fitting(model.loaded, images, str(model.loaded.folder.path))
     given = images_of(images)

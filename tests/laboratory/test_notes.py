@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.cli.laboratory.notes import in_the_notes
 from ddpm.cli.parser import parse
 from ddpm.diffusion.schedule import cosine
 from ddpm.errors import UsageError
@@ -24,6 +23,7 @@ from ddpm.laboratory.own.questions import ON_MODEL
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.language import LANGUAGES
 from ddpm.report import derivation, notes_page
+from ddpm.report.answers.notes import in_the_notes
 from ddpm.report.lab_page import lab_page, section
 from ddpm.report.links import equations_linked, lines_linked
 
@@ -62,7 +62,7 @@ def test_its_command_is_a_command(command):
     parse(words[1:])
     if words[1] == "lab":
         own = words[2] in ON_MODEL if "--run" in words else words[2] in {*QUESTIONS, *DERIVATIONS, "table-2"}
-        assert own or in_the_notes(words[2]) is not None
+        assert own or in_the_notes(words[2], "en") is not None
 
 
 def test_a_slip_stands_in_the_statement_of_its_line():
@@ -135,22 +135,19 @@ def test_every_link_of_the_page_leads_somewhere(pages, language):
         ("notes", "000:9"),
     ],
 )
-def test_what_the_terminal_says(asked, says, capsys, tmp_path):
-    from ddpm.cli.terminal.files import JsonTarget
-
-    told = in_the_notes(asked)
+def test_what_the_terminal_says(asked, says):
+    told = in_the_notes(asked, "en")
     assert told is not None
-    told("en", JsonTarget(str(tmp_path / "x.json")))
-    assert says in capsys.readouterr().out
-    assert (tmp_path / "x.json").read_text().startswith("{")
+    assert says in told.text
+    assert told.numbers
 
 
 def test_what_is_no_place_is_refused_and_a_question_is_left_to_the_laboratory():
     for place in ("999:1", "000:9999", "003:0", "000:1-3"):
         with pytest.raises(UsageError, match="a place in the notes is 000:1 to 000:277 or 003:1 to 003:91"):
-            in_the_notes(place)
+            in_the_notes(place, "en")
     for other in ("Q20", "Eq. 99", "Eq. 1-2", "E4-5", "eq1-0", "E93"):
-        assert in_the_notes(other) is None
+        assert in_the_notes(other, "en") is None
 
 
 def test_a_line_between_statements_has_the_nearest():

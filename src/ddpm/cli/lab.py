@@ -60,12 +60,9 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """List the questions and derivations, or show one or all."""
     from ddpm.cli.laboratory.answers import answer_all, answer_one, list_questions
-    from ddpm.cli.laboratory.derivations import derive
-    from ddpm.cli.laboratory.notes import in_the_notes
     from ddpm.cli.laboratory.own_model import check_own, on_model, table_2
     from ddpm.laboratory.answer import Setting
-    from ddpm.laboratory.derivations.every import DERIVATIONS
-    from ddpm.laboratory.derivations.shown import At
+    from ddpm.laboratory.derivations.shown import place_at
     from ddpm.trained.schedules import find
 
     check_own(options)
@@ -75,18 +72,14 @@ def run(options: Namespace) -> None:
         json_target.tell()
         return
     setting = Setting(*find(options.schedule or LINEAR, options.steps), options.seed)
-    place = At(options.timestep or max(2, round(0.3 * setting.T)), options.x_0)
+    place = place_at(setting.T, options.timestep, options.x_0)
     json_target, folder = JsonTarget(options.json), Path(options.output_dir).expanduser()
     if options.question is None:
         list_questions(options.language, json_target)
     elif options.question == "all":
         answer_all(setting, place, folder, options.language, json_target, _again(options))
-    elif options.question in DERIVATIONS:
-        derive(options.question, setting, place, options.language, json_target)
-    elif told := in_the_notes(options.question):
-        told(options.language, json_target)
     else:
-        answer_one(options.question, setting, folder, options.language, json_target)
+        answer_one(options.question, setting, place, folder, options.language, json_target)
     json_target.tell()
 
 

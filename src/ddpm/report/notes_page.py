@@ -73,6 +73,22 @@ def notes_sections(language: str) -> tuple[Sequence[Figure], Sequence[Figure]]:
     ]
 
 
+def some_statements(name: str, found: Sequence[Statement], language: str, before: str) -> Figure:
+    """Some of the statements, as a section; `before` says why these."""
+    rows = [_statement(statement, language) for statement in found]
+    return Figure(html.escape(name), _table(COLUMNS, rows, language), html.escape(before), label="")
+
+
+def one_erratum(erratum: Erratum, language: str) -> Figure:
+    """A slip as a section."""
+    return Figure(erratum.name, _table(SLIPS, [_erratum(erratum, language)], language), "", label="")
+
+
+def one_equation(row: Numbered, language: str) -> Figure:
+    """An equation as a section."""
+    return Figure("", f'<div class="numbered">{_equation(row, language)}</div>', "", label="")
+
+
 def _section(name: str, drawing: str, language: str, about: str) -> Figure:
     return Figure(
         WORDS[name].in_language(language), drawing, html.escape(WORDS[about].in_language(language)), "", "", name

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -74,7 +75,7 @@ def page(
     language: str = "en",
 ) -> str:
     """The whole page as HTML; where figures are many, with a list of them at the top."""
-    style = files("ddpm.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = _css("content") + _css("style")
     tiles = "".join(f"<div><b>{html.escape(f.value)}</b><span>{html.escape(f.label)}</span></div>" for f in facts)
     body = "".join(_section(i + 1, figure) for i, figure in enumerate(figures))
     links = "".join(
@@ -87,6 +88,25 @@ def page(
         f"<body><main><header><h1>{html.escape(title)}</h1><p>{html.escape(introduction)}</p></header>"
         f'<div class="facts">{tiles}</div>{listed}{body}<footer>{html.escape(footnote)}</footer></main></body></html>\n'
     )
+
+
+FRAGMENT = """.ddpm-answer {
+  --ink: currentColor; --soft: color-mix(in srgb, currentColor 68%, transparent);
+  --line: color-mix(in srgb, currentColor 20%, transparent); max-width: 60rem; line-height: 1.5;
+"""
+"""The colours of a section by itself: those of the text around it, light or dark."""
+
+
+def fragment(figure: Figure, language: str) -> str:
+    """A section by itself, for a notebook, in the colours that it finds there; links to other sections become words."""
+    title = f"<h4>{figure.title}</h4>" if figure.title else ""
+    caption = f"<figcaption>{figure.caption}</figcaption>" if figure.caption else ""
+    body = re.sub(r"</?a\b[^>]*>", "", f"{title}<figure>{figure.drawing}{caption}</figure>")
+    return f'<div class="ddpm-answer"><style>{FRAGMENT}{_css("content")}}}</style><div lang="{language}">{body}</div></div>'
+
+
+def _css(name: str) -> str:
+    return files("ddpm.report").joinpath(f"{name}.css").read_text(encoding="utf-8")
 
 
 def _section(number: int, figure: Figure) -> str:

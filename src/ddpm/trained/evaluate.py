@@ -6,19 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
+from torch import Tensor
+
 from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.data.describe import left_out
 from ddpm.data.imageset import ImageSet, to_levels, to_model
 from ddpm.data.inputs import read_photo
 from ddpm.data.labels import Labels
 from ddpm.data.open import Part, open_source
-from ddpm.data.splits import Options, SizesDiffer, converted
+from ddpm.data.splits import converted, Options, SizesDiffer, converted
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.cheap import Estimate
 from ddpm.evaluation.likelihood import Likelihood
 from ddpm.evaluation.paired import Difference
 from ddpm.evaluation.rate import Bound, Measured, measure
+from ddpm.figures.images import Data, image_set, tell
 from ddpm.parallel.world import ALONE, World
 from ddpm.sampling.few_steps import OPTIMAL
 from ddpm.trained.likelihoods import LIKELIHOODS
@@ -85,6 +89,23 @@ def images_to_evaluate(
     if images.broken:
         tell(left_out(images.broken))
     return images
+
+
+def given_images(trained: LoadedModel, data: Data, split: str) -> ImageSet:
+    """What a caller gave as images, read as the run read its own; warns of how, where that is otherwise.
+
+    Raises:
+        Mismatch: the model is for other images.
+    """
+    if isinstance(data, str | Path):
+        return images_to_evaluate(trained, str(data), split, tell)
+    levels = trained.experiment.levels
+    if isinstance(data, np.ndarray | Tensor):
+        options = replace(trained.experiment.data.options(), layout=None)  # said of the run's own files
+        images = image_set(data, split, options, levels)
+        require_fitting(trained, images, images.name)
+        return images
+    return as_the_run_reads(trained, lambda options: image_set(data, split, options, levels), "images", tell)
 
 
 def _one(path: Path, options: Options) -> ImageSet:

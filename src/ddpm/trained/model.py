@@ -12,14 +12,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ddpm.checks import check_noisy, check_t, check_whole
-from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
 from ddpm.evaluation.curve import ErrorAt
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.config import Experiment
-from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, image_set, one_image, size_of, tell
+from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, one_image, size_of, tell
 from ddpm.figures.progress import followed
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of, start
@@ -29,7 +28,7 @@ from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
 from ddpm.trained.draw import Drawing, DrawingOptions, How, few_steps, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
-from ddpm.trained.evaluate import as_the_run_reads, images_to_evaluate, require_fitting
+from ddpm.trained.evaluate import given_images
 from ddpm.trained.interpolate import ESTIMATES, interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of, told_when_scored
 from ddpm.trained.loaded import LoadedModel
@@ -215,7 +214,7 @@ class TrainedModel:
             (4, 12, 4)
         """
         seed, batch_size = check_whole("seed", seed), check_whole("batch_size", batch_size, 1)
-        images = self._images(data, split)
+        images = given_images(self.loaded, data, split)
         if num_images is not None and check_whole("num_images", num_images, 1) < len(images):
             images = images.take(torch.arange(num_images))
         if not len(images):
@@ -285,7 +284,7 @@ class TrainedModel:
         few, batch_size = few_steps(steps), check_whole("batch_size", batch_size, 1)
         p = few.of(self.process, t=t)
         p, place = replace(p, network=in_full_batches(p.network, self.device)), few.place(t)
-        found = self._images(images, "all")
+        found = given_images(self.loaded, images, "all")
         up = [torch.zeros(0, *self.shape)]
         for rows in torch.arange(len(found)).split(batch_size):
             x_0 = found.scaled(rows).to(self.device)
@@ -444,19 +443,6 @@ class TrainedModel:
                 yield from shown
 
         return on_chain(loaded, few, watched, timestep, label)
-
-    def _images(self, data: Data, split: str) -> ImageSet:
-        """As the run read its own, refused where the model is for others."""
-        if isinstance(data, str | Path):
-            return images_to_evaluate(self.loaded, str(data), split, tell)
-        if isinstance(data, np.ndarray | Tensor):
-            options = replace(self.experiment.data.options(), layout=None)  # said of the run's own files
-            images = image_set(data, split, options, self.levels)
-            require_fitting(self.loaded, images, images.name)
-            return images
-        return as_the_run_reads(
-            self.loaded, lambda options: image_set(data, split, options, self.levels), "images", tell
-        )
 
     def _hole(self, mask: str | Path | Image.Image | np.ndarray | Tensor, image: Data) -> Tensor:
         """Where to draw, (1, 1, H, W)."""

@@ -5,15 +5,17 @@ from pathlib import Path
 from ddpm.cli.laboratory.derivations import about_derivations, derive_all, list_derivations
 from ddpm.cli.terminal.console import note, say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
-from ddpm.cli.terminal.text import columns, wrapped
 from ddpm.cli.terminal.words import counted
 from ddpm.figures import style
 from ddpm.figures.fonts import korean_font
-from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+from ddpm.laboratory.answer import Setting, Text
 from ddpm.laboratory.derivations.shown import At
 from ddpm.laboratory.questions import QUESTIONS, ask, find
-from ddpm.report.lab_page import about, as_json, lab_page, section, shown
-from ddpm.report.links import sources
+from ddpm.report.answers.answer import LabAnswer
+from ddpm.report.answers.lab import without_figure
+from ddpm.report.answers.questions import of_question
+from ddpm.report.lab_page import about, as_json, lab_page, section
+from ddpm.report.text import wrapped
 from ddpm.storage.atomic import write_bytes, write_text
 
 MORE = Text(
@@ -40,21 +42,25 @@ def list_questions(language: str, json_target: JsonTarget) -> None:
         say(line)
 
 
-def answer_one(name: str, setting: Setting, folder: Path, language: str, json_target: JsonTarget) -> None:
-    """Write one answer's figure and print it with its tables."""
-    question = find(name)
-    existing_folder(folder)
-    answer = ask(question, setting)
-    path = folder / f"{question.name}.png"
-    write_figure(path, answer, language)
-    json_target.write({question.name: as_json(question, answer, setting)})
-    print_answer(question, answer, language)
-    tell_figure(path, language)
+def answer_one(asked: str, setting: Setting, at: At, folder: Path, language: str, json_target: JsonTarget) -> None:
+    """Print one answer, and write its figure where it has one."""
+    answer = without_figure(asked, setting, at, language)
+    if answer is None:
+        find(asked)
+        existing_folder(folder)
+        answer = of_question(asked, setting, language)
+    tell(answer, folder / f"{answer.name}.png", json_target)
 
 
-def write_figure(path: Path, answer: Answer, language: str) -> None:
-    """As a PNG, whole or not at all."""
-    write_bytes(path, style.png(answer.figure, language))
+def tell(answer: LabAnswer, path: Path, json_target: JsonTarget) -> None:
+    """Write its figure, if it has one, to this path, and its numbers as JSON; print it."""
+    if answer.figure is not None:
+        write_bytes(path, style.png(answer.figure, answer.language))  # whole or not at all
+    json_target.write(answer.numbers)
+    say(answer.text)
+    if answer.figure is not None:
+        say("")
+        tell_figure(path, answer.language)
 
 
 def tell_figure(path: Path, language: str) -> None:
@@ -80,24 +86,3 @@ def answer_all(setting: Setting, at: At, folder: Path, language: str, json_targe
         write_text(path, lab_page(sections, len(QUESTIONS), derivations, setting, language, command))
     json_target.write(values | derived)
     say(f"{counted(len(values), 'answer')}: {path}   (open it in a browser)")
-
-
-def print_answer(question: Question, answer: Answer, language: str) -> None:
-    """Question, answer and tables."""
-    say(f"{question.name}. {question.asked.in_language(language)}")
-    say("")
-    for line in wrapped(answer.text.in_language(language)):
-        say(line)
-    say("")
-    say(f"({sources(question.equations, language)})")
-    for table in answer.tables:
-        say("")
-        _print_table(table, language)
-    say("")
-
-
-def _print_table(table: Table, language: str) -> None:
-    cells = [[shown(cell, language) for cell in row] for row in (table.columns, *table.rows)]
-    widths = [max(columns(row[i]) for row in cells) for i in range(len(table.columns))]
-    for row in cells:
-        say("  ".join(" " * (width - columns(cell)) + cell for cell, width in zip(row, widths, strict=True)))

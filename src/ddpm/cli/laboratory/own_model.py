@@ -1,26 +1,24 @@
 """`ddpm lab --run RUN`: the questions that are answered on a trained network and real images; and `ddpm lab table-2`."""
 
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ddpm.cli.laboratory.answers import print_answer, tell_figure, write_figure
+from ddpm.cli.laboratory.answers import tell
 from ddpm.cli.parts.opening import images_asked, opened
 from ddpm.cli.terminal.console import note, say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
-from ddpm.cli.terminal.text import wrapped
-from ddpm.cli.terminal.words import counted, plural
+from ddpm.cli.terminal.words import counted
 from ddpm.errors import Failure, NotFound, UsageError, quoted
-from ddpm.laboratory.answer import SETTING, Setting, Text
+from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.own.ablation import BUDGET, IMAGES, TABLE_2, answer, trained, usual_chain
-from ddpm.laboratory.own.questions import EXACT_MODEL, ON_MODEL, ask_on_model, find_on_model
+from ddpm.laboratory.own.questions import EXACT_MODEL, ON_MODEL, find_on_model
 from ddpm.laboratory.own.subject import Subject, subject
 from ddpm.laboratory.questions import QUESTIONS
-from ddpm.report.lab_page import about, answered, as_json, own_page, section
+from ddpm.report.answers.questions import of_model, said
+from ddpm.report.lab_page import about, as_json, own_page
 from ddpm.storage.atomic import write_text
-from ddpm.trained.evaluate import about as about_model
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.schedules import find
 
@@ -64,27 +62,16 @@ def on_model(options: Namespace, json_target: JsonTarget) -> None:
             f"{options.question} is a derivation; on your own model {', '.join(ON_MODEL)} are answered",
             f"ddpm lab {options.question}",
         )
-    names = list(ON_MODEL) if options.question == "all" else [find_on_model(options.question)]
+    if options.question != "all":
+        find_on_model(options.question)
     folder = Path(options.output_dir).expanduser()
     existing_folder(folder)
     asked, model = _asked(options)
-    what = {
-        "run": options.run,
-        **about_model(model, len(asked.images)),
-        "seed": options.seed,
-        "data": asked.images.name,
-    }
     if options.question == "all":
-        _all(asked, folder, options, json_target, what)
+        _all(asked, model, folder, options, json_target)
         return
-    (name,) = names
-    found = ask_on_model(name, asked)
-    figure = folder / f"{name}-own.png"
-    write_figure(figure, found, language)
-    json_target.write({name: answered(QUESTIONS[name], found) | {"model": what}})
-    print_answer(QUESTIONS[name], found, language)
-    _say_of_what(asked, model, language)
-    tell_figure(figure, language)
+    answer = of_model(options.question, asked, model, language)
+    tell(answer, folder / f"{answer.name}-own.png", json_target)
 
 
 def _asked(options: Namespace) -> tuple[Subject, LoadedModel]:
@@ -110,18 +97,15 @@ def _followed(parts: Any, total: int, label: str) -> Any:  # noqa: ANN401
     return track(parts, total, label)
 
 
-def _all(asked: Subject, folder: Path, options: Namespace, json_target: JsonTarget, what: dict[str, Any]) -> None:
+def _all(asked: Subject, model: LoadedModel, folder: Path, options: Namespace, json_target: JsonTarget) -> None:
     """The page of all, written again after each answer."""
     path, sections, values = folder / "lab-own.html", [], {}
     facts = {"run": asked.label, "images": str(len(asked.images)), "seed": str(asked.seed)}
     for name in ON_MODEL:
         note(f"ddpm: {name}")
-        found = ask_on_model(name, asked)
-        asked_here = replace(
-            QUESTIONS[name], uses=SETTING
-        )  # the chain is the run's, whatever the exact experiment takes
-        sections.append(section(asked_here, found, options.language))
-        values[name] = answered(QUESTIONS[name], found) | {"model": what}
+        answer = of_model(name, asked, model, options.language)
+        sections.append(answer.section())
+        values |= answer.numbers
         page = own_page(sections, len(ON_MODEL), facts, EXACT_MODEL, options.language, _again(options))
         write_text(path, page)
     json_target.write(values)
@@ -134,16 +118,6 @@ def _again(options: Namespace) -> str:
     named |= {"weights": options.weights, "seed": options.seed, "language": options.language}
     flags = " ".join(f"--{name} {quoted(str(value))}" for name, value in named.items() if value is not None)
     return f"ddpm lab all --run {quoted(options.run)} {flags}"
-
-
-def _say_of_what(asked: Subject, model: LoadedModel, language: str) -> None:
-    images = f"{len(asked.images)} {plural(len(asked.images), 'image')} of {asked.images.name}"
-    of_run = Text(
-        f"{asked.label}, {model.weights} weights of step {model.step:,}; {images}.",
-        f"{asked.label}, {model.step:,}스텝의 {model.weights} 가중치; {asked.images.name} 이미지 {len(asked.images)}장.",
-    )
-    for line in wrapped(f"{of_run.in_language(language)} {EXACT_MODEL.in_language(language)}"):
-        say(line)
 
 
 def table_2(options: Namespace, json_target: JsonTarget) -> None:
@@ -163,9 +137,5 @@ def table_2(options: Namespace, json_target: JsonTarget) -> None:
         followed=_followed,
     )
     table = answer(found, setting.label)
-    figure = folder / "table-2.png"
-    write_figure(figure, table, options.language)
     values = as_json(TABLE_2, table, setting) | {"training_steps": found.steps, "parameters": found.parameters}
-    json_target.write({TABLE_2.name: values})
-    print_answer(TABLE_2, table, options.language)
-    tell_figure(figure, options.language)
+    tell(said(TABLE_2, table, values, options.language), folder / "table-2.png", json_target)

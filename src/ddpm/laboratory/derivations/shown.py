@@ -19,6 +19,11 @@ class At:
     x_0: float
 
 
+def place_at(T: int, t: int | None, x_0: float) -> At:
+    """Where the numbers of a chain of T steps are taken; if no t is given, at three tenths of it, at least 2."""
+    return At(max(2, round(0.3 * T)) if t is None else t, x_0)
+
+
 @dataclass(frozen=True)
 class Row:
     """A line, or what the notes have in its place (`erratum` is its name); `off` is how far its value is from the first line's."""
