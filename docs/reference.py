@@ -34,6 +34,7 @@ USUAL = (
     "ddpm.api",
     "ddpm.trained.model",
     "ddpm.figures.images",
+    "ddpm.figures.animation",
     "ddpm.report.answers.lab",
     "ddpm.report.answers.answer",
 )

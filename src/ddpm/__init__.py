@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from ddpm.evaluation.rate import Bound as Bound
     from ddpm.experiment.config import Experiment as Experiment
     from ddpm.experiment.presets import PRESETS as PRESETS
+    from ddpm.figures.animation import Animation as Animation
+    from ddpm.figures.animation import animate as animate
     from ddpm.figures.images import Images as Images
     from ddpm.models.mlp import MLP as MLP
     from ddpm.models.mlp import MLPShape as MLPShape
@@ -102,6 +104,7 @@ _PLACES = {
     "report.answers.answer": ("LabAnswer",),
     "trained.model": ("TrainedModel",),
     "figures.images": ("Images",),
+    "figures.animation": ("animate", "Animation"),
     "evaluation.rate": ("Bound",),
     "evaluation.paired": ("Comparison", "Difference"),
     "training.loop": ("Progress",),

@@ -58,6 +58,12 @@ def tile(pictures: Tensor, columns: int) -> Image.Image:
     return to_pil(sheet)
 
 
+def enlarged(picture: Tensor, side: int) -> Image.Image:
+    """One picture, (C, H, W) uint8, pixel by pixel at least so large on its longer side."""
+    scale = max(1, math.ceil(side / max(picture.shape[1:])))
+    return to_pil(picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2))
+
+
 def square(pictures: Tensor, period: int = 1) -> Image.Image:
     """Pictures in a grid about as wide as high; those that repeat after `period` pictures stand in columns, if they can."""
     return tile(pictures, _columns(len(pictures), period))
@@ -165,12 +171,15 @@ def save_npz(
         np.savez_compressed(file, allow_pickle=False, **arrays_of(values, levels, labels, classes))
 
 
-def save_animation(frames: Sequence[Image.Image], path: Path, seconds: float = 6.0) -> None:
-    """GIF or WebP, by the file's name, that rests on the last frame for two seconds and starts again."""
+FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
+"""Those of animations, by the ending of a file's name."""
+
+
+def save_animation(frames: Sequence[Image.Image], file: Path | io.BytesIO, seconds: float = 6.0) -> None:
+    """GIF, WebP or PNG, by the file's name, that rests on the last frame for two seconds and starts again; without a name PNG."""
     pause = max(20, round(1000 * seconds / len(frames)))
     durations = [pause] * (len(frames) - 1) + [2000]
-    first, *rest = [frame.convert("RGB") if path.suffix == ".webp" else frame for frame in frames]
-    if path.suffix == ".webp":
-        first.save(path, save_all=True, append_images=rest, duration=durations, loop=0, lossless=True)
-    else:
-        first.save(path, save_all=True, append_images=rest, duration=durations, loop=0, optimize=True)
+    kind = FORMATS[file.suffix.lower()] if isinstance(file, Path) else "PNG"
+    first, *rest = [frame.convert("RGB") if kind == "WEBP" else frame for frame in frames]
+    how = {"lossless": True} if kind == "WEBP" else {"optimize": True}
+    first.save(file, format=kind, save_all=True, append_images=rest, duration=durations, loop=0, **how)

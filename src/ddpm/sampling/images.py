@@ -167,9 +167,14 @@ def chains(
         p = replace(p, network=in_full_batches(p.network, device))
     for first in range(0, plan.num, plan.batch_size)[world.rank :: world.size]:
         rows = plan.rows[first : first + plan.batch_size]
-        noise = NoiseForEach([generator(plan.seed, purpose, row) for row in rows])
+        noise = noise_of(plan, purpose, rows)
         drawn = noise(torch.empty(len(rows), *shape, device=device))
         yield from (Sampled(rows, step) for step in run(condition.on(p, rows, device), begin(drawn), sampler, noise))
+
+
+def noise_of(plan: Plan, purpose: str, rows: range) -> NoiseForEach:
+    """The noise of these images: first that of x_T, then that of each step."""
+    return NoiseForEach([generator(plan.seed, purpose, row) for row in rows])
 
 
 def in_full_batches(network: Network, device: torch.device) -> Network:

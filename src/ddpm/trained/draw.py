@@ -11,17 +11,21 @@ import torch
 from ddpm.checks import check_whole
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import UsageError
+from ddpm.evaluation.curve import ErrorAt
+from ddpm.figures.animation import Animation, forward, still
 from ddpm.figures.images import Images
 from ddpm.figures.pictures import save_each
+from ddpm.figures.progress import followed
 from ddpm.parallel.world import ALONE, World
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import Step, start
 from ddpm.sampling.condition import ANYTHING, Condition
-from ddpm.sampling.few_steps import FewSteps
-from ddpm.sampling.images import Plan, Sampled, chains, described, finished
+from ddpm.sampling.few_steps import OPTIMAL, FewSteps
+from ddpm.sampling.images import Plan, Sampled, Watch, chains, described, finished, noise_of
 from ddpm.tensors import ImageBatch
 from ddpm.trained.labels import Label
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.measured_curve import on_chain
 from ddpm.trained.provenance import how_drawn, in_common
 
 
@@ -192,6 +196,40 @@ class How:
         )
         check_variance(plan.build(), self.variance)
         return plan
+
+
+def on_few(model: LoadedModel, few: FewSteps, label: str, timestep: int | None, progress: bool) -> LoadedModel:  # noqa: FBT001
+    """The model on the chain asked for, and with the variance asked for."""
+    fixed = few.variance not in (None, OPTIMAL)
+    read = model.read({"process.variance": few.variance}) if fixed else model
+
+    def watched(errors: Iterator[ErrorAt], count: int) -> Iterator[ErrorAt]:
+        with followed(errors, count, "measuring the network's error, once", progress) as shown:
+            yield from shown
+
+    return on_chain(read, few, watched, timestep, label)
+
+
+def drawn(drawing: Drawing, what: str, how: How) -> Images:
+    """All images, with progress."""
+    with followed(drawing.run(), drawing.plan.batches() * drawing.moves, what, how.progress) as steps:
+        return drawing.images(steps)
+
+
+def moving(drawing: Drawing, x_0: ImageBatch | None, frames: int, how: How) -> Animation:
+    """A drawing of one image as it is made; before it, if there is an x_0, that one on its way to where the drawing begins."""
+    plan, begin = drawing.plan, drawing.begin
+    watch = Watch(1, drawing.moves, max(1, frames // 2) if x_0 is not None else frames - 1)
+    with followed(watch(drawing.run()), drawing.moves, "drawing", how.progress) as steps:
+        for _ in steps:
+            pass
+    down = [(frame.t, frame.x) for frame in watch.frames]
+    eps = noise_of(plan, drawing.purpose, plan.rows)(torch.empty(1, *drawing.model.experiment.shape))
+    if x_0 is None:
+        return still([(begin, eps), *down], drawing.model.experiment.levels)
+    noise = noise_of(plan, "animate", plan.rows)
+    up = forward(drawing.process.q, x_0, eps, begin, noise, frames - len(down))
+    return still([*up, *down], drawing.model.experiment.levels)
 
 
 def few_steps(steps: int | None, spacing: str = "uniform", variance: str | None = None) -> FewSteps:

@@ -15,24 +15,22 @@ from ddpm.checks import check_noisy, check_t, check_whole
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
-from ddpm.evaluation.curve import ErrorAt
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.config import Experiment
+from ddpm.figures.animation import Animation
 from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, one_image, size_of, tell
 from ddpm.figures.progress import followed
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of, start
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.encode import encode
-from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, in_full_batches
-from ddpm.trained.draw import Drawing, DrawingOptions, How, few_steps, samples
+from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.interpolate import ESTIMATES, interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of, told_when_scored
 from ddpm.trained.loaded import LoadedModel
-from ddpm.trained.measured_curve import on_chain
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +155,7 @@ class TrainedModel:
             batch_size=batch_size,
             progress=progress,
         )
-        return _drawn(self._samples(n, how), "sampling", how)
+        return drawn(self._samples(n, how), "sampling", how)
 
     def chain(self, n: int, **how: Unpack[DrawingOptions]) -> Iterator[Sampled]:
         """The steps of `sample`, one by one, batch after batch: `.rows`, `.t`, `.x` and the estimate `.x_0`.
@@ -170,6 +168,40 @@ class TrainedModel:
             [3, 2, 1, 0]
         """
         return self._samples(n, How(**how)).run()
+
+    def animate(
+        self,
+        image: Data | None = None,
+        *,
+        timestep: int | None = None,
+        frames: int = 60,
+        **how: Unpack[DrawingOptions],
+    ) -> Animation:
+        """An image on its way into noise and back, or, without one, a sample as it is made.
+
+        Args:
+            image: as in `edit`. It goes up to x_t by one draw of q, and the chain comes down from there.
+            timestep: how far up: then the last frame is the image of `edit` with this seed; None for T, and that of `sample`.
+            frames: at most so many, evenly spaced among the steps of each way.
+            **how: as in `sample`.
+
+        Raises:
+            UsageError: a timestep without an image, or as `sample`.
+            Mismatch: an array or a tensor has another size than the model's.
+
+        Example:
+            >>> import ddpm
+            >>> ddpm.load(run).animate(ddpm.images("digits")[0], timestep=6, frames=10, progress=False)
+            Animation(10 frames of 1x8x8, t = 0 to 6 and back)
+        """
+        frames, asked = check_whole("frames", frames, 2), How(**how)
+        x_0 = None if image is None else one_image(image, self.shape, self.levels)
+        if timestep is None:
+            return moving(self._samples(1, asked), x_0, frames, asked)
+        if x_0 is None:
+            raise UsageError("`timestep` says how far up an image goes, and there is none")
+        t = check_whole("timestep", timestep, 1)
+        return moving(self._edit(asked, lambda model, plan: from_noised(model, x_0, t, plan), 1, t), x_0, frames, asked)
 
     def bits_per_dim(
         self,
@@ -222,9 +254,8 @@ class TrainedModel:
         named = label if isinstance(label, str | None) else self.classes[label_of(self.experiment, label)]
         _, labels = told_when_scored(self.experiment, images, named)
         untold = bool(self.classes) and labels is None
-        loaded = self._few(
-            replace(few_steps(steps, spacing, variance), exact=exact), NONE if untold else OWN, progress=progress
-        )
+        few = replace(few_steps(steps, spacing, variance), exact=exact)
+        loaded = on_few(self.loaded, few, NONE if untold else OWN, None, progress)
         p = loaded.process
         measured = measure(p, images, seed, batch_size, self.device, labels)
         total = ceil(len(images) / batch_size) * (p.schedule.T + 1)
@@ -424,25 +455,18 @@ class TrainedModel:
     def _edited(
         self, how: How, edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
     ) -> Images:
+        return drawn(self._edit(how, edit, n, timestep), "drawing", how)
+
+    def _edit(
+        self, how: How, edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
+    ) -> Drawing:
         condition = condition_of_edit(self.experiment, how.label, how.weight, how.guidance_interval)
         plan = how.plan(n)
         model = self._on_chain(how, condition, timestep)
-        drawing = edit(model, plan)
-        return _drawn(replace(drawing, condition=condition, spacing=how.spacing), "drawing", how)
+        return replace(edit(model, plan), condition=condition, spacing=how.spacing)
 
     def _on_chain(self, how: How, condition: Condition, timestep: int | None = None) -> LoadedModel:
-        return self._few(how.few, OWN if condition.labels else NONE, timestep, progress=how.progress)
-
-    def _few(self, few: FewSteps, label: str, timestep: int | None = None, *, progress: bool) -> LoadedModel:
-        """The model on the chain asked for, and with the variance asked for."""
-        fixed = few.variance not in (None, OPTIMAL)
-        loaded = self.loaded.read({"process.variance": few.variance}) if fixed else self.loaded
-
-        def watched(errors: Iterator[ErrorAt], count: int) -> Iterator[ErrorAt]:
-            with followed(errors, count, "measuring the network's error, once", progress) as shown:
-                yield from shown
-
-        return on_chain(loaded, few, watched, timestep, label)
+        return on_few(self.loaded, how.few, OWN if condition.labels else NONE, timestep, how.progress)
 
     def _hole(self, mask: str | Path | Image.Image | np.ndarray | Tensor, image: Data) -> Tensor:
         """Where to draw, (1, 1, H, W)."""
@@ -463,9 +487,3 @@ class TrainedModel:
         at = t if isinstance(t, int) else t.to(self.device)
         with torch.no_grad():
             return answer(self.process.given(told), x_t.to(self.device, torch.float32), at)
-
-
-def _drawn(drawing: Drawing, what: str, how: How) -> Images:
-    """All images, with progress."""
-    with followed(drawing.run(), drawing.plan.batches() * drawing.moves, what, how.progress) as steps:
-        return drawing.images(steps)
