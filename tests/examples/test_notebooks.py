@@ -107,6 +107,7 @@ def test_a_notebook_runs(language, tmp_path, monkeypatch):
     found = nbformat.reads(BUILD["notebook"](language), as_version=4)
     NotebookClient(found, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in found.cells for output in cell.get("outputs", ())]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
     printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
     differences = [float(number) for number in re.findall(r"largest difference: (\S+)", printed)]
     assert len(differences) == 3 and max(differences) < 1e-4
