@@ -9,6 +9,7 @@ from ddpm.cli.flags.kinds import filled
 from ddpm.cli.flags.names import SOURCE
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget
+from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
 from ddpm.errors import UsageError
 
@@ -51,10 +52,10 @@ def _options(texts: Sequence[str]) -> "Options":
     from ddpm.experiment.config import Experiment
     from ddpm.experiment.settings import changed
 
-    said = assignments(texts, "--set data.B=VALUE")
-    if other := next((name for name in said if name not in SAID), None):
+    given = assignments(texts, "--set data.B=VALUE")
+    if other := next((name for name in given if name not in SAID), None):
         raise UsageError(f"--set of ddpm data takes {' and '.join(SAID)}, not {other!r}")
-    return changed(Experiment(), said).data.options()
+    return changed(Experiment(), given).data.options()
 
 
 def run(options: Namespace) -> None:
@@ -83,7 +84,7 @@ def run(options: Namespace) -> None:
         _say_passed_over(found["passed_over"])
     say(counted(len(found["broken"]), "broken file"))
     for broken in found["broken"]:
-        say(f"  {broken['file']}: {broken['reason']}")
+        say(f"  {broken['file']}: {said(broken['reason'])}")
     json_target.tell()
 
 
@@ -129,11 +130,11 @@ def _say_understood(found: Mapping[str, Any]) -> None:
     for part in found["splits"]:
         where = f"{', '.join(part['folders'])}: " if part["folders"] else ""
         how = " by their names" if part["split"] == "test" and not own else ""
-        say(f"{margin}{where}{counted(part['images'], 'image')} {SPLITS[part['split']]}{how}")
+        say(f"{margin}{where}{said(counted(part['images'], 'image'))} {said(SPLITS[part['split']])}{said(how)}")
         classes = [f"{name} {count:,}" for name, count in part["classes"].items()]
         if classes:
             more = f", and {len(classes) - MOST:,} more classes" if len(classes) > MOST else ""
-            say(f"{margin}  {', '.join(classes[:MOST])}{more}")
+            say(f"{margin}  {', '.join(classes[:MOST])}{said(more)}")
         if strays := part["in_no_class"]["images"]:
             say(f"{margin}  {strays:,} in no class, the first: {part['in_no_class']['first']}")
 
@@ -141,7 +142,8 @@ def _say_understood(found: Mapping[str, Any]) -> None:
 def _say_passed_over(found: Sequence[Mapping[str, Any]]) -> None:
     say(f"passed over: {sum(one['count'] for one in found) or 'nothing'}")
     for one in found:
-        say(f"  {one['why']}: {one['count']:,}, {'' if one['count'] == 1 else 'the first: '}{one['first']}")
+        first = one["first"] if one["count"] == 1 else f"the first: {one['first']}"
+        say(f"  {said(one['why'])}: {one['count']:,}, {said(first)}")
 
 
 def _in_use(found: Mapping[str, Any]) -> str:

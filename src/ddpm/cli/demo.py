@@ -35,7 +35,6 @@ def flags(parser: ArgumentParser) -> None:
     group.add_argument(
         "--budget", type=span, default=180.0, metavar="TIME", help="training time (180 seconds; also 10m, 1h)"
     )
-    groups.language(group, "the report")
     groups.running(parser)
 
 

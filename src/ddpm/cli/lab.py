@@ -28,7 +28,6 @@ def flags(parser: ArgumentParser) -> None:
         help="Q1 ... Q35, another's name, a derivation's, table-2, or all (without one: list them); a line of the notes (000:163), "
         "a slip (ERR-40), an equation (E45, eq-12), or notes: all that the notes say",
     )
-    groups.language(what, "questions and answers")
     of = parser.add_argument_group("of which process")
     of.add_argument(
         "--schedule",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ddpm.cli.parser import COMMANDS, parse
 from ddpm.cli.terminal.console import RESULTS, complain, note, warn_in_one_line
+from ddpm.cli.terminal.speech import SPEECH, asked
 from ddpm.cli.terminal.streams import require_told, spoken
 from ddpm.errors import Failure, explained
 from ddpm.parallel.launch import launched
@@ -26,6 +27,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     typed = sys.argv[1:] if arguments is None else list(arguments)
     if launched():  # torch would print its own stack where a process is lost, and advice where there is nothing to do
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    SPEECH.begin(asked(typed))
     options = Namespace(debug="--debug" in typed)
     try:
         options = parse(typed)

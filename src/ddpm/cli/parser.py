@@ -23,6 +23,9 @@ from ddpm.cli import (
     train,
     verify,
 )
+from ddpm.cli.flags import groups
+from ddpm.cli.terminal.speech import asked, said
+from ddpm.cli.terminal.text import wrapped
 from ddpm.errors import UsageError
 from ddpm.version import VERSION
 
@@ -50,7 +53,11 @@ class Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=28)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_on_hyphens=False)
+        return list(wrapped(said(text), width))
+
+    def start_section(self, heading: str | None) -> None:
+        """Its title in the language of the command."""
+        super().start_section(heading and said(heading))
 
     def _format_usage(
         self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], prefix: str | None
@@ -61,8 +68,8 @@ class Help(argparse.RawDescriptionHelpFormatter):
             one_of = [group._group_actions for group in groups if group.required]
             parts += [f"({' | '.join(_typed(action) for action in choices)})" for choices in one_of]
             whole = " ".join(part.replace(" ", "\0") for part in [self._prog, *parts, "[flags]"])
-            usage = textwrap.fill(whole, self._width - 7, subsequent_indent=" " * 9, break_on_hyphens=False)
-        return f"usage: {usage}\n\n".replace("\0", " ")
+            usage = textwrap.fill(whole, self._width - 8, subsequent_indent=" " * 9, break_on_hyphens=False)
+        return said(f"usage: {usage}").replace("\0", " ") + "\n\n"
 
 
 def _typed(action: argparse.Action) -> str:
@@ -103,6 +110,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser, commands = _parsers()
     dashed = [_dashed(argument) for argument in arguments]
+    for command in commands.values():  # also where it is typed before the command
+        command.set_defaults(language=asked(dashed))
     namespace, unknown = parser.parse_known_args(dashed)
     if unknown:
         commands[namespace.command].error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -118,10 +127,11 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     parser = Parser(
         "ddpm",
         usage="ddpm COMMAND [flags]",
-        description=f"Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020).\n\n{_listed()}",
-        epilog=_examples(EXAMPLES) + "\nddpm COMMAND --help shows the flags of a command.",
+        description=f"{said('Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel 2020).')}\n\n{_listed()}",
+        epilog=f"{_examples(EXAMPLES)}\n{said('ddpm COMMAND --help shows the flags of a command.')}",
     )
     top = parser.add_argument_group("flags")
+    groups.language(top)
     top.add_argument("--version", action="version", version=f"ddpm {VERSION}", help="show the version")
     top.add_argument("-h", "--help", action="help", help="show this help")
     commands: Any = parser.add_subparsers(
@@ -129,8 +139,10 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     )
     made: dict[str, Parser] = {}
     for name, command in COMMANDS.items():
-        about = command.ABOUT[0].upper() + command.ABOUT[1:] + "."
-        epilog = f"A value in brackets at the end of a flag is its default.\n\n{_examples(command.EXAMPLES)}"
+        about = said(command.ABOUT)
+        about = about[0].upper() + about[1:] + "."
+        brackets = said("A value in brackets at the end of a flag is its default.")
+        epilog = f"{brackets}\n\n{_examples(command.EXAMPLES)}"
         made[name] = commands.add_parser(name, description=about, epilog=epilog)
         command.flags(made[name])
     return parser, made
@@ -140,9 +152,9 @@ def _listed() -> str:
     """The commands in their groups, each in a line."""
     lines = []
     for title, commands in GROUPS.items():
-        lines += [f"{title}:", *(f"  {name:<13} {command.ABOUT}" for name, command in commands.items()), ""]
+        lines += [f"{said(title)}:", *(f"  {name:<13} {said(command.ABOUT)}" for name, command in commands.items()), ""]
     return "\n".join(lines).rstrip()
 
 
 def _examples(commands: str) -> str:
-    return "examples:\n" + textwrap.indent(commands, "  ")
+    return f"{said('examples:')}\n" + textwrap.indent(commands, "  ")

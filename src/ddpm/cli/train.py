@@ -82,7 +82,6 @@ def flags(parser: ArgumentParser) -> None:
         action="store_true",
         help="at the end measure the error that optimal steps and variances need",
     )
-    groups.language(how, "the report")
     groups.running(parser)
 
 

@@ -7,12 +7,17 @@ from typing import Any
 from ddpm.cli.flags import groups
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget
+from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.text import columns
 
 ABOUT = "check the checkpoints of a run, and where it would resume"
 EXAMPLES = """\
 ddpm verify runs/mine
 ddpm verify runs/mine/checkpoints/step-000010000 --json verdict.json
 """
+
+WIDEST = 7
+"""Columns of the longest verdict, in either language."""
 
 
 def flags(parser: ArgumentParser) -> None:
@@ -29,7 +34,8 @@ def run(options: Namespace) -> None:
     json_target, verdicts = JsonTarget(options.json), []
     for verdict in verify(Path(options.run).expanduser()):
         verdicts.append(verdict)
-        say(f"{verdict.path.name}  {verdict.worth:<7}  {verdict.damage or f'{verdict.bytes:,} bytes of tensors'}")
+        worth, what = said(verdict.worth), said(verdict.damage or f"{verdict.bytes:,} bytes of tensors")
+        say(f"{verdict.path.name}  {worth}{' ' * (WIDEST - columns(worth))}  {what}")
     values: dict[str, Any] = {"checkpoints": [verdict.values() for verdict in verdicts], "resumed_from": None}
     goes_on = resumable(verdicts)
     for newest in goes_on:

@@ -1,11 +1,9 @@
 """Labels in Korean: of a copy of a figure, and of the columns and words of tables.
 
-The catalogue korean.json goes from English to Korean, in the order of the alphabet; {n} stands for a number, {name} for anything,
-and {0}, {1} in the Korean for what they stood for. A particle may be written in both forms (`ddpm.korean`).
+The catalogue korean.json goes from English to Korean, in the order of the alphabet; `ddpm.catalogue` says how templates are written.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cache
@@ -18,9 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 
-from ddpm.korean import settled
-
-NUMBER = r"[-−+]?\d[\d.,]*(?:e[-+]?\d+)?"
+from ddpm.catalogue import Catalogue
 
 
 @cache
@@ -30,30 +26,13 @@ def catalogue() -> Mapping[str, str]:
 
 
 @cache
-def _templates() -> Sequence[tuple[re.Pattern[str], str]]:
-    """Those with places in them, the longest first."""
-
-    def pattern(english: str) -> re.Pattern[str]:
-        places = {"{n}": f"({NUMBER})", "{name}": "(.+)"}
-        return re.compile("".join(places.get(part, re.escape(part)) for part in re.split(r"(\{n\}|\{name\})", english)))
-
-    with_places = [(en, ko) for en, ko in catalogue().items() if "{n}" in en or "{name}" in en]
-    return [(pattern(en), ko) for en, ko in sorted(with_places, key=lambda entry: -len(entry[0]))]
+def _templates() -> Catalogue:
+    return Catalogue(catalogue())
 
 
-@cache
 def in_korean(label: str) -> str:
     """A label in Korean; what has no entry (symbols, names, numbers) as it is."""
-    if label in catalogue():
-        return catalogue()[label]
-    for pattern, korean in _templates():
-        if found := pattern.fullmatch(label):
-            return settled(_filled(korean, found.groups()))
-    return label
-
-
-def _filled(korean: str, values: Sequence[str]) -> str:
-    return re.sub(r"\{(\d)\}", lambda place: values[int(place[1])], korean)
+    return _templates().in_korean(label)
 
 
 class _Translated(Formatter):

@@ -18,6 +18,11 @@ def wrapped(text: str, width: int = WIDTH) -> Iterator[str]:
     yield line
 
 
+def right(text: str, width: int) -> str:
+    """The text at the right end of so many columns."""
+    return " " * (width - columns(text)) + text
+
+
 def columns(text: str) -> int:
     """How many columns a text takes: a Hangul syllable two, the tilde of a beta-tilde none."""
     return sum(

@@ -15,7 +15,7 @@ from ddpm.data.imageset import ImageSet, to_levels, to_model
 from ddpm.data.inputs import read_photo
 from ddpm.data.labels import Labels
 from ddpm.data.open import Part, open_source
-from ddpm.data.splits import converted, Options, SizesDiffer, converted
+from ddpm.data.splits import Options, SizesDiffer, converted
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.cheap import Estimate

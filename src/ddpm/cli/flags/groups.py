@@ -144,10 +144,10 @@ def json(group: _ArgumentGroup, what: str) -> None:
     group.add_argument("--json", metavar="FILE", help=f"{what}; - for the terminal")
 
 
-def language(group: _ArgumentGroup, what: str) -> None:
+def language(group: _ArgumentGroup) -> None:
     """--language en or ko, by default that of the machine."""
-    said = f"of {what}: en or ko (ko where LANG is ko_KR, else en)"
-    group.add_argument("--language", default=machine_language(), choices=LANGUAGES, metavar="NAME", help=said)
+    what = "language of messages and reports: en or ko (ko where LANG is ko_KR, else en)"
+    group.add_argument("--language", default=machine_language(), choices=LANGUAGES, metavar="NAME", help=what)
 
 
 def output_images(group: _ArgumentGroup) -> None:
@@ -164,6 +164,7 @@ def running(parser: ArgumentParser, batch_size: int | None = None) -> None:
     devices = ("auto", "cpu", "cuda", "mps")
     where = f"where to compute: {', '.join(devices)} (auto)"
     group.add_argument("--device", default="auto", choices=devices, metavar="NAME", help=where)
+    language(group)
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     group.add_argument("-h", "--help", action="help", help="show this help")
 

@@ -4,6 +4,8 @@ import math
 
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.processes import processes
+from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.text import right
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.evaluation.rate import Bound, summarise
@@ -17,7 +19,7 @@ def say_bound(trained: LoadedModel, bound: Bound, metrics: list[str], what: str)
     say(sentence(trained, bound, what))
     if "rate-distortion" in metrics:
         points = bound.rate_distortion()
-        say(f"{'t':>8} {'bits/dim received':>20} {'RMSE on 0..255':>16}")
+        say(f"{'t':>8} {right(said('bits/dim received'), 20)} {right(said('RMSE on 0..255'), 16)}")
         for i in sorted(set(evenly(len(points), 10))):
             say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
 

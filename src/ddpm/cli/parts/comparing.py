@@ -6,6 +6,8 @@ from ddpm.cli.parts.bounds import measure_bound
 from ddpm.cli.parts.opening import images_asked, scored
 from ddpm.cli.terminal.console import note, say
 from ddpm.cli.terminal.files import JsonTarget, file_for
+from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.text import right
 from ddpm.errors import UsageError, quoted
 from ddpm.evaluation.paired import Comparison, Difference
 from ddpm.evaluation.rate import Bound
@@ -88,7 +90,8 @@ def _say(found: Comparison, what: str) -> None:
     say(f"{what}, in bits/dim; the differences are to {found.names[0]}, image by image")
     if not found.same_noise:
         note("ddpm: the chains have differently many steps: the images are the same, the noise is not")
-    say(f"{'':{width}} {'bits/dim':>10} {'± stderr':>10} {'difference':>12} {'± stderr':>10}")
+    error = right(said("± stderr"), 10)
+    say(f"{'':{width}} {'bits/dim':>10} {error} {right(said('difference'), 12)} {error}")
     differences: list[Difference | None] = [None, *found.differences]
     for name, bound, one in zip(found.names, found.bounds, differences, strict=True):
         say(f"{name:{width}} {_numbers(bound)}{_compared(one) if one else ''}")
@@ -102,9 +105,9 @@ def _numbers(bound: Bound) -> str:
 def _compared(one: Difference) -> str:
     """The difference in words: below two standard errors it says nothing. Of one image there is no such error."""
     if len(one.per_image) == 1:
-        return f" {one.mean:>+12.4f} {'-':>10}   of one image: no standard error"
+        return f" {one.mean:>+12.4f} {'-':>10}   {said('of one image: no standard error')}"
     if one.in_errors is None:
         what = "the same in every image" if one.mean else "no difference in any image"
-        return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {what}"
+        return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {said(what)}"
     verdict = "no difference seen" if abs(one.in_errors) < 2 else "better" if one.mean < 0 else "worse"
-    return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {verdict}, {abs(one.in_errors):.1f} standard errors"
+    return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {said(f'{verdict}, {abs(one.in_errors):.1f} standard errors')}"

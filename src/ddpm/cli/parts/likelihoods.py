@@ -4,6 +4,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from ddpm.cli.terminal.console import say, track
+from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.text import columns, right
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import UsageError
@@ -47,10 +49,13 @@ def measure_likelihoods(
 
 def table(rows: Mapping[str, Likelihood], what: str) -> None:
     """Bits/dim of each method, on the same images."""
-    width = max(len(name) for name in rows)
+    width = max(columns(said(name)) for name in rows)
     if len(rows) > 1:
         say("each method draws for itself: differences below the errors say nothing")
-    say(f"{what}\n{'':{width}} {'bits/dim':>10} {'± stderr':>10} {'evaluations/image':>18}")
+    say(what)
+    say(f"{'':{width}} {'bits/dim':>10} {right(said('± stderr'), 10)} {right(said('evaluations/image'), 18)}")
     for name, found in rows.items():
         error = f"{found.stderr:10.4f}" if len(found.per_image) > 1 else f"{'-':>10}"
-        say(f"{name:{width}} {found.total:>10.4f} {error} {found.evaluations:>18,.0f}")
+        say(
+            f"{said(name)}{' ' * (width - columns(said(name)))} {found.total:>10.4f} {error} {found.evaluations:>18,.0f}"
+        )

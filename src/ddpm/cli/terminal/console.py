@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from ddpm.cli.terminal.speech import said
 from ddpm.errors import Ending
 from ddpm.experiment.duration import in_words
 from ddpm.parallel.launch import number
 
 Item = TypeVar("Item")
 QUIET_SECONDS = 15.0
+YES = ("y", "yes", "예", "네")
 ARGUMENT = re.compile(r"`(?P<name>[a-z_]+(\.[a-z_]+)?)(=(?P<value>[^`]*))?`")
 """As messages name it: see `ddpm.errors`."""
 
@@ -29,7 +31,9 @@ class Results:
 
     def write(self, text: str) -> None:
         """Lines, at once; what is no letter, as a name may hold, is shown as an escape."""
-        print("\n".join(map(_plain, text.split("\n"))), file=sys.stderr if self._beside else sys.stdout, flush=True)
+        print(
+            "\n".join(map(_plain, said(text).split("\n"))), file=sys.stderr if self._beside else sys.stdout, flush=True
+        )
 
 
 RESULTS = Results()
@@ -48,14 +52,14 @@ def note(text: str) -> None:
     """A line beside the result, as `complain` shows it; of several processes only the first one speaks."""
     if number():
         return
-    print("\n".join(map(_plain, text.split("\n"))), file=sys.stderr, flush=True)
+    print("\n".join(map(_plain, said(text).split("\n"))), file=sys.stderr, flush=True)
 
 
 def complain(error: Ending) -> None:
     """One line, and at most three hints; control characters, as a file's name may hold, are shown as escapes."""
-    print(f"ddpm: error: {_plain(as_flags(str(error)))}", file=sys.stderr)
+    print(_plain(as_flags(said(f"ddpm: error: {error}"))), file=sys.stderr)
     for hint in error.hints:
-        print(f"hint: {_plain(as_flags(hint))}", file=sys.stderr)
+        print(_plain(as_flags(said(f"hint: {hint}"))), file=sys.stderr)
     sys.stderr.flush()
 
 
@@ -73,8 +77,8 @@ def as_flags(text: str) -> str:
 
 def question(text: str) -> bool:
     """Ask on the terminal; whether the answer is yes."""
-    print(f"ddpm: {_plain(text)} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    print(f"{_plain(said(f'ddpm: {text}'))} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in YES
 
 
 def _plain(text: str) -> str:
@@ -83,12 +87,12 @@ def _plain(text: str) -> str:
 
 def warn_in_one_line() -> None:
     """Each warning once, as `ddpm: warning: ...`, without the place in the code. Called before a command begins."""
-    said: set[str] = set()
+    told: set[str] = set()
 
     def show(message: Warning | str, *_rest: object, **_more: object) -> None:
         text = _plain(str(message))
-        if text not in said:
-            said.add(text)
+        if text not in told:
+            told.add(text)
             note(f"ddpm: warning: {text}")
 
     warnings.showwarning = show
@@ -98,7 +102,7 @@ class Bar:
     """Progress: a bar on a terminal, elsewhere a line now and then."""
 
     def __init__(self, total: int | None, label: str, done: int = 0) -> None:
-        self._total, self._label, self._done, self._text = total, label, done, ""
+        self._total, self._label, self._done, self._text = total, said(label), done, ""
         self._until: float | None = None
         self._bar: Any = None
         self._spoke = self._began = time.monotonic()
@@ -106,7 +110,7 @@ class Bar:
         if sys.stderr.isatty() and not number():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, initial=done, desc=label, dynamic_ncols=True, leave=False)
+            self._bar = tqdm(total=total, initial=done, desc=self._label, dynamic_ncols=True, leave=False)
 
     def advance(self, count: int = 1) -> None:
         """So much more is done."""
@@ -115,7 +119,7 @@ class Bar:
             self._bar.update(count)
         elif time.monotonic() - self._spoke > QUIET_SECONDS:
             self._spoke = time.monotonic()
-            of = f"/{self._total:,}   {in_words(self._left(self._total))} to go" if self._total else ""
+            of = f"/{self._total:,}   {said(f'{in_words(self._left(self._total))} to go')}" if self._total else ""
             note(f"{self._label}: {self._done:,}{of}   {self._text}".rstrip())
 
     def _left(self, total: int) -> float:
@@ -132,9 +136,9 @@ class Bar:
 
     def show(self, text: str) -> None:
         """The latest numbers, beside the bar."""
-        self._text = text
+        self._text = said(text)
         if self._bar is not None:
-            self._bar.set_postfix_str(text)
+            self._bar.set_postfix_str(self._text)
 
     def say(self, text: str) -> None:
         """A line above the bar."""
