@@ -17,9 +17,12 @@ from docs.tables import table, title
 
 import ddpm
 from ddpm.cli import main
+from ddpm.cli.parser import COMMANDS
+from ddpm.cli.terminal.speech import catalogue
 from ddpm.errors import Ending, Failure
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.presets import PRESETS
+from ddpm.language import LANGUAGES, Text
 
 ROOMS: Mapping[str, str] = {
     "diffusion": "The paper, one file for each idea",
@@ -46,7 +49,9 @@ EXPLAINED = ROOT / "docs" / "reference" / "settings.txt"
 def write_reference(folder: Path, named: Sequence[str]) -> None:
     """All pages below `folder`; `named` are modules that other pages link to, and which must therefore be shown."""
     (folder / "code").mkdir(parents=True, exist_ok=True)
-    (folder / "commands.inc").write_text(commands_page(), encoding="utf-8")
+    for language in LANGUAGES:
+        (folder / language).mkdir(parents=True, exist_ok=True)
+        (folder / language / "commands.inc").write_text(commands_page(language), encoding="utf-8")
     (folder / "exit_codes.inc").write_text(exit_codes(), encoding="utf-8")
     (folder / "settings.inc").write_text(settings_page(), encoding="utf-8")
     (folder / "presets.inc").write_text(presets_page(), encoding="utf-8")
@@ -66,7 +71,7 @@ def parser_of(*typed: str) -> argparse.ArgumentParser:
         patch.object(argparse.ArgumentParser, "print_help", lambda self, file=None: asked.append(self)),
         suppress(SystemExit),
     ):
-        main([*typed, "--help"])
+        main([*typed, "--help", "--language", "en"])
     return asked[0]
 
 
@@ -76,31 +81,35 @@ def commands() -> Mapping[str, argparse.ArgumentParser]:
     return {name: parser_of(name) for name in choice.choices}
 
 
-def commands_page() -> str:
-    """What can be typed."""
-    return "".join(_command(name, parser) for name, parser in commands().items())
+REQUIRED, ONE_OF, IS = Text("required", "꼭 필요"), Text("one of", "이 가운데"), Text("what it is", "뜻")
 
 
-def _command(name: str, parser: argparse.ArgumentParser) -> str:
+def commands_page(language: str) -> str:
+    """What can be typed, explained in a language."""
+    return "".join(_command(name, parser, language) for name, parser in commands().items())
+
+
+def _command(name: str, parser: argparse.ArgumentParser, language: str) -> str:
     shown = [action for action in parser._actions if action.help != argparse.SUPPRESS and action.dest != "help"]
     places = [action for action in shown if not action.option_strings]
     flags = [action for action in shown if action.option_strings]
     usage = " ".join(["ddpm", name, *(_value(action) for action in places), "[flags]"])
     usage = " ".join([usage, *(_flag(action, 0) for action in flags if action.required)])
-    text = f".. _command-{name}:\n\n" + title(f"ddpm {name}", "-")
-    text += f"{_plain(parser.description or '')}\n\n.. code-block:: console\n\n   $ {usage}\n\n"
-    rows = [[f"``{_value(action)}``", _help(action)] for action in places]
+    text = (f".. _command-{name}:\n\n" if language == "en" else "") + title(f"ddpm {name}", "-")
+    about = parser.description if language == "en" else catalogue().in_korean(COMMANDS[name].ABOUT) + "."
+    text += f"{_plain(about or '')}\n\n.. code-block:: console\n\n   $ {usage}\n\n"
+    rows = [[f"``{_value(action)}``", _help(action, language)] for action in places]
     for action in flags:
         written = ", ".join(f"``{_flag(action, i)}``" for i in range(len(action.option_strings)))
-        rows.append([written, _help(action)])
-    return text + table(("", "what it is"), rows, (30, 70))
+        rows.append([written, _help(action, language)])
+    return text + table(("", IS.in_language(language)), rows, (30, 70))
 
 
-def _help(action: argparse.Action) -> str:
-    text = _plain(action.help or "")
+def _help(action: argparse.Action, language: str) -> str:
+    text = _plain(action.help if language == "en" else catalogue().in_korean(action.help or ""))
     if action.choices and not all(str(choice) in text for choice in action.choices):
-        text += f"; one of {', '.join(f'``{choice}``' for choice in action.choices)}"
-    return text + ("; **required**" if action.required and action.option_strings else "")
+        text += f"; {ONE_OF.in_language(language)} {', '.join(f'``{choice}``' for choice in action.choices)}"
+    return text + (f"; **{REQUIRED.in_language(language)}**" if action.required and action.option_strings else "")
 
 
 def _flag(action: argparse.Action, i: int) -> str:

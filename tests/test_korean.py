@@ -14,8 +14,8 @@ AFTER = {
         "가": "신호 0.632 1e-05 1.2e-14 ELBO VAE CIFAR L_0 1000000000000",
     },
     "은(는)": {
-        "은": "PixelCNN --budget 잡음 cosine log-snr quadratic L_simple 100 Q17",
-        "는": "linear constant x_0 L_0 E22 p(x_T) x_{0}",
+        "은": "training.lr data.layout a.jpeg PixelCNN --budget 잡음 cosine log-snr quadratic L_simple 100 Q17",
+        "는": "linear constant x_0 L_0 E22 p(x_T) x_{0} a.png 'a.webp'",
     },
     "과(와)": {"과": "잡음 p(x_1)", "와": "신호 D_KL(q||p) 12"},
     "(으)로": {"으로": "잡음 10 3 0.6 n bits/dim x^2", "로": "신호 서울 1.004 0.1 0.7 0.8 KL dB L_simple x_1 1/3 2%"},

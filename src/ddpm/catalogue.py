@@ -1,7 +1,7 @@
 """Finished English in Korean: a catalogue of templates, and the search for the one that a text was made from.
 
 English templates have gaps: {n} is a number and {name} anything, which stay as they are; {words} is other text of the catalogue,
-{any} such text or somebody else's, {list} several of these, {more} such text or nothing; {is} is grammar that Korean does not have.
+{any} such text or somebody else's, {list} several of these and names, {more} such text or nothing; {is} is grammar of English.
 In the Korean {0}, {1} stand for what was in them, without {is}; a particle may be written in both forms (`ddpm.korean`).
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ddpm.korean import settled
 
 GAP = re.compile(r"(\{(?:n|name|words|any|list|more|is)\})")
-NUMBER = re.compile(r"[-−+]?\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?")
+NUMBER = re.compile(r"[-−+]?(?:\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|inf|nan)")
 GRAMMAR = frozenset(("", "is", "are", "it", "them", "s", "channel", "channels"))
 JOINTS: Mapping[str, str] = {", or ": " 또는 ", ", ": ", ", "; ": "; ", " and ": "와(과) ", " or ": " 또는 "}
 """What stands between the parts of a {list}."""
@@ -29,7 +29,7 @@ class Catalogue:
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._whole = {english: settled(korean) for english, korean in entries.items() if not GAP.search(english)}
         with_gaps = [(_parts(english), korean) for english, korean in entries.items() if GAP.search(english)]
-        self._templates = sorted(with_gaps, key=lambda entry: -sum(map(len, _literals(entry[0]))))
+        self._templates = sorted(with_gaps, key=lambda entry: -_weight(entry[0]))
         self._known: dict[str, str | None] = {}
 
     def find(self, text: str) -> str | None:
@@ -85,11 +85,25 @@ class Catalogue:
             case "{any}":
                 found = found and self.in_korean(text)
             case "{list}":
-                each = (JOINTS.get(part) or self.in_korean(part) for part in _JOINT.split(text))
+                each = (JOINTS.get(part) or self._listed(part) for part in _JOINT.split(text))
                 found = found and (self.find(text) or "".join(each))
             case _:
-                pass
+                found = None if _cut_in_quotes(text) else found
         return found
+
+    def _listed(self, part: str) -> str:
+        """One of a list in Korean; a single word is a name, which stays."""
+        return self.in_korean(part) if " " in part else part
+
+
+def _cut_in_quotes(text: str) -> bool:
+    """Whether a quoted name ends elsewhere: 'a: b.png' is one."""
+    return text[:1] in ("'", '"') and not (len(text) > 1 and text.endswith(text[0]))
+
+
+def _weight(parts: Sequence[str]) -> int:
+    """How much a template says of the texts that it makes: their own words, and gaps that only texts of ours fill."""
+    return sum(map(len, _literals(parts))) + 8 * parts.count("{words}")
 
 
 def _parts(english: str) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ _WORDS = {
     "posterior": OPEN,
     "JSON": CLOSED,
     "budget": CLOSED,
+    "layout": CLOSED,
+    "jpeg": CLOSED,  # 제이펙
+    "png": OPEN,  # 피엔지
+    "webp": OPEN,
+    "lr": RIEUL,
 }
 _SYMBOLS = {"²": CLOSED, "³": CLOSED, "ε": CLOSED, "ϵ": CLOSED, "₀": OPEN, "₁": RIEUL}  # 제곱, 엡실론, 제로, 일
 _FRACTION = re.compile(r"(?<![\d./])(\d+)/\d+$")

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from docs import ledger, reference, results
 
+import ddpm
 from ddpm.cli.parser import COMMANDS
 from ddpm.errors import Diverged
 from ddpm.experiment.presets import PRESETS
 from ddpm.laboratory.notes.equations import of_the_ledger
 from ddpm.laboratory.notes.mentions import numbers_in
+from ddpm.language import LANGUAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,13 +25,22 @@ def test_every_setting_is_explained_in_its_order():
 
 
 def test_every_command_and_flag_is_on_the_page():
-    page = reference.commands_page()
+    pages = [reference.commands_page(language) for language in LANGUAGES]
     assert list(reference.commands()) == list(COMMANDS)
     for name, parser in reference.commands().items():
-        assert f"\nddpm {name}\n" in page
+        assert all(f"\nddpm {name}\n" in f"\n{page}" for page in pages)
         for action in parser._actions:
             for flag in set(action.option_strings) - {"-h", "--help"}:
-                assert f"``{flag}" in page, (name, flag)
+                assert all(f"``{flag}" in page for page in pages), (name, flag)
+
+
+def test_the_korean_page_of_commands_is_korean():
+    """All that explains a command or a flag, but for lists of names."""
+    page = reference.commands_page("ko")
+    cells = re.findall(r"^     - (.*)$", page, re.MULTILINE)
+    english = {cell for cell in cells if not re.search("[가-힣]", cell)}
+    assert len(cells) > 150
+    assert all(re.fullmatch(r"[\w, ()-]+", cell) for cell in english), english
 
 
 def test_every_exit_code_is_on_the_page():
@@ -98,6 +109,16 @@ def test_the_two_languages_have_the_same_pages():
     for kind in ("tutorials", "how-to"):
         english = {path.name for path in (ROOT / "docs" / kind).glob("*.rst")}
         assert english == {path.name for path in (ROOT / "docs" / "ko" / kind).glob("*.rst")}
+
+
+def test_the_korean_page_of_names_has_all_of_them():
+    """Each public name once as an entry, and none that is gone."""
+    text = (ROOT / "docs" / "ko" / "api.rst").read_text(encoding="utf-8")
+    entries = re.findall(r"^   \* - (.*)$", text, re.MULTILINE)
+    told = [name for entry in entries for name in re.findall(r"`ddpm\.(\w+)", entry)]
+    named = set(re.findall(r"`ddpm\.(\w+)", text))
+    assert named == {name for name in ddpm.__all__ if not name.startswith("_")}
+    assert len(told) == len(set(told))
 
 
 def _glossary(page):

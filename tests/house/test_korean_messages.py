@@ -70,7 +70,7 @@ def templates():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 for text in (text for argument in _said(node) for text in texts(argument, names)):
-                    bare = re.sub(r"^(ddpm: )?(warning: )?", "", text).strip()
+                    bare = re.sub(r"^(\{\}  |ddpm: |warning: |error: |hint: )+", "", text).strip()
                     if re.search("[a-z]{2,}", bare.replace(GAP, "")) and not re.search("[가-힣]", bare):
                         found.setdefault(bare, f"{path.relative_to(HOUSE)}:{node.lineno}")
         about = names.get("ABOUT", []) if path.parent.name == "cli" else []
@@ -132,7 +132,7 @@ def _stands_in(piece, entry):
 
 
 COUNTED = re.compile(
-    r"\{n\} (?:(?:broken )?(?:image|class|step|thread|answer|evaluation|file)(?:e?s)?(?:,? .*)?|[sh]|gone|added|changed"
+    r"\{n\} (?:(?:broken |test |train |validation )?(?:image|class|step|thread|answer|evaluation|file)(?:e?s)?(?:,? .*)?|[sh]|gone|added|changed"
     r"|relabelled|decoded otherwise)"
 )
 """Numbers of things, which `counted` makes, and what is said with them; seconds and hours; kinds of change to data."""

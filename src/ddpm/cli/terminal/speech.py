@@ -18,7 +18,7 @@ PREFIXES = ("ddpm: error:", "ddpm: warning:", "hint:", "ddpm:")
 
 def asked(arguments: Sequence[str]) -> str:
     """The language that is typed, before it is known whether the rest makes sense; else that of the machine."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
     given = [after if word == FLAG else word.removeprefix(f"{FLAG}=") for word, after in pairs if _named(word)]
     return given[-1] if given and given[-1] in ("en", "ko") else machine_language()
 
@@ -34,7 +34,8 @@ def entries() -> Mapping[str, Mapping[str, str]]:
 
 
 @cache
-def _catalogue() -> Catalogue:
+def catalogue() -> Catalogue:
+    """All rooms in one; read where something is to be Korean."""
     return Catalogue({english: korean for room in entries().values() for english, korean in room.items()})
 
 
@@ -52,11 +53,11 @@ class Speech:
         """A message in this language; of several lines each, unless they are one message. What has no entry stays English."""
         if not self._korean:
             return text
-        catalogue = _catalogue()
+        korean = catalogue()
         prefix = next(filter(text.startswith, PREFIXES), "")
         if prefix:
-            return f"{catalogue.in_korean(prefix)} {self.said(text[len(prefix) :].lstrip())}"
-        return catalogue.find(text) or "\n".join(map(catalogue.in_korean, text.split("\n")))
+            return f"{korean.in_korean(prefix)} {self.said(text[len(prefix) :].lstrip())}"
+        return korean.find(text) or "\n".join(map(korean.in_korean, text.split("\n")))
 
 
 def _has_hangul(stream: object) -> bool:
