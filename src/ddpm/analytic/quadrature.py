@@ -58,10 +58,20 @@ def mmse(diffused: Diffused) -> PerStep:
     return table
 
 
+def entropies(diffused: Diffused) -> PerStep:
+    """H(x_t) at t = 0..T, nats, of data with a density."""
+    T = diffused.schedule.T
+    return torch.tensor([entropy(diffused.marginal(t)) for t in range(T + 1)], dtype=torch.float64)
+
+
 def kernel_entropy(diffused: Diffused, t: int) -> float:
-    """H(x_{t-1}|x_t) = H(x_t|x_{t-1}) + H(x_{t-1}) - H(x_t), nats, for t in 2..T, or t = 1 where x_0 has a density (E46)."""
-    step = 0.5 * math.log(2 * math.pi * math.e * float(diffused.schedule.beta[t]))
-    return step + entropy(diffused.marginal(t - 1)) - entropy(diffused.marginal(t))
+    """H(x_{t-1}|x_t), nats, for t in 2..T, or t = 1 where x_0 has a density (E46)."""
+    return _kernel_entropy(diffused, t, entropy(diffused.marginal(t - 1)), entropy(diffused.marginal(t)))
+
+
+def _kernel_entropy(diffused: Diffused, t: int, before: float, here: float) -> float:
+    """H(x_{t-1}|x_t) = H(x_t|x_{t-1}) + H(x_{t-1}) - H(x_t), nats, of the last two."""
+    return 0.5 * math.log(2 * math.pi * math.e * float(diffused.schedule.beta[t])) + before - here
 
 
 def kernel_from_gaussian(diffused: Diffused, t: int) -> float:
@@ -75,19 +85,21 @@ def kernel_from_gaussian(diffused: Diffused, t: int) -> float:
     return float(expected(diffused.marginal(t), divergence)) - kernel_entropy(diffused, t)
 
 
-def excess(diffused: Diffused, variance: Fixed, errors: PerStep) -> float:
+def excess(diffused: Diffused, variance: Fixed, errors: PerStep, known: PerStep | None = None) -> float:
     """L - H(x_0) by Eq. 16 and 26, nats: D_KL(q(x_T)||p(x_T)) + sum over t of E D_KL(q(x_{t-1}|x_t)||p_theta(x_{t-1}|x_t)).
 
-    For data with a density, a fixed variance and the best mean, whose `errors` are `mmse(diffused)`.
+    For data with a density, a fixed variance and the best mean, whose `errors` are `mmse(diffused)`; `known` are its
+    `entropies`, where they are known already.
     """
     schedule, table = diffused.schedule, variance.table(diffused.schedule)
+    H = (entropies(diffused) if known is None else known).tolist()
     total = from_standard(diffused.marginal(schedule.T))
     for t in schedule.steps:
         # The cross entropy of the kernel and a Gaussian about its mean, less the kernel's own entropy.
         sigma_2 = table[t]
         spread = schedule.beta_tilde[t] + schedule.posterior_x_0[t] ** 2 * errors[t]
         cross = 0.5 * float(spread / sigma_2 + (2 * math.pi * sigma_2).log())
-        total += cross - kernel_entropy(diffused, t)
+        total += cross - _kernel_entropy(diffused, t, H[t - 1], H[t])
     return total
 
 

@@ -37,7 +37,7 @@ def lines(diffused: Diffused, x_0: ImageBatch, random: torch.Generator) -> Mappi
     p, schedule = diffused.process(RULE), diffused.schedule
     q = p.q
     terms: dict[str, list[Tensor]] = defaultdict(list)
-    x_prev = x_0
+    x_prev, log_before = x_0, DATA.log_prob(x_0)
     for t in range(1, schedule.T + 1):
         x_t = q.step(x_prev, t, torch.randn(x_0.shape, generator=random, dtype=F64))
         step = q.between(x_prev, t - 1, t).log_prob(x_t)
@@ -45,7 +45,8 @@ def lines(diffused: Diffused, x_0: ImageBatch, random: torch.Generator) -> Mappi
         posterior = q.posterior(x_t, x_0, t).log_prob(x_prev)
         model = p(x_t, t)[0].log_prob(x_prev)
         kernel = (diffused.reverse(x_t, t) if t > 1 else diffused.origin(x_t, 1)).log_prob(x_prev)[:, None]
-        marginals = (diffused.log_prob(x_t, t) - diffused.log_prob(x_prev, t - 1))[:, None]
+        log_here = diffused.log_prob(x_t, t)
+        marginals = (log_here - log_before)[:, None]
         given_x_0 = t > 1  # q(x_0|x_1, x_0) is a point: t = 1 stays as it is
         by_line = {
             "Eq. 17-18": step - model,
@@ -57,12 +58,12 @@ def lines(diffused: Diffused, x_0: ImageBatch, random: torch.Generator) -> Mappi
         }
         for name, nats in by_line.items():
             terms[name].append(nats[:, 0])
-        x_prev = x_t
+        x_prev, log_before = x_t, log_here
     last = -Gaussian(torch.zeros_like(x_0), torch.zeros_like(x_0)).log_prob(x_prev)[:, 0]
     beside = {
         "Eq. 21": last + q.marginal(x_0, schedule.T).log_prob(x_prev)[:, 0],
         "Eq. 22": prior(q, x_0),
-        "Eq. 25": last + diffused.log_prob(x_prev, schedule.T) - DATA.log_prob(x_0),
+        "Eq. 25": last + log_before - DATA.log_prob(x_0),
     }
     return {name: torch.stack([*values, beside.get(name, last)]) for name, values in terms.items()}
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ from ddpm.analytic.mixture import gaussian
 from ddpm.analytic.process import Diffused
 from ddpm.diffusion.estimators import COUPLINGS, ESTIMATORS, Pair
 from ddpm.diffusion.objective import variational
-from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.variance import FirstVariance, FixedLarge, beta_1, beta_tilde_2
 from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
@@ -91,11 +91,24 @@ class Spread:
 def drawn(p: ReverseProcess, x_0: ImageBatch, pairs: Iterable[Pair]) -> dict[str, Tensor]:
     """Every term by every estimator on the same pairs, those of one of `COUPLINGS`: nats, (T + 1, images), for t = T+1..1."""
     by_t: dict[str, list[Tensor]] = {name: [] for name in ESTIMATORS}
+    p = replace(p, network=remembering(p.network))
     with torch.no_grad():
         for t, x_prev, x_t in pairs:
             for name, estimator in ESTIMATORS.items():
                 by_t[name].append(estimator(p, x_0, x_prev, x_t, t))
     return {name: torch.stack(values) for name, values in by_t.items()}
+
+
+def remembering(network: Network) -> Network:
+    """The network, which is not asked twice in a row about the same x_t at the same t: every estimator asks it."""
+    asked: list[Tensor] = []
+
+    def answered(x_t: Tensor, timestep: Tensor) -> Tensor:
+        if not (asked and asked[0] is x_t and torch.equal(asked[1], timestep)):
+            asked[:] = x_t, timestep, network(x_t, timestep)
+        return asked[2]
+
+    return answered
 
 
 def spreads(p: ReverseProcess, x_0: ImageBatch, coupling: str, random: torch.Generator) -> dict[str, Spread]:

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ddpm.analytic.mixture import Mixture, gaussian, mixture
 from ddpm.analytic.process import Diffused
-from ddpm.analytic.quadrature import excess, expected, mmse, nodes
-from ddpm.diffusion.schedule import Schedule
+from ddpm.analytic.quadrature import entropies, excess, expected, mmse, nodes
 from ddpm.diffusion.variance import Optimal
 from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
@@ -190,12 +189,13 @@ def more_steps(setting: Setting) -> Answer:
         [sliced_wasserstein(in_the_plane().sample(COUNT, random), truth, random) for _ in range(20)], dtype=F64
     )
     floor, spread = float(pairs.mean()), float(pairs.std())
-    rows = []
+    rows, line = [], Diffused(on_a_line(), setting.schedule)
+    every_error, every_entropy = mmse(line), entropies(line)  # leaving steps out keeps q(x_t)
     for kept in sorted({n for n in (5, 10, 20, 50, 100, 200, 500) if n < setting.T} | {setting.T}):
-        schedule: Schedule = setting.schedule.respace([round(setting.T * (i + 1) / kept) for i in range(kept)])
-        line, diffused = Diffused(on_a_line(), schedule), Diffused(in_the_plane(), schedule)
-        errors = mmse(line)
-        nats = excess(line, Optimal(errors), errors)
+        steps = [round(setting.T * (i + 1) / kept) for i in range(kept)]
+        diffused = Diffused(in_the_plane(), setting.schedule.respace(steps))
+        errors, known = every_error[[0, *steps]], every_entropy[[0, *steps]]
+        nats = excess(Diffused(line.data, diffused.schedule), Optimal(errors), errors, known)
         x_T = torch.randn(COUNT, 2, generator=random, dtype=F64)
         *_, last = chain(
             diffused.process(), x_T, Ancestral(), lambda like: torch.randn(like.shape, generator=random, dtype=F64)
@@ -204,7 +204,7 @@ def more_steps(setting: Setting) -> Answer:
         rows.append((kept, sliced_wasserstein(last.x, truth, random), floor, spread, nats))
     figure = _draw_steps(rows, drawn)
     reached, few = _how_near(rows)
-    on_line = _on_the_line(rows, _left_in_x_T(Diffused(on_a_line(), setting.schedule)))
+    on_line = _on_the_line(rows, _left_in_x_T(line))
     return Answer(
         Text(
             f"{reached.en}: at {rows[-1][0]} steps the distance is {rows[-1][1]:.4f}, and that of two independent sets "
