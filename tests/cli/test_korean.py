@@ -11,7 +11,7 @@ import pytest
 
 from ddpm.cli.parser import COMMANDS, _parsers
 from ddpm.cli.terminal import speech
-from ddpm.cli.terminal.text import columns
+from ddpm.report.text import columns
 from tests.harness.commands import TINY
 
 

@@ -132,8 +132,8 @@ def _stands_in(piece, entry):
 
 
 COUNTED = re.compile(
-    r"\{n\} (?:(?:broken |test |train |validation )?(?:image|class|step|thread|answer|evaluation|file)(?:e?s)?(?:,? .*)?|[sh]|gone|added|changed"
-    r"|relabelled|decoded otherwise)"
+    r"\{n\} (?:(?:broken |test |train |validation )?(?:image|class|step|thread|answer|evaluation|file)(?:e?s)?(?:,? .*)?"
+    r"|[sh]|gone|added|changed|relabelled|decoded otherwise)"
 )
 """Numbers of things, which `counted` makes, and what is said with them; seconds and hours; kinds of change to data."""
 MADE = {

@@ -25,8 +25,8 @@ from ddpm.cli import (
 )
 from ddpm.cli.flags import groups
 from ddpm.cli.terminal.speech import asked, said
-from ddpm.cli.terminal.text import wrapped
 from ddpm.errors import UsageError
+from ddpm.report.text import wrapped
 from ddpm.version import VERSION
 
 GROUPS: Mapping[str, Mapping[str, ModuleType]] = {

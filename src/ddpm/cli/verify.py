@@ -8,7 +8,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.speech import said
-from ddpm.cli.terminal.text import columns
+from ddpm.report.text import columns
 
 ABOUT = "check the checkpoints of a run, and where it would resume"
 EXAMPLES = """\

@@ -5,10 +5,10 @@ import math
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.processes import processes
 from ddpm.cli.terminal.speech import said
-from ddpm.cli.terminal.text import right
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.evaluation.rate import Bound, summarise
+from ddpm.report.text import right
 from ddpm.sampling.images import evenly
 from ddpm.trained.evaluate import decoder_variance, evaluate
 from ddpm.trained.loaded import LoadedModel

@@ -7,11 +7,11 @@ from ddpm.cli.parts.opening import images_asked, scored
 from ddpm.cli.terminal.console import note, say
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.cli.terminal.speech import said
-from ddpm.cli.terminal.text import right
 from ddpm.errors import UsageError, quoted
 from ddpm.evaluation.paired import Comparison, Difference
 from ddpm.evaluation.rate import Bound
 from ddpm.figures import plots, style
+from ddpm.report.text import right
 from ddpm.storage.atomic import write_bytes, write_csv
 from ddpm.trained.evaluate import about, require_fitting, result, row
 from ddpm.trained.labels import told_when_scored

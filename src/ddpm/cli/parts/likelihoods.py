@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.speech import said
-from ddpm.cli.terminal.text import columns, right
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import UsageError
 from ddpm.evaluation.likelihood import Likelihood
+from ddpm.report.text import columns, right
 from ddpm.trained.likelihoods import LIKELIHOODS, LikelihoodOptions, check_flow
 from ddpm.trained.loaded import LoadedModel
 
