@@ -71,6 +71,13 @@ def test_json_alone(ddpm, tmp_path):
     assert "figure:" in said.err
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """On one core: the answers are given by this process."""
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.cores", lambda: 1)
+
+
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
     """With three of the questions: the others have tests of their own."""
@@ -90,6 +97,7 @@ def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
     assert "<b>3</b>" in page
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(("language", "words"), [("en", "answered so far"), ("ko", "지금까지 답한")])
 def test_the_page_grows_with_the_answers(ddpm, tmp_path, monkeypatch, language, words):
     """Each answer is on it as soon as it is there, with how many there are so far: also where the command is then killed."""
@@ -101,7 +109,7 @@ def test_the_page_grows_with_the_answers(ddpm, tmp_path, monkeypatch, language, 
             raise KeyboardInterrupt
         return ask(question, setting)
 
-    monkeypatch.setattr("ddpm.cli.laboratory.answers.ask", killed)
+    monkeypatch.setattr("ddpm.report.answers.together.ask", killed)
     said = ddpm("lab", "all", "--output-dir", tmp_path, "--steps", 50, "--language", language)
     assert said.code == 130
     page = (tmp_path / "lab.html").read_text(encoding="utf-8")

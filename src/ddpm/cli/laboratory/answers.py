@@ -6,15 +6,17 @@ from ddpm.cli.laboratory.derivations import about_derivations, derive_all, list_
 from ddpm.cli.terminal.console import note, say, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
 from ddpm.cli.terminal.words import counted
+from ddpm.data.decoding.workers import cores
 from ddpm.figures import style
 from ddpm.figures.fonts import korean_font
 from ddpm.laboratory.answer import Setting, Text
 from ddpm.laboratory.derivations.shown import At
-from ddpm.laboratory.questions import QUESTIONS, ask, find
+from ddpm.laboratory.questions import QUESTIONS, find
 from ddpm.report.answers.answer import LabAnswer
 from ddpm.report.answers.lab import without_figure
 from ddpm.report.answers.questions import of_question
-from ddpm.report.lab_page import about, as_json, lab_page, section
+from ddpm.report.answers.together import answering
+from ddpm.report.lab_page import about, lab_page
 from ddpm.report.text import wrapped
 from ddpm.storage.atomic import write_bytes, write_text
 
@@ -77,12 +79,12 @@ def answer_all(setting: Setting, at: At, folder: Path, language: str, json_targe
     """
     existing_folder(folder)
     path = folder / "lab.html"
-    derivations, derived = derive_all(setting, at, language)
     sections, values = [], {}
-    for question in track(QUESTIONS.values(), len(QUESTIONS), "answering"):
-        answer = ask(question, setting)
-        sections.append(section(question, answer, language))
-        values[question.name] = as_json(question, answer, setting)
-        write_text(path, lab_page(sections, len(QUESTIONS), derivations, setting, language, command))
+    with answering(QUESTIONS, setting, [language], cores()) as answers:
+        derivations, derived = derive_all(setting, at, language)
+        for told in track(answers, len(QUESTIONS), "answering"):
+            sections.append(told.sections[language])
+            values[told.name] = told.values
+            write_text(path, lab_page(sections, len(QUESTIONS), derivations, setting, language, command))
     json_target.write(values | derived)
     say(f"{counted(len(values), 'answer')}: {path}   (open it in a browser)")
