@@ -50,6 +50,14 @@ def _cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left():
+    """Neither a traceback of a bug on purpose nor a folder of results stays where the tests were started."""
+    before = set(os.listdir())
+    yield
+    assert not [name for name in set(os.listdir()) - before if name.startswith(("crash-", "runs"))]
+
+
 @pytest.fixture(scope="session")
 def reference():
     """Values computed with mpmath to 20 digits."""

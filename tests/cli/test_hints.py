@@ -18,6 +18,7 @@ from ddpm.experiment.duration import seconds_of
 from ddpm.experiment.request import path_of, requested
 from ddpm.training.precision import choose
 from tests.harness.commands import TINY
+from tests.harness.undrawn import formulas_undrawn
 
 QUICK = [*TINY[2:], "--steps", "1", "--set", "rhythm.evaluate=0", "--set", "rhythm.sample=0"]
 
@@ -368,12 +369,14 @@ def test_a_page_says_how_it_is_made_again(ddpm, run, tmp_path, monkeypatch):
     from ddpm.laboratory.questions import QUESTIONS
 
     monkeypatch.setattr("ddpm.cli.laboratory.answers.QUESTIONS", {"Q17": QUESTIONS["Q17"]})
-    monkeypatch.setattr("ddpm.cli.laboratory.derivations.DERIVATIONS", {})
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.derived", lambda setting, at: {})
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.cores", lambda: 1)
     place = run.rename(tmp_path / "my run")
-    _well(ddpm("lab", "all", "--schedule", place, "--seed", "3", "--output-dir", tmp_path / "a"))
-    page = (tmp_path / "a" / "lab.html").read_text(encoding="utf-8")
-    again = shlex.split(re.search(r"Recompute with: ([^<]*)", page)[1].replace("&#x27;", "'"))
-    _well(ddpm(*again[1:], "--output-dir", tmp_path / "b"))
+    with formulas_undrawn():
+        _well(ddpm("lab", "all", "--schedule", place, "--seed", "3", "--output-dir", tmp_path / "a"))
+        page = (tmp_path / "a" / "lab.html").read_text(encoding="utf-8")
+        again = shlex.split(re.search(r"Recompute with: ([^<]*)", page)[1].replace("&#x27;", "'"))
+        _well(ddpm(*again[1:], "--output-dir", tmp_path / "b"))
     assert (tmp_path / "b" / "lab.html").read_text(encoding="utf-8") == page
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.questions import QUESTIONS, ask
 from ddpm.report.links import sources
+from tests.harness.undrawn import formulas_undrawn
 
 BESIDE = 5
 """Sections of the page that are no answers: the notes, the errata, the equations of the paper and E1 to E92, the code."""
@@ -77,9 +78,26 @@ def alone(monkeypatch):
     monkeypatch.setattr("ddpm.cli.laboratory.answers.cores", lambda: 1)
 
 
+@pytest.fixture
+def undrawn():
+    """Formulas, which are the same in every language, and take most of the time."""
+    with formulas_undrawn():
+        yield
+
+
 @pytest.mark.usefixtures("alone")
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
+def test_one_page_of_all(ddpm, tmp_path, monkeypatch):
+    """With its formulas."""
+    page = _page_of_all(ddpm, tmp_path, monkeypatch, "en")
+    assert page.count('<svg class="formula"') > 3 + 26 + 92 + len(DERIVATIONS)
+
+
+@pytest.mark.usefixtures("alone", "undrawn")
+def test_one_page_of_all_in_korean(ddpm, tmp_path, monkeypatch):
+    _page_of_all(ddpm, tmp_path, monkeypatch, "ko")
+
+
+def _page_of_all(ddpm, tmp_path, monkeypatch, language):
     """With three of the questions: the others have tests of their own."""
     some = {name: QUESTIONS[name] for name in ("Q2", "Q26", "masking")}
     monkeypatch.setattr("ddpm.cli.laboratory.answers.QUESTIONS", some)
@@ -95,9 +113,10 @@ def test_one_page_of_all(ddpm, tmp_path, monkeypatch, language):
     assert f"--schedule cosine --steps 50 --seed 0 --language {language}" in page
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "<b>3</b>" in page
+    return page
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("alone", "undrawn")
 @pytest.mark.parametrize(("language", "words"), [("en", "answered so far"), ("ko", "지금까지 답한")])
 def test_the_page_grows_with_the_answers(ddpm, tmp_path, monkeypatch, language, words):
     """Each answer is on it as soon as it is there, with how many there are so far: also where the command is then killed."""

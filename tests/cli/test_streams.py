@@ -84,9 +84,10 @@ def test_a_full_disk_behind_standard_output(commands, monkeypatch, capfd, name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "verify"])
-def test_results_are_written_before_they_are_told(commands, monkeypatch, name):
+def test_results_are_written_before_they_are_told(commands, monkeypatch, tmp_path, name):
     """But by `verify`, which tells of each checkpoint as it goes."""
     asked, path = commands
+    monkeypatch.chdir(tmp_path)  # where the traceback goes
 
     def told(_, text):
         raise AssertionError(text)

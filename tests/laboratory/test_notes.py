@@ -26,6 +26,7 @@ from ddpm.report import derivation, notes_page
 from ddpm.report.answers.notes import in_the_notes
 from ddpm.report.lab_page import lab_page, section
 from ddpm.report.links import equations_linked, lines_linked
+from tests.harness.undrawn import formulas_undrawn
 
 ALL = statements.statements()
 NOTES = Path(__file__).resolve().parents[2].parent / "shared" / "notes"
@@ -88,22 +89,15 @@ def pages():
     setting, at = Setting("cosine", cosine(10)), At(3, 0.5)
     found = Answer(Text("", ""), [], panels(1)[0])
     derived = [(each, rows(each, setting.schedule, at, 0)) for each in DERIVATIONS.values()]
-    drawn = pytest.MonkeyPatch()
-    drawn.setattr("ddpm.figures.style.formula", lambda _: "")
-    drawn.setattr("ddpm.figures.style.svg", lambda *_: "")
-    notes_page.notes_sections.cache_clear()
-    notes_page._formula.cache_clear()
 
     def page(language):
         answers = [section(question, found, language) for question in QUESTIONS.values()]
         lines = [derivation.section(each, of, at, language) for each, of in derived]
         return lab_page(answers, len(answers), lines, setting, language, "ddpm lab all")
 
-    found_pages = {language: page(language) for language in LANGUAGES}
-    drawn.undo()
-    notes_page.notes_sections.cache_clear()
-    notes_page._formula.cache_clear()
-    return found_pages
+    with formulas_undrawn() as patch:
+        patch.setattr("ddpm.figures.style.svg", lambda *_: "")
+        return {language: page(language) for language in LANGUAGES}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

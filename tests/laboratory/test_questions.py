@@ -13,8 +13,9 @@ from ddpm.errors import UsageError
 from ddpm.figures.style import svg
 from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.questions import QUESTIONS, ask, find
+from tests.laboratory.test_korean import assert_cases_korean, assert_korean
 
-COSTLY = frozenset({"Q6", "Q11", "Q12", "vae"})
+COSTLY = frozenset({"Q6", "Q11", "Q12"})
 """Half a minute each on other schedules: their own tests, on the usual one, are in every run."""
 SHORT_AND_LONG = pytest.mark.parametrize("T", [100, pytest.param(1000, marks=pytest.mark.long)])
 """Questions that follow thousands of images along the chain: a short one in every run."""
@@ -61,14 +62,16 @@ def _require_whole(answer):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.long) if name in COSTLY else name for name in QUESTIONS]
 )
-def test_any_schedule_will_do(name):
-    """Tables change with the schedule if and only if it is used, and with the seed only if that is."""
-    one, other = (_asked(name, *setting) for setting in (("cosine", 2, 1), ("constant", 50, 1)))
-    _require_whole(one)
-    _require_whole(other)
+def test_any_schedule_will_do(name, every_case):
+    """Whole and Korean; tables change with the schedule if and only if it is used, and with the seed only if that is."""
+    one, other = (_asked(name, *setting) for setting in (("constant", 2, 1), ("cosine", 50, 1)))
     uses = QUESTIONS[name].uses
     assert (_rows(one) != _rows(other)) == ("schedule" in uses)
-    assert "seed" in uses or _rows(one) == _rows(_asked(name, "cosine", 2, 2))
+    for answer in (one, other) if "schedule" in uses else (one,):
+        _require_whole(answer)
+        assert_korean(answer)
+    assert_cases_korean(every_case)
+    assert "seed" in uses or _rows(one) == _rows(_asked(name, "constant", 2, 2))
 
 
 @pytest.mark.long
