@@ -103,7 +103,8 @@ class Mixture:
 
     def _log_joint(self, along: Tensor, variance: Tensor) -> Tensor:
         """Log of weight times likelihood (batch, K), of distances along the axes and the variances there, (batch, K, D)."""
-        return self.log_weight - 0.5 * _sum(along**2 / variance + variance.log() + math.log(2 * math.pi), -1)
+        each = along**2 / variance + variance.log() + math.log(2 * math.pi)
+        return self.log_weight - 0.5 * _sum(each, -1)
 
 
 def _turned(x: Tensor, axes: Tensor) -> Tensor:
