@@ -132,6 +132,7 @@ def _plain(text: str) -> str:
     """Somebody's words as reStructuredText: nothing in them is markup, and flags are shown as code."""
     text = re.sub(r"([*`|\\])", r"\\\1", " ".join(text.replace("%%", "%").split()))
     text = re.sub(r"(\w)_(?=\W|$)", r"\1\\_", text)
+    text = re.sub(r"(?<![\w`-])(--[a-z][a-z-]*[a-z])(?=[가-힣])", r"``\1``\\ ", text)  # markup ends before a space
     return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*[a-z])", r"``\1``", text)
 
 
