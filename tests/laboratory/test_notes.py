@@ -22,7 +22,7 @@ from ddpm.laboratory.notes.statements import KINDS, LINES, lines_of
 from ddpm.laboratory.own.questions import ON_MODEL
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.language import LANGUAGES
-from ddpm.report import derivation, notes_page
+from ddpm.report import derivation
 from ddpm.report.answers.notes import in_the_notes
 from ddpm.report.lab_page import lab_page, section
 from ddpm.report.links import equations_linked, lines_linked
