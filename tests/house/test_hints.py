@@ -18,6 +18,7 @@ GAP = "{}"
 ELSEWHERE = {
     "--budget 1h trains for an hour": "run/test_budget.py::test_who_says_how_long_is_not_asked",
     "--steps {} begins it all the same": "run/test_budget.py::test_who_says_how_long_is_not_asked",
+    "known are {}: a folder with model_index.json": "interop/test_hostile.py::test_the_exit_code",
     "make room on the disk": "cli/test_hostile.py::test_a_full_disk_stops_training_only_at_the_end",
     "{} --help": "cli/test_hints.py::test_did_you_mean",
     "the same command with --first {} --num {}": "cli/test_errors.py::test_a_run_of_samples_goes_on_in_its_folder",

@@ -19,7 +19,7 @@ from ddpm.experiment.settings import to_json
 from ddpm.interop import Foreign
 from ddpm.run.folder import RunFolder
 from ddpm.storage.atomic import write_text
-from ddpm.storage.cache import cache_folder
+from ddpm.storage.sealed import cache_folder
 
 
 def read_run(path: Path) -> Path:

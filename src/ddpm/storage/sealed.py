@@ -1,16 +1,24 @@
-"""Arrays in one file that begins with the hash of the rest: how an index is stored in the cache and in a run folder."""
+"""The user's cache, and arrays in one file that begins with the hash of the rest: how an index is kept there and in a run folder."""
 
 import hashlib
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 SEAL = hashlib.sha256().digest_size
 DAMAGE = (OSError, LookupError, EOFError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError)
 """What numpy and zipfile raise, besides ValueError, for a file with a correct hash that somebody made by hand."""
+
+
+def cache_folder(part: str) -> Path:
+    """A part of the cache: below $DDPM_CACHE, or $XDG_CACHE_HOME/ddpm, or ~/.cache/ddpm. It need not be there."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(os.environ.get("DDPM_CACHE") or os.path.join(home, "ddpm")) / part
 
 
 def sealed(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from ddpm.catalogue import Catalogue
 from ddpm.language import machine_language
 
-ROOMS = ("help", "terminal", "data", "runs", "models", "parts")
+ROOMS = ("help", "terminal", "data", "runs", "models", "interop", "parts")
 """Files of the catalogue: by where messages arise; `parts` are what stands in the gaps of others."""
 FLAG = "--language"
 PREFIXES = ("ddpm: error:", "ddpm: warning:", "hint:", "ddpm:")

@@ -22,8 +22,7 @@ from ddpm.data.decoding.exact import MAX_LEVELS, Meaning
 from ddpm.data.decoding.image_file import RULES
 from ddpm.data.decoding.span import FilePart, Span, TableRow, WholeFile
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
-from ddpm.storage.cache import cache_folder
-from ddpm.storage.sealed import sealed, unsealed
+from ddpm.storage.sealed import cache_folder, sealed, unsealed
 
 ENTRY = np.dtype(
     [

@@ -1,6 +1,6 @@
 """On a GPU: the same numbers as on a CPU, runs that go on to the bit, and every command. Skipped where there is none.
 
-`python -m pytest tests/gpu` on a machine with one.
+`python -m pytest tests/parallel/test_gpu.py` on a machine with one.
 """
 
 import json
