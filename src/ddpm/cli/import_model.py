@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import filled
+from ddpm.cli.flags.kinds import filled, positive
 from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget
 
@@ -12,6 +12,9 @@ ABOUT = "make a run of a model of another library"
 EXAMPLES = """\
 ddpm import ddpm-cifar10-32 runs/cifar
 ddpm evaluate runs/cifar --data cifar-10-batches-bin
+ddpm import model-790000.ckpt runs/port --resolution 32
+ddpm import 64x64_diffusion.pt runs/imagenet \\
+    --flags="--image_size 64 --num_channels 192 --num_head_channels 64"
 """
 
 
@@ -22,7 +25,14 @@ def flags(parser: ArgumentParser) -> None:
         "source",
         type=filled,
         metavar="SOURCE",
-        help="a folder of diffusers: a pipeline, a checkpoint of its training script, or a UNet2DModel alone",
+        help="a folder of diffusers (a pipeline, a checkpoint of its training script, or a UNet2DModel alone), or a file of "
+        "weights of OpenAI's improved- or guided-diffusion, or of the PyTorch port of the authors' weights",
+    )
+    what.add_argument(
+        "--resolution", type=positive, metavar="N", help="side of the images, which the port's files do not say"
+    )
+    what.add_argument(
+        "--flags", metavar="'--NAME VALUE ...'", help="those that OpenAI's scripts trained it with, in quotation marks"
     )
     where = parser.add_argument_group("where it goes")
     where.add_argument("output_dir", type=filled, metavar="RUN", help="a new run folder")
@@ -32,12 +42,14 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """Read it, write it, and say what was found."""
+    from ddpm.interop import Told
     from ddpm.run.folder import RunFolder
     from ddpm.run.imported import import_run
 
     json_target = JsonTarget(options.json)
     folder = RunFolder(Path(options.output_dir).expanduser())
-    foreign = import_run(Path(options.source).expanduser(), folder)
+    told = Told((options.resolution,) if options.resolution else None, options.flags)
+    foreign = import_run(Path(options.source).expanduser(), folder, told)
     json_target.write({"format": foreign.format, "run": str(folder.path), "found": dict(foreign.facts)})
     width = max(map(len, foreign.facts))
     for name, value in {"format": foreign.format, **foreign.facts}.items():

@@ -138,10 +138,12 @@ class ReverseProcess:
         return output.chunk(parts, dim=1) if parts > 1 else (output,)
 
     def timestep(self, t: Times, like: ImageBatch) -> Tensor:
-        """What the network is told at step t: (batch,) int64, on `like`'s device."""
+        """What the network is told at step t: (batch,) int64, or float32 where it is told real numbers; on `like`'s device."""
+        told = self.schedule.timestep_map
+        told = told.float() if told.is_floating_point() else told
         if isinstance(t, int):
-            return torch.full((len(like),), int(self.schedule.timestep_map[t]), device=like.device)
-        return self.schedule.timestep_map.to(t.device)[t]
+            return torch.full((len(like),), told[t].item(), dtype=told.dtype, device=like.device)
+        return told.to(t.device)[t]
 
     def score(self, x_t: ImageBatch, t: Times) -> ImageBatch:
         r""":math:`\nabla_{x_t}\log q(x_t) \approx -\epsilon_\theta/\sqrt{1-\bar\alpha_t}`, epsilon by Eq. 4 from the estimate (E56)."""

@@ -33,7 +33,8 @@ class Schedule:
     `beta` holds :math:`\beta_t` at index t, with ``beta[0] = 0``. `timestep_map[t]` is what the network is told at
     step t: t - 1 where none is given, as for the published weights (which count from 0). `origin` is the schedule from
     which `respace` took these steps (None: these are all), and `kept[t]` is the step there: t where none are given.
-    `beta` is (T+1,) float64, the other two (T+1,) int64. `kind` is its name in `SCHEDULES`, if it has one.
+    `beta` is (T+1,) float64, the other two (T+1,) int64; a network may also be told real numbers, float64. `kind` is its name
+    in `SCHEDULES`, if it has one.
 
     Example:
         >>> import ddpm
@@ -55,7 +56,7 @@ class Schedule:
     """
 
     beta: Float64[Tensor, " T_plus_1"]
-    timestep_map: Int64[Tensor, " T_plus_1"]
+    timestep_map: Int64[Tensor, " T_plus_1"] | Float64[Tensor, " T_plus_1"]
     origin: "Schedule | None" = field(repr=False)
     kept: Int64[Tensor, " T_plus_1"] = field(repr=False)
     kind: str | None
@@ -116,7 +117,7 @@ class Schedule:
             ValueError: a number that it is told at no step, as between two of them.
         """
         told = timestep.cpu().double()
-        found = torch.searchsorted(self.timestep_map[1:], told.round().long()) + 1
+        found = torch.searchsorted(self.timestep_map[1:].double(), told - 1e-6) + 1
         if bool((found > self.T).any()) or bool(((self.timestep_map[found] - told).abs() > 1e-6).any()):
             raise ValueError(f"no step of this schedule is told to a network as {timestep}")
         return found
@@ -224,7 +225,8 @@ def _validate(beta: Any, **tables: Tensor) -> None:  # noqa: ANN401 (anybody may
     if beta.ndim != 1 or len(beta) < 2 or beta.dtype != torch.float64 or beta[0] != 0:
         raise ValueError("beta must be a float64 table of T + 1 >= 2 entries with beta[0] = 0")
     for name, table in tables.items():
-        if table.shape != beta.shape or table.dtype != torch.int64:
+        kinds = (torch.int64, torch.float64) if name == "timestep_map" else (torch.int64,)
+        if table.shape != beta.shape or table.dtype not in kinds:
             raise ValueError(f"{name} must be an int64 table of {len(beta)} entries")
     wrong = ~((beta > 0) & (beta < 1))
     wrong[0] = False

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,7 +22,7 @@ from ddpm.diffusion.learned import LearnedSchedule, ScheduledNetwork
 from ddpm.diffusion.objective import OBJECTIVES
 from ddpm.diffusion.prediction import PREDICTIONS
 from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
-from ddpm.diffusion.schedule import SCHEDULES, Schedule, log_snr
+from ddpm.diffusion.schedule import SCHEDULES, Schedule, SignalRemains, log_snr
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
 from ddpm.experiment.history import Change, Init
@@ -43,10 +44,16 @@ def _from_table(T: int, beta: Sequence[float]) -> Schedule:
 
 
 @lru_cache(maxsize=16)
-def _built(make: Callable[..., Schedule], T: int, options: tuple[tuple[str, Any], ...]) -> Schedule:
+def _built(make: Callable[..., Schedule], T: int, options: tuple[tuple[str, Any], ...], scale: float) -> Schedule:
     """Once for all who ask in one call, so that what there is to be warned of is said once."""
     with torch.device("cpu"):
-        return make(T=T, **dict(options))
+        schedule = make(T=T, **dict(options))
+        if scale == 1:
+            return schedule
+        told = scale * schedule.timestep_map.double()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SignalRemains)  # which was said already
+            return Schedule(schedule.beta, told, kind=schedule.kind)
 
 
 BUILDERS: Mapping[str, Callable[..., Schedule]] = {**SCHEDULES, LEARNED: log_snr, TABLE: _from_table}
@@ -95,13 +102,15 @@ class ScheduleConfig:
     """A schedule by name, with the arguments of its function.
 
     For "log-snr", `noise_1` defaults to half the levels' spacing; "learned" begins there and is then trained with the
-    network; "table" is `beta`, for t = 1..T, which no other has.
+    network; "table" is `beta`, for t = 1..T, which no other has. At step t the network is told `timestep_scale` (t - 1): 1 is the
+    published, others tell it 1000 (t - 1) / T.
     """
 
     name: str = "linear"
     T: Annotated[int, Ge(1), Le(100_000)] = 1000
     options: dict[str, float] = field(default_factory=dict)
     beta: tuple[float, ...] | None = None
+    timestep_scale: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
 
     @property
     def learned(self) -> bool:
@@ -127,7 +136,7 @@ class ScheduleConfig:
                     f"the schedule {self.name!r} has no option {name!r}", f"it has {', '.join(known) or 'none'}"
                 )
         try:
-            return _built(make, self.T, tuple(options.items()))
+            return _built(make, self.T, tuple(options.items()), self.timestep_scale)
         except (TypeError, ValueError, RuntimeError, UsageError) as error:
             raise UsageError(f"no schedule {self.name!r} with T = {self.T} and {options}: {error}") from error
 

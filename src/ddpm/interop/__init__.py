@@ -4,7 +4,7 @@ A format reads a folder or a file into a `Foreign`: an experiment, the weights u
 is to know of them. No file can run anything: weights are safetensors, or the tensors alone of a torch file (`files`).
 """
 
-from ddpm.interop.foreign import Foreign
+from ddpm.interop.foreign import Foreign, Told
 from ddpm.interop.formats import WRITERS, read, recognised
 
-__all__ = ["WRITERS", "Foreign", "read", "recognised"]
+__all__ = ["WRITERS", "Foreign", "Told", "read", "recognised"]

@@ -103,7 +103,8 @@ def _require_tensors_alone(text: bytes) -> None:
 def _tensors(held: object, name: str, depth: int = 0) -> list[tuple[str, Tensor]]:
     if isinstance(held, Tensor):
         return [(name, held.detach())]
-    if not isinstance(held, Mapping) or depth > 8:
+    inside = held.items() if isinstance(held, Mapping) else enumerate(held) if isinstance(held, list | tuple) else ()
+    if depth > 8:
         return []
     join = f"{name}." if name else ""
-    return [pair for key, value in held.items() for pair in _tensors(value, f"{join}{key}", depth + 1)]
+    return [pair for key, value in inside for pair in _tensors(value, f"{join}{key}", depth + 1)]

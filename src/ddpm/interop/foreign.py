@@ -4,13 +4,30 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from ddpm.errors import SHOWN, DataError, Mismatch
+from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
 from ddpm.experiment.config import Experiment
+from ddpm.interop.layout import Layout
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of tensors by their names."""
+UNKNOWN = "unknown"
+"""The source of the data of a model that does not say it."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a file does not say, and whoever reads it does.
+
+    Args:
+        resolution: the side of the images, or height and width.
+        flags: those that OpenAI's scripts trained it with.
+    """
+
+    resolution: tuple[int, ...] | None = None
+    flags: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,50 @@ def require_size(experiment: Experiment, shapes: Shapes, where: str) -> None:
         )
 
 
+def require_resolution(told: Told, where: str) -> tuple[int, int]:
+    """Height and width of the images.
+
+    Raises:
+        UsageError: they are not told.
+    """
+    if told.resolution is None:
+        raise UsageError(f"the file does not say how large its images are: {where}", "`resolution=32` says it")
+    return told.resolution[0], told.resolution[-1]
+
+
+def counted(shapes: Shapes, name: str, side: int, where: str) -> int:
+    """A side of a tensor.
+
+    Raises:
+        DataError: it is not there.
+    """
+    if name not in shapes or len(shapes[name]) <= side or shapes[name][side] < 1:
+        raise DataError(
+            f"the weights are not those of a whole network: {name} is missing, or has an odd shape: {where}"
+        )
+    return shapes[name][side]
+
+
+def network_of(
+    experiment: Experiment, weights: Mapping[str, Tensor], layout: Layout, where: str
+) -> Mapping[str, Tensor]:
+    """The weights of its network, all of them, under our names.
+
+    Raises:
+        DataError: the network would be far larger than the weights.
+        Mismatch: as `renamed`.
+    """
+    require_size(experiment, {name: tuple(tensor.shape) for name, tensor in weights.items()}, where)
+    shapes = parameters_of(experiment)
+    return renamed(weights, layout.names(experiment.model, shapes), shapes, where)
+
+
+def parameters_of(experiment: Experiment) -> Shapes:
+    """The parameters of the network of an experiment; nothing is allocated."""
+    with torch.device("meta"):
+        return {name: tuple(parameter.shape) for name, parameter in experiment.network().named_parameters()}
+
+
 def renamed(
     weights: Mapping[str, Tensor], names: Mapping[str, str], shapes: Shapes, where: str
 ) -> Mapping[str, Tensor]:
@@ -72,8 +133,28 @@ def renamed(
     found = {}
     for ours, theirs in names.items():
         tensor, shape = weights[theirs], shapes[ours]
-        flat = tuple(side for side in shape[2:] if side != 1)
-        if tuple(tensor.shape) != shape and not (not flat and tuple(tensor.shape) == shape[:2]):
+        if _bare(tuple(tensor.shape)) != _bare(shape):
             raise Mismatch(f"{theirs} has the shape {tuple(tensor.shape)}, and should have {shape}: {where}")
         found[ours] = tensor.reshape(shape).float()
     return found
+
+
+def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without sides of 1 at the end: a matrix is a convolution over one pixel."""
+    while len(shape) > 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def groups_with(weights: Mapping[str, Tensor], anchor: str) -> list[Mapping[str, Tensor]]:
+    """The networks in a file, in its order: every group of weights in which there is one called `anchor`.
+
+    A file of a training has more than one, such as the weights and their average, and the state of an optimiser beside them.
+    """
+    heads = [name.removesuffix(anchor) for name in weights if name == anchor or name.endswith(f".{anchor}")]
+    return [
+        {name.removeprefix(head): tensor for name, tensor in weights.items() if name.startswith(head)}
+        if head
+        else dict(weights)
+        for head in heads
+    ]

@@ -2,36 +2,57 @@
 
 from pathlib import Path
 
-from ddpm.errors import NotFound, UsageError
-from ddpm.interop import diffusers
-from ddpm.interop.foreign import Foreign
+from ddpm.errors import DataError, NotFound, UsageError
+from ddpm.interop import diffusers, openai, port
+from ddpm.interop.files import weights_in
+from ddpm.interop.foreign import Foreign, Told
 
-FORMATS = {"diffusers": diffusers}
-"""Those that are read."""
+FOLDERS = {"diffusers": diffusers}
+"""Formats of a folder."""
+FILES = {"openai": openai, "port": port}
+"""Formats of a file of weights."""
 WRITERS = {"diffusers": diffusers.write}
 """Those that are written."""
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+NOTHING = Told()
 
 
-def recognised(path: Path) -> str | None:
-    """The name of the format, or None; little is read."""
-    return next((name for name, module in FORMATS.items() if module.recognises(path)), None)
+def recognised(path: Path) -> bool:
+    """Whether it may be a model of another library: a folder of a format that is known, or a file of weights."""
+    return any(module.recognises(path) for module in FOLDERS.values()) or (path.suffix in SUFFIXES and path.is_file())
 
 
-def read(path: Path) -> Foreign:
+def read(path: Path, told: Told = NOTHING) -> Foreign:
     """A model of any format.
+
+    Args:
+        path: a folder, or a file of weights.
+        told: what a file does not say.
 
     Raises:
         NotFound: there is nothing there.
-        UsageError: it is of no format that is known, or uses what we cannot express; that is named.
+        UsageError: it is of no format that is known, something has to be told, or it uses what we cannot express; that is named.
         DataError: it is damaged or hostile.
         Mismatch: weights and configuration are not of the same network.
     """
     if not path.exists():
         raise NotFound(f"no such model: {str(path)!r}")
-    name = recognised(path)
-    if name is None:
-        raise UsageError(
-            f"no model of a format that is known: {str(path)!r}",
-            f"known are {', '.join(FORMATS)}: a folder with model_index.json, unet/config.json, or config.json of a UNet2DModel",
-        )
-    return FORMATS[name].read(path)
+    for module in FOLDERS.values():
+        if module.recognises(path):
+            return module.read(path)
+    if path.is_file():
+        weights = weights_in(path)
+        for module in FILES.values():
+            if module.recognises(weights):
+                try:
+                    return module.read(weights, told, str(path))
+                except (
+                    ValueError,
+                    ZeroDivisionError,
+                ) as error:  # a flag that is no number, or none that makes a network
+                    raise DataError(f"no network of this shape: {path}: {error}") from error
+    raise UsageError(
+        f"no model of a format that is known: {str(path)!r}",
+        "known are a folder of diffusers (model_index.json, unet/config.json, or config.json of a UNet2DModel)",
+        "and files of weights of OpenAI's improved- and guided-diffusion, and of the port of the authors' weights",
+    )

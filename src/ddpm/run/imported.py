@@ -16,7 +16,7 @@ from ddpm.checkpoints import Checkpoint
 from ddpm.errors import CannotCreate
 from ddpm.experiment.binding import KEY, binding
 from ddpm.experiment.settings import to_json
-from ddpm.interop import Foreign
+from ddpm.interop import Foreign, Told
 from ddpm.run.folder import RunFolder
 from ddpm.storage.atomic import write_text
 from ddpm.storage.sealed import cache_folder
@@ -28,7 +28,7 @@ def read_run(path: Path) -> Path:
     Raises:
         Failure: as `interop.read`, for what is a model of another library.
     """
-    if RunFolder(path).checkpoints.is_dir() or interop.recognised(path) is None:
+    if RunFolder(path).checkpoints.is_dir() or not interop.recognised(path):
         return path
     foreign = interop.read(path)
     return in_cache(foreign, str(path))
@@ -49,7 +49,7 @@ def in_cache(foreign: Foreign, source: str) -> Path:
     return folder
 
 
-def import_run(source: Path, folder: RunFolder) -> Foreign:
+def import_run(source: Path, folder: RunFolder, told: Told = interop.Told()) -> Foreign:  # noqa: B008
     """Read a model of any format and write it as a run.
 
     Raises:
@@ -57,7 +57,7 @@ def import_run(source: Path, folder: RunFolder) -> Foreign:
         Failure: as `interop.read`.
         StorageError: the disk is full or fails.
     """
-    foreign = interop.read(source)
+    foreign = interop.read(source, told)
     if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
         raise CannotCreate(f"{str(folder.path)!r} is not empty", "use another `output_dir`")
     write(foreign, str(source.absolute()), folder)

@@ -95,5 +95,5 @@ def _inside(p: ReverseProcess, guidance: Guidance, timestep: Tensor) -> Tensor:
     """Which images are in the interval, by what the network is told of their steps."""
     if guidance.interval is None:
         return torch.ones_like(timestep, dtype=torch.bool)
-    first, last = (int(p.schedule.whole.timestep_map[t]) for t in guidance.interval)
+    first, last = (float(p.schedule.whole.timestep_map[t]) for t in guidance.interval)
     return (timestep >= first) & (timestep <= last)

@@ -1,10 +1,10 @@
 """`UNet2DModel` and our U-Net: the numbers of its configuration and the names of its weights, both ways."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from typing import Any, Literal
 
 from ddpm.errors import SHOWN, DataError, UsageError
+from ddpm.interop.layout import Layout, Part
 from ddpm.models.shape import UNetShape, class_number
 
 DEFAULTS: Mapping[str, Any] = {
@@ -63,15 +63,6 @@ BLOCKS = {
 """Whether a type of block attends, and how it changes sides: as told here, or by a key of the configuration."""
 RESAMPLE: Mapping[str, Literal["conv", "block"]] = {"conv": "conv", "resnet": "block"}
 PADDING: Mapping[int, Literal["far", "around"]] = {0: "far", 1: "around"}
-RESIDUAL = {
-    "norm_1": "norm1",
-    "conv_1": "conv1",
-    "time": "time_emb_proj",
-    "norm_2": "norm2",
-    "conv_2": "conv2",
-    "skip": "conv_shortcut",
-}
-ATTENTION = {"norm": "group_norm", "query": "to_q", "key": "to_k", "value": "to_v", "out": "to_out.0"}
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """What these were called before version 0.15."""
 
@@ -191,50 +182,41 @@ def config_of(shape: UNetShape, channels: int, outputs: int, sides: tuple[int, i
     }
 
 
-def names(shape: UNetShape) -> Mapping[str, str]:
-    """What diffusers calls the modules of our network: theirs by ours, "down.0.block.conv_1" and the like."""
-    found = {
-        "time.0": "time_embedding.linear_1",
-        "time.2": "time_embedding.linear_2",
-        "label": "class_embedding",
-        "first": "conv_in",
-        "norm": "conv_norm_out",
-        "last": "conv_out",
-    }
-    levels = len(shape.widths)
-    down, up = count(), count()
-    for level in range(levels):
-        block = f"down_blocks.{level}"
-        for number in range(shape.blocks):
-            found |= _stage(f"down.{next(down)}", block, number)
-        if level < levels - 1:
-            found |= _resample(f"down.{next(down)}", f"{block}.downsamplers.0", shape)
-    for number in range(2 if shape.middle != "none" else 0):
-        found |= _stage(f"middle.{number}", "mid_block", number)
-    for level in range(levels):
-        block = f"up_blocks.{level}"
-        for number in range(shape.blocks + 1):
-            found |= _stage(f"up.{next(up)}", block, number)
-        if level < levels - 1:
-            found |= _resample(f"up.{next(up)}", f"{block}.upsamplers.0", shape)
-    return found
-
-
-def _stage(ours: str, block: str, number: int) -> dict[str, str]:
-    residual = {f"{ours}.block.{a}": f"{block}.resnets.{number}.{b}" for a, b in RESIDUAL.items()}
-    return residual | {f"{ours}.attention.{a}": f"{block}.attentions.{number}.{b}" for a, b in ATTENTION.items()}
-
-
-def _resample(ours: str, theirs: str, shape: UNetShape) -> dict[str, str]:
-    if shape.resample == "conv":
-        return {f"{ours}.conv": f"{theirs}.conv"}
-    return {f"{ours}.{a}": f"{theirs}.{b}" for a, b in RESIDUAL.items()}
-
-
 def parameter_names(shape: UNetShape, ours: Iterable[str]) -> Mapping[str, str]:
     """What diffusers calls these parameters of our network."""
-    modules = names(shape)
-    return {name: f"{modules[module]}.{kind}" for name in ours for module, _, kind in [name.rpartition(".")]}
+    last = len(shape.widths) - 1
+
+    def block(part: Part) -> str:
+        if part.side == "middle":
+            return "mid_block"
+        return f"down_blocks.{part.level}" if part.side == "down" else f"up_blocks.{last - part.level}"
+
+    def resampler(part: Part) -> str:
+        return f"{block(part)}.{part.side}samplers.0"
+
+    layout = Layout(
+        outside={
+            "time.0": "time_embedding.linear_1",
+            "time.2": "time_embedding.linear_2",
+            "label": "class_embedding",
+            "first": "conv_in",
+            "norm": "conv_norm_out",
+            "last": "conv_out",
+        },
+        residual={
+            "norm_1": "norm1",
+            "conv_1": "conv1",
+            "time": "time_emb_proj",
+            "norm_2": "norm2",
+            "conv_2": "conv2",
+            "skip": "conv_shortcut",
+        },
+        attention={"norm": "group_norm", "query": "to_q", "key": "to_k", "value": "to_v", "out": "to_out.0"},
+        block=lambda part: resampler(part) if part.resamples else f"{block(part)}.resnets.{part.number}",
+        attend=lambda part: f"{block(part)}.attentions.{part.number}",
+        resample=lambda part: f"{resampler(part)}.conv",
+    )
+    return layout.names(shape, list(ours))
 
 
 def renewed(name: str) -> str:

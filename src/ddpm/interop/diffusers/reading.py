@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ddpm.errors import DataError, Mismatch, NotFound, UsageError
@@ -14,7 +13,7 @@ from ddpm.experiment.settings import from_dict, spelled
 from ddpm.interop.diffusers import network, scheduler
 from ddpm.interop.files import weights_in
 from ddpm.interop.folders import inside, json_in
-from ddpm.interop.foreign import Foreign, Shapes, renamed, require_size
+from ddpm.interop.foreign import UNKNOWN, Foreign, parameters_of, renamed, require_size
 from ddpm.models.shape import class_number
 
 NETWORK = "UNet2DModel"
@@ -28,8 +27,6 @@ WEIGHTS = (
 )
 """Names of the file of weights; the first that is there is read."""
 LABEL = "label.weight"
-UNKNOWN = "unknown"
-"""The source of the data of a model that does not say it."""
 
 
 def recognises(path: Path) -> bool:
@@ -139,12 +136,6 @@ def _weights(folder: Path, experiment: Experiment) -> Mapping[str, Tensor]:
     require_size(experiment, {name: tuple(tensor.shape) for name, tensor in weights.items()}, str(files[0]))
     shapes = parameters_of(experiment)
     return renamed(weights, network.parameter_names(experiment.model, shapes), shapes, str(files[0]))
-
-
-def parameters_of(experiment: Experiment) -> Shapes:
-    """The parameters of the network of an experiment; nothing is allocated."""
-    with torch.device("meta"):
-        return {name: tuple(parameter.shape) for name, parameter in experiment.network().named_parameters()}
 
 
 def _step(config: Mapping[str, Any]) -> int:
