@@ -62,6 +62,21 @@ class Payload:
         return os.system, (f"touch {self.path}",)
 
 
+def _nested(levels):
+    """Seven levels of twelve keys, all of the same dict below: 12^7 entries in 2 KB."""
+    held = {"a": torch.zeros(1)}
+    for _ in range(levels):
+        held = {f"{key}": held for key in range(12)}
+    return held
+
+
+def _deep(levels):
+    held = torch.zeros(1)
+    for _ in range(levels):
+        held = [held]
+    return held
+
+
 HUGE = saved({"a": torch.zeros(1).expand(10**6, 10**6)})
 
 
@@ -74,6 +89,8 @@ def hostile(tmp_path):
         "a payload by another opcode": (archive(pickle.dumps({"a": Payload(mark)}, protocol=4)), "nothing was run"),
         "a payload beside the archive": (payload, "header|pickle"),
         "a packed archive": (archive(b"\x80\x02}q\x00." + b" " * 10**6, packed=True), "packed"),
+        "one dict many times in itself": (saved(_nested(8)), "entries"),
+        "dicts deep in each other": (saved(_deep(200)), "deep"),
         "huge by its strides": (HUGE, "larger than the file"),
         "an old pickle": (saved({"a": torch.zeros(2)}, _use_new_zipfile_serialization=False), "before version 1.6"),
         "no pickle": (archive(b""), "pickle"),
@@ -119,6 +136,7 @@ def test_the_payload_is_one(tmp_path):
         ({"act_fn": "mish"}, UsageError, "act_fn = 'mish'"),
         ({"class_embed_type": "timestep"}, UsageError, "class_embed_type"),
         ({"attention_head_dim": 3}, Failure, "heads of 3 channels"),
+        ({"block_out_channels": [0]}, DataError, "damaged configuration"),
     ],
 )
 def test_hostile_and_foreign_configurations(tmp_path, change, kind, said):
@@ -184,3 +202,29 @@ def test_safetensors_are_read_too(tmp_path):
         file = tmp_path / "x.safetensors"
         file.write_bytes((2**60).to_bytes(8, "little") + b"{}")
         weights_in(file)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "kind", "said"),
+    [
+        ({"beta_start": 0, "beta_end": 0}, UsageError, "no schedule"),
+        ({"trained_betas": []}, DataError, "0 trained_betas"),
+        ({"trained_betas": [0.1, 0.2]}, DataError, "2 trained_betas"),
+        ({"num_train_timesteps": 1, "rescale_betas_zero_snr": True}, Failure, "."),
+        ({"num_train_timesteps": 1000.7}, DataError, "num_train_timesteps"),
+        ({"num_train_timesteps": True}, DataError, "num_train_timesteps"),
+        ({"clip_sample": "no"}, DataError, "clip_sample"),
+        ({"_class_name": "FooScheduler"}, UsageError, "FooScheduler is not supported"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, UsageError, "not supported"),
+        ({"prediction_type": "flow_prediction"}, UsageError, "prediction_type"),
+        ({"variance_type": "learned"}, UsageError, "variance_type"),
+        ({"thresholding": True}, UsageError, "thresholding"),
+        ({"clip_sample_range": 2.0}, UsageError, "clip_sample_range"),
+        ({"beta_schedule": "laplace"}, UsageError, "beta_schedule"),
+    ],
+)
+def test_schedulers_that_we_do_not_know(tmp_path, scheduler, kind, said):
+    path = folder_of(tmp_path / "model", weights=saved({"a": torch.zeros(3)}))
+    (path / "scheduler_config.json").write_text(json.dumps(scheduler))
+    with pytest.raises(kind, match=said):
+        interop.read(path)

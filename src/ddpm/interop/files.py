@@ -8,7 +8,7 @@ than the file. So nothing runs, and no more memory is taken than the file has.
 import io
 import pickletools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -21,6 +21,10 @@ MOST = 2**36
 """Bytes of a file of weights."""
 PICKLE = 2**25
 """Bytes of the pickle of a torch file, which has the names and shapes alone."""
+PATH = 300
+"""Letters of the longest name of a tensor."""
+MOST_ENTRIES = 5 * tensorfile.TENSORS
+"""In a torch file: tensors, numbers, and what they are in."""
 ALLOWED = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
@@ -80,7 +84,7 @@ def _torch(data: bytearray) -> Mapping[str, Tensor]:
         held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no error of its own for a file that is none
         raise ValueError(f"torch cannot read it: {str(error).splitlines()[0][:SHOWN]}") from error
-    found = dict(_tensors(held, ""))
+    found = dict(_tensors(held))
     if sum(tensor.numel() * tensor.element_size() for tensor in found.values()) > len(data):
         raise ValueError("its tensors say that they are larger than the file")
     return found
@@ -100,11 +104,23 @@ def _require_tensors_alone(text: bytes) -> None:
         raise ValueError(f"its pickle cannot be read: {error}") from error
 
 
-def _tensors(held: object, name: str, depth: int = 0) -> list[tuple[str, Tensor]]:
-    if isinstance(held, Tensor):
-        return [(name, held.detach())]
-    inside = held.items() if isinstance(held, Mapping) else enumerate(held) if isinstance(held, list | tuple) else ()
-    if depth > 8:
-        return []
-    join = f"{name}." if name else ""
-    return [pair for key, value in inside for pair in _tensors(value, f"{join}{key}", depth + 1)]
+def _tensors(held: object) -> Iterator[tuple[str, Tensor]]:
+    """All tensors in dicts and lists, with the path to each, in their order.
+
+    Raises:
+        ValueError: there is more in it than a file of weights has: the same dict many times in itself, for example.
+    """
+    seen = 0
+    stack = [("", held)]
+    while stack:
+        name, one = stack.pop()
+        seen += 1
+        if seen > MOST_ENTRIES:
+            raise ValueError(f"it holds more than {MOST_ENTRIES:,} entries")
+        if isinstance(one, Tensor):
+            yield name, one.detach()
+        inside = one.items() if isinstance(one, Mapping) else enumerate(one) if isinstance(one, list | tuple) else ()
+        join = f"{name}." if name else ""
+        if len(name) > PATH:
+            raise ValueError("its dicts lie too deep in each other")
+        stack.extend([(f"{join}{key}", value) for key, value in inside][::-1])

@@ -6,6 +6,7 @@ new run can begin with it (`init_from`); it cannot go on.
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -40,12 +41,14 @@ def in_cache(foreign: Foreign, source: str) -> Path:
     about = checkpoints.digest([torch.frombuffer(bytearray(to_json(foreign.experiment).encode()), dtype=torch.uint8)])
     folder = cache_folder("imported") / f"{weights[:20]}{about[:12]}"
     if not RunFolder(folder).begun():
-        beside = folder.with_name(f".tmp-{folder.name}-{id(foreign)}")
+        beside = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
         write(foreign, source, RunFolder(beside))
         try:
             beside.rename(folder)
-        except OSError:  # another process was faster
+        except OSError:
             shutil.rmtree(beside)
+            if not RunFolder(folder).begun():  # otherwise another process was faster
+                raise
     return folder
 
 

@@ -52,10 +52,12 @@ def read(path: Path) -> Foreign:
     raw, averaged = _folders(path)
     config = json_in((raw or averaged or path) / "config.json")
     told = {**network.DEFAULTS, **config}
-    process = scheduler.whole(where := _scheduler(path))
+    where = _scheduler(path)
     try:
+        process = scheduler.whole(where)
         experiment = _experiment(told, process)
-    except (TypeError, KeyError, ValueError) as error:  # a value of another kind than diffusers writes
+        experiment.schedule.build(experiment.levels)
+    except (TypeError, KeyError, ValueError, ArithmeticError) as error:  # a value of another kind than diffusers writes
         raise DataError(f"damaged configuration: {path}: {error}") from error
     first, *more = [_weights(folder, experiment) for folder in (raw, averaged) if folder is not None]
     if experiment.model.classes and all(_knows_none(weights) for weights in (first, *more)):

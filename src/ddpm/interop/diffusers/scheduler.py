@@ -25,9 +25,29 @@ DEFAULTS: Mapping[str, Any] = {
     "rescale_betas_zero_snr": False,
 }
 """What `DDPMScheduler` takes where its configuration says nothing."""
-WITHOUT_CLIPPING = ("DPMSolver", "UniPC", "PNDM", "DEIS", "SASolver", "Euler", "Heun", "LMS", "KDPM2")
-"""Schedulers that never limit the estimates of x_0, by how their names begin: they have no `clip_sample`."""
-NOT_VARIANCE_PRESERVING = ("Karras", "ScoreSde", "EDM", "FlowMatch", "VQ", "CM", "LCM", "TCD", "Consistency")
+KINDS = {
+    "num_train_timesteps": (int,),
+    "beta_start": (float, int),
+    "beta_end": (float, int),
+    "trained_betas": (list, type(None)),
+    "clip_sample": (bool,),
+    "thresholding": (bool,),
+    "rescale_betas_zero_snr": (bool,),
+}
+CLIPPING = ("DDPM", "DDPMParallel", "DDIM", "DDIMParallel", "DDIMInverse", "RePaint")
+WITHOUT_CLIPPING = (
+    *(
+        "DPMSolverMultistep",
+        "DPMSolverMultistepInverse",
+        "DPMSolverSinglestep",
+        "DPMSolverSDE",
+        "UniPCMultistep",
+        "PNDM",
+    ),
+    *("DEISMultistep", "SASolver", "EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete", "LMSDiscrete"),
+    *("KDPM2Discrete", "KDPM2AncestralDiscrete"),
+)
+"""Schedulers of a variance-preserving process, by their names without "Scheduler": these never limit the estimates of x_0."""
 PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 VARIANCES = {
     "fixed_small": "fixed-small",
@@ -43,12 +63,17 @@ def whole(config: Mapping[str, Any]) -> dict[str, Any]:
     """With diffusers' defaults for what it does not say.
 
     Raises:
-        UsageError: the scheduler is of another kind of process.
+        UsageError: the scheduler is not known, or is of another kind of process.
+        TypeError: a value is of another kind than diffusers writes.
     """
-    name = str(config.get("_class_name", DEFAULTS["_class_name"]))
-    if name.startswith(NOT_VARIANCE_PRESERVING):
-        raise UsageError(f"a model of diffusers' {name[:SHOWN]} is no DDPM")
-    return {**DEFAULTS, **({"clip_sample": False} if name.startswith(WITHOUT_CLIPPING) else {}), **config}
+    name = str(config.get("_class_name", DEFAULTS["_class_name"])).removesuffix("Scheduler")
+    if name not in (*CLIPPING, *WITHOUT_CLIPPING):
+        raise UsageError(f"diffusers' {name[:SHOWN]}Scheduler is not supported")
+    found = {**DEFAULTS, **({"clip_sample": False} if name in WITHOUT_CLIPPING else {}), **config}
+    for key, kinds in KINDS.items():
+        if type(found[key]) not in kinds:
+            raise TypeError(f"{key} is {str(found[key])[:SHOWN]!r}")
+    return found
 
 
 def process_of(config: Mapping[str, Any]) -> ProcessConfig:
@@ -83,12 +108,14 @@ def schedule_of(config: Mapping[str, Any]) -> ScheduleConfig:
     Raises:
         UsageError: a schedule that is not known, or that makes no diffusion.
     """
-    T, first, last = int(config["num_train_timesteps"]), float(config["beta_start"]), float(config["beta_end"])
+    T, first, last = config["num_train_timesteps"], float(config["beta_start"]), float(config["beta_end"])
     kind, table = config["beta_schedule"], config["trained_betas"]
     if not 1 <= T <= 100_000:
         raise UsageError(f"a scheduler with num_train_timesteps = {T} is not supported: 1 to 100,000 are")
     if table is not None:
-        return _table([float(beta) for beta in table], zero_snr=bool(config["rescale_betas_zero_snr"]))
+        if len(table) != T:
+            raise ValueError(f"{len(table)} trained_betas for num_train_timesteps = {T}")
+        return _table([float(beta) for beta in table], zero_snr=config["rescale_betas_zero_snr"])
     if config["rescale_betas_zero_snr"]:
         return _table(_betas(kind, T, first, last).tolist(), zero_snr=True)
     if kind == "linear":
