@@ -136,3 +136,13 @@ def test_in_english_no_catalogue_is_read():
             text=True,
         )
         assert done.stdout.splitlines()[-1] == f"{read} False"
+
+
+@pytest.mark.usefixtures("korean")
+def test_a_signal_is_heard_in_korean(capfd):
+    """What its handler says goes around print(), and is Korean too."""
+    from ddpm.cli.parts import training
+
+    speech.SPEECH.begin("ko")
+    training._heard("SIGINT: finishing the step and saving; once more leaves at once")
+    assert "SIGINT: 이 스텝을 마치고 저장합니다" in capfd.readouterr().err

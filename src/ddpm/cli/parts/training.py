@@ -36,12 +36,16 @@ def follow(
     Raises:
         Interrupted, Stopped: on a signal, once the state is saved.
     """
-    with ended_in_order(experiment, folder, device, start, leave, heard, consent) as (_, events):
+    with ended_in_order(experiment, folder, device, start, leave, _heard, consent) as (_, events):
         started = next(events)
         assert isinstance(started, Started)
         _introduce(started, folder, device)
         total = None if ends_by_time(started.experiment) else started.experiment.training.steps
         _show_all(events, Bar(total, "training", started.step), started)
+
+
+def _heard(text: str) -> None:
+    heard(said(text))
 
 
 def ask(experiment: Experiment, seconds: float) -> None:
