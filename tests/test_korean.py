@@ -6,8 +6,10 @@ from ddpm.korean import joined, settled
 
 AFTER = {
     "을(를)": {
-        "을": "잡음 서울 1 3 6 7 8 10 x_{t-1} sigma_1^2 sigma_t^{2} KL eps bits/dim 간격(gap) N(0,1/4) 1/4 σ² 1.30 1,000",
-        "를": "신호 2 4 5 9 0.5 x_0 x_t x_{0:T} L_T beta beta-tilde 34% nats q(x_t|x_0) N(0,I) 2/1000 β̃ 2e-05",
+        "을": "RUN JSON N DIR run step label preset out cat net set split it output lab model input file dataset format "
+        "잡음 서울 1 3 6 7 8 10 x_{t-1} sigma_1^2 sigma_t^{2} KL eps bits/dim 간격(gap) N(0,1/4) 1/4 σ² 1.30 1,000",
+        "를": "T K PNG seed batch grid checkpoint config data image weight float bit state "
+        "신호 2 4 5 9 0.5 x_0 x_t x_{0:T} L_T beta beta-tilde 34% nats q(x_t|x_0) N(0,I) 2/1000 β̃ 2e-05",
     },
     "이(가)": {
         "이": "잡음 0.630 1,000 1e-10 SNR DDPM U-Net 식\u00a013",

@@ -48,6 +48,17 @@ _WORDS = {
     "png": OPEN,  # 피엔지
     "webp": OPEN,
     "lr": RIEUL,
+    "lab": CLOSED,
+    "name": CLOSED,
+    "file": RIEUL,
+    "bit": OPEN,  # 비트
+    "edit": OPEN,
+    "check": OPEN,
+    "loop": OPEN,
+    "help": OPEN,
+    "out": CLOSED,  # 아웃
+    "input": CLOSED,
+    "output": CLOSED,
 }
 _SYMBOLS = {"²": CLOSED, "³": CLOSED, "ε": CLOSED, "ϵ": CLOSED, "₀": OPEN, "₁": RIEUL}  # 제곱, 엡실론, 제로, 일
 _FRACTION = re.compile(r"(?<![\d./])(\d+)/\d+$")
@@ -59,12 +70,15 @@ _BOTH = re.compile(
 _PLACEHOLDER = re.compile(r"(?<![_^])\{\w*(?::[^{}]*)?\}$")
 
 
-def settled(text: str) -> str:
-    """The text with one form of every particle of which both are written; after a {placeholder} both stay, until it is filled."""
+def settled(text: str, begin: int = 0) -> str:
+    """The text with one form of every particle, from `begin` on, of which both are written.
+
+    After a {placeholder} both stay, until it is filled.
+    """
 
     def chosen(found: re.Match[str]) -> str:
         before = found.string[: found.start()]
-        return found[0] if _PLACEHOLDER.search(before) else particle(before, found[0])
+        return found[0] if found.start() < begin or _PLACEHOLDER.search(before) else particle(before, found[0])
 
     return _BOTH.sub(chosen, text)
 
@@ -129,10 +143,10 @@ def _number(before: str, number: str, whole: str) -> str:
 
 def _latin(word: str) -> str:
     """A known word, a letter or an abbreviation (PixelCNN too) by its last letter's name, another as English mostly sounds."""
-    if word in _WORDS:
-        return _WORDS[word]
+    if known := _WORDS.get(word) or _WORDS.get(word.lower()):
+        return known
     if len(word) == 1 or word[-2:].isupper():
         return _LETTERS.get(word[-1].lower(), OPEN)
     if re.search(r"l$|le$", word):
         return RIEUL
-    return CLOSED if re.search(r"(m|n|ng|me|ne|c|ck|p)$", word) else OPEN
+    return CLOSED if re.search(r"(m|n|ng|me|ne|c|ck|p|(?<![aeiou])[aeiou]t)$", word) else OPEN

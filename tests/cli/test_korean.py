@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from ddpm.cli.parser import COMMANDS, _parsers
 from ddpm.cli.terminal import speech
@@ -146,3 +147,29 @@ def test_a_signal_is_heard_in_korean(capfd):
     speech.SPEECH.begin("ko")
     training._heard("SIGINT: finishing the step and saving; once more leaves at once")
     assert "SIGINT: 이 스텝을 마치고 저장합니다" in capfd.readouterr().err
+
+
+def test_names_of_the_user_stay_as_they_are(ddpm, korean, tmp_path):
+    """A class whose name is a message of ours, a file too, and a path."""
+    (tmp_path / "loss").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "loss" / "1.png")
+    (tmp_path / "loss 3").write_text("")
+    lines = ddpm("data", tmp_path).out.splitlines()
+    assert "    loss 1" in lines
+    assert "  그림 아님(확장자 없음): 1, loss 3" in lines
+    said = ddpm("schedule", "linear", "--json", tmp_path / "images in a; held out.json")
+    assert said.out.splitlines()[-1] == f"json: {tmp_path}/images in a; held out.json"
+
+
+def test_the_splits_of_a_folder_are_said_in_korean(ddpm, korean, tmp_path):
+    for split, count in (("train", 2), ("test", 1), ("val", 1)):
+        for number in range(count):
+            (tmp_path / "own" / split / "a").mkdir(parents=True, exist_ok=True)
+            Image.new("L", (4, 4)).save(tmp_path / "own" / split / "a" / f"{number}.png")
+    lines = ddpm("data", tmp_path / "own").out.splitlines()
+    assert "  train: 학습용 이미지 2장" in lines
+    assert "  test: 평가용 이미지 1장" in lines
+    assert "  val: 어느 쪽에도 들지 않은 이미지 1장, --split validation으로 읽음" in lines
+    for number in range(40):
+        Image.new("L", (4, 4)).save(tmp_path / f"{number}.png")
+    assert re.search("^  이름으로 고른 평가용 이미지 [0-9]+장$", ddpm("data", tmp_path).out, re.MULTILINE)

@@ -29,7 +29,7 @@ OF_PYTHON = (
 )
 """What only `import ddpm` reaches: no command does."""
 SAME = {
-    *("{}", "{} --help", "ddpm lab {}", "ddpm lab table-2 --budget 3m", "hf auth login", "json: {}", "csv: {}"),
+    *("{}", "{} --help", "ddpm lab {}", "ddpm lab table-2 --budget 3m", "hf auth login"),
     *("pip install 'ddpm[hub]'", "pip install 'ddpm[parquet]'", "auto, fp32, bf16, fp16"),
     *("fixed-large, fixed-small, learned", "simple, weighted, variational, hybrid", "repaint, replace, ddnm (repaint)"),
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled
 from ddpm.cli.flags.names import SOURCE
-from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
@@ -84,7 +84,7 @@ def run(options: Namespace) -> None:
         _say_passed_over(found["passed_over"])
     say(counted(len(found["broken"]), "broken file"))
     for broken in found["broken"]:
-        say(f"  {broken['file']}: {said(broken['reason'])}")
+        show(f"  {broken['file']}: {said(broken['reason'])}")
     json_target.tell()
 
 
@@ -130,11 +130,13 @@ def _say_understood(found: Mapping[str, Any]) -> None:
     for part in found["splits"]:
         where = f"{', '.join(part['folders'])}: " if part["folders"] else ""
         how = " by their names" if part["split"] == "test" and not own else ""
-        say(f"{margin}{where}{said(counted(part['images'], 'image'))} {said(SPLITS[part['split']])}{said(how)}")
+        use = SPLITS[part["split"]]
+        count = counted(part["images"], "image")
+        show(f"{margin}{where}{said(f'{count} {use}{how}')}")
         classes = [f"{name} {count:,}" for name, count in part["classes"].items()]
         if classes:
             more = f", and {len(classes) - MOST:,} more classes" if len(classes) > MOST else ""
-            say(f"{margin}  {', '.join(classes[:MOST])}{said(more)}")
+            show(f"{margin}  {', '.join(classes[:MOST])}{said(more)}")
         if strays := part["in_no_class"]["images"]:
             say(f"{margin}  {strays:,} in no class, the first: {part['in_no_class']['first']}")
 
@@ -142,8 +144,8 @@ def _say_understood(found: Mapping[str, Any]) -> None:
 def _say_passed_over(found: Sequence[Mapping[str, Any]]) -> None:
     say(f"passed over: {sum(one['count'] for one in found) or 'nothing'}")
     for one in found:
-        first = one["first"] if one["count"] == 1 else f"the first: {one['first']}"
-        say(f"  {said(one['why'])}: {one['count']:,}, {said(first)}")
+        first = one["first"] if one["count"] == 1 else said(f"the first: {one['first']}")
+        show(f"  {said(one['why'])}: {one['count']:,}, {first}")
 
 
 def _in_use(found: Mapping[str, Any]) -> str:

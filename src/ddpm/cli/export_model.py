@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled
-from ddpm.cli.terminal.console import note, say
+from ddpm.cli.terminal.console import note, show
 
 ABOUT = "write a model for another library"
 EXAMPLES = """\
@@ -34,4 +34,4 @@ def run(options: Namespace) -> None:
     folder = Path(options.output_dir).expanduser()
     for line in export(opened(options), folder, options.format):
         note(f"ddpm: not carried over: {line}")
-    say(f"{options.format}: {folder}")
+    show(f"{options.format}: {folder}")

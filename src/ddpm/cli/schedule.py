@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, positive
 from ddpm.cli.flags.names import SCHEDULES
-from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget, file_for
 
 ABOUT = "show the tables of a noise schedule"
@@ -42,11 +42,11 @@ def run(options: Namespace) -> None:
         write_bytes(plot, style.png(plots.schedule(schedule, name)))
     json_target.write({"name": name, **values})
     say(f"{name}, T = {schedule.T}")
-    say(f"{'t':>6} {'beta':>12} {'alpha_bar':>12} {'beta_tilde':>12} {'SNR':>12} {'w_t large':>12} {'w_t small':>12}")
+    show(f"{'t':>6} {'beta':>12} {'alpha_bar':>12} {'beta_tilde':>12} {'SNR':>12} {'w_t large':>12} {'w_t small':>12}")
     columns = ("beta", "alpha_bar", "beta_tilde", "snr", "w_eps_fixed_large", "w_eps_fixed_small")
     for t in sorted({1, 2, schedule.T, *(round(schedule.T * k / 10) for k in range(1, 11))} - {0}):
         if t <= schedule.T:
-            say(f"{t:>6} " + " ".join(f"{values[column][t - 1]:>12.6g}" for column in columns))
+            show(f"{t:>6} " + " ".join(f"{values[column][t - 1]:>12.6g}" for column in columns))
     prior = ", ".join(f"{bits:.4g} ({key})" for key, bits in values["L_T_bits_per_dim"].items())
     say(f"L_T in bits/dim: {prior}")
     if plot:

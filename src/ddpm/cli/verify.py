@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.cli.flags import groups
-from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.speech import said
 from ddpm.report.text import columns
@@ -35,7 +35,7 @@ def run(options: Namespace) -> None:
     for verdict in verify(Path(options.run).expanduser()):
         verdicts.append(verdict)
         worth, what = said(verdict.worth), said(verdict.damage or f"{verdict.bytes:,} bytes of tensors")
-        say(f"{verdict.path.name}  {worth}{' ' * (WIDEST - columns(worth))}  {what}")
+        show(f"{verdict.path.name}  {worth}{' ' * (WIDEST - columns(worth))}  {what}")
     values: dict[str, Any] = {"checkpoints": [verdict.values() for verdict in verdicts], "resumed_from": None}
     goes_on = resumable(verdicts)
     for newest in goes_on:

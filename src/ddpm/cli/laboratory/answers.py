@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ddpm.cli.laboratory.derivations import about_derivations, derive_all, list_derivations
-from ddpm.cli.terminal.console import note, say, track
+from ddpm.cli.terminal.console import remark, say, show, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
 from ddpm.cli.terminal.words import counted
 from ddpm.data.decoding.workers import cores
@@ -36,12 +36,12 @@ def list_questions(language: str, json_target: JsonTarget) -> None:
     """Name and question, a line each; then the derivations."""
     json_target.write({question.name: about(question) for question in QUESTIONS.values()} | about_derivations())
     for question in QUESTIONS.values():
-        say(f"{question.name:<10} {question.asked.in_language(language)}")
-    say("")
+        show(f"{question.name:<10} {question.asked.in_language(language)}")
+    show("")
     list_derivations(language)
-    say("")
+    show("")
     for line in wrapped(MORE.in_language(language)):
-        say(line)
+        show(line)
 
 
 def answer_one(asked: str, setting: Setting, at: At, folder: Path, language: str, json_target: JsonTarget) -> None:
@@ -59,9 +59,9 @@ def tell(answer: LabAnswer, path: Path, json_target: JsonTarget) -> None:
     if answer.figure is not None:
         write_bytes(path, style.png(answer.figure, answer.language))  # whole or not at all
     json_target.write(answer.numbers)
-    say(answer.text)
+    show(answer.text)
     if answer.figure is not None:
-        say("")
+        show("")
         tell_figure(path, answer.language)
 
 
@@ -69,7 +69,7 @@ def tell_figure(path: Path, language: str) -> None:
     """Where it is; and that its labels are English, where no font of this machine has Korean."""
     say(f"figure: {path}")
     if language == "ko" and korean_font() is None:
-        note(NO_FONT)
+        remark(NO_FONT)
 
 
 def answer_all(setting: Setting, at: At, folder: Path, language: str, json_target: JsonTarget, command: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.console import show
 from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.derivations.shown import At
@@ -18,7 +18,7 @@ def about_derivations() -> dict[str, Any]:
 def list_derivations(language: str) -> None:
     """Name and title, a line each."""
     for derivation in DERIVATIONS.values():
-        say(f"{derivation.name:<10} {derivation.title.in_language(language)}")
+        show(f"{derivation.name:<10} {derivation.title.in_language(language)}")
 
 
 def derive_all(setting: Setting, at: At, language: str) -> tuple[list[Figure], dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ddpm.cli.laboratory.answers import tell
 from ddpm.cli.parts.opening import images_asked, opened
-from ddpm.cli.terminal.console import note, say, track
+from ddpm.cli.terminal.console import note, say, show, track
 from ddpm.cli.terminal.files import JsonTarget, existing_folder
 from ddpm.cli.terminal.words import counted
 from ddpm.errors import Failure, NotFound, UsageError, quoted
@@ -55,7 +55,7 @@ def on_model(options: Namespace, json_target: JsonTarget) -> None:
     if options.question is None:
         json_target.write({name: about(QUESTIONS[name]) for name in ON_MODEL})
         for name in ON_MODEL:
-            say(f"{name:<10} {QUESTIONS[name].asked.in_language(language)}")
+            show(f"{name:<10} {QUESTIONS[name].asked.in_language(language)}")
         return
     if options.question in DERIVATIONS:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 import math
 
-from ddpm.cli.terminal.console import say, track
+from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.processes import processes
 from ddpm.cli.terminal.speech import said
 from ddpm.data.imageset import ImageSet
@@ -19,9 +19,9 @@ def say_bound(trained: LoadedModel, bound: Bound, metrics: list[str], what: str)
     say(sentence(trained, bound, what))
     if "rate-distortion" in metrics:
         points = bound.rate_distortion()
-        say(f"{'t':>8} {right(said('bits/dim received'), 20)} {right(said('RMSE on 0..255'), 16)}")
+        show(f"{'t':>8} {right(said('bits/dim received'), 20)} {right(said('RMSE on 0..255'), 16)}")
         for i in sorted(set(evenly(len(points), 10))):
-            say("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
+            show("{:>8} {:>20.5f} {:>16.3f}".format(*points[i]))
 
 
 def measure_bound(trained: LoadedModel, images: ImageSet, seed: int, batch_size: int, labels: Labels = None) -> Bound:

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from ddpm.cli.parts.bounds import measure_bound
 from ddpm.cli.parts.opening import images_asked, scored
-from ddpm.cli.terminal.console import note, say
+from ddpm.cli.terminal.console import note, say, show
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.cli.terminal.speech import said
 from ddpm.errors import UsageError, quoted
@@ -91,10 +91,10 @@ def _say(found: Comparison, what: str) -> None:
     if not found.same_noise:
         note("ddpm: the chains have differently many steps: the images are the same, the noise is not")
     error = right(said("± stderr"), 10)
-    say(f"{'':{width}} {'bits/dim':>10} {error} {right(said('difference'), 12)} {error}")
+    show(f"{'':{width}} {'bits/dim':>10} {error} {right(said('difference'), 12)} {error}")
     differences: list[Difference | None] = [None, *found.differences]
     for name, bound, one in zip(found.names, found.bounds, differences, strict=True):
-        say(f"{name:{width}} {_numbers(bound)}{_compared(one) if one else ''}")
+        show(f"{name:{width}} {_numbers(bound)}{_compared(one) if one else ''}")
 
 
 def _numbers(bound: Bound) -> str:

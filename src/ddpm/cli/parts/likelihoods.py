@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ddpm.cli.terminal.console import say, track
+from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.speech import said
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
@@ -53,9 +53,9 @@ def table(rows: Mapping[str, Likelihood], what: str) -> None:
     if len(rows) > 1:
         say("each method draws for itself: differences below the errors say nothing")
     say(what)
-    say(f"{'':{width}} {'bits/dim':>10} {right(said('± stderr'), 10)} {right(said('evaluations/image'), 18)}")
+    show(f"{'':{width}} {'bits/dim':>10} {right(said('± stderr'), 10)} {right(said('evaluations/image'), 18)}")
     for name, found in rows.items():
         error = f"{found.stderr:10.4f}" if len(found.per_image) > 1 else f"{'-':>10}"
-        say(
+        show(
             f"{said(name)}{' ' * (width - columns(said(name)))} {found.total:>10.4f} {error} {found.evaluations:>18,.0f}"
         )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ddpm.checkpoints import Noted
-from ddpm.cli.terminal.console import Bar, as_flags, note, question
+from ddpm.cli.terminal.console import Bar, as_flags, note, question, remark
 from ddpm.cli.terminal.processes import leave
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
@@ -108,7 +108,7 @@ def _forecast(expected: Expected, bar: Bar, started: Started) -> None:
 def _introduce(started: Started, folder: RunFolder, device: torch.device) -> None:
     experiment = started.experiment
     for line in (*started.notes, *started.told, *started.data):
-        note(as_flags(said(f"ddpm: {line}")))
+        remark(as_flags(said(f"ddpm: {line}")))
     recipe = experiment.training
     held_out = f", {started.held_out:,} held out" if started.held_out else ""
     note(

@@ -5,7 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from ddpm.cli.terminal.speech import said
 from ddpm.errors import Ending
@@ -31,9 +31,7 @@ class Results:
 
     def write(self, text: str) -> None:
         """Lines, at once; what is no letter, as a name may hold, is shown as an escape."""
-        print(
-            "\n".join(map(_plain, said(text).split("\n"))), file=sys.stderr if self._beside else sys.stdout, flush=True
-        )
+        _print(text, sys.stderr if self._beside else sys.stdout)
 
 
 RESULTS = Results()
@@ -42,17 +40,29 @@ TERMINAL = "-"
 
 
 def say(text: str) -> None:
-    """A line of the result; on standard error where standard output is kept for JSON (`--json -`)."""
-    if number():
-        return
-    RESULTS.write(text)
+    """A message of the result, in the language of the command; on standard error with `--json -`, which keeps standard output."""
+    show(said(text))
+
+
+def show(text: str) -> None:
+    """A finished line of the result, as it is: names of the user, tables, and what is in the language already."""
+    if not number():
+        RESULTS.write(text)
 
 
 def note(text: str) -> None:
-    """A line beside the result, as `complain` shows it; of several processes only the first one speaks."""
-    if number():
-        return
-    print("\n".join(map(_plain, said(text).split("\n"))), file=sys.stderr, flush=True)
+    """A message beside the result, as `complain` shows it; of several processes only the first one speaks."""
+    remark(said(text))
+
+
+def remark(text: str) -> None:
+    """A finished line beside the result, as it is."""
+    if not number():
+        _print(text, sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    print("\n".join(map(_plain, text.split("\n"))), file=stream, flush=True)
 
 
 def complain(error: Ending) -> None:
@@ -120,7 +130,7 @@ class Bar:
         elif time.monotonic() - self._spoke > QUIET_SECONDS:
             self._spoke = time.monotonic()
             of = f"/{self._total:,}   {said(f'{in_words(self._left(self._total))} to go')}" if self._total else ""
-            note(f"{self._label}: {self._done:,}{of}   {self._text}".rstrip())
+            remark(f"{self._label}: {self._done:,}{of}   {self._text}".rstrip())
 
     def _left(self, total: int) -> float:
         """Seconds until the end, as things went so far."""
