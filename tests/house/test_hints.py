@@ -18,7 +18,9 @@ GAP = "{}"
 ELSEWHERE = {
     "--budget 1h trains for an hour": "run/test_budget.py::test_who_says_how_long_is_not_asked",
     "--steps {} begins it all the same": "run/test_budget.py::test_who_says_how_long_is_not_asked",
-    "known are {}: a folder with model_index.json": "interop/test_hostile.py::test_the_exit_code",
+    "known are a folder of diffusers": "interop/test_hostile.py::test_the_exit_code",
+    "--resolution 32 says it": "interop/test_files.py::test_the_port",
+    "--flags are those of its training": "interop/test_files.py::test_openai_from_the_command",
     "make room on the disk": "cli/test_hostile.py::test_a_full_disk_stops_training_only_at_the_end",
     "{} --help": "cli/test_hints.py::test_did_you_mean",
     "the same command with --first {} --num {}": "cli/test_errors.py::test_a_run_of_samples_goes_on_in_its_folder",
@@ -87,6 +89,7 @@ TOLD = {
     "hf auth login": "needs an account",
     "a model of pixels needs the original integers": "why",
     "its tables have no rows": "why",
+    "and files of weights of OpenAI's": "what is read; tests/interop/test_files.py reads each",
     "labels are the folders of images": "what labels are; tests/data/test_labels.py reads each kind",
     "settings={...} takes {}": "no two settings have one name today that is asked for",
     "ddpm.images takes": "which door is the right one; tests/figures/test_images.py goes through it",

@@ -4,15 +4,18 @@ That their own code gives the same numbers is in benchmarks/results/interop_agre
 """
 
 import json
+import re
 
 import pytest
 import torch
 
 import ddpm as face
+from ddpm.cli.terminal.speech import SPEECH
 from ddpm.errors import DataError, Failure, Mismatch, UsageError
 from ddpm.interop import Told, read
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
+from ddpm.report.text import columns
 
 
 def random_network(shape, outputs=3):
@@ -196,3 +199,28 @@ def test_a_network_is_told_real_numbers():
     with pytest.raises(ValueError, match="no step"):
         schedule.step_of(torch.tensor([1.6]))
     assert schedule.respace([4, 40]).timestep_map.tolist() == [0, 0.75, 9.75]
+
+
+def test_what_was_found_is_said_in_korean(ddpm, tmp_path):
+    """Labels and sentences, in columns; names and numbers are as they are."""
+    torch.save(in_openai(random_network(OPENAI, 6), OPENAI.heads_of, new_order=False), tmp_path / "ema.pt")
+    torch.save(
+        in_the_port(random_network(UNetShape(channels=32, multipliers=(1, 2), blocks=1, attention=(1,)))),
+        tmp_path / "port.ckpt",
+    )
+    ways = {"ema.pt": f"--flags={FLAGS}", "port.ckpt": "--resolution=32"}
+    try:
+        said = {
+            name: ddpm("import", tmp_path / name, tmp_path / name[:3], flag, "--language", "ko")
+            for name, flag in ways.items()
+        }
+    finally:
+        SPEECH.begin("en")
+    for one in said.values():
+        *rows, last = one.out.splitlines()
+        labels, values = zip(*(re.split("  +", row) for row in rows), strict=True)
+        assert last.startswith("run: ")
+        assert not [label for label in labels if label != "attention" and not re.search("[가-힣]", label)]
+        assert not [value for value in values if re.search(r"\b(the|are|each|saved|heads|levels)\b", value)]
+        assert len({columns(row[: len(row) - len(value)]) for row, value in zip(rows, values, strict=True)}) == 1
+    assert "채널이 32개씩인 헤드" in said["ema.pt"].out

@@ -10,6 +10,7 @@ from ddpm.cli.terminal.console import note, show
 ABOUT = "write a model for another library"
 EXAMPLES = """\
 ddpm export runs/mine exported --format diffusers
+ddpm export runs/mine exported --weights raw
 """
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, positive
-from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget
+from ddpm.cli.terminal.speech import said
 
 ABOUT = "make a run of a model of another library"
 EXAMPLES = """\
 ddpm import ddpm-cifar10-32 runs/cifar
-ddpm evaluate runs/cifar --data cifar-10-batches-bin
 ddpm import model-790000.ckpt runs/port --resolution 32
 ddpm import 64x64_diffusion.pt runs/imagenet \\
     --flags="--image_size 64 --num_channels 192 --num_head_channels 64"
@@ -43,6 +43,7 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """Read it, write it, and say what was found."""
     from ddpm.interop import Told
+    from ddpm.report.text import columns, left
     from ddpm.run.folder import RunFolder
     from ddpm.run.imported import import_run
 
@@ -51,8 +52,10 @@ def run(options: Namespace) -> None:
     told = Told((options.resolution,) if options.resolution else None, options.flags)
     foreign = import_run(Path(options.source).expanduser(), folder, told)
     json_target.write({"format": foreign.format, "run": str(folder.path), "found": dict(foreign.facts)})
-    width = max(map(len, foreign.facts))
-    for name, value in {"format": foreign.format, **foreign.facts}.items():
-        say(f"{name:<{width}}  {value}")
+    found = {said(f"{name}:").removesuffix(":"): said(value) for name, value in foreign.facts.items()}
+    rows = {said("format:").removesuffix(":"): foreign.format} | found
+    width = max(map(columns, rows))
+    for name, value in rows.items():
+        show(f"{left(name, width)}  {value}")
     say(f"a run: {folder.path}")
     json_target.tell()

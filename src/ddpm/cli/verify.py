@@ -8,7 +8,7 @@ from ddpm.cli.flags import groups
 from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.speech import said
-from ddpm.report.text import columns
+from ddpm.report.text import left
 
 ABOUT = "check the checkpoints of a run, and where it would resume"
 EXAMPLES = """\
@@ -35,7 +35,7 @@ def run(options: Namespace) -> None:
     for verdict in verify(Path(options.run).expanduser()):
         verdicts.append(verdict)
         worth, what = said(verdict.worth), said(verdict.damage or f"{verdict.bytes:,} bytes of tensors")
-        show(f"{verdict.path.name}  {worth}{' ' * (WIDEST - columns(worth))}  {what}")
+        show(f"{verdict.path.name}  {left(worth, WIDEST)}  {what}")
     values: dict[str, Any] = {"checkpoints": [verdict.values() for verdict in verdicts], "resumed_from": None}
     goes_on = resumable(verdicts)
     for newest in goes_on:

@@ -18,6 +18,11 @@ def wrapped(text: str, width: int = WIDTH) -> Iterator[str]:
     yield line
 
 
+def left(text: str, width: int) -> str:
+    """The text at the left end of so many columns."""
+    return text + " " * (width - columns(text))
+
+
 def right(text: str, width: int) -> str:
     """The text at the right end of so many columns."""
     return " " * (width - columns(text)) + text

@@ -9,7 +9,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.errors import UsageError
 from ddpm.evaluation.likelihood import Likelihood
-from ddpm.report.text import columns, right
+from ddpm.report.text import columns, left, right
 from ddpm.trained.likelihoods import LIKELIHOODS, LikelihoodOptions, check_flow
 from ddpm.trained.loaded import LoadedModel
 
@@ -56,6 +56,4 @@ def table(rows: Mapping[str, Likelihood], what: str) -> None:
     show(f"{'':{width}} {'bits/dim':>10} {right(said('± stderr'), 10)} {right(said('evaluations/image'), 18)}")
     for name, found in rows.items():
         error = f"{found.stderr:10.4f}" if len(found.per_image) > 1 else f"{'-':>10}"
-        show(
-            f"{said(name)}{' ' * (width - columns(said(name)))} {found.total:>10.4f} {error} {found.evaluations:>18,.0f}"
-        )
+        show(f"{left(said(name), width)} {found.total:>10.4f} {error} {found.evaluations:>18,.0f}")
