@@ -2,7 +2,11 @@
 
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -18,6 +22,30 @@ NAMES = ("masking", "Q34", "Q33")
 @pytest.fixture
 def setting():
     return Setting("cosine", cosine(50), seed=3)
+
+
+SCRIPT = """
+import multiprocessing, os, signal, sys
+from ddpm.diffusion.schedule import cosine
+from ddpm.laboratory.answer import Setting
+from ddpm.report.answers.together import answering
+
+print("runs", flush=True)
+with answering(("Q33", "masking"), Setting("cosine", cosine(20)), ("en",), 2) as answers:
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    found = [next(answers).name]
+    if "killed" in sys.argv:
+        os.kill(os.getpid(), signal.SIGKILL)
+    found += [answer.name for answer in answers]
+print(*found)
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """A script without ``if __name__ == "__main__"``."""
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    return [sys.executable, str(tmp_path / "script.py")]
 
 
 def test_several_processes_say_what_one_says(setting):
@@ -50,3 +78,49 @@ def test_a_process_that_is_lost_is_an_error(setting):
         multiprocessing.active_children()[0].kill()
         list(answers)
     assert not multiprocessing.active_children()
+
+
+def test_the_setting_is_read_before_its_owner_works_with_it(setting, monkeypatch):
+    """By this process's main thread: another would read it while the derivations fill its tables."""
+    readers = []
+
+    def recorded(self):
+        readers.append(threading.current_thread())
+        return self.__dict__
+
+    monkeypatch.setattr(Setting, "__getstate__", recorded, raising=False)
+    with answering(NAMES, setting, ("en",), 2) as answers:
+        assert [answer.name for answer in answers] == list(NAMES)
+    assert readers == [threading.main_thread()]
+
+
+def test_no_process_outlives_one_that_is_killed(script):
+    """Its output ends when the last of them has."""
+    with subprocess.Popen([*script, "killed"], stdout=subprocess.PIPE, text=True) as process:
+        workers = [
+            int(pid)
+            for line in (process.stdout.readline(), process.stdout.readline())
+            for pid in re.findall(r"\d+", line)
+        ]
+        try:
+            process.communicate(timeout=40)
+        except subprocess.TimeoutExpired:
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            raise
+    assert len(workers) == 2
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_script_is_not_run_again_in_each_process(script):
+    said = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert re.fullmatch(r"runs\n\d+ \d+\nQ33 masking\n", said.stdout), said.stderr
+    assert said.stderr == ""
+
+
+def test_where_signals_have_no_mask_one_process_answers(setting, monkeypatch):
+    """On Windows."""
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    with answering(NAMES[:2], setting, ("en",), 2) as answers:
+        assert not multiprocessing.active_children()
+        assert [answer.name for answer in answers] == list(NAMES[:2])

@@ -4,13 +4,18 @@ An answer depends on its question and setting alone and takes one thread (`ask`)
 """
 
 import multiprocessing
+import os
+import pickle
 import signal
+import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from types import ModuleType
 from typing import Any
 
 from ddpm.errors import PeerLost
@@ -50,20 +55,23 @@ def answering(
         names: of `QUESTIONS`.
         setting: of all of them.
         languages: in which they are drawn.
-        processes: how many work; with 1 it is this one, when it is asked for the next answer.
+        processes: how many work; with 1, and on Windows, it is this one, when it is asked for the next answer.
 
     Raises:
         PeerLost: a process was lost.
     """
     asked = list(names)
-    processes = min(processes, len(asked), MOST)
+    processes = min(processes, len(asked), MOST) if hasattr(signal, "pthread_sigmask") else 1
     if processes < 2:
         yield (told(name, setting, languages) for name in asked)
         return
     others = set(multiprocessing.active_children())
-    with _without_interrupts():
-        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
-        futures = [pool.submit(told, name, setting, languages) for name in asked]
+    given = pickle.dumps(
+        (setting, languages)
+    )  # now: once in the block, the setting is the caller's, whose work fills its caches
+    with _without_interrupts(), _without_script():
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent)
+        futures = [pool.submit(_told, name, given) for name in asked]
     try:
         yield _results(futures)
     finally:
@@ -73,6 +81,23 @@ def answering(
         pool.shutdown(cancel_futures=True)
         for worker in workers:
             worker.join()
+
+
+def _told(name: str, given: bytes) -> Told:
+    setting, languages = pickle.loads(given)
+    return told(name, setting, languages)
+
+
+def _end_with_parent() -> None:
+    """See to it that this process does not outlive its parent, which may be killed before it can end it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _results(futures: Iterable[Future[Told]]) -> Iterator[Told]:
@@ -92,3 +117,16 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """What is started here does not run the script of this process again: it needs nothing of it.
+
+    A script that has no ``if __name__ == "__main__"`` would start processes of its own in each of them.
+    """
+    script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
