@@ -103,6 +103,18 @@ def test_back_from_x_T_it_is_the_sample(model):
     assert torch.equal(few.tensor[-1:], model.sample(1, steps=4, sampler="ddim", progress=False).tensor)
 
 
+@pytest.mark.parametrize(
+    ("frames", "there_and_back", "back"),
+    [(2, (0, 0), (12, 0)), (3, (0, 12, 0), (12, 11, 0)), (4, (0, 12, 11, 0), (12, 11, 5, 0))],
+)
+def test_of_few_frames_the_last_is_the_result(model, frames, there_and_back, back):
+    sample = model.sample(1, seed=5, progress=False).tensor
+    for image, steps in ((DIGIT, there_and_back), (None, back)):
+        found = model.animate(image, frames=frames, seed=5, progress=False)
+        assert found.steps == steps
+        assert torch.equal(found.tensor[-1:], sample)
+
+
 def test_a_sample_as_it_is_made(model):
     found = model.animate(frames=100, seed=2, progress=False)
     assert found.steps == tuple(range(12, -1, -1))

@@ -31,7 +31,7 @@ class Animation:
 
     Args:
         tensor: (frames, C, H, W), x_t of each frame: [-1, 1] of an image, beyond it of noise. A picture shows the nearest level.
-        steps: t of each frame.
+        steps: t of each frame: a step of the chain that was drawn, which goes up to S where it was asked for S steps.
         levels: how many values a pixel's channel can have.
         seconds: how long it takes, without the rest.
 

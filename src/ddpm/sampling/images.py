@@ -210,11 +210,11 @@ def evenly(length: int, count: int) -> list[int]:
 
 
 class Watch:
-    """Keeps `moments` frames, evenly spaced, of the first `watched` images of the first batch, and passes all on."""
+    """Keeps `moments` frames, evenly spaced, the last always, of the first `watched` images of the first batch, and passes all on."""
 
     def __init__(self, watched: int, steps: int, moments: int = 60) -> None:
         self._watched = watched
-        self._wanted = set(evenly(steps, moments))
+        self._wanted = set(evenly(steps, moments)) if moments > 1 else {steps - 1}
         self.frames: list[Frame] = []
 
     def __call__(self, sampled: Iterable[Sampled]) -> Iterator[Sampled]:
