@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ddpm.analytic.mixture import gaussian, grey_levels, mixture, points, two_points
+from ddpm.analytic.mixture import Mixture, gaussian, grey_levels, mixture, points, two_points
 from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import expected
 from ddpm.diffusion.forward import ForwardProcess
@@ -30,6 +30,11 @@ def test_weights_are_normalised_and_moments_are_right():
     torch.testing.assert_close(torch.cov(drawn.T), law.covariance, rtol=0, atol=1e-2)
     moment = float((drawn**2).mean())
     assert float(law.second_moment) == pytest.approx(moment, abs=5e-3)
+
+
+def test_in_no_dimension_nothing_is_unlikely():
+    law = Mixture(*(torch.zeros(1, *size, dtype=F64) for size in ((), (0,), (0, 0), (0,))))
+    assert law.log_prob(torch.zeros(3, 0, dtype=F64)).tolist() == [0, 0, 0]
 
 
 def test_the_density_is_the_sum_of_its_components():

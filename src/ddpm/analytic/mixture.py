@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 FEW = 8
+"""So many components or coordinates are added one by one (`_sum`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,7 @@ def _turned(x: Tensor, axes: Tensor) -> Tensor:
 
 def _sum(x: Tensor, dim: int) -> Tensor:
     """Over components or coordinates: of a few, adding them one by one takes a fraction of the time of torch's own sum."""
-    return x.sum(dim) if x.shape[dim] > FEW else reduce(torch.add, x.unbind(dim))
+    return reduce(torch.add, x.unbind(dim)) if 0 < x.shape[dim] <= FEW else x.sum(dim)
 
 
 def _column(value: Tensor | float) -> Tensor:
