@@ -18,7 +18,7 @@ from ddpm.diffusion.schedule import cosine, linear
 from ddpm.errors import NotFound, UsageError
 from ddpm.evaluation.rate import in_float64
 from ddpm.figures.style import svg
-from ddpm.laboratory.own.estimators import once
+from ddpm.laboratory.estimators import remembering
 from ddpm.laboratory.own.questions import ON_MODEL, find_on_model
 from ddpm.laboratory.own.rate import ORDERS, by_order
 from ddpm.laboratory.own.subject import Subject, law_of
@@ -114,12 +114,14 @@ def test_q20_three_estimates_of_one_sum(exact_answers):
 
 
 def test_a_network_is_asked_once_for_an_x_t():
+    """Of its values, not of the tensor, which may be filled anew; and of its label."""
     asked, one = [], torch.ones(2)
-    network = once(lambda x, t: asked.append(float(t[0])) or x + t)
+    network = remembering(lambda x, t, *label: asked.append(float(t[0])) or x + t + sum(label))
     x, y = torch.zeros(2), torch.ones(2)
     found = [network(x, one), network(x, one), network(y, 2 * one), network(x, 3 * one)]
-    assert asked == [1, 2, 3]
-    assert [float(output[0]) for output in found] == [1, 1, 3, 3]
+    found += [network(x.add_(4), 3 * one), network(x, 3 * one, y), network(x, 3 * one, 2 * y)]
+    assert asked == [1, 2, 3, 3, 3, 3]
+    assert [float(output[0]) for output in found] == [1, 1, 3, 3, 7, 8, 9]
 
 
 def test_q23_by_errors_alone_is_what_is_measured(exact_answers):

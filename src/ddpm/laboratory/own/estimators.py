@@ -1,13 +1,13 @@
 """The three ways to estimate the bound, on a trained network: how far each scatters (Q20)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddpm.diffusion.estimators import COUPLINGS
-from ddpm.diffusion.reverse import Network, ReverseProcess
+from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.figures.style import BLUE, GREEN, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Table, Text
 from ddpm.laboratory.estimators import EQUATIONS, drawn
@@ -38,22 +38,10 @@ Scatters = Mapping[str, Mapping[str, Scatter]]
 """By coupling, then by estimator."""
 
 
-def once(network: Network) -> Network:
-    """The same network, which is not asked again about the x_t that it was just asked about: three estimators share it."""
-    last: list[tuple[Tensor, Tensor]] = []
-
-    def remembered(x_t: Tensor, timestep: Tensor, *label: Tensor) -> Tensor:
-        if not last or last[0][0] is not x_t:
-            last[:] = [(x_t, network(x_t, timestep, *label))]
-        return last[0][1]
-
-    return remembered
-
-
 def scatters(subject: Subject, p: ReverseProcess, repeats: int, what: str) -> Scatters:
     """Every estimator on the same pairs (x_{t-1}, x_t), each image with `repeats` draws of the noise."""
     x_0 = subject.x_0.repeat(repeats, *[1] * (subject.x_0.ndim - 1))
-    p, found = replace(p, network=once(p.network)), {}
+    found = {}
     for coupling, words in COUPLED.items():
         pairs = COUPLINGS[coupling](p, x_0, noise_from(generator(subject.seed, "estimators", coupling)))
         tables = drawn(p, x_0, subject.followed(pairs, subject.T + 1, f"{what}, {words}"))
