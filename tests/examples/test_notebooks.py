@@ -47,6 +47,16 @@ def test_the_two_languages_have_the_same_cells_and_code():
             assert re.findall(r"\d{3}:\d+", en) == re.findall(r"\d{3}:\d+", ko)
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_what_depends_on_the_schedule_is_left_to_the_number(language):
+    """Which steps L_simple stresses: what follows the words says it, and on log-snr it is the nearly clean ones."""
+    texts = TEXTS[language]
+    (at,) = (place for place, (_, text) in enumerate(texts) if 'ddpm.lab("Q22"' in text)
+    words = texts[at - 1][1]
+    assert re.search("schedule|스케줄", words)
+    assert not re.search(r"\b(more|less|larger|smaller|nois\w+|clean)\b|크게|작게|잡음|깨끗", words)
+
+
 def asked(texts):
     """What `ddpm.lab` is asked in code, with the names of its arguments, and in words."""
     for kind, text in texts:
