@@ -156,3 +156,20 @@ def test_a_verdict_without_a_case_is_an_error():
     assert verdict((False, "no", "아니다"), (True, "yes", "그렇다")).en == "yes"
     with pytest.raises(ValueError, match="the last case"):
         verdict((False, "no", "아니다"))
+
+
+@SCHEDULE
+@EVERYWHERE
+def test_q20_rao_blackwell_is_about_eq_21_and_eq_3_is_compared_by_its_numbers(name, T):
+    _, text, rows = _ask("Q20", name, T)
+    raw, ratio, closed = ([float(cell) for cell in row[1:]] for row in rows)
+    assert f"{ratio[-4]:.3g} nats^2 by Eq. 21 and {closed[-4]:.3g} in closed form" in text.en
+    assert ("times less" in text.en, "분의 1이다" in text.ko) == (closed[-4] < ratio[-4],) * 2
+    if raw[0] < closed[0]:  # t = 2
+        assert f"at t = 2 it varies less ({raw[0]:.3g} against {closed[0]:.3g})" in text.en
+        _says(
+            text, raw[-4] > closed[-4], ("over t >= 2 more", "합은 더 크다"), ("no more either (", "합도 더 크지 않다")
+        )
+    _says(
+        text, closed[-1] > raw[-1], ("other way round", "반대가 된다"), ("varies no more either:", "더 크지 않다. L_0")
+    )

@@ -16,6 +16,7 @@ from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.variance import FirstVariance, FixedLarge, beta_1, beta_tilde_2
 from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, panels
 from ddpm.laboratory.answer import Answer, Question, Setting, Table, Text
+from ddpm.laboratory.verdict import verdict
 from ddpm.seeds import generator
 from ddpm.tensors import ImageBatch
 
@@ -139,6 +140,99 @@ def _draw(fresh: Mapping[str, Spread], setting: Setting) -> Figure:
     return figure
 
 
+def averaged(ratio: float, closed: float) -> Text:
+    """What averaging over x_{t-1} does to the variances of the terms, summed over t >= 2: of Eq. 21, then of Eq. 5."""
+    return verdict(
+        (
+            closed < ratio,
+            f"the variances of the terms t >= 2 add up to {ratio:.3g} nats^2 by Eq. 21 and {closed:.3g} in closed form "
+            f"(Eq. 5), {ratio / closed:.3g} times less",
+            f"t >= 2인 항들의 분산의 합은 식 21에서 {ratio:.3g} nats^2, 닫힌 식(식 5)에서 {closed:.3g}(으)로 "
+            f"{ratio / closed:.3g}분의 1이다",
+        ),
+        (
+            True,
+            f"the variances of the terms t >= 2 add up to {ratio:.3g} nats^2 by Eq. 21 and {closed:.3g} in closed form "
+            "(Eq. 5): these draws are too few to see it",
+            f"t >= 2인 항들의 분산의 합은 식 21에서 {ratio:.3g} nats^2, 닫힌 식(식 5)에서 {closed:.3g}(이)다. 이만한 "
+            "샘플에서는 줄어든 것이 보이지 않는다",
+        ),
+    )
+
+
+def not_an_average(raw: Tensor, closed: Tensor) -> Text:
+    """Why nothing is promised of Eq. 3, and how its terms compare with those of Eq. 5: variances for t = 2..T of both."""
+    why = Text(
+        "Eq. 3 cuts the same sum into other terms, log p(x_{t-1}|x_t) / q(x_t|x_{t-1}) without x_0; Eq. 5 is no average "
+        "of these, so the theorem promises nothing about them",
+        "식 3은 같은 합을 다른 항 log p(x_{t-1}|x_t) / q(x_t|x_{t-1})로 나누고, 여기에는 x_0가 없다. 식 5는 이 항의 평균이 아니므로 "
+        "정리는 이 항에 대해 아무것도 보장하지 않는다",
+    )
+    less, more = (raw < closed).nonzero().flatten().tolist(), float(raw.sum()) > float(closed.sum())
+    t = less[0] + 2 if less else 2
+    pair, sums = (raw[t - 2], closed[t - 2]), f"{float(raw.sum()):.3g}"
+    how = verdict(
+        (
+            not less,
+            f"here each varies more than that of Eq. 5, {sums} nats^2 in all",
+            f"여기서는 모든 t에서 식 5의 항보다 분산이 크고, 합은 {sums} nats^2이다",
+        ),
+        (
+            more,
+            f"at t = {t} it varies less ({pair[0]:.3g} against {pair[1]:.3g}), summed over t >= 2 more ({sums} nats^2)",
+            f"t = {t}에서는 분산이 더 작지만({pair[1]:.3g}에 대해 {pair[0]:.3g}) t >= 2에 대한 합은 더 크다({sums} nats^2)",
+        ),
+        (
+            True,
+            f"at t = {t} it varies less ({pair[0]:.3g} against {pair[1]:.3g}), and summed over t >= 2 no more either "
+            f"({sums} nats^2)",
+            f"t = {t}에서 분산이 더 작고({pair[1]:.3g}에 대해 {pair[0]:.3g}) t >= 2에 대한 합도 더 크지 않다({sums} nats^2)",
+        ),
+    )
+    return Text(f"{why.en}: {how.en}", f"{why.ko}. {how.ko}")
+
+
+def along_one_chain(raw: float, closed: float) -> Text:
+    """Whether closed forms may be added along one chain, by the variances of both whole sums."""
+    both = f"{closed:.3g}", f"{raw:.3g}"
+    return verdict(
+        (
+            closed > raw,
+            "The surprise: summed along ONE chain it is the other way round. The whole sum, with L_0, has variance "
+            f"{both[0]} in closed form and {both[1]} by Eq. 21 or 3, which are the same there, because this sum is the log of "
+            "an importance ratio, whose fluctuations cancel as long as the network is nearly perfect. So never add "
+            "closed forms along one chain",
+            "놀라운 점은 체인 하나를 따라 더하면 반대가 된다는 것이다. L_0까지 더한 전체 합의 분산은 닫힌 식에서 "
+            f"{both[0]}, 식 21이나 식 3에서(여기서는 둘이 같다) {both[1]}(이)다. 이 합은 중요도 비율의 로그라서, 신경망이 거의 완벽한 "
+            "한 요동이 서로 상쇄되기 때문이다. 그러므로 닫힌 식을 체인 하나를 따라 더해서는 안 된다",
+        ),
+        (
+            True,
+            f"Summed along one chain the closed form varies no more either: the whole sum, with L_0, has variance {both[0]} in "
+            f"closed form and {both[1]} by Eq. 21 or 3, which are the same there",
+            f"체인 하나를 따라 더해도 닫힌 식의 분산이 더 크지 않다. L_0까지 더한 전체 합의 분산은 닫힌 식에서 {both[0]}, 식 21이나 "
+            f"식 3에서(여기서는 둘이 같다) {both[1]}(이)다",
+        ),
+    )
+
+
+def what_is_left(closed: Spread) -> Text:
+    """The whole sum in closed form on fresh pairs, and whether the terms t >= 2 are most of its variance."""
+    terms = float(closed.terms.sum())
+    return verdict(
+        (
+            terms < closed.whole / 2,
+            f"With fresh x_t for each t closed forms have {closed.whole:.3g}, of which L_0 and the spread of x_0 are most",
+            f"t마다 x_t를 새로 뽑으면 닫힌 식에서 {closed.whole:.3g}인데 대부분은 L_0와 x_0의 퍼짐에서 온다",
+        ),
+        (
+            True,
+            f"With fresh x_t for each t closed forms have {closed.whole:.3g}, of which the terms t >= 2 are {terms:.3g}",
+            f"t마다 x_t를 새로 뽑으면 닫힌 식에서 {closed.whole:.3g}이고 그 가운데 {terms:.3g}은(는) t >= 2인 항에서 온다",
+        ),
+    )
+
+
 def rao_blackwell(setting: Setting) -> Answer:
     """Variance over images of each estimator, term by term and summed, on fresh pairs and along one chain."""
     p, random = scaled_network(setting, 0.97, beta_tilde_2), generator(setting.seed, "estimators")
@@ -151,31 +245,26 @@ def rao_blackwell(setting: Setting) -> Answer:
         total = float(terms.sum())
         each = [float(terms[t - 2]) for t in shown]
         rows.append((f"{name} ({equation})", *each, total, setting.T * total, fresh[name].whole, chain[name].whole))
-    raw, _, closed = rows
-    gain = float(raw[-4]) / float(closed[-4])
+    raw, ratio, closed = rows
+    gain = averaged(float(ratio[-4]), float(closed[-4]))
+    other = not_an_average(fresh["raw"].terms, fresh["closed-form"].terms)
+    one_chain = along_one_chain(chain["raw"].whole, chain["closed-form"].whole)
+    rest = what_is_left(fresh["closed-form"])
     return Answer(
         Text(
             "Estimating a KL by drawing x_{t-1} and averaging log-ratios is Monte Carlo; for two Gaussians the "
-            "average is a formula, and replacing a sample by its conditional expectation (Rao-Blackwell) never "
-            "increases the variance of a term. Drawn afresh for each t, the variances of the terms t >= 2 add up to "
-            f"{closed[-4]:.3g} nats^2 in closed form and {raw[-4]:.3g} by Eq. 3, {gain:.0f} times more. (With a "
-            "random t only this part shrinks; that terms differ in size from t to t remains, and importance sampling "
-            "of t is for that.) The surprise: summed along ONE chain it is the other way round. The whole sum, with "
-            f"L_0, has variance {closed[-1]:.3g} in closed form and {raw[-1]:.3g} by Eq. 3, because the raw sum is "
-            "the log of an importance ratio, whose fluctuations cancel as long as the network is nearly perfect. So "
-            f"never add closed forms along one chain; with fresh x_t for each t they have {closed[-2]:.3g}, of which "
-            "L_0 and the spread of x_0 are most, and that needs neither a chain nor all t nor a good network. (The "
+            "average is a formula. Replacing a sample by its conditional expectation (Rao-Blackwell) never "
+            "increases the variance: the term of Eq. 5 is that of Eq. 21, averaged over x_{t-1}. Drawn afresh for "
+            f"each t, {gain.en}. {other.en}. (With a random t only this part shrinks; that terms differ in size from "
+            f"t to t remains, and importance sampling of t is for that.) {one_chain.en}. {rest.en}, and that needs "
+            "neither a chain nor all t nor a good network. (The "
             f"network's output is 3% too small; {IMAGES} images, each variance known to {math.sqrt(2 / IMAGES):.0%} "
             "or, where tails are long, somewhat worse.)",
             "x_{t-1}을 뽑아 로그 비율을 평균해 KL을 추정하는 것이 몬테카를로다. 두 가우시안이라면 그 평균은 "
-            "공식이고, 샘플을 조건부 기댓값으로 바꾸면(라오-블랙웰) 항의 분산은 절대 늘지 않는다. t마다 새로 뽑으면 "
-            f"t >= 2인 항들의 분산의 합은 닫힌 식에서 {closed[-4]:.3g} nats^2, 식 3에서 {raw[-4]:.3g}(으)로 "
-            f"{gain:.0f}배다. (t를 무작위로 뽑으면 이 부분만 줄고, 항의 크기가 t마다 달라서 생기는 분산은 남는다. "
-            "t의 중요도 표집은 그것을 위한 것이다.) 놀라운 점은 체인 하나를 따라 더하면 반대가 된다는 것이다. "
-            f"L_0까지 더한 전체 합의 분산은 닫힌 식에서 {closed[-1]:.3g}, 식 3에서 {raw[-1]:.3g}(이)다. 식 3의 합은 "
-            "중요도 비율의 로그라서, 신경망이 거의 완벽한 한 요동이 서로 상쇄되기 때문이다. 그러므로 닫힌 식을 체인 "
-            f"하나를 따라 더해서는 안 된다. t마다 x_t를 새로 뽑으면 {closed[-2]:.3g}인데 대부분은 L_0와 x_0의 "
-            "퍼짐에서 오고, 체인도 모든 t도 좋은 신경망도 필요 없다. (신경망 출력을 3% 작게 했고, 이미지 "
+            "공식이다. 샘플을 조건부 기댓값으로 바꾸면(라오-블랙웰) 분산은 절대 늘지 않는다. 식 5의 항은 식 21의 항을 "
+            f"x_{{t-1}}에 대해 평균한 것이다. t마다 새로 뽑으면 {gain.ko}. {other.ko}. (t를 무작위로 뽑으면 이 부분만 줄고, "
+            "항의 크기가 t마다 달라서 생기는 분산은 남는다. t의 중요도 표집은 그것을 위한 것이다.) "
+            f"{one_chain.ko}. {rest.ko}. 체인도 모든 t도 좋은 신경망도 필요 없다. (신경망 출력을 3% 작게 했고, 이미지 "
             f"{IMAGES}개를 썼다. 분산의 오차는 {math.sqrt(2 / IMAGES):.0%}, 꼬리가 긴 곳에서는 조금 더 크다.)",
         ),
         [

@@ -114,9 +114,9 @@ def test_q24_the_verdict_counts_the_steps(own_subject, own_answers):
 
 
 def test_q20_the_verdict_is_of_the_tables_columns(own_answers):
-    (_, *raw), _, (_, *closed) = own_answers["Q20"].tables[0].rows
+    (_, *raw), (_, *log_ratio), (_, *closed) = own_answers["Q20"].tables[0].rows
     text = own_answers["Q20"].text.en
-    assert f"{raw[3] / closed[3]:.3g} times less for this network ({raw[0] / closed[0]:.3g}" in text
+    assert f"{log_ratio[3] / closed[3]:.3g} times less for this network ({log_ratio[0] / closed[0]:.3g}" in text
     ratio = closed[5] / raw[5]
     assert ("the other way round" in text) == (ratio > 1.1)
     assert ("closed form is better" in text) == (ratio < 1 / 1.1)

@@ -127,8 +127,8 @@ def rao_blackwell(subject: Subject) -> Answer:
             for found in (exact, network)
         ]
         rows.append((f"{name} ({equation})", *pair[0], *pair[1]))
-    raw, _, closed = rows
-    gains = [raw[i] / closed[i] for i in (1, 4)]
+    raw, ratio, closed = rows
+    gains = [ratio[i] / closed[i] for i in (1, 4)]
     shown = [t for t in some_steps(subject.schedule) if t <= subject.T]
     means = [(t, *(float(network["independent"][name].mean[t - 1]) for name in EQUATIONS)) for t in shown]
     sums = [float(network["independent"][name].mean.sum()) for name in EQUATIONS]
@@ -140,11 +140,12 @@ def rao_blackwell(subject: Subject) -> Answer:
     return Answer(
         Text(
             "Theory: the divergence of two Gaussians is a formula, and replacing a draw of x_{t-1} by its average "
-            f"(Rao-Blackwell) never raises the variance of a term. {fresh.en}, term by term and summed over t >= 2. "
+            f"(Rao-Blackwell) never raises the variance of a term: that of Eq. 5 against that of Eq. 21 (Eq. 3 cuts the sum "
+            f"into other terms). {fresh.en}, summed over t >= 2. "
             f"{chain.en}. (Variances over the noise alone: {repeats} draws for each of {len(subject.images)} images; "
             f"each whole sum's is known to {(2 / degrees) ** 0.5:.0%}.)",
             "이론: 두 가우시안의 KL 발산에는 공식이 있고, x_{t-1}의 샘플을 그 평균으로 바꾸면(라오-블랙웰) 항의 분산은 절대 "
-            f"늘지 않는다. {fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
+            f"늘지 않는다. 식 21의 항과 식 5의 항이 그런 짝이다(식 3은 같은 합을 다른 항으로 나눈다). {fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
             f"{len(subject.images)}장 각각에서 {repeats}번씩 뽑았고, 전체 합의 분산에는 {(2 / degrees) ** 0.5:.0%}쯤의 오차가 있다.)",
         ),
         [
