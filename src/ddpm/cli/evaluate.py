@@ -101,7 +101,7 @@ def run(options: Namespace) -> None:
         rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
         values = result(bound, metrics) | values
         if plot:
-            write_bytes(plot, style.png(plots.bound_by_t(bound)))
+            write_bytes(plot, style.png(plots.bound_by_t(bound), options.language))
     if csv:
         write_csv(csv, [row(options.run, trained, name, found, bound) for name, found in rows.items()])
     json_target.write(about(trained, len(images), label) | {"run": options.run, **asked.about} | values)

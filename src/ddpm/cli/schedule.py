@@ -39,7 +39,7 @@ def run(options: Namespace) -> None:
     name, schedule = find(options.name, options.steps)
     values = tables(schedule)
     if plot:
-        write_bytes(plot, style.png(plots.schedule(schedule, name)))
+        write_bytes(plot, style.png(plots.schedule(schedule, name), options.language))
     json_target.write({"name": name, **values})
     say(f"{name}, T = {schedule.T}")
     show(f"{'t':>6} {'beta':>12} {'alpha_bar':>12} {'beta_tilde':>12} {'SNR':>12} {'w_t large':>12} {'w_t small':>12}")

@@ -56,7 +56,7 @@ def compare_runs(options: Namespace) -> None:
     if table:
         write_csv(table, _rows(found, models))
     if plot:
-        write_bytes(plot, style.png(plots.compared(found)))
+        write_bytes(plot, style.png(plots.compared(found), options.language))
     for name, path in (("csv", table), ("plot", plot)):
         if path:
             say(f"{name}: {path}")
