@@ -140,8 +140,33 @@ def test_what_is_no_place_is_refused_and_a_question_is_left_to_the_laboratory():
     for place in ("999:1", "000:9999", "003:0", "000:1-3"):
         with pytest.raises(UsageError, match="a place in the notes is 000:1 to 000:277 or 003:1 to 003:91"):
             in_the_notes(place, "en")
-    for other in ("Q20", "Eq. 99", "Eq. 1-2", "E4-5", "eq1-0", "E93"):
+    for other in ("Q20", "Eq. 1-2", "E4-5", "eq1-0"):
         assert in_the_notes(other, "en") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "ends"),
+    [
+        ("E93", "ledger is E1 to E92"),
+        ("e0", "ledger is E1 to E92"),
+        ("eq-99", "paper is Eq. 1 to Eq. 26"),
+        ("Algorithm 5", "paper is Algorithm 1 to Algorithm 4"),
+        ("ERR-71", "notes is ERR-1 to ERR-70"),
+        ("P-6", "paper is P-1 to P-5"),
+    ],
+)
+def test_a_number_that_there_is_not_says_which_there_are(asked, ends):
+    with pytest.raises(UsageError, match=f"{ends}: {asked}") as refused:
+        in_the_notes(asked, "en")
+    example = refused.value.hints[0].removeprefix("for example: ddpm lab ")
+    assert in_the_notes(example, "en") is not None
+
+
+def test_every_number_leads_to_its_own():
+    for row in (*of_the_paper(), *of_the_ledger()):
+        assert in_the_notes(row.name, "en").name == row.name
+    for erratum in errata():
+        assert in_the_notes(erratum.name.lower(), "en").name == erratum.name
 
 
 def test_a_line_between_statements_has_the_nearest():

@@ -9,7 +9,21 @@ import ddpm as public
 from ddpm.errors import UsageError
 from ddpm.report.page import Figure, fragment
 
-KINDS = ["Q17", "q2", "000:163", "003:8", "err-40", "E45", "Eq. 12", "algorithm-1", "mean", "notes"]
+KINDS = [
+    "Q17",
+    "q2",
+    "000:163",
+    "003:8",
+    "err-40",
+    "E45",
+    "Eq. 12",
+    "algorithm-1",
+    "mean",
+    "KL-Matrix",
+    "KERNEL",
+    "P-2",
+    "notes",
+]
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -74,7 +88,12 @@ def test_on_a_trained_model(ddpm, trained, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "how", "words"),
     [
-        ("Q99", {}, "unknown question"),
+        ("Q99", {}, "a numbered question is Q1 to Q35: Q99"),
+        ("nothing", {}, "unknown question: 'nothing'"),
+        (None, {}, "question is a name, not NoneType"),
+        (5, {"run": "runs/none"}, "question is a name, not int"),
+        ("MEAN", {"run": "runs/none"}, "mean is a derivation; on your own model Q4"),
+        ("E45", {"run": "runs/none"}, "unknown question: 'E45'"),
         ("all", {}, "more than one answer"),
         ("table-2", {}, "more than one answer"),
         ("000:900", {}, "a place in the notes is"),

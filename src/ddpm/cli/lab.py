@@ -62,8 +62,10 @@ def run(options: Namespace) -> None:
     from ddpm.cli.laboratory.own_model import check_own, on_model, table_2
     from ddpm.laboratory.answer import Setting
     from ddpm.laboratory.derivations.shown import place_at
+    from ddpm.laboratory.questions import written
     from ddpm.trained.schedules import find
 
+    options.question = None if options.question is None else written(options.question)
     check_own(options)
     if options.run is not None or options.question == "table-2":
         json_target = JsonTarget(options.json)

@@ -1,5 +1,6 @@
 """All the questions by name: Q1 to Q35 in the order of the notes, then those that have a word for a name."""
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ import matplotlib as mpl
 import torch
 
 from ddpm.diffusion.schedule import SignalRemains
-from ddpm.errors import chosen
+from ddpm.errors import SHOWN, UsageError, chosen
 from ddpm.figures.style import STYLE
 from ddpm.laboratory import (
     bound,
@@ -27,6 +28,7 @@ from ddpm.laboratory import (
 )
 from ddpm.laboratory.answer import Answer, Question, Setting
 from ddpm.laboratory.basics import chains, ends, latents, likelihood, maps
+from ddpm.laboratory.derivations.every import DERIVATIONS
 
 _MODULES = (
     forward,
@@ -50,6 +52,9 @@ _MODULES = (
 )
 
 
+NUMBERED = re.compile(r"Q\d+", re.IGNORECASE)
+
+
 def _place(question: Question) -> tuple[int, str]:
     number = question.name.removeprefix("Q")
     return (int(number), "") if number.isdigit() else (1000, question.name)
@@ -60,16 +65,25 @@ QUESTIONS: Mapping[str, Question] = {
 }
 
 
+SEVERAL = ("all", "table-2")
+"""What `ddpm lab` does beside single answers."""
 ELSE = (
+    *DERIVATIONS,
     "a line of the notes (000:163)",
     "ERR-1 to ERR-70",
     "Eq. 1 to 26",
     "Algorithm 1 to 4",
     "E1 to E92",
-    "all",
     "notes",
+    *SEVERAL,
 )
 """What the laboratory knows beside questions."""
+
+
+def written(asked: str) -> str:
+    """A name in upper or lower case as it is written here: "MEAN" is mean, "q17" Q17; what is no name stays as it is."""
+    names = (*QUESTIONS, *DERIVATIONS, "notes", *SEVERAL)
+    return {name.lower(): name for name in names}.get(asked.lower(), asked)
 
 
 def find(name: str) -> Question:
@@ -78,7 +92,12 @@ def find(name: str) -> Question:
     Raises:
         UsageError: there is none.
     """
-    return chosen(QUESTIONS, name.upper() if name.upper() in QUESTIONS else name, "question", *ELSE)
+    numbers = [known for known in QUESTIONS if NUMBERED.fullmatch(known)]
+    if isinstance(name, str) and NUMBERED.fullmatch(name) and written(name) not in QUESTIONS:
+        raise UsageError(
+            f"a numbered question is {numbers[0]} to {numbers[-1]}: {name[:SHOWN]}", "for example: ddpm lab Q20"
+        )
+    return chosen(QUESTIONS, written(name) if isinstance(name, str) else name, "question", *ELSE)
 
 
 @contextmanager

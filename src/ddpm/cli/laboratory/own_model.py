@@ -11,7 +11,6 @@ from ddpm.cli.terminal.files import JsonTarget, existing_folder
 from ddpm.cli.terminal.words import counted
 from ddpm.errors import Failure, NotFound, UsageError, quoted
 from ddpm.laboratory.answer import Setting
-from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.own.ablation import BUDGET, IMAGES, TABLE_2, answer, trained, usual_chain
 from ddpm.laboratory.own.questions import EXACT_MODEL, ON_MODEL, find_on_model
 from ddpm.laboratory.own.subject import Subject, subject
@@ -57,11 +56,6 @@ def on_model(options: Namespace, json_target: JsonTarget) -> None:
         for name in ON_MODEL:
             show(f"{name:<10} {QUESTIONS[name].asked.in_language(language)}")
         return
-    if options.question in DERIVATIONS:
-        raise UsageError(
-            f"{options.question} is a derivation; on your own model {', '.join(ON_MODEL)} are answered",
-            f"ddpm lab {options.question}",
-        )
     if options.question != "all":
         find_on_model(options.question)
     folder = Path(options.output_dir).expanduser()

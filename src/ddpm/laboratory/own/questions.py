@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 import matplotlib as mpl
 
 from ddpm.diffusion.schedule import SignalRemains
-from ddpm.errors import UsageError
+from ddpm.errors import UsageError, chosen
 from ddpm.figures.style import STYLE
 from ddpm.laboratory.answer import Answer, Text
+from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.own import estimators, rate, score, variances, weights
 from ddpm.laboratory.own.subject import Subject
-from ddpm.laboratory.questions import find
+from ddpm.laboratory.questions import QUESTIONS, written
 
 ON_MODEL: Mapping[str, Callable[[Subject], Answer]] = {
     "Q4": score.score_matching,
@@ -39,12 +40,18 @@ def find_on_model(name: str) -> str:
     Raises:
         UsageError: there is no such question, or it has none.
     """
-    found = name if name in ON_MODEL else find(name).name
-    if found not in ON_MODEL:
+    if written(name) in DERIVATIONS:
+        raise UsageError(
+            f"{written(name)} is a derivation; on your own model {', '.join(ON_MODEL)} are answered",
+            f"ddpm lab {written(name)}",
+        )
+    found = written(name)
+    if found in QUESTIONS and found not in ON_MODEL:
         raise UsageError(
             f"{found} is answered on exact models alone; on your own model {', '.join(ON_MODEL)} are",
             f"ddpm lab {found}",
         )
+    chosen(ON_MODEL, found, "question")
     return found
 
 

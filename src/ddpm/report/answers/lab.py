@@ -13,6 +13,8 @@ from ddpm.laboratory.derivations.every import DERIVATIONS
 from ddpm.laboratory.derivations.shown import At, place_at
 from ddpm.laboratory.own.questions import find_on_model
 from ddpm.laboratory.own.subject import subject
+from ddpm.laboratory.questions import SEVERAL, written
+from ddpm.laboratory.questions import find as find_question
 from ddpm.language import LANGUAGES
 from ddpm.parallel.device import pick_device
 from ddpm.report.answers.answer import LabAnswer
@@ -23,9 +25,6 @@ from ddpm.trained.evaluate import given_images
 from ddpm.trained.loaded import load_run
 from ddpm.trained.model import TrainedModel
 from ddpm.trained.schedules import find
-
-SEVERAL = ("all", "table-2")
-"""What `ddpm lab` does beside single answers."""
 
 
 def lab(
@@ -69,6 +68,7 @@ def lab(
           q(x_t|x_0)...
     """
     chosen(dict.fromkeys(LANGUAGES), language, "language")
+    asked = written(asked) if isinstance(asked, str) else find_question(asked).name
     if asked in SEVERAL:
         raise UsageError(f"{asked!r} is more than one answer: the command gives it", f"ddpm lab {asked}")
     if run is None:

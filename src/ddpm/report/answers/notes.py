@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 
+from ddpm.errors import SHOWN, UsageError
 from ddpm.laboratory.answer import Text
 from ddpm.laboratory.notes import statements
 from ddpm.laboratory.notes.equations import Numbered, of_the_ledger, of_the_paper
@@ -14,11 +15,19 @@ from ddpm.laboratory.notes.source import source_of
 from ddpm.laboratory.notes.statements import Statement
 from ddpm.report import notes_page
 from ddpm.report.answers.answer import LabAnswer
-from ddpm.report.links import anchor, sources
+from ddpm.report.links import sources
 from ddpm.report.text import wrapped
 
 MARGIN = "  "
-EQUATION = re.compile(r"(eq|algorithm|e)\.?[ -]?(\d+)")
+NUMBERED = re.compile(r"(eq|algorithm|err|e|p)\.?[ -]?(\d+)")
+KINDS_NUMBERED: Mapping[str, tuple[str, str]] = {
+    "eq": ("an equation of the paper", "eq-12"),
+    "algorithm": ("an algorithm of the paper", "algorithm-1"),
+    "e": ("an equation of the ledger", "E45"),
+    "err": ("a slip of the notes", "ERR-40"),
+    "p": ("a slip of the paper", "P-1"),
+}
+"""What has a number, by how it is written, with an example."""
 NEAREST = Text("nothing stands at {place}; the nearest is {nearest}", "{place}에는 없다. 가장 가까운 것은 {nearest}")
 NAMES: Mapping[str, Text] = {
     "errata": Text("slip", "정오표"),
@@ -39,7 +48,7 @@ def in_the_notes(asked: str, language: str) -> LabAnswer | None:
     None where it is none of these.
 
     Raises:
-        UsageError: there is no such line.
+        UsageError: there is no such line, or no such number.
     """
     if asked == "notes":
         return _statements(asked, statements.statements(), language)
@@ -47,18 +56,23 @@ def in_the_notes(asked: str, language: str) -> LabAnswer | None:
         found, here = statements.at(asked)
         before = "" if here else NEAREST.in_language(language).format(place=asked, nearest=found[0].where)
         return _statements(asked, found, language, before)
-    slips = {erratum.name: erratum for erratum in errata()}
-    if asked.upper() in slips:
-        return _erratum(slips[asked.upper()], language)
-    numbered = {anchor(row.name).lower(): row for row in (*of_the_paper(), *of_the_ledger())}
-    row = numbered.get(_written(asked))
-    return None if row is None else _equation(row, language)
+    given = NUMBERED.fullmatch(asked.lower())
+    if given is None:
+        return None
+    kind, number = given[1], int(given[2])
+    rows = [row for row in (*of_the_paper(), *of_the_ledger(), *errata()) if _kind(row.name) == kind]
+    if not 1 <= number <= len(rows):
+        what, example = KINDS_NUMBERED[kind]
+        raise UsageError(
+            f"{what} is {rows[0].name} to {rows[-1].name}: {asked[:SHOWN]}", f"for example: ddpm lab {example}"
+        )
+    row = rows[number - 1]
+    return _erratum(row, language) if isinstance(row, Erratum) else _equation(row, language)
 
 
-def _written(asked: str) -> str:
-    """However an equation is written: "Eq. 12", "eq-12" and "eq12" are eq-12; what is none stays as it is."""
-    given = EQUATION.fullmatch(asked.lower())
-    return asked if given is None else f"{given[1]}-{given[2]}" if given[1] != "e" else f"e{given[2]}"
+def _kind(name: str) -> str:
+    """Of "Eq. 12" eq, of "ERR-40" err."""
+    return name.lower().rstrip("0123456789 .-")
 
 
 def _statements(name: str, found: Sequence[Statement], language: str, before: str = "") -> LabAnswer:
