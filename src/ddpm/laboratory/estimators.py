@@ -245,7 +245,7 @@ def rao_blackwell(setting: Setting) -> Answer:
         total = float(terms.sum())
         each = [float(terms[t - 2]) for t in shown]
         rows.append((f"{name} ({equation})", *each, total, setting.T * total, fresh[name].whole, chain[name].whole))
-    raw, ratio, closed = rows
+    _, ratio, closed = rows
     gain = averaged(float(ratio[-4]), float(closed[-4]))
     other = not_an_average(fresh["raw"].terms, fresh["closed-form"].terms)
     one_chain = along_one_chain(chain["raw"].whole, chain["closed-form"].whole)

@@ -47,12 +47,13 @@ def equations_linked(equations: str, language: str) -> str:
 
 
 def lines_linked(where: str) -> str:
-    """Of "000 l.16, 255-256; 003 l.77" each place as a link to its line of the notes."""
+    """Of "000 l.16, 255-256; 003 l.77" each place as a link to its line of the notes, written "000:16, 255-256; 003:77"."""
     note = ""
 
     def one(token: re.Match[str]) -> str:
         nonlocal note
         note = token[1] or note
-        return f'<a href="#{note}-{token[2] or token[3]}">{token[0]}</a>' if note else token[0]
+        place = f"{token[1]}:{token[2]}" if token[1] else token[0].removeprefix("l.")
+        return f'<a href="#{note}-{token[2] or token[3]}">{place}</a>' if note else place
 
     return _LINES.sub(one, where)

@@ -145,7 +145,8 @@ def rao_blackwell(subject: Subject) -> Answer:
             f"{chain.en}. (Variances over the noise alone: {repeats} draws for each of {len(subject.images)} images; "
             f"each whole sum's is known to {(2 / degrees) ** 0.5:.0%}.)",
             "이론: 두 가우시안의 KL 발산에는 공식이 있고, x_{t-1}의 샘플을 그 평균으로 바꾸면(라오-블랙웰) 항의 분산은 절대 "
-            f"늘지 않는다. 식 21의 항과 식 5의 항이 그런 짝이다(식 3은 같은 합을 다른 항으로 나눈다). {fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
+            f"늘지 않는다. 식 21의 항과 식 5의 항이 그런 짝이다(식 3은 같은 합을 다른 항으로 나눈다). "
+            f"{fresh.ko}(t >= 2인 항의 분산을 더한 값). {chain.ko}. (잡음에 대한 분산만 센다. 이미지 "
             f"{len(subject.images)}장 각각에서 {repeats}번씩 뽑았고, 전체 합의 분산에는 {(2 / degrees) ** 0.5:.0%}쯤의 오차가 있다.)",
         ),
         [
