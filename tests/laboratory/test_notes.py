@@ -183,7 +183,7 @@ def test_links_in_words():
     )
     assert equations_linked("section 3.2, Eq. 8-12; Table 2", "ko") == '3.2절, <a href="#eq-8">식 8-12</a>; 표 2'
     assert lines_linked("000 l.148, 248-251; 003 l.77") == (
-        '<a href="#000-148">000 l.148</a>, <a href="#000-248">248</a>-251; <a href="#003-77">003 l.77</a>'
+        '<a href="#000-148">000:148</a>, <a href="#000-248">248</a>-251; <a href="#003-77">003:77</a>'
     )
 
 
