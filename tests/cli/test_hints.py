@@ -71,6 +71,8 @@ def _train(ddpm, source, folder, *more):
 def test_did_you_mean(ddpm, tmp_path):
     _hinted(ddpm("schedule", "linear", "--stpes", "9"), 2, "did you mean --steps?")
     _well(ddpm("schedule", "linear", "--steps", "9"))
+    _hinted(ddpm("train", "--dta", "x"), 2, "did you mean --data?")  # and not that --output-dir is missing
+    _hinted(ddpm("shcedule", "linear"), 2, "did you mean schedule?")
     hints = _hinted(ddpm("schedule", "cosin", "--steps", "9"), 2, "did you mean 'cosine'?", "choose from")
     (names,) = [hint.removeprefix("choose from ").split(", ") for hint in hints if hint.startswith("choose from")]
     path = tmp_path / "table.json"

@@ -84,6 +84,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **{"formatter_class": Help, "allow_abbrev": False, "add_help": False, **options})
 
+    def knows(self, flag: str) -> bool:
+        """Whether it is one of its flags."""
+        return flag in self._option_string_actions
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing a page.
 
@@ -94,6 +98,10 @@ class Parser(argparse.ArgumentParser):
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
         if message.startswith("unrecognized arguments"):
             near = difflib.get_close_matches(unknown.split("=")[0], self._option_string_actions, n=1)
+            hints = [f"did you mean {near[0]}?"] if near else []
+        if ": invalid choice: " in message and message.startswith("argument COMMAND"):
+            typed = message.split(": invalid choice: '")[1].split("'", maxsplit=1)[0]
+            near = difflib.get_close_matches(typed, COMMANDS, n=1)
             hints = [f"did you mean {near[0]}?"] if near else []
         if message.endswith("expected one argument"):
             flag = message.removeprefix("argument ").split(":")[0]
@@ -112,10 +120,31 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     dashed = [_dashed(argument) for argument in arguments]
     for command in commands.values():  # also where it is typed before the command
         command.set_defaults(language=asked(dashed))
+    _refuse_unknown(dashed, commands)
     namespace, unknown = parser.parse_known_args(dashed)
     if unknown:
         commands[namespace.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     return namespace
+
+
+def _refuse_unknown(arguments: Sequence[str], commands: Mapping[str, Parser]) -> None:
+    """Flags that a command has not, before what it lacks: a flag that is misspelt would be told to be missing.
+
+    Raises:
+        UsageError: there is such a flag.
+    """
+    name = next((argument for argument in arguments if argument in commands), None)
+    if name is None or {"-h", "--help"} & set(arguments):
+        return
+    behind = arguments[arguments.index(name) + 1 :]
+    flags = behind[: behind.index("--")] if "--" in behind else behind
+    unknown = [
+        flag
+        for flag in flags
+        if flag.startswith("--") and " " not in flag and not commands[name].knows(flag.split("=")[0])
+    ]
+    if unknown:
+        commands[name].error(f"unrecognized arguments: {' '.join(unknown)}")
 
 
 def _dashed(argument: str) -> str:
