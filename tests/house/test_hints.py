@@ -21,6 +21,7 @@ ELSEWHERE = {
     "known are a folder of diffusers": "interop/test_hostile.py::test_the_exit_code",
     "--resolution 32 says it": "interop/test_files.py::test_the_port",
     "--flags are those of its training": "interop/test_files.py::test_openai_from_the_command",
+    "for example: ddpm lab Q20": "laboratory/test_notes.py::test_a_number_that_there_is_not_says_which_there_are",
     "for example: ddpm lab {}": "laboratory/test_notes.py::test_a_number_that_there_is_not_says_which_there_are",
     "make room on the disk": "cli/test_hostile.py::test_a_full_disk_stops_training_only_at_the_end",
     "{} --help": "cli/test_hints.py::test_did_you_mean",

@@ -5,7 +5,6 @@ An answer depends on its question and setting alone and takes one thread (`ask`)
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from types import ModuleType
@@ -66,12 +66,10 @@ def answering(
         yield (told(name, setting, languages) for name in asked)
         return
     others = set(multiprocessing.active_children())
-    given = pickle.dumps(
-        (setting, languages)
-    )  # now: once in the block, the setting is the caller's, whose work fills its caches
+    own = deepcopy(setting)  # a thread of the pool reads it, while the caller's work fills the tables of the other
     with _without_interrupts(), _without_script():
         pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent)
-        futures = [pool.submit(_told, name, given) for name in asked]
+        futures = [pool.submit(told, name, own, languages) for name in asked]
     try:
         yield _results(futures)
     finally:
@@ -81,11 +79,6 @@ def answering(
         pool.shutdown(cancel_futures=True)
         for worker in workers:
             worker.join()
-
-
-def _told(name: str, given: bytes) -> Told:
-    setting, languages = pickle.loads(given)
-    return told(name, setting, languages)
 
 
 def _end_with_parent() -> None:
