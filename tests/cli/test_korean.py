@@ -49,7 +49,7 @@ def test_the_language_is_known_before_the_rest_is_understood(typed, machine, lan
         (["sample", "x", "--num", "0", "--output-dir", "y"], ["--num/--num-images: 1 이상의 정수여야 합니다: '0'"]),
         (
             ["data", "digits", "--jsno", "-"],
-            ["ddpm: 오류: 모르는 인자입니다: --jsno -", "힌트: 혹시 --json을 찾으셨나요?"],
+            ["ddpm: 오류: 모르는 인자입니다: --jsno", "힌트: 혹시 --json을 찾으셨나요?"],
         ),
         (["verify"], ["ddpm: 오류: 꼭 필요한 인자가 없습니다: RUN"]),
         (["data", "nothing"], ["ddpm: 오류: 그런 데이터가 없습니다: 'nothing'", "힌트: SOURCE에는 'digits',"]),
@@ -173,3 +173,13 @@ def test_the_splits_of_a_folder_are_said_in_korean(ddpm, korean, tmp_path):
     for number in range(40):
         Image.new("L", (4, 4)).save(tmp_path / f"{number}.png")
     assert re.search("^  이름으로 고른 평가용 이미지 [0-9]+장$", ddpm("data", tmp_path).out, re.MULTILINE)
+
+
+def test_an_answer_where_there_is_no_hangul(ddpm, monkeypatch, tmp_path):
+    """English, and it is said why: no letter of it is an escape."""
+    monkeypatch.setattr(speech, "_has_hangul", lambda stream: False)
+    said = ddpm("lab", "eq-4", "--language", "ko", "--output-dir", tmp_path)
+    assert said.code == 0
+    assert said.out.isascii() or "Eq. 4" in said.out
+    assert "in English" in said.err
+    assert ddpm("lab", "eq-4", "--output-dir", tmp_path).out == said.out

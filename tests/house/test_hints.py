@@ -110,7 +110,7 @@ TOLD = {
     'label="none" draws without a class': "what can be given",
     "--label none scores images without": "tests/cli/test_conditional.py scores so",
     "a network of a learned variance": "why",
-    "ddpm train --schedule learned makes one": "tests/cli/test_learned_schedule.py trains one",
+    "ddpm train --schedule learned --objective variational makes one": "tests/cli/test_learned_schedule.py trains one",
     "without --paste the enlarged images are in": "where they are: tests/cli/test_editing.py finds them",
     "a picture of any size is scaled and cut": "tests/figures/test_images.py gives one",
     "t = 1 is the decoder's step": "why",

@@ -6,7 +6,9 @@ from pathlib import Path
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, natural, number, positive
 from ddpm.cli.flags.names import SCHEDULES
+from ddpm.cli.terminal.console import note
 from ddpm.cli.terminal.files import JsonTarget
+from ddpm.cli.terminal.speech import SPEECH
 from ddpm.errors import quoted
 
 ABOUT = "answer the questions of the study notes with live numbers"
@@ -67,6 +69,9 @@ def run(options: Namespace) -> None:
 
     options.question = None if options.question is None else written(options.question)
     check_own(options)
+    if options.language == "ko" and options.question != "all" and not SPEECH.korean:
+        note("ddpm: standard output has no Hangul: in English")
+        options.language = "en"
     if options.run is not None or options.question == "table-2":
         json_target = JsonTarget(options.json)
         (table_2 if options.run is None else on_model)(options, json_target)

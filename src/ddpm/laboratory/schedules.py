@@ -190,7 +190,7 @@ def only_the_ends_matter(_setting: Setting) -> Answer:
     return Answer(
         Text(
             "Yes: write x_t by Eq. 4, and gradients reach the betas through x_t and the weights; then L_T is no "
-            "constant any more (ddpm train --schedule learned does it). What can be gained? With sigma^2 = "
+            "constant any more (ddpm train --schedule learned --objective variational does it). What can be gained? With sigma^2 = "
             "beta-tilde the sum of L_{t-1} becomes half the integral of the best squared error over SNR as T grows, "
             f"so that in the limit only the two ends matter ({limit:.5f} nats here). At T = 1000 log-uniform SNR "
             f"gives {rows[1][1]:.4f}, angle-uniform {rows[1][2]:.4f}, the linear schedule {linear_:.4f}; at 100,000 "
@@ -199,8 +199,8 @@ def only_the_ends_matter(_setting: Setting) -> Answer:
             f"{above[1][1]:.4f} with cosine, {above[2][1]:.4f} with log-uniform SNR, and {above[3][1]:.4f} when the "
             "schedule is learned by that very bound.",
             "그렇다. x_t를 식 4로 쓰면 기울기가 x_t와 가중치를 거쳐 beta에 닿고, L_T는 더 이상 상수가 아니다(ddpm "
-            "train --schedule learned가 이렇게 한다). 무엇을 얻는가? sigma^2 = beta-tilde라면 T가 커질 때 L_{t-1}의 "
-            "합은 최소 제곱 오차를 SNR로 적분한 것의 절반이 되어, 극한에서는 양 끝의 SNR만 중요하다(여기서 "
+            "train --schedule learned --objective variational이 이렇게 한다). 무엇을 얻는가? sigma^2 = beta-tilde라면 T가 커질 "
+            "때 L_{t-1}의 합은 최소 제곱 오차를 SNR로 적분한 것의 절반이 되어, 극한에서는 양 끝의 SNR만 중요하다(여기서 "
             f"{limit:.5f} nats). T = 1000에서 로그 SNR이 균일하면 {rows[1][1]:.4f}, 각도가 균일하면 "
             f"{rows[1][2]:.4f}, 선형 스케줄은 {linear_:.4f}(이)고, 100,000에서는 둘 다 "
             f"{max(rows[-1][1], rows[-1][2]) - limit:.4f} 안이다. 체인이 짧으면 얻을 것이 더 있다. 직선 위의 세 "

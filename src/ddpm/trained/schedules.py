@@ -36,7 +36,8 @@ def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
         return path.stem, ScheduleConfig(TABLE, len(beta), beta=beta).build(256)
     if name == LEARNED:
         raise UsageError(
-            "a learned schedule is that of a run: name the run folder", "ddpm train --schedule learned makes one"
+            "a learned schedule is that of a run: name the run folder",
+            "ddpm train --schedule learned --objective variational makes one",
         )
     if not path.is_dir():
         chosen(SCHEDULES, name, "schedule, run or file", "a run folder", "a file that ddpm schedule --json wrote")

@@ -49,6 +49,11 @@ class Speech:
         """A command begins, in "en" or "ko". Where the terminal has no Hangul, it speaks English all the same."""
         self._korean = language == "ko" and all(map(_has_hangul, (sys.stdout, sys.stderr)))
 
+    @property
+    def korean(self) -> bool:
+        """Whether it is Korean."""
+        return self._korean
+
     def said(self, text: str) -> str:
         """A message in this language; of several lines each, unless they are one message. What has no entry stays English."""
         if not self._korean:
