@@ -371,7 +371,7 @@ def test_a_page_says_how_it_is_made_again(ddpm, run, tmp_path, monkeypatch):
     from ddpm.laboratory.questions import QUESTIONS
 
     monkeypatch.setattr("ddpm.cli.laboratory.answers.QUESTIONS", {"Q17": QUESTIONS["Q17"]})
-    monkeypatch.setattr("ddpm.cli.laboratory.answers.derived", lambda setting, at: {})
+    monkeypatch.setattr("ddpm.cli.laboratory.answers.derive_all", lambda setting, at, language: ([], {}))
     monkeypatch.setattr("ddpm.cli.laboratory.answers.cores", lambda: 1)
     place = run.rename(tmp_path / "my run")
     with formulas_undrawn():

@@ -44,9 +44,7 @@ class UNetShape:
     """
 
     channels: Annotated[int, Ge(4)] = 128
-    multipliers: Annotated[
-        tuple[Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1e6)], ...], MinLen(1), MaxLen(16)
-    ] = (1, 2, 2, 2)
+    multipliers: Annotated[tuple[Annotated[int | float, Gt(0), Lt(1e6)], ...], MinLen(1), MaxLen(16)] = (1, 2, 2, 2)
     blocks: Annotated[int, Ge(1)] = 2
     attention: tuple[int, ...] = (1,)
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
