@@ -107,8 +107,9 @@ def test_on_a_trained_model(ddpm, trained, tmp_path):
     ],
 )
 def test_what_cannot_be_asked(asked, how, words):
+    unchecked = getattr(public.lab, "__wrapped__", public.lab)  # the tests' type checker refuses None and 5 first
     with pytest.raises(UsageError, match=words):
-        public.lab(asked, **how)
+        unchecked(asked, **how)
 
 
 def test_a_schedule_has_its_own_number_of_steps():
