@@ -90,8 +90,8 @@ def test_on_a_trained_model(ddpm, trained, tmp_path):
     [
         ("Q99", {}, "a numbered question is Q1 to Q35: Q99"),
         ("nothing", {}, "unknown question: 'nothing'"),
-        (None, {}, "question is a name, not NoneType"),
-        (5, {"run": "runs/none"}, "question is a name, not int"),
+        (None, {}, "question is a name, such as Q20, not NoneType"),
+        (5, {"run": "runs/none"}, "question is a name, such as Q20, not int"),
         ("MEAN", {"run": "runs/none"}, "mean is a derivation; on your own model Q4"),
         ("E45", {"run": "runs/none"}, "unknown question: 'E45'"),
         ("all", {}, "more than one answer"),

@@ -93,11 +93,11 @@ def find(name: str) -> Question:
         UsageError: there is none.
     """
     numbers = [known for known in QUESTIONS if NUMBERED.fullmatch(known)]
-    if isinstance(name, str) and NUMBERED.fullmatch(name) and written(name) not in QUESTIONS:
+    if NUMBERED.fullmatch(name) and written(name) not in QUESTIONS:
         raise UsageError(
             f"a numbered question is {numbers[0]} to {numbers[-1]}: {name[:SHOWN]}", "for example: ddpm lab Q20"
         )
-    return chosen(QUESTIONS, written(name) if isinstance(name, str) else name, "question", *ELSE)
+    return chosen(QUESTIONS, written(name), "question", *ELSE)
 
 
 @contextmanager

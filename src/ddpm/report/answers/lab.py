@@ -68,6 +68,8 @@ def lab(
           q(x_t|x_0)...
     """
     chosen(dict.fromkeys(LANGUAGES), language, "language")
+    if not isinstance(asked, str):
+        raise UsageError(f"question is a name, such as Q20, not {type(asked).__name__}")
     asked = written(asked) if isinstance(asked, str) else find_question(asked).name
     if asked in SEVERAL:
         raise UsageError(f"{asked!r} is more than one answer: the command gives it", f"ddpm lab {asked}")
