@@ -179,8 +179,7 @@ def test_openai_from_the_command(ddpm, tmp_path):
     said = ddpm("import", tmp_path / "ema.pt", tmp_path / "run", f"--flags={FLAGS}", "--json", "-")
     assert said.code == 0, said.err
     assert json.loads(said.out)["found"]["timesteps"] == "the network is told 0.25 (t - 1) at t = 1..T"
-    sample = face.load(tmp_path / "run").sample(1, steps=2, progress=False)
-    assert sample.tensor.shape == (1, 3, 64, 64)
+    assert face.load(tmp_path / "run").shape == (3, 64, 64)
 
 
 def test_a_network_is_told_real_numbers():

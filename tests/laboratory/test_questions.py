@@ -15,7 +15,7 @@ from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 from tests.laboratory.test_korean import assert_cases_korean, assert_korean
 
-COSTLY = frozenset({"Q6", "Q11", "Q12"})
+COSTLY = frozenset({"Q6", "Q11", "Q12", "vae"})
 """Half a minute each on other schedules: their own tests, on the usual one, are in every run."""
 SHORT_AND_LONG = pytest.mark.parametrize("T", [100, pytest.param(1000, marks=pytest.mark.long)])
 """Questions that follow thousands of images along the chain: a short one in every run."""

@@ -113,6 +113,7 @@ def test_no_process_outlives_one_that_is_killed(script):
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.long
 def test_a_script_is_not_run_again_in_each_process(script):
     said = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
     assert re.fullmatch(r"runs\n\d+ \d+\nQ33 masking\n", said.stdout), said.stderr

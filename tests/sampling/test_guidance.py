@@ -137,7 +137,9 @@ def test_the_variance_is_the_conditional_one(weight):
     assert not torch.allclose(found(KNOWN, 20)[0].mean, plain(KNOWN, 20)[0].mean)
 
 
-@pytest.mark.parametrize("sampler", AT_STEPS)
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(name, marks=pytest.mark.long) if "langevin" in name else name for name in AT_STEPS]
+)
 def test_every_sampler_is_guided_to_the_class(sampler):
     """Samples of one class of three: the more guidance, the larger the class' share where they land."""
     count = 150

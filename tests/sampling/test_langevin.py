@@ -149,6 +149,7 @@ def test_impossible_corrections(make):
         make()
 
 
+@pytest.mark.long
 def test_one_langevin_step_of_the_paper_a_level_is_too_few():
     """E58: half the drift of Algorithm 2 does not keep up with the falling noise; four steps a level nearly do."""
     schedule = linear()
