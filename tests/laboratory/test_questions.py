@@ -129,6 +129,7 @@ def test_q5_rate_and_distortion(answers, reference):
         assert rows[case["t"]][2] == pytest.approx(float(case["rmse_255"]), rel=1e-8)
 
 
+@pytest.mark.long
 def test_q6_the_best_chain_approaches_the_entropy(answers):
     entropy = -sum(p * math.log2(p) for p in (0.5, 0.05, 0.15, 0.3))
     rows = _table(answers("Q6"))
@@ -180,6 +181,7 @@ def test_q10_three_ways_to_one_bound(answers):
         assert divergence == pytest.approx(gap, abs=1e-9)
 
 
+@pytest.mark.long
 def test_q11_only_the_ends_matter(answers):
     quoted = {100: (4.266, 6.448), 1000: (3.9454, 4.069), 10_000: (3.9155, 3.927), 100_000: (3.9125, 3.9137)}
     for T, by_log, by_angle, limit in _table(answers("Q11")):

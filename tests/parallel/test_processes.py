@@ -165,8 +165,15 @@ def test_torchrun(runs, tmp_path):
         assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize(
+    ("victim", "number"),
+    [
+        (0, signal.SIGKILL),
+        (1, signal.SIGSTOP),
+        pytest.param(1, signal.SIGKILL, marks=pytest.mark.long),
+        pytest.param(0, signal.SIGSTOP, marks=pytest.mark.long),
+    ],
+)
 def test_a_process_that_is_lost_stops_the_others(course, number, victim):
     """They end with 69 and name it; nothing hangs; the run goes on to the bit."""
     strike = Strike("network", 9, number, victim)
