@@ -90,6 +90,11 @@ def counted(shapes: Shapes, name: str, side: int, where: str) -> int:
     return shapes[name][side]
 
 
+def multiple(width: int, first: int) -> int | float:
+    """A level's width in times that of the first: a whole number where it is one."""
+    return width // first if width % first == 0 else width / first
+
+
 def network_of(
     experiment: Experiment, weights: Mapping[str, Tensor], layout: Layout, where: str
 ) -> Mapping[str, Tensor]:

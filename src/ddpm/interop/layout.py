@@ -1,15 +1,10 @@
 """The parts of our U-Net in the order of its lists, with where each is: what the names of other libraries are made from."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
 from ddpm.models.shape import UNetShape
-
-RESIDUAL = ("norm_1", "conv_1", "time", "norm_2", "conv_2", "skip")
-ATTENTION = ("norm", "query", "key", "value", "out")
-OUTSIDE = ("time.0", "time.2", "label", "first", "norm", "last")
-"""Modules of a residual block, of attention, and of the network outside of its lists."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class Layout:
                 found |= {f"{part.ours}.attention.{a}": f"{self.attend(part)}.{b}" for a, b in self.attention.items()}
         return found
 
-    def names(self, shape: UNetShape, parameters: "list[str] | Mapping[str, object]") -> Mapping[str, str]:
+    def names(self, shape: UNetShape, parameters: Iterable[str]) -> Mapping[str, str]:
         """What these parameters of our network are called there."""
         modules = self.modules(shape)
         return {name: f"{modules[module]}.{kind}" for name in parameters for module, _, kind in [name.rpartition(".")]}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddpm.errors import Mismatch, UsageError
 from ddpm.experiment.config import DataConfig, Experiment, ProcessConfig, ScheduleConfig
-from ddpm.interop.foreign import UNKNOWN, Foreign, Shapes, Told, counted, groups_with, network_of
+from ddpm.interop.foreign import UNKNOWN, Foreign, Shapes, Told, counted, groups_with, multiple, network_of
 from ddpm.interop.layout import Layout, Part
 from ddpm.models.shape import UNetShape
 
@@ -165,7 +165,7 @@ def _shape(shapes: Shapes, flags: Mapping[str, str], where: str) -> UNetShape:
     label = "label_emb.weight"
     return UNetShape(
         channels=first,
-        multipliers=tuple(_ratio(int(multiplier * base), first) for multiplier in multipliers),
+        multipliers=tuple(multiple(int(multiplier * base), first) for multiplier in multipliers),
         blocks=int(flags["num_res_blocks"]),
         attention=tuple(level for level in range(len(multipliers)) if 2**level in down),
         dropout=float(flags["dropout"]),
@@ -180,10 +180,6 @@ def _shape(shapes: Shapes, flags: Mapping[str, str], where: str) -> UNetShape:
         freq_shift=0,
         time_channels=None if first == base else base,
     )
-
-
-def _ratio(width: int, first: int) -> int | float:
-    return width // first if width % first == 0 else width / first
 
 
 def _schedule(flags: Mapping[str, str], T: int) -> ScheduleConfig:

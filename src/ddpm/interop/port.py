@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ddpm.experiment.config import DataConfig, Experiment
-from ddpm.interop.foreign import UNKNOWN, Foreign, Shapes, Told, counted, groups_with, network_of, require_resolution
+from ddpm.interop.foreign import (
+    UNKNOWN,
+    Foreign,
+    Shapes,
+    Told,
+    counted,
+    groups_with,
+    multiple,
+    network_of,
+    require_resolution,
+)
 from ddpm.interop.layout import Layout, Part
 from ddpm.models.shape import UNetShape
 
@@ -84,7 +94,7 @@ def _shape(shapes: Shapes, where: str) -> UNetShape:
     blocks = sum(1 for number in range(len(shapes)) if f"down.0.block.{number}.conv1.weight" in shapes)
     return UNetShape(
         channels=channels,
-        multipliers=tuple(width // channels if width % channels == 0 else width / channels for width in widths),
+        multipliers=tuple(multiple(width, channels) for width in widths),
         blocks=blocks,
         attention=tuple(level for level in levels if f"down.{level}.attn.0.q.weight" in shapes),
     )

@@ -1,9 +1,10 @@
 """`UNet2DModel` and our U-Net: the numbers of its configuration and the names of its weights, both ways."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ddpm.errors import SHOWN, DataError, UsageError
+from ddpm.interop.foreign import multiple
 from ddpm.interop.layout import Layout, Part
 from ddpm.models.shape import UNetShape, class_number
 
@@ -96,7 +97,7 @@ def shape_of(config: Mapping[str, Any]) -> UNetShape:
     scale_shift = config["resnet_time_scale_shift"] == "scale_shift"
     return UNetShape(
         channels=widths[0],
-        multipliers=tuple(_multiplier(width, widths[0]) for width in widths),
+        multipliers=tuple(multiple(width, widths[0]) for width in widths),
         blocks=config["layers_per_block"],
         attention=tuple(level for level, kind in enumerate(down) if BLOCKS[kind][0]),
         attention_up=_other(down, up),
@@ -115,10 +116,6 @@ def shape_of(config: Mapping[str, Any]) -> UNetShape:
         freq_shift=config["freq_shift"],
         time_embedding=config["time_embedding_dim"],
     )
-
-
-def _multiplier(width: int, first: int) -> int | float:
-    return width // first if width % first == 0 else width / first
 
 
 def _other(down: Sequence[str], up: Sequence[str]) -> tuple[int, ...] | None:
@@ -182,8 +179,8 @@ def config_of(shape: UNetShape, channels: int, outputs: int, sides: tuple[int, i
     }
 
 
-def parameter_names(shape: UNetShape, ours: Iterable[str]) -> Mapping[str, str]:
-    """What diffusers calls these parameters of our network."""
+def layout(shape: UNetShape) -> Layout:
+    """How diffusers names the modules of our network; its blocks are numbered upwards on the way up too."""
     last = len(shape.widths) - 1
 
     def block(part: Part) -> str:
@@ -194,7 +191,7 @@ def parameter_names(shape: UNetShape, ours: Iterable[str]) -> Mapping[str, str]:
     def resampler(part: Part) -> str:
         return f"{block(part)}.{part.side}samplers.0"
 
-    layout = Layout(
+    return Layout(
         outside={
             "time.0": "time_embedding.linear_1",
             "time.2": "time_embedding.linear_2",
@@ -216,7 +213,6 @@ def parameter_names(shape: UNetShape, ours: Iterable[str]) -> Mapping[str, str]:
         attend=lambda part: f"{block(part)}.attentions.{part.number}",
         resample=lambda part: f"{resampler(part)}.conv",
     )
-    return layout.names(shape, list(ours))
 
 
 def renewed(name: str) -> str:

@@ -13,7 +13,7 @@ from ddpm.experiment.settings import from_dict, spelled
 from ddpm.interop.diffusers import network, scheduler
 from ddpm.interop.files import weights_in
 from ddpm.interop.folders import inside, json_in
-from ddpm.interop.foreign import UNKNOWN, Foreign, parameters_of, renamed, require_size
+from ddpm.interop.foreign import UNKNOWN, Foreign, network_of
 from ddpm.models.shape import class_number
 
 NETWORK = "UNet2DModel"
@@ -135,9 +135,7 @@ def _weights(folder: Path, experiment: Experiment) -> Mapping[str, Tensor]:
     if not files:
         raise NotFound(f"no weights in {str(folder)!r}: none of {', '.join(WEIGHTS)}")
     weights = {network.renewed(name): tensor for name, tensor in weights_in(inside(files[0])).items()}
-    require_size(experiment, {name: tuple(tensor.shape) for name, tensor in weights.items()}, str(files[0]))
-    shapes = parameters_of(experiment)
-    return renamed(weights, network.parameter_names(experiment.model, shapes), shapes, str(files[0]))
+    return network_of(experiment, weights, network.layout(experiment.model), str(files[0]))
 
 
 def _step(config: Mapping[str, Any]) -> int:

@@ -36,9 +36,11 @@ def write(experiment: Experiment, weights: Mapping[str, Tensor], folder: Path) -
     outputs = channels * (2 if experiment.process.variance == "learned" else 1)
     unet = network.config_of(experiment.model, channels, outputs, (height, width))
     process = scheduler.config_of(experiment.schedule, experiment.process, experiment.levels)
-    theirs = {name: weights[ours] for ours, name in network.parameter_names(experiment.model, weights).items()}
+    theirs = {
+        name: weights[ours] for ours, name in network.layout(experiment.model).names(experiment.model, weights).items()
+    }
     if experiment.model.classes:
-        name = network.parameter_names(experiment.model, [LABEL])[LABEL]
+        (name,) = network.layout(experiment.model).names(experiment.model, [LABEL]).values()
         theirs[name] = torch.cat([weights[LABEL], torch.zeros_like(weights[LABEL][:1])])
     two_dimensional = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
     theirs = {name: tensor.flatten(1) if name.endswith(two_dimensional) else tensor for name, tensor in theirs.items()}
