@@ -14,10 +14,9 @@ from itertools import islice
 
 import torch
 from diffusers import DDPMScheduler
-from diffusers.training_utils import EMAModel
 
 from benchmarks.machine import save
-from benchmarks.peer import Peer
+from benchmarks.peer import Peer, peer_training
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
@@ -47,27 +46,10 @@ def our_training(device: torch.device, *, compiled: bool) -> Step:
 
 
 def their_training(device: torch.device, *, compiled: bool) -> Step:
-    """A step as in diffusers' own examples/unconditional_image_generation/train_unconditional.py, with --use_ema."""
+    """A step of their example, in bf16."""
     network = Peer(UNetShape(), 32, 3).to(device).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8)
-    average = EMAModel(network.parameters(), decay=0.9999, use_ema_warmup=True, inv_gamma=1.0, power=0.75)
-    scheduler, called = DDPMScheduler(num_train_timesteps=1000), _compiled(network, compiled)
     images = torch.rand(4096, 3, 32, 32) * 2 - 1
-
-    def step() -> None:
-        clean = images[torch.randint(0, len(images), (BATCH,))].to(device)
-        noise = torch.randn(clean.shape, device=device)
-        t = torch.randint(0, 1000, (BATCH,), device=device)
-        noisy = scheduler.add_noise(clean, noise, t)
-        with torch.autocast(device.type, torch.bfloat16):
-            output = called(noisy, t)
-        torch.nn.functional.mse_loss(output.float(), noise).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.step(network.parameters())
-
-    return step
+    return peer_training(network, _compiled(network, compiled), images, BATCH, bf16=True)
 
 
 def our_sampling(device: torch.device, *, compiled: bool) -> Step:

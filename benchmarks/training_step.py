@@ -13,11 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from diffusers import DDPMScheduler
-from diffusers.training_utils import EMAModel
 
 from benchmarks.machine import save
-from benchmarks.peer import Peer
+from benchmarks.peer import Peer, peer_training
 from ddpm.data.batches import Batches
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
@@ -43,27 +41,9 @@ def ours(precision: str) -> Callable[[], None]:
 
 
 def theirs(precision: str) -> Callable[[], None]:
-    """A step as in diffusers' own examples/unconditional_image_generation/train_unconditional.py, with --use_ema."""
+    """A step of their example."""
     network = Peer(UNetShape(), 32, 3).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8)
-    average = EMAModel(network.parameters(), decay=0.9999, use_ema_warmup=True, inv_gamma=1.0, power=0.75)
-    scheduler = DDPMScheduler(num_train_timesteps=1000)
-    images = torch.rand(64, 3, 32, 32) * 2 - 1
-
-    def step() -> None:
-        clean = images[torch.randint(0, 64, (BATCH,))]
-        noise = torch.randn(clean.shape)
-        t = torch.randint(0, 1000, (BATCH,))
-        noisy = scheduler.add_noise(clean, noise, t)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            output = network(noisy, t)
-        torch.nn.functional.mse_loss(output.float(), noise).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.step(network.parameters())
-
-    return step
+    return peer_training(network, network, torch.rand(64, 3, 32, 32) * 2 - 1, BATCH, bf16=precision == "bf16")
 
 
 VARIANTS = {
