@@ -184,9 +184,12 @@ def test_checkpoints_that_are_gone(ddpm, run, tmp_path):
     base = ("train", *TINY, "--output-dir")
     _hinted(ddpm(*base, run), 65, "bring back a copy of one, or begin anew with another --output-dir")
     _hinted(ddpm("verify", run), 65, "bring back a copy, or begin anew")
+    drawn = ("sample", run, "--num", "1", "--output-dir", tmp_path / "drawn")
+    _hinted(ddpm(*drawn), 65, "bring back a copy of one: ddpm verify")
     for path in (run / "checkpoints").iterdir():
         shutil.rmtree(path)
     shutil.copytree(copy, run / "checkpoints", dirs_exist_ok=True)
+    _well(ddpm(*drawn))
     _well(ddpm(*base, run))
     shutil.rmtree(run / "checkpoints" / "step-000000006")
     (run / "checkpoints" / "step-000000003" / "manifest.json").write_text("{}")

@@ -146,3 +146,12 @@ def test_what_cannot_be_shown(model, tmp_path):
         public.animate(public.images("digits")[:2])
     with pytest.raises(UsageError, match=r"\.mp4"):
         public.animate(DIGIT, frames=2).save(tmp_path / "a.mp4")
+
+
+def test_a_schedule_is_named_or_made():
+    by_name, made = public.animate(DIGIT, "cosine", frames=5), public.animate(DIGIT, public.cosine(T=1000), frames=5)
+    assert torch.equal(by_name.tensor, made.tensor)
+    assert not torch.equal(by_name.tensor, public.animate(DIGIT, frames=5).tensor)
+    with pytest.raises(UsageError, match="unknown schedule: 'cosin'") as found:
+        public.animate(DIGIT, "cosin")
+    assert found.value.hints[0] == "did you mean 'cosine'?"

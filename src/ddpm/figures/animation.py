@@ -11,8 +11,8 @@ from torch import Tensor
 from ddpm.checks import check_whole
 from ddpm.data.decoding.exact import BYTES
 from ddpm.diffusion.forward import ForwardProcess
-from ddpm.diffusion.schedule import Schedule, linear
-from ddpm.errors import UsageError
+from ddpm.diffusion.schedule import SCHEDULES, Schedule
+from ddpm.errors import UsageError, chosen
 from ddpm.figures.images import Data, Images, a_photo, image_set, one_image
 from ddpm.figures.pictures import FORMATS, enlarged, save_animation, to_pictures
 from ddpm.sampling.images import evenly
@@ -87,7 +87,7 @@ class Animation:
 
 def animate(
     image: Data,
-    schedule: Schedule | None = None,
+    schedule: Schedule | str = "linear",
     *,
     resolution: int | tuple[int, int] | None = None,
     frames: int = 40,
@@ -97,14 +97,14 @@ def animate(
 
     Args:
         image: a path, a Pillow image, an array, a tensor or Images: one.
-        schedule: such as ``ddpm.cosine(T=1000)``; None for the paper's, ``ddpm.linear(T=1000)``.
+        schedule: a Schedule, such as ``ddpm.cosine(T=250)``, or a name of `ddpm.SCHEDULES`, of T = 1000; the paper's is "linear".
         resolution: height and width of a path or a Pillow image, or one number for both: scaled to cover it, the centre cut out.
             None keeps the size, of a larger one the shape, with a longer side of 64.
         frames: at most so many, evenly spaced in t, the ends included.
         seed: of the noise.
 
     Raises:
-        UsageError: several images, or a number that is none.
+        UsageError: several images, a number that is none, or no such schedule.
         NotFound, DataError: it cannot be read.
 
     Example:
@@ -114,7 +114,7 @@ def animate(
         Animation(5 frames of 3x48x64, t = 0 to 1000)
     """
     found, count = _one(image, resolution), check_whole("frames", frames, 2)
-    q = ForwardProcess(linear() if schedule is None else schedule)
+    q = ForwardProcess(schedule if isinstance(schedule, Schedule) else chosen(SCHEDULES, schedule, "schedule")())
     noise = NoiseForEach([generator(check_whole("seed", seed), "animate", 0)])
     eps = noise(found.tensor)
     return still(forward(q, found.tensor, eps, q.schedule.T, noise, count), found.levels)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ddpm import checkpoints
 from ddpm.checkpoints import Accept, Checkpoint
-from ddpm.errors import CannotCreate, DataError, NotFound, UsageError, chosen
+from ddpm.errors import CannotCreate, DataError, NotFound, UsageError, chosen, quoted
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import from_dict, to_json
 from ddpm.run.validate import fitting, require_newest, require_numbers, require_read_alike, require_sound
@@ -243,7 +243,10 @@ def find_checkpoint(path: Path) -> tuple[RunFolder, Checkpoint, tuple[str, ...]]
         return folder, content, ()
     content, damaged = checkpoints.newest(folder.checkpoints, folder.accept())
     if content is None and damaged:
-        raise DataError(f"no whole checkpoint in {str(path)!r}: {damaged[0][1]}")
+        raise DataError(
+            f"no whole checkpoint in {str(path)!r}: {damaged[0][1]}",
+            f"bring back a copy of one: ddpm verify {quoted(str(path))} says what is wrong with each",
+        )
     if content is None:
         raise NotFound(
             f"no checkpoint yet in {str(path)!r}", "ddpm train writes one every rhythm.save steps and at the end"
