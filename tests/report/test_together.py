@@ -24,6 +24,14 @@ def setting():
     return Setting("cosine", cosine(50), seed=3)
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard here, and by what is started, though this run of the tests stands in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 SCRIPT = """
 import multiprocessing, os, signal, sys
 from ddpm.diffusion.schedule import cosine
@@ -48,6 +56,7 @@ def script(tmp_path):
     return [sys.executable, str(tmp_path / "script.py")]
 
 
+@pytest.mark.usefixtures("heard")
 def test_several_processes_say_what_one_says(setting):
     """Numbers, drawings and words, in the order in which they were asked, though Ctrl-C strikes the others; nobody is left."""
     with answering(NAMES, setting, ("en", "ko"), 1) as answers:
@@ -66,6 +75,7 @@ def test_several_processes_say_what_one_says(setting):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_ends_all(setting):
     with pytest.raises(KeyboardInterrupt), answering(NAMES, setting, ("en",), 2):
         workers = multiprocessing.active_children()
