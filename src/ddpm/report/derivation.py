@@ -41,6 +41,6 @@ def _line(row: Row, language: str) -> str:
     formula = style.formula(row.tex.replace(r"\frac", r"\dfrac"))  # of full size
     kind = "line slip" if row.erratum else "line"
     return (
-        f'<div class="{kind}"><b>{name}</b>{formula}<span>{row.value:.7g}{off}</span>'
+        f'<div class="{kind}"><b>{name}</b><div>{formula}</div><span>{row.value:.7g}{off}</span>'
         f"<p>{typeset(row.rule.in_language(language))} <code>{html.escape(row.code)}</code></p></div>"
     )
