@@ -9,7 +9,7 @@ import torch
 from ddpm.errors import UsageError
 from ddpm.experiment.presets import PRESETS, digits
 from ddpm.experiment.settings import NOT_GIVEN, UNKNOWN, changed, differences, from_dict, to_json
-from ddpm.models.shape import ALL_CLASSES, size
+from ddpm.models.shape import ALL_CLASSES, OF_OTHERS, size
 from ddpm.models.unet import UNet
 
 OLD = {
@@ -30,10 +30,21 @@ def test_config_json_is_written_and_read_as_before(preset):
     experiment = PRESETS[preset]()
     values = json.loads(to_json(experiment))
     for place in NOT_GIVEN:
-        if _at(asdict(experiment), place) is None:
+        if _at(asdict(experiment), place) is None and place.partition(".")[2] not in OF_OTHERS:
             assert _at(values, place) == (None if place in UNKNOWN else OLD[place])
     assert from_dict(values) == experiment
     assert differences(from_dict(values), experiment) == []
+
+
+def test_config_json_is_the_papers_network_and_what_others_do_where_it_does():
+    """Every field of the network but what others do is in it; what differs is, and comes back."""
+    model = json.loads(to_json(digits()))["model"]
+    assert list(model) == ["channels", "multipliers", "blocks", "attention", "dropout", "groups", "classes"]
+    assert model.keys() | OF_OTHERS == asdict(digits().model).keys()
+    other = changed(digits(), {"model.head_channels": 8, "model.middle": "plain"})
+    written = json.loads(to_json(other))
+    assert written["model"].keys() & OF_OTHERS == {"head_channels", "middle"}
+    assert from_dict(written) == other
 
 
 @pytest.mark.parametrize("place", NOT_GIVEN)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ddpm.errors import SHOWN, UsageError, chosen
 from ddpm.experiment.config import Experiment
-from ddpm.models.shape import ALL_CLASSES
+from ddpm.models.shape import ALL_CLASSES, OF_OTHERS, UNetShape
 
 _ADAPTER = TypeAdapter(Experiment)
 UNKNOWN: Mapping[str, int | tuple[()]] = {"data.shape": (), "data.levels": 0}
@@ -41,8 +41,15 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 def to_json(experiment: Experiment) -> str:
-    """The text of config.json."""
-    return json.dumps(spelled(experiment), indent=1) + "\n"
+    """The text of config.json. What the networks of others do otherwise is in it only where this one does so too."""
+    values = spelled(experiment)
+    usual = asdict(UNetShape())
+    values["model"] = {
+        name: value
+        for name, value in values["model"].items()
+        if name not in OF_OTHERS or getattr(experiment.model, name) != usual[name]
+    }
+    return json.dumps(values, indent=1) + "\n"
 
 
 def spelled(experiment: Experiment) -> dict[str, Any]:

@@ -100,6 +100,26 @@ class UNetShape:
         return self.heads if self.head_channels is None else width // self.head_channels
 
 
+OF_OTHERS: Final = frozenset(
+    [
+        "heads",
+        "head_channels",
+        "attention_up",
+        "middle",
+        "middle_norm",
+        "scale_shift",
+        "resample",
+        "padding",
+        "norm_eps",
+        "cosines_first",
+        "freq_shift",
+        "time_channels",
+        "time_embedding",
+    ]
+)
+"""The fields with which the networks of others are described; the paper's network has their defaults."""
+
+
 def class_number(shape: UNetShape) -> int:
     """How many classes a network is built for; 0 if it knows none.
 
