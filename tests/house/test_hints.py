@@ -88,6 +88,8 @@ TOLD = {
     "hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FOLDER": "needs a network",
     "pip install 'ddpm[hub]'": "needs a network; test_what_can_be_installed looks whether the extra exists",
     "pip install 'ddpm[parquet]'": "the same",
+    "pip install 'ddpm[onnx]'": "the same",
+    "--format torch-export writes the two apart": "interop/test_graphs.py::test_a_learned_schedule_goes_into_graphs_alone",
     "hf auth login": "needs an account",
     "a model of pixels needs the original integers": "why",
     "its tables have no rows": "why",

@@ -30,7 +30,7 @@ OF_PYTHON = (
 """What only `import ddpm` reaches: no command does."""
 SAME = {
     *("{}", "{} --help", "ddpm lab {}", "ddpm lab table-2 --budget 3m", "hf auth login"),
-    *("pip install 'ddpm[hub]'", "pip install 'ddpm[parquet]'", "auto, fp32, bf16, fp16"),
+    *("pip install 'ddpm[hub]'", "pip install 'ddpm[parquet]'", "pip install 'ddpm[onnx]'", "auto, fp32, bf16, fp16"),
     *("fixed-large, fixed-small, learned", "simple, weighted, variational, hybrid", "repaint, replace, ddnm (repaint)"),
 }
 """What is typed, and names: the same in Korean."""

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled
-from ddpm.cli.terminal.console import note, show
+from ddpm.cli.terminal.console import note, say, show
 
 ABOUT = "write a model for another library"
 EXAMPLES = """\
 ddpm export runs/mine exported --format diffusers
 ddpm export runs/mine exported --weights raw
+ddpm export runs/mine exported --format onnx
 """
 
 
@@ -21,7 +22,11 @@ def flags(parser: ArgumentParser) -> None:
     where = parser.add_argument_group("where it goes")
     where.add_argument("output_dir", type=filled, metavar="DIR", help="a new folder")
     where.add_argument(
-        "--format", default="diffusers", metavar="NAME", help="diffusers: a folder for its DDPMPipeline (diffusers)"
+        "--format",
+        default="diffusers",
+        metavar="NAME",
+        help="diffusers: a folder for its DDPMPipeline; onnx, torch-export: the network as a graph, with all that sampling "
+        "needs (diffusers)",
     )
     groups.reading(parser)
     groups.running(parser)
@@ -33,6 +38,6 @@ def run(options: Namespace) -> None:
     from ddpm.trained.export import export
 
     folder = Path(options.output_dir).expanduser()
-    for line in export(opened(options), folder, options.format):
+    for line in export(opened(options), folder, options.format, say):
         note(f"ddpm: not carried over: {line}")
     show(f"{options.format}: {folder}")

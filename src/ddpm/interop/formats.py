@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ddpm.errors import DataError, NotFound, UsageError
-from ddpm.interop import diffusers, openai, port
+from ddpm.interop import diffusers, graphs, openai, port
 from ddpm.interop.files import weights_in
 from ddpm.interop.foreign import Foreign, Told
 
@@ -11,7 +11,7 @@ FOLDERS = {"diffusers": diffusers}
 """Formats of a folder."""
 FILES = {"openai": openai, "port": port}
 """Formats of a file of weights."""
-WRITERS = {"diffusers": diffusers.write}
+WRITERS = {"diffusers": diffusers.write, "onnx": graphs.write_onnx, "torch-export": graphs.write_torch_export}
 """Those that are written."""
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 NOTHING = Told()
