@@ -1,17 +1,20 @@
 """Networks that others' own code made, with random weights, read by ours: how far the outputs are apart.
 
 `python -m benchmarks.interop_agreement FOLDER`: FOLDER holds checkouts of ermongroup/ddim, openai/improved-diffusion and
-openai/guided-diffusion under their names (`ddim`, `improved-diffusion`, `guided-diffusion`). Nothing of them is here. The numbers
-are norms of the difference, relative to their output's, float32, at three times.
+openai/guided-diffusion under their names (`ddim`, `improved-diffusion`, `guided-diffusion`), and in `lucidrains` a folder for each
+version, made by `pip install --no-deps --target FOLDER/lucidrains/2.3.4 denoising-diffusion-pytorch==2.3.4`, and one called `needs`
+with einops, ema-pytorch and accelerate. Nothing of them is here. The numbers are norms of the difference, relative to their
+output's, float32, at three times.
 """
 
 import importlib
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -38,6 +41,27 @@ OPENAI = {
     "guided-diffusion, 512's widths": "--image_size 64 --num_channels 64 --channel_mult 1,2 --num_heads 4 --num_res_blocks 1 "
     "--attention_resolutions 64",
 }
+LUCIDRAINS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "the default, a quarter of the width": ({"dim": 16}, {}),
+    "grey, two levels that attend otherwise, eps, linear": (
+        {
+            "dim": 16,
+            "dim_mults": (1, 2),
+            "full_attn": (True, False),
+            "attn_heads": (2, 3),
+            "attn_dim_head": (8, 16),
+            "channels": 1,
+        },
+        {"objective": "pred_noise", "beta_schedule": "linear"},
+    ),
+    "three levels, x_0, cosine, min-SNR, flash": (
+        {"dim": 24, "dim_mults": (1, 2, 4), "flash_attn": True},
+        {"objective": "pred_x0", "beta_schedule": "cosine", "min_snr_loss_weight": True},
+    ),
+    "one level, v, min-SNR": ({"dim": 16, "dim_mults": (1,)}, {"timesteps": 100, "min_snr_loss_weight": True}),
+    "a learned variance": ({"dim": 16, "dim_mults": (1, 2), "learned_variance": True}, {"objective": "pred_noise"}),
+}
+"""Arguments of its Unet, and of its GaussianDiffusion."""
 
 
 def filled(network: nn.Module) -> nn.Module:
@@ -120,6 +144,53 @@ def made(script: Any, options: dict[str, Any]) -> tuple[nn.Module, Any]:
     return script.create_model_and_diffusion(**options)
 
 
+def of_lucidrains(folder: Path) -> dict[str, dict[str, float]]:
+    """Of every version that is there, each in a process of its own."""
+    found = {}
+    for version in sorted(one.name for one in (folder / "lucidrains").iterdir() if one.name != "needs"):
+        command = [sys.executable, "-m", "benchmarks.interop_agreement", str(folder), version]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found[version] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def of_version(folder: Path, version: str) -> dict[str, float]:
+    """A file as its Trainer saves it, and what the network of its average gives."""
+    sys.path[:0] = [str(folder / "lucidrains" / version), str(folder / "lucidrains" / "needs")]
+    for name in (
+        "torchvision",
+        "torchvision.transforms",
+        "torchvision.utils",
+    ):  # for its data and sheets of images alone
+        sys.modules[name] = ModuleType(name)
+    sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]  # type: ignore[attr-defined]
+    sys.modules["torchvision"].utils = sys.modules["torchvision.utils"]  # type: ignore[attr-defined]
+    for name in ("pytorch_fid", "pytorch_fid.fid_score", "pytorch_fid.inception"):  # which the first versions import
+        sys.modules[name] = ModuleType(name)
+    sys.modules["pytorch_fid.fid_score"].calculate_frechet_distance = None  # type: ignore[attr-defined]
+    sys.modules["pytorch_fid.inception"].InceptionV3 = None  # type: ignore[attr-defined]
+    theirs = importlib.import_module("denoising_diffusion_pytorch.denoising_diffusion_pytorch")
+    learned = importlib.import_module("denoising_diffusion_pytorch.learned_gaussian_diffusion").LearnedGaussianDiffusion
+    averaged = importlib.import_module("ema_pytorch").EMA
+    found = {}
+    for name, (of_network, of_process) in LUCIDRAINS.items():
+        network = filled(theirs.Unet(**of_network))
+        kind = learned if of_network.get("learned_variance") else theirs.GaussianDiffusion
+        process = kind(network, image_size=32, **of_process)
+        average = averaged(process)
+        average.ema_model.load_state_dict({key: 1.1 * one for key, one in process.state_dict().items()})
+        held = {
+            "step": 7,
+            "model": process.state_dict(),
+            "opt": {},
+            "ema": average.state_dict(),
+            "scaler": None,
+            "version": version,
+        }
+        found[name] = apart(network, held, Told(resolution=(32,)), average.ema_model.model.eval())
+    return found
+
+
 def _called(wrapped: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda x, t, *labels: wrapped(x, t, **({"y": labels[0]} if labels else {}))
 
@@ -127,7 +198,10 @@ def _called(wrapped: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def main() -> None:
     """Measure, print, save."""
     folder = Path(sys.argv[1])
-    result = {"port": of_the_port(folder), "openai": of_openai(folder)}
+    if sys.argv[2:]:
+        print(json.dumps(of_version(folder, sys.argv[2])))
+        return
+    result = {"port": of_the_port(folder), "openai": of_openai(folder), "lucidrains": of_lucidrains(folder)}
     print(json.dumps(result, indent=1))
     print(save("interop_agreement", {"relative_difference": result}))
 

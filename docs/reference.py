@@ -23,6 +23,7 @@ from ddpm.errors import Ending, Failure
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.presets import PRESETS
 from ddpm.language import LANGUAGES, Text
+from ddpm.models.networks import KINDS
 
 ROOMS: Mapping[str, str] = {
     "diffusion": "The paper, one file for each idea",
@@ -168,9 +169,20 @@ def settings(kind: type = Experiment, prefix: str = "") -> Iterator[tuple[str, s
         hint, name = hints[field.name], f"{prefix}{field.name}"
         if isinstance(hint, type) and is_dataclass(hint):
             yield from settings(hint, f"{name}.")
+        elif field.name == "model":
+            yield from of_networks(f"{name}.")
         else:
             default = field.default_factory() if field.default is MISSING else field.default  # type: ignore[misc]
             yield name, allowed(hint), _written(default)
+
+
+def of_networks(prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Those of every kind of network: of the paper's, then what others have beside them."""
+    seen: set[str] = set()
+    for kind in KINDS.values():
+        found = [each for each in settings(kind, prefix) if each[0] not in seen]
+        seen |= {name for name, _, _ in found}
+        yield from found
 
 
 def allowed(hint: Any) -> str:  # noqa: ANN401

@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from ddpm.figures.animation import Animation as Animation
     from ddpm.figures.animation import animate as animate
     from ddpm.figures.images import Images as Images
+    from ddpm.models.lucidrains import LucidrainsShape as LucidrainsShape
+    from ddpm.models.lucidrains import LucidrainsUNet as LucidrainsUNet
     from ddpm.models.mlp import MLP as MLP
     from ddpm.models.mlp import MLPShape as MLPShape
     from ddpm.models.shape import UNetShape as UNetShape
@@ -133,6 +135,7 @@ _PLACES = {
     "models.shape": ("UNetShape",),
     "models.unet": ("UNet",),
     "models.mlp": ("MLP", "MLPShape"),
+    "models.lucidrains": ("LucidrainsShape", "LucidrainsUNet"),
     "experiment.config": ("Experiment",),
     "experiment.presets": ("PRESETS",),
     "errors": (

@@ -13,6 +13,7 @@ ABOUT = "make a run of a model of another library"
 EXAMPLES = """\
 ddpm import ddpm-cifar10-32 runs/cifar
 ddpm import model-790000.ckpt runs/port --resolution 32
+ddpm import results/model-700.pt runs/flowers --resolution 128
 ddpm import 64x64_diffusion.pt runs/imagenet \\
     --flags="--image_size 64 --num_channels 192 --num_head_channels 64"
 """
@@ -26,13 +27,20 @@ def flags(parser: ArgumentParser) -> None:
         type=filled,
         metavar="SOURCE",
         help="a folder of diffusers (a pipeline, a checkpoint of its training script, or a UNet2DModel alone), or a file of "
-        "weights of OpenAI's improved- or guided-diffusion, or of the PyTorch port of the authors' weights",
+        "weights of OpenAI's improved- or guided-diffusion, of lucidrains' denoising-diffusion-pytorch (2.0 and later), or of the "
+        "PyTorch port of the authors' weights",
     )
     what.add_argument(
-        "--resolution", type=positive, metavar="N", help="side of the images, which the port's files do not say"
+        "--resolution",
+        type=positive,
+        metavar="N",
+        help="side of the images, where the file does not say it (the port's, lucidrains')",
     )
     what.add_argument(
-        "--flags", metavar="'--NAME VALUE ...'", help="those that OpenAI's scripts trained it with, in quotation marks"
+        "--flags",
+        metavar="'--NAME VALUE ...'",
+        help="those that OpenAI's scripts trained it with, or what lucidrains' file does not say (--objective, "
+        "--sinusoidal_pos_emb_theta), in quotation marks",
     )
     where = parser.add_argument_group("where it goes")
     where.add_argument("output_dir", type=filled, metavar="RUN", help="a new run folder")

@@ -26,8 +26,8 @@ from ddpm.diffusion.schedule import SCHEDULES, Schedule, SignalRemains, log_snr
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
 from ddpm.experiment.history import Change, Init
-from ddpm.models.shape import ALL_CLASSES, UNetShape, class_number, size
-from ddpm.models.unet import UNet
+from ddpm.models.networks import AnyShape, new, size
+from ddpm.models.shape import ALL_CLASSES, UNetShape, class_number
 from ddpm.training.optimizer import DECAYS
 from ddpm.training.precision import DTYPES
 from ddpm.training.replicas import PARALLEL
@@ -189,7 +189,7 @@ class Experiment:
     data: DataConfig = DataConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     process: ProcessConfig = ProcessConfig()
-    model: UNetShape = UNetShape()
+    model: AnyShape = UNetShape()
     objective: str = "simple"
     training: Recipe = Recipe()
     rhythm: Rhythm = Rhythm()
@@ -229,7 +229,7 @@ class Experiment:
             raise UsageError(
                 "the hybrid objective trains a learned variance", "`variance=learned`, or `objective=simple`"
             )
-        levels = len(self.model.multipliers)
+        levels = len(self.model.widths)
         if any(not 0 <= level < levels for level in self.model.attention):
             raise UsageError(f"model.attention = {list(self.model.attention)}: the levels are 0..{levels - 1}")
 
@@ -331,7 +331,7 @@ class Experiment:
 
     def network(self) -> nn.Module:
         """A new network for images of `shape`, initialised from torch's global generator; with a schedule, if learned."""
-        network = UNet(self.model, *self._channels)
+        network = new(self.model, *self._channels)
         if not self.schedule.learned:
             return network
         with torch.device("cpu"):  # its start is a table of numbers, even where the network has none yet

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ddpm.errors import SHOWN, UsageError, chosen
 from ddpm.experiment.config import Experiment
+from ddpm.models.networks import KINDS, kind_of
 from ddpm.models.shape import ALL_CLASSES, OF_OTHERS, UNetShape
 
 _ADAPTER = TypeAdapter(Experiment)
@@ -37,18 +38,18 @@ _LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "literal_error": lambda context: context["expected"],
 }
 """What a value must be, by pydantic's name of what is wrong and its numbers; where these do not matter, `_KINDS`."""
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list"}
+_KINDS = {
+    **{"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "a list"},
+    "none": "not given",
+}
 
 
 def to_json(experiment: Experiment) -> str:
     """The text of config.json. What the networks of others do otherwise is in it only where this one does so too."""
-    values = spelled(experiment)
-    usual = asdict(UNetShape())
-    values["model"] = {
-        name: value
-        for name, value in values["model"].items()
-        if name not in OF_OTHERS or getattr(experiment.model, name) != usual[name]
-    }
+    values, model = spelled(experiment), experiment.model
+    if isinstance(model, UNetShape):
+        usual = {name for name in OF_OTHERS if getattr(model, name) == getattr(UNetShape(), name)}
+        values["model"] = {name: value for name, value in values["model"].items() if name not in usual}
     return json.dumps(values, indent=1) + "\n"
 
 
@@ -57,7 +58,7 @@ def spelled(experiment: Experiment) -> dict[str, Any]:
     values = asdict(experiment)
     for place, spelling in NOT_GIVEN.items():
         section, name = place.split(".")
-        if values[section][name] is None and place not in UNKNOWN:
+        if values[section].get(name, 0) is None and place not in UNKNOWN:
             values[section][name] = spelling
     if values["model"]["classes"] == ALL_CLASSES:
         values["model"]["classes"] = ALL_IN_JSON
@@ -80,12 +81,16 @@ def from_dict(values: object) -> Experiment:
     """
     if not isinstance(values, Mapping):
         raise UsageError(f"a configuration is an object with fields, not {type(values).__name__}")
+    like = _like(values)
     try:
-        experiment = _ADAPTER.validate_python(_named(values, Experiment(), ""))
+        experiment = _ADAPTER.validate_python(_named(values, like, ""))
     except ValidationError as error:
         first, *more = error.errors()
-        place = _place(first["loc"])
-        same = [first, *(other for other in more if _place(other["loc"]) == place and other["input"] is first["input"])]
+        place = _place(first["loc"], like)
+        same = [
+            first,
+            *(each for each in more if _place(each["loc"], like) == place and each["input"] is first["input"]),
+        ]
         wanted = ", or ".join(dict.fromkeys(_wanted(each["type"], each.get("ctx", {})) for each in same))
         if NOT_GIVEN.get(place, ()) != ():
             wanted = f"{NOT_GIVEN[place]}{', ' if first['type'] == 'literal_error' else ', or '}{wanted}"
@@ -112,11 +117,19 @@ def _wanted(kind: str, context: Mapping[str, Any]) -> str:
     return _KINDS.get(kind.split("_", maxsplit=1)[0], "an object with fields")
 
 
-def _place(parts: Sequence[str | int]) -> str:
-    """The setting that pydantic's path leads to, which goes on inside lists and alternatives."""
+def _like(values: Mapping[str, Any]) -> Experiment:
+    """One with the fields that these values are for: those of a model depend on its kind."""
+    kind = kind_of(values.get("model"))
+    return Experiment() if kind == "unet" else Experiment(model=chosen(KINDS, kind, "kind of model")())
+
+
+def _place(parts: Sequence[str | int], like: Experiment) -> str:
+    """The setting that pydantic's path leads to, which goes on inside lists and alternatives, and names the kind of a model."""
     names: list[str] = []
-    here: object = Experiment()
+    here: object = like
     for part in parts:
+        if names == ["model"] and part in KINDS:
+            continue
         if is_dataclass(here):
             here = getattr(here, str(part))
         elif isinstance(here, dict):

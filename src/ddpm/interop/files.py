@@ -23,6 +23,8 @@ PICKLE = 2**25
 """Bytes of the pickle of a torch file, which has the names and shapes alone."""
 PATH = 300
 """Letters of the longest name of a tensor."""
+MOST_NAMES = 2
+"""Of a tensor that is in the file once: a training's weights may also be those beside their average."""
 MOST_ENTRIES = 5 * tensorfile.TENSORS
 """In a torch file: tensors, numbers, and what they are in."""
 ALLOWED = {
@@ -85,7 +87,8 @@ def _torch(data: bytearray) -> Mapping[str, Tensor]:
     except Exception as error:  # torch has no error of its own for a file that is none
         raise ValueError(f"torch cannot read it: {str(error).splitlines()[0][:SHOWN]}") from error
     found = dict(_tensors(held))
-    if sum(tensor.numel() * tensor.element_size() for tensor in found.values()) > len(data):
+    sizes = [(one.data_ptr(), one.shape, one.stride(), one.numel() * one.element_size()) for one in found.values()]
+    if sum(size for *_, size in set(sizes)) > len(data) or sum(size for *_, size in sizes) > MOST_NAMES * len(data):
         raise ValueError("its tensors say that they are larger than the file")
     return found
 

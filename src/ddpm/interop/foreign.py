@@ -1,7 +1,7 @@
 """What a model of another library is here."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ddpm.errors import SHOWN, DataError, Mismatch, UsageError
 from ddpm.experiment.config import Experiment
-from ddpm.interop.layout import Layout
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of tensors by their names."""
+Names = Callable[[Iterable[str]], Mapping[str, str]]
+"""Of our parameters: what they are called elsewhere, by their names here."""
 UNKNOWN = "unknown"
 """The source of the data of a model that does not say it."""
 
@@ -23,7 +24,7 @@ class Told:
 
     Args:
         resolution: the side of the images, or height and width.
-        flags: those that OpenAI's scripts trained it with.
+        flags: those that OpenAI's scripts trained it with, or arguments of lucidrains' classes, as flags.
     """
 
     resolution: tuple[int, ...] | None = None
@@ -95,10 +96,8 @@ def multiple(width: int, first: int) -> int | float:
     return width // first if width % first == 0 else width / first
 
 
-def network_of(
-    experiment: Experiment, weights: Mapping[str, Tensor], layout: Layout, where: str
-) -> Mapping[str, Tensor]:
-    """The weights of its network, all of them, under our names.
+def network_of(experiment: Experiment, weights: Mapping[str, Tensor], names: Names, where: str) -> Mapping[str, Tensor]:
+    """The weights of its network, all of them, under our names; `names` are theirs by these.
 
     Raises:
         DataError: the network would be far larger than the weights.
@@ -106,7 +105,7 @@ def network_of(
     """
     require_size(experiment, {name: tuple(tensor.shape) for name, tensor in weights.items()}, where)
     shapes = parameters_of(experiment)
-    return renamed(weights, layout.names(experiment.model, shapes), shapes, where)
+    return renamed(weights, names(shapes), shapes, where)
 
 
 def parameters_of(experiment: Experiment) -> Shapes:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from ddpm.errors import DataError, NotFound, UsageError
-from ddpm.interop import diffusers, graphs, openai, port
+from ddpm.interop import diffusers, graphs, lucidrains, openai, port
 from ddpm.interop.files import weights_in
 from ddpm.interop.foreign import Foreign, Told
 
 FOLDERS = {"diffusers": diffusers}
 """Formats of a folder."""
-FILES = {"openai": openai, "port": port}
+FILES = {"openai": openai, "port": port, "lucidrains": lucidrains}
 """Formats of a file of weights."""
 WRITERS = {"diffusers": diffusers.write, "onnx": graphs.write_onnx, "torch-export": graphs.write_torch_export}
 """Those that are written."""
@@ -54,5 +54,6 @@ def read(path: Path, told: Told = NOTHING) -> Foreign:
     raise UsageError(
         f"no model of a format that is known: {str(path)!r}",
         "known are a folder of diffusers (model_index.json, unet/config.json, or config.json of a UNet2DModel)",
-        "and files of weights of OpenAI's improved- and guided-diffusion, and of the port of the authors' weights",
+        "and files of weights of OpenAI's improved- and guided-diffusion, of lucidrains' denoising-diffusion-pytorch, and of the "
+        "port of the authors' weights",
     )

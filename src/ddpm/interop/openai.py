@@ -4,13 +4,14 @@ Their code is told a network by flags (`--image_size 64 --num_channels 192 ...`)
 is in these. Classifiers and networks that enlarge images are others, and are refused.
 """
 
-import shlex
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor
 
 from ddpm.errors import Mismatch, UsageError
 from ddpm.experiment.config import DataConfig, Experiment, ProcessConfig, ScheduleConfig
+from ddpm.interop.flags import is_true, pairs
 from ddpm.interop.foreign import UNKNOWN, Foreign, Shapes, Told, counted, groups_with, multiple, network_of
 from ddpm.interop.layout import Layout, Part
 from ddpm.models.shape import UNetShape
@@ -75,21 +76,21 @@ def read(weights: Mapping[str, Tensor], told: Told, where: str) -> Foreign:
     (group, *_) = groups_with(weights, ANCHOR)
     shapes = {name: tuple(tensor.shape) for name, tensor in group.items()}
     shape = _shape(shapes, flags, where)
-    learned = _is(flags, "learn_sigma")
+    learned = is_true(flags, "learn_sigma")
     T, side = int(flags["diffusion_steps"]), int(flags["image_size"])
     channels = counted(shapes, ANCHOR, 1, where)
     experiment = Experiment(
         data=DataConfig(source=UNKNOWN, shape=(channels, side, side), levels=256),
         schedule=_schedule(flags, T),
         process=ProcessConfig(
-            prediction="x0" if _is(flags, "predict_xstart") else "eps",
-            variance="learned" if learned else "fixed-small" if _is(flags, "sigma_small") else "fixed-large",
+            prediction="x0" if is_true(flags, "predict_xstart") else "eps",
+            variance="learned" if learned else "fixed-small" if is_true(flags, "sigma_small") else "fixed-large",
         ),
         model=shape,
         objective="hybrid" if learned else "simple",
     )
-    apart = _apart(group, shape, new_order=_is(flags, "use_new_attention_order"))
-    found = network_of(experiment, apart, _layout(shape), where)
+    apart = _apart(group, shape, new_order=is_true(flags, "use_new_attention_order"))
+    found = network_of(experiment, apart, partial(_layout(shape).names, shape), where)
     facts = {
         "network": f"{experiment.size()[1]:,} parameters, each matched by name and shape",
         "images": f"{channels}x{side}x{side} in [-1, 1], 256 levels",
@@ -107,16 +108,12 @@ def read(weights: Mapping[str, Tensor], told: Told, where: str) -> Foreign:
 
 
 def _flags(text: str) -> dict[str, str]:
-    words = shlex.split(text.replace("=", " "))
     found = dict(DEFAULTS)
-    for name, value in zip(words[::2], [*words[1::2], ""], strict=False):
-        flag = name.removeprefix("--")
-        if not name.startswith("--") or not value:
-            raise UsageError(f"`flags` are pairs such as --num_heads 4, not {name!r} {value!r}".rstrip())
+    for flag, value in pairs(text):
         if flag in DEFAULTS:
             found[flag] = value
         elif flag not in TRAINING:
-            raise UsageError(f"a flag that neither improved-diffusion nor guided-diffusion has: {name!r}")
+            raise UsageError(f"a flag that neither improved-diffusion nor guided-diffusion has: {f'--{flag}'!r}")
     return found
 
 
@@ -134,13 +131,6 @@ TRAINING = {
     *("clip_denoised", "classifier_scale", "classifier_path"),
 }
 """Flags of their scripts that say nothing of the network."""
-
-
-def _is(flags: Mapping[str, str], name: str) -> bool:
-    value = flags[name].lower()
-    if value not in ("true", "false", "1", "0", "yes", "no"):
-        raise UsageError(f"--{name} is True or False, not {flags[name]!r}")
-    return value in ("true", "1", "yes")
 
 
 def _shape(shapes: Shapes, flags: Mapping[str, str], where: str) -> UNetShape:
@@ -172,8 +162,8 @@ def _shape(shapes: Shapes, flags: Mapping[str, str], where: str) -> UNetShape:
         classes=counted(shapes, label, 0, where) if label in shapes else None,
         heads=1 if head_channels != -1 else heads,
         head_channels=None if head_channels == -1 else head_channels,
-        scale_shift=_is(flags, "use_scale_shift_norm"),
-        resample="block" if _is(flags, "resblock_updown") else "conv",
+        scale_shift=is_true(flags, "use_scale_shift_norm"),
+        resample="block" if is_true(flags, "resblock_updown") else "conv",
         padding="around",
         norm_eps=1e-5,
         cosines_first=True,
@@ -183,7 +173,7 @@ def _shape(shapes: Shapes, flags: Mapping[str, str], where: str) -> UNetShape:
 
 
 def _schedule(flags: Mapping[str, str], T: int) -> ScheduleConfig:
-    scale = 1000 / T if _is(flags, "rescale_timesteps") else 1.0
+    scale = 1000 / T if is_true(flags, "rescale_timesteps") else 1.0
     if flags["noise_schedule"] == "linear":  # the paper's betas, of a chain of another length
         return ScheduleConfig("linear", T, {"beta_1": 0.1 / T, "beta_T": 20 / T}, timestep_scale=scale)
     if flags["noise_schedule"] == "cosine":

@@ -5,6 +5,7 @@ read, are not in the file: what is not told is the paper's for CIFAR-10.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor
 
@@ -74,8 +75,9 @@ def read(weights: Mapping[str, Tensor], told: Told, where: str) -> Foreign:
     shapes = {name: tuple(tensor.shape) for name, tensor in raw.items()}
     channels = counted(shapes, "conv_in.weight", 1, where)
     data = DataConfig(source=UNKNOWN, shape=(channels, *resolution), levels=256)
-    experiment = Experiment(data=data, model=_shape(shapes, where))
-    first, second = (network_of(experiment, group, LAYOUT, where) for group in (raw, ema))
+    shape = _shape(shapes, where)
+    experiment = Experiment(data=data, model=shape)
+    first, second = (network_of(experiment, group, partial(LAYOUT.names, shape), where) for group in (raw, ema))
     facts = {
         "network": f"{experiment.size()[1]:,} parameters, each matched by name and shape",
         "images": f"{channels}x{resolution[0]}x{resolution[1]} in [-1, 1], 256 levels",

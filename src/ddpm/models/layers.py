@@ -19,14 +19,16 @@ Resample = Callable[[Tensor], Tensor]
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
-def time_embedding(t: Tensor, width: int, freq_shift: int = 1, *, cosines_first: bool = False) -> Tensor:
+def time_embedding(
+    t: Tensor, width: int, freq_shift: int = 1, *, cosines_first: bool = False, theta: float = 10000
+) -> Tensor:
     """Sinusoids of a timestep, (batch,) -> (batch, width): sines, then cosines, of frequencies 1 to 1e-4 (E81).
 
     The published form: frequencies divide by width/2 - 1, so `width` must be at least 4; an odd one is padded with 0. Others
-    divide by width/2 (`freq_shift` 0), or have the cosines first.
+    divide by width/2 (`freq_shift` 0), have the cosines first, or end at the frequency 1 / `theta`.
     """
     half = width // 2
-    scale = -math.log(10000) / (half - freq_shift)
+    scale = -math.log(theta) / (half - freq_shift)
     frequencies = torch.exp(scale * torch.arange(half, device=t.device, dtype=torch.float32))
     angles = t.float()[:, None] * frequencies
     waves = [angles.cos(), angles.sin()] if cosines_first else [angles.sin(), angles.cos()]

@@ -1,7 +1,7 @@
 """The numbers that make a U-Net: those of Appendix B, and what the U-Nets of others do otherwise."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol, runtime_checkable
 
 from annotated_types import Ge, Gt, Lt, MaxLen, MinLen
 
@@ -120,7 +120,17 @@ OF_OTHERS: Final = frozenset(
 """The fields with which the networks of others are described; the paper's network has their defaults."""
 
 
-def class_number(shape: UNetShape) -> int:
+@runtime_checkable
+class Labelled(Protocol):
+    """A shape of any network: how many classes it knows, "all" until the data are known, None for a network without."""
+
+    @property
+    def classes(self) -> int | Literal["all"] | None:
+        """How many."""
+        ...
+
+
+def class_number(shape: Labelled) -> int:
     """How many classes a network is built for; 0 if it knows none.
 
     Raises:

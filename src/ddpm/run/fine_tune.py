@@ -43,8 +43,7 @@ def begun_with(path: Path, weights: str) -> tuple[Experiment, Init]:
 
 def successor(source: Experiment, init: Init) -> Experiment:
     """The experiment of a run that begins with these weights, where nothing else is asked for: all but the data is kept."""
-    classes = ALL_CLASSES if source.model.classes is not None else None
-    model = replace(source.model, classes=classes)
+    model = source.model if source.model.classes is None else replace(source.model, classes=ALL_CLASSES)
     return replace(source.for_other_data(), model=model, init=init, changes=())
 
 

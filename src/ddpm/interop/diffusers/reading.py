@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ddpm.interop.diffusers import network, scheduler
 from ddpm.interop.files import weights_in
 from ddpm.interop.folders import inside, json_in
 from ddpm.interop.foreign import UNKNOWN, Foreign, network_of
-from ddpm.models.shape import class_number
+from ddpm.models.shape import UNetShape, class_number
 
 NETWORK = "UNet2DModel"
 AVERAGED = {"decay", "inv_gamma", "power", "min_decay", "update_after_step", "use_ema_warmup", "optimization_step"}
@@ -135,7 +136,9 @@ def _weights(folder: Path, experiment: Experiment) -> Mapping[str, Tensor]:
     if not files:
         raise NotFound(f"no weights in {str(folder)!r}: none of {', '.join(WEIGHTS)}")
     weights = {network.renewed(name): tensor for name, tensor in weights_in(inside(files[0])).items()}
-    return network_of(experiment, weights, network.layout(experiment.model), str(files[0]))
+    shape = experiment.model
+    assert isinstance(shape, UNetShape)
+    return network_of(experiment, weights, partial(network.layout(shape).names, shape), str(files[0]))
 
 
 def _step(config: Mapping[str, Any]) -> int:

@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ddpm.errors import UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.interop.diffusers import network, scheduler
 from ddpm.interop.diffusers.reading import LABEL, NETWORK, WEIGHTS
+from ddpm.models.shape import UNetShape
 from ddpm.storage import durable, tensorfile
 from ddpm.storage.atomic import write_text
 
@@ -32,15 +34,17 @@ def write(experiment: Experiment, weights: Mapping[str, Tensor], folder: Path) -
         UsageError: diffusers cannot express it; what is named.
         OSError: the disk is full or fails.
     """
+    shape = experiment.model
+    if not isinstance(shape, UNetShape):
+        raise UsageError(f"diffusers' {NETWORK} cannot be this network: it is the one of {shape.kind}")
     channels, height, width = experiment.shape
     outputs = channels * (2 if experiment.process.variance == "learned" else 1)
-    unet = network.config_of(experiment.model, channels, outputs, (height, width))
+    unet = network.config_of(shape, channels, outputs, (height, width))
     process = scheduler.config_of(experiment.schedule, experiment.process, experiment.levels)
-    theirs = {
-        name: weights[ours] for ours, name in network.layout(experiment.model).names(experiment.model, weights).items()
-    }
-    if experiment.model.classes:
-        (name,) = network.layout(experiment.model).names(experiment.model, [LABEL]).values()
+    layout = network.layout(shape)
+    theirs = {name: weights[ours] for ours, name in layout.names(shape, weights).items()}
+    if shape.classes:
+        (name,) = layout.names(shape, [LABEL]).values()
         theirs[name] = torch.cat([weights[LABEL], torch.zeros_like(weights[LABEL][:1])])
     two_dimensional = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
     theirs = {name: tensor.flatten(1) if name.endswith(two_dimensional) else tensor for name, tensor in theirs.items()}
