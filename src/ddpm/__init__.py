@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from ddpm.errors import RunWarning as RunWarning
     from ddpm.errors import Stopped as Stopped
     from ddpm.errors import UsageError as UsageError
+    from ddpm.evaluation.images.features.extractor import Extractor as Extractor
+    from ddpm.evaluation.images.score import Distances as Distances
     from ddpm.evaluation.paired import Comparison as Comparison
     from ddpm.evaluation.paired import Difference as Difference
     from ddpm.evaluation.rate import Bound as Bound
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from ddpm.sampling.multistep import PredictorCorrector as PredictorCorrector
     from ddpm.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
     from ddpm.sampling.timesteps import SPACINGS as SPACINGS
+    from ddpm.trained.distance import distance as distance
     from ddpm.trained.model import TrainedModel as TrainedModel
     from ddpm.training.loop import Progress as Progress
 
@@ -104,6 +107,9 @@ _PLACES = {
     "api": ("load", "fit", "train", "sample", "bound", "images", "compare"),
     "report.answers.lab": ("lab",),
     "report.answers.answer": ("LabAnswer",),
+    "trained.distance": ("distance",),
+    "evaluation.images.score": ("Distances",),
+    "evaluation.images.features.extractor": ("Extractor",),
     "trained.model": ("TrainedModel",),
     "figures.images": ("Images",),
     "figures.animation": ("animate", "Animation"),

@@ -11,6 +11,7 @@ from ddpm.cli import (
     compare,
     data,
     demo,
+    distance,
     edit,
     evaluate,
     export_model,
@@ -33,7 +34,7 @@ GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
     "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate, "compare": compare},
     "with an image": {"inpaint": inpaint, "edit": edit, "interpolate": interpolate},
     "other libraries": {"import": import_model, "export": export_model},
-    "look inside": {"schedule": schedule, "lab": lab, "data": data, "verify": verify},
+    "look inside": {"distance": distance, "schedule": schedule, "lab": lab, "data": data, "verify": verify},
 }
 """The commands: each is a file with `ABOUT`, `EXAMPLES`, `flags(parser)` and `run(options)`."""
 COMMANDS: Mapping[str, ModuleType] = {name: file for group in GROUPS.values() for name, file in group.items()}

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, _ArgumentGroup
 
 from ddpm.cli.flags.kinds import count, filled, natural, number, positive, span
-from ddpm.cli.flags.names import SAMPLERS, SOURCE, SPACINGS
+from ddpm.cli.flags.names import FEATURES, SAMPLERS, SOURCE, SPACINGS
 from ddpm.language import LANGUAGES, machine_language
 
 
@@ -28,6 +28,11 @@ def scored_images(group: _ArgumentGroup) -> None:
         metavar="NAME",
         help="class given to a model that knows classes: own (that of each image), none, or one name for all (own)",
     )
+
+
+def features(group: _ArgumentGroup) -> None:
+    """--features NAME: what images are compared by."""
+    group.add_argument("--features", metavar="NAME", help=f"{FEATURES} (digits of grey images, colour of others)")
 
 
 def table_and_plot(group: _ArgumentGroup, table: str, plot: str) -> None:

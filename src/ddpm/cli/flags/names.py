@@ -11,3 +11,4 @@ SAMPLERS = (
 )
 SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
 SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
+FEATURES = "pixels, digits, colour"

@@ -10,7 +10,7 @@ from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.errors import CannotCreate, UsageError
 from ddpm.run.folder import RunFolder
 
-WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "csv", "json")
+WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "csv", "json", "save_moments")
 READ = ("image", "mask", "first", "second", "name", "source", "data")
 DRAWING = ("sample", "inpaint", "edit", "interpolate")
 IMAGE = re.compile(r"\d{6,}\.png")
@@ -28,7 +28,8 @@ def check_outputs(options: Namespace) -> None:
     if folder:
         _check_owner(folder, options.output_dir)
     flags: dict[Path, str] = {}
-    for flag, name in _named(options, WRITTEN).items():
+    for attribute, name in _named(options, WRITTEN).items():
+        flag = attribute.replace("_", "-")
         path = _resolved(name)
         if path in flags:
             raise UsageError(f"--{flags[path]} and --{flag} are one file: {name!r}")

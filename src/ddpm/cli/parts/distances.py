@@ -1,0 +1,91 @@
+"""Distances between sets of images on the terminal: `ddpm distance`, and those metrics of `ddpm evaluate`."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+from ddpm.cli.parts.opening import told
+from ddpm.cli.terminal.console import say, show, track
+from ddpm.cli.terminal.files import JsonTarget, file_for
+from ddpm.cli.terminal.processes import processes
+from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.words import counted
+from ddpm.data.imageset import ImageSet
+from ddpm.errors import UsageError
+from ddpm.evaluation.images.metrics import Choices, metrics_of
+from ddpm.evaluation.images.moments_file import write_moments
+from ddpm.evaluation.images.score import Distances
+from ddpm.parallel.device import pick_device
+from ddpm.report.text import columns, left, right
+from ddpm.trained.distance import Given, Measurement, about_side, extractor_for, given, some_of
+
+NAMES: Mapping[str, str] = {
+    "fid": "Frechet distance (fid)",
+    "fid-infinity": "the same for endlessly many images",
+    "kid": "kernel distance (kid)",
+    "inception-score": "inception score (is)",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "sliced": "sliced Wasserstein distance",
+}
+"""What a score is called in the table."""
+
+
+def compare_sets(options: Namespace) -> None:
+    """Both sets are read, measured and told of.
+
+    Raises:
+        UsageError: an unknown metric, or the moments of moments were to be saved.
+        Mismatch: they have no distance.
+    """
+    names = metrics_of(options.metrics)
+    json_target, saved = JsonTarget(options.json), file_for(options.save_moments, ".npz")
+    a, b = (
+        some_of(given(source, split), options.num_images, options.seed, name)
+        for name, source, split in (("a", options.first, "all"), ("b", options.second, options.split))
+    )
+    if saved and not isinstance(b, ImageSet):
+        raise UsageError(f"B is moments already: {options.second!r}", "--save-moments is of images")
+    device = pick_device(options.device)
+    extractor = extractor_for(options.features, (a, b), device)
+    with processes(device) as world:
+        how = Choices(seed=options.seed)
+        measurement = Measurement(names, extractor, how, options.batch_size, device, track, world)
+        sides = measurement.side(a, options.first), measurement.side(b, options.second)
+        about = {
+            "a": about_side(a, options.first, "all"),
+            "b": about_side(b, options.second, options.split),
+            "seed": options.seed,
+            "num_images": options.num_images,
+        }
+        found = measurement.between(*sides, about)
+    if saved:
+        world.lead(lambda: write_moments(saved, sides[1].moments, extractor))
+    json_target.write(found.as_json())
+    say_distances(found, f"{_words(a, options.first)} against {_words(b, options.second)}")
+    if saved:
+        say(f"moments: {saved}")
+    json_target.tell()
+
+
+def _words(side: Given, source: str) -> str:
+    return f"{counted(len(side), 'image')} of {source}" if isinstance(side, ImageSet) else f"the moments in {source}"
+
+
+def say_distances(found: Distances, what: str) -> None:
+    """A line for each number: as published, where the truth is, and what few images add."""
+    features = found.manifest["features"]
+    say(what)
+    say(f"  features {features['name']}: {features['how']}")
+    names = [said(NAMES[score.name]) for score in found.scores]
+    width = max(map(columns, names))
+    head = (right(said("value"), 12), right(said("95% interval"), 27), right(said("of it from few images"), 22))
+    show(f"{'':{width}} {' '.join(head)}")
+    for name, score in zip(names, found.scores, strict=True):
+        interval = "-" if score.low is None or score.high is None else f"{score.low:.5g} .. {score.high:.5g}"
+        bias = "-" if score.bias is None else f"{score.bias:+.4g}"
+        show(f"{left(name, width)} {score.value:>12.5g} {interval:>27} {bias:>22}")
+    fid = next((score for score in found.scores if score.name == "fid"), None)
+    if fid is not None and fid.about.get("enough_images") is False:
+        told([f"so few images say little of a Frechet distance of {fid.about['features']} features"])

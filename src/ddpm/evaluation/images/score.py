@@ -1,0 +1,69 @@
+"""A number with its interval, and what must be known to get it again."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LEVEL = 0.95
+NORMAL = 1.959963984540054
+"""97.5 % of a standard normal lie below it."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measured number.
+
+    Args:
+        name: of the metric.
+        value: as others publish it: what the formula gives for these images.
+        low: with `high`, where the number would be for endlessly many images, in 95 of 100 sets like these; None where
+            it is not known.
+        high: see `low`.
+        method: how the interval was made.
+        bias: by how much `value` is expected to be too large for so few images; None where none is known.
+        about: the choices that the number depends on, and what else was found with it.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    method: str
+    bias: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file."""
+        interval = {"level": LEVEL, "low": self.low, "high": self.high, "method": self.method}
+        return {"value": self.value, "interval": interval, "bias": self.bias, **self.about}
+
+
+def around(centre: float, variance: float, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
+    """The interval of a normal error with this variance, within what is possible."""
+    half = NORMAL * math.sqrt(max(variance, 0.0))
+    return min(max(centre - half, least), most), max(min(centre + half, most), least)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """What was measured of two sets of images, with what one must know to get it again.
+
+    ``found["fid"].value`` is a number as it is published, ``.low`` and ``.high`` the interval that holds the truth in 95 of 100
+    sets, ``.bias`` what the value has too much for so few images. `manifest` says which features, which images and which seeds.
+    """
+
+    scores: tuple[Score, ...]
+    manifest: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Score:
+        """A score by its name.
+
+        Raises:
+            KeyError: it was not measured.
+        """
+        return {score.name: score for score in self.scores}[name]
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file: each number with its interval, its choices and the manifest."""
+        return {score.name: score.as_json() | {"manifest": dict(self.manifest)} for score in self.scores}
