@@ -22,13 +22,7 @@ def flags(parser: ArgumentParser) -> None:
     what.add_argument("--split", default="all", metavar="NAME", help="part of B: test, train, validation or all (all)")
     what.add_argument("--num-images", type=positive, metavar="N", help="N images of each, chosen by the seed (all)")
     how = parser.add_argument_group("how to measure it")
-    how.add_argument(
-        "--metrics",
-        default="fid,kid",
-        metavar="X,Y",
-        help="fid, fid-infinity, kid, is, precision-recall, density-coverage, sliced (fid,kid)",
-    )
-    groups.features(how)
+    groups.distances(how)
     how.add_argument("--seed", type=natural, default=0, metavar="S", help="random seed of subsets and directions (0)")
     where = parser.add_argument_group("where the numbers go")
     groups.json(where, "all numbers, each with what it depends on")

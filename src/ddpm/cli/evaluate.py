@@ -81,7 +81,7 @@ def run(options: Namespace) -> None:
     if len(options.run) > 1:
         if metrics != ["bpd"] or options.evaluations is not None:
             raise UsageError("several runs are compared by bpd over every t alone", "measure the rest run by run")
-        compare_runs(options)
+        compare_runs(Namespace(**{**vars(options), "num_samples": None, "html": None}))
         return
     (options.run,) = options.run
     if options.evaluations is not None:

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, _ArgumentGroup
 
 from ddpm.cli.flags.kinds import count, filled, natural, number, positive, span
-from ddpm.cli.flags.names import FEATURES, SAMPLERS, SOURCE, SPACINGS
+from ddpm.cli.flags.names import DISTANCES, FEATURES, SAMPLERS, SOURCE, SPACINGS
 from ddpm.language import LANGUAGES, machine_language
 
 
@@ -33,6 +33,12 @@ def scored_images(group: _ArgumentGroup) -> None:
 def features(group: _ArgumentGroup) -> None:
     """--features NAME: what images are compared by."""
     group.add_argument("--features", metavar="NAME", help=f"{FEATURES} (digits of grey images, colour of others)")
+
+
+def distances(group: _ArgumentGroup) -> None:
+    """--metrics A,B of images and --features NAME."""
+    group.add_argument("--metrics", default="fid,kid", metavar="A,B", help=f"{DISTANCES} (fid,kid)")
+    features(group)
 
 
 def table_and_plot(group: _ArgumentGroup, table: str, plot: str) -> None:

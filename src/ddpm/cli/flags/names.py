@@ -12,3 +12,4 @@ SAMPLERS = (
 SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
 SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
 FEATURES = "pixels, digits, colour"
+DISTANCES = "fid, fid-infinity, kid, is, precision-recall, density-coverage, sliced"

@@ -1,9 +1,13 @@
-"""Several runs on the same images with the same noise: `ddpm compare`, and `ddpm evaluate` of more than one run."""
+"""Several runs side by side: `ddpm compare`, and `ddpm evaluate` of more than one run."""
 
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ddpm.cli.parts.bounds import measure_bound
-from ddpm.cli.parts.opening import images_asked, scored
+from ddpm.cli.parts.drawn import draw_all, say_drawn
+from ddpm.cli.parts.opening import Asked, images_asked, scored
 from ddpm.cli.terminal.console import note, say, show
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.cli.terminal.speech import said
@@ -11,12 +15,34 @@ from ddpm.errors import UsageError, quoted
 from ddpm.evaluation.paired import Comparison, Difference
 from ddpm.evaluation.rate import Bound
 from ddpm.figures import plots, style
+from ddpm.report.compare_page import compare_page
 from ddpm.report.text import right
-from ddpm.storage.atomic import write_bytes, write_csv
+from ddpm.storage.atomic import write_bytes, write_csv, write_text
+from ddpm.trained.drawn import Drawn
 from ddpm.trained.evaluate import about, require_fitting, result, row
 from ddpm.trained.labels import told_when_scored
 from ddpm.trained.likelihoods import of_bound
 from ddpm.trained.loaded import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class SideBySide:
+    """What was measured of several runs: bounds of the same images, and, where it was asked for, what each draws."""
+
+    models: Sequence[LoadedModel]
+    labels: Sequence[str | None]
+    found: Comparison
+    drawn: Sequence[Drawn] | None
+    asked: Asked
+
+    @property
+    def differences(self) -> list[Difference | None]:
+        """Of each to the first."""
+        return [None, *self.found.differences]
+
+    def parameters(self) -> list[int]:
+        """Numbers in each network."""
+        return [model.experiment.size()[1] for model in self.models]
 
 
 def compare_runs(options: Namespace) -> None:
@@ -32,6 +58,23 @@ def compare_runs(options: Namespace) -> None:
             f"ddpm evaluate {quoted(options.run[0])} --data {quoted(options.data)} measures it",
         )
     plot, table, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
+    page = file_for(options.html, ".html")
+    both = _measured(options)
+    json_target.write(_in_json(both))
+    if table:
+        write_csv(table, _rows(both))
+    if plot:
+        write_bytes(plot, style.png(plots.compared(both.found), options.language))
+    if page:
+        write_text(page, compare_page(both.found, both.parameters(), both.drawn, both.asked.words, options.language))
+    for name, path in (("csv", table), ("plot", plot), ("html", page)):
+        if path:
+            say(f"{name}: {path}")
+    json_target.tell()
+    _say(both)
+
+
+def _measured(options: Namespace) -> SideBySide:
     models = [scored(Namespace(**{**vars(options), "run": run})) for run in options.run]
     asked = images_asked(options, models[0])
     images = asked.images
@@ -43,29 +86,17 @@ def compare_runs(options: Namespace) -> None:
         for model, (_, labels) in zip(models, told, strict=True)
     ]
     found = Comparison(tuple(options.run), tuple(bounds))
-    runs = [
-        {
-            "run": name,
-            **about(model, len(images), label),
-            **result(bound, ["bpd"]),
-            "per_image": bound.per_image.tolist(),
-        }
-        for name, model, (label, _), bound in zip(options.run, models, told, bounds, strict=True)
-    ]
-    json_target.write({**asked.about, "runs": runs, "same_noise": found.same_noise, "differences": _in_json(found)})
-    if table:
-        write_csv(table, _rows(found, models))
-    if plot:
-        write_bytes(plot, style.png(plots.compared(found), options.language))
-    for name, path in (("csv", table), ("plot", plot)):
-        if path:
-            say(f"{name}: {path}")
-    json_target.tell()
-    _say(found, asked.words)
+    drawn = draw_all(options, asked) if options.num_samples else None
+    return SideBySide(models, [label for label, _ in told], found, drawn, asked)
 
 
-def _in_json(found: Comparison) -> list[dict[str, object]]:
-    return [
+def _in_json(both: SideBySide) -> dict[str, Any]:
+    found, runs = both.found, []
+    for place, (model, label, bound) in enumerate(zip(both.models, both.labels, found.bounds, strict=True)):
+        values = {"run": found.names[place], **about(model, bound.images, label), **result(bound, ["bpd"])}
+        values |= {"parameters": both.parameters()[place], "per_image": bound.per_image.tolist()}
+        runs.append(values | ({"samples": both.drawn[place].as_json()} if both.drawn else {}))
+    differences = [
         {
             "run": name,
             "less": found.names[0],
@@ -74,27 +105,33 @@ def _in_json(found: Comparison) -> list[dict[str, object]]:
         }
         for name, one in zip(found.names[1:], found.differences, strict=True)
     ]
+    return {**both.asked.about, "runs": runs, "same_noise": found.same_noise, "differences": differences}
 
 
-def _rows(found: Comparison, models: list[LoadedModel]) -> list[dict[str, object]]:
+def _rows(both: SideBySide) -> list[dict[str, object]]:
     """A line of the table for each run."""
-    differences: list[Difference | None] = [None, *found.differences]
-    return [
-        row(name, model, f"variational bound, T = {bound.T}", of_bound(bound), bound, one)
-        for name, model, bound, one in zip(found.names, models, found.bounds, differences, strict=True)
-    ]
+    rows: list[dict[str, object]] = []
+    for place, (name, bound) in enumerate(zip(both.found.names, both.found.bounds, strict=True)):
+        words, one = f"variational bound, T = {bound.T}", both.differences[place]
+        values = row(name, both.models[place], words, of_bound(bound), bound, one)
+        values["parameters"] = both.parameters()[place]
+        rows.append(values | (both.drawn[place].as_row() if both.drawn else {}))
+    return rows
 
 
-def _say(found: Comparison, what: str) -> None:
+def _say(both: SideBySide) -> None:
+    found = both.found
     width = max(map(len, found.names))
-    say(f"{what}, in bits/dim; the differences are to {found.names[0]}, image by image")
+    say(f"{both.asked.words}, in bits/dim; the differences are to {found.names[0]}, image by image")
     if not found.same_noise:
         note("ddpm: the chains have differently many steps: the images are the same, the noise is not")
     error = right(said("± stderr"), 10)
-    show(f"{'':{width}} {'bits/dim':>10} {error} {right(said('difference'), 12)} {error}")
-    differences: list[Difference | None] = [None, *found.differences]
-    for name, bound, one in zip(found.names, found.bounds, differences, strict=True):
-        show(f"{name:{width}} {_numbers(bound)}{_compared(one) if one else ''}")
+    heads = [right(said("parameters"), 12), f"{'bits/dim':>10}", error, right(said("difference"), 12), error]
+    show(f"{'':{width}} {' '.join(heads)}")
+    for name, size, bound, one in zip(found.names, both.parameters(), found.bounds, both.differences, strict=True):
+        show(f"{name:{width}} {size:>12,} {_numbers(bound)}{_compared(one) if one else ''}")
+    if both.drawn:
+        say_drawn(found.names, both.drawn, both.asked.words)
 
 
 def _numbers(bound: Bound) -> str:

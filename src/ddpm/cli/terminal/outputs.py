@@ -10,7 +10,7 @@ from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.errors import CannotCreate, UsageError
 from ddpm.run.folder import RunFolder
 
-WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "csv", "json", "save_moments")
+WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "csv", "html", "json", "save_moments")
 READ = ("image", "mask", "first", "second", "name", "source", "data")
 DRAWING = ("sample", "inpaint", "edit", "interpolate")
 IMAGE = re.compile(r"\d{6,}\.png")

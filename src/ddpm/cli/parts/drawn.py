@@ -1,0 +1,67 @@
+"""What several runs draw from the same noise, how far it is from real images, and what it costs: a part of `ddpm compare`."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ddpm.cli.parts.drawing import numbers
+from ddpm.cli.parts.opening import Asked, opened, shortened
+from ddpm.cli.terminal.console import say, show, track
+from ddpm.cli.terminal.speech import SPEECH
+from ddpm.cli.terminal.words import counted
+from ddpm.evaluation.images.metrics import Choices, metrics_of
+from ddpm.evaluation.images.side import Side
+from ddpm.figures.images import image_set
+from ddpm.report.compare_page import cells, headings
+from ddpm.report.text import columns, right
+from ddpm.sampling.images import Plan
+from ddpm.trained.distance import Measurement, about_side, extractor_for
+from ddpm.trained.draw import check_variance, samples
+from ddpm.trained.drawn import Drawn, draw
+from ddpm.trained.labels import NONE, OWN
+from ddpm.trained.labels import asked as condition_of
+
+
+def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
+    """What each of the runs draws by --sampler in --sample-steps, from the same noise, measured against the images that were asked for.
+
+    Raises:
+        UsageError: no such sampler, metric or features.
+    """
+    plan = Plan(options.num_samples, options.sampler, numbers(options), options.seed, options.batch_size)
+    check_variance(plan.build(), options.variance)
+    names, found = metrics_of(options.metrics), []
+    reference: Side | None = None
+    for run in options.run:
+        whole = opened(Namespace(**{**vars(options), "run": run}))
+        condition = condition_of(whole.experiment, None, None, None)
+        steps = min(options.sample_steps, whole.process.schedule.T)
+        few = Namespace(**{**vars(options), "steps": steps})
+        model = shortened(few, whole, label=OWN if condition.labels else NONE)
+        one = draw(
+            samples(model, plan, options.spacing, condition), lambda steps, count: track(steps, count, "sampling")
+        )
+        extractor = extractor_for(options.features, [asked.images], model.device)
+        measurement = Measurement(names, extractor, Choices(options.seed), options.batch_size, model.device, track)
+        reference = measurement.side(asked.images, options.data) if reference is None else reference
+        drawn = image_set(one.images, "all")
+        about = {
+            "a": about_side(drawn, run, "all") | one.as_json(),
+            "b": about_side(asked.images, options.data, options.split),
+            "seed": options.seed,
+        }
+        distances = measurement.between(measurement.side(drawn, run), reference, about)
+        found.append(replace(one, distances=distances))
+    return found
+
+
+def say_drawn(names: Sequence[str], drawn: Sequence[Drawn], reference: str) -> None:
+    """A line for each run: distances with their intervals, and what an image costs."""
+    first = drawn[0]
+    say(f"{counted(len(first.images), 'sample')} of each by {first.sampler}, from the same noise, against {reference}")
+    heads, rows = headings(first, "ko" if SPEECH.korean else "en"), [cells(one) for one in drawn]
+    widths = [max(map(columns, column)) for column in zip(heads, *rows, strict=True)]
+    width = max(map(len, names))
+    show(f"{'':{width}}  {'  '.join(right(head, size) for head, size in zip(heads, widths, strict=True))}")
+    for name, row in zip(names, rows, strict=True):
+        show(f"{name:{width}}  {'  '.join(right(cell, size) for cell, size in zip(row, widths, strict=True))}")

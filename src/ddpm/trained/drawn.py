@@ -1,0 +1,149 @@
+"""Images that a model drew: what they cost (time, evaluations of the network, memory), and how far they are from real ones."""
+
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ddpm.evaluation.images.score import Distances
+from ddpm.figures.images import Images
+from ddpm.sampling.images import Sampled, described
+from ddpm.trained.draw import Drawing
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Images that a model drew, what they cost, and how far they are from a reference.
+
+    Args:
+        images: that were drawn.
+        sampler: by which, and on how many steps of the chain.
+        steps: see `sampler`.
+        evaluations: of the network for one of them; None where that depends on the image.
+        seconds: wall-clock time for one of them, in batches, on this machine.
+        memory: bytes: the weights, and what one evaluation of a whole batch needs at once besides.
+        distances: from the reference; None where they were not measured.
+    """
+
+    images: Images
+    sampler: str
+    steps: int
+    evaluations: int | None
+    seconds: float
+    memory: int
+    distances: Distances | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the images, for a file."""
+        return {
+            "images": len(self.images),
+            "sampler": self.sampler,
+            "steps": self.steps,
+            "evaluations": self.evaluations,
+            "seconds_per_image": self.seconds,
+            "memory_bytes": self.memory,
+            **(self.distances.as_json() if self.distances else {}),
+        }
+
+    def as_row(self) -> dict[str, Any]:
+        """What a line of a table says of them: of each distance the value and its interval."""
+        values = {
+            "samples": len(self.images),
+            "sampler": self.sampler,
+            "steps": self.steps,
+            "evaluations_per_sample": self.evaluations,
+            "seconds_per_sample": self.seconds,
+            "memory_bytes": self.memory,
+        }
+        for score in self.distances.scores if self.distances else ():
+            values |= {score.name: score.value, f"{score.name}_low": score.low, f"{score.name}_high": score.high}
+        return values
+
+
+def draw(drawing: Drawing, watch: Callable[[Iterable[Sampled], int], Iterator[Sampled]]) -> Drawn:
+    """Draw the images, and see what it costs; the network is evaluated once before the time is taken.
+
+    Args:
+        drawing: what to draw.
+        watch: shows progress of so many steps; its own time does not count.
+    """
+    memory, clock = _memory(drawing), _Clock(drawing.run())
+    images = drawing.images(watch(clock, drawing.plan.batches() * drawing.moves))
+    name, _ = described(drawing.sampler)
+    return Drawn(images, name, drawing.begin, drawing.evaluations, clock.seconds / len(images), memory)
+
+
+class _Clock:
+    """The items of an iterator, and how many seconds they took to come."""
+
+    def __init__(self, items: Iterator[Sampled]) -> None:
+        self.items, self.seconds = items, 0.0
+
+    def __iter__(self) -> Iterator[Sampled]:
+        while True:
+            began = time.perf_counter()
+            try:
+                item = next(self.items)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - began
+            yield item
+
+
+def _memory(drawing: Drawing) -> int:
+    """Bytes of the weights, and of the most tensors that are alive at once while the network sees a batch."""
+    plan, model = drawing.plan, drawing.model
+    rows = plan.rows[: plan.batch_size]
+    p = drawing.condition.on(drawing.process, rows, model.device)
+    x = torch.randn(len(rows), *model.experiment.shape, device=model.device)
+    network = model.process.network
+    assert isinstance(network, torch.nn.Module)
+    with torch.no_grad(), Alive() as alive:
+        p(x, drawing.begin)
+    return alive.most + sum(weight.nbytes for weight in (*network.parameters(), *network.buffers()))
+
+
+class Alive(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made in its block: `most` is the largest number alive at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """The operation, and its results counted unless they lie in what was there before."""
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, Tensor):
+                self._count(tensor, 0)
+        found = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            if isinstance(tensor, Tensor):
+                self._count(tensor, tensor.untyped_storage().nbytes())
+        self.most = max(self.most, self.now)
+        return found
+
+    def _count(self, tensor: Tensor, size: int) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key not in self._known:
+            self._known.add(key)
+            self.now += size
+            weakref.finalize(storage, self._gone, key, size)
+
+    def _gone(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
