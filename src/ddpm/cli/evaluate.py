@@ -1,6 +1,7 @@
-"""`ddpm evaluate`: bits/dim of a data set: the bound, likelihoods beside it, or an estimate from a few evaluations."""
+"""`ddpm evaluate`: bits/dim of a data set by the bound, likelihoods beside it, or an estimate; whether samples are copies."""
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, natural, positive, tolerance
@@ -8,10 +9,14 @@ from ddpm.cli.terminal.console import say
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.errors import UsageError
 
+if TYPE_CHECKING:
+    from ddpm.trained.likelihoods import LikelihoodOptions
+
 ABOUT = "measure bits/dim of a data set, exactly, with the standard error"
 EXAMPLES = """\
 ddpm evaluate runs/mine --data photos --json bits.json
 ddpm evaluate runs/mine --data photos --evaluations 8
+ddpm evaluate runs/mine --data photos --metrics memorised --pairs copies.png
 ddpm evaluate runs/a runs/b --data photos --csv runs.csv --plot runs.png
 """
 
@@ -32,7 +37,8 @@ def flags(parser: ArgumentParser) -> None:
         "--metrics",
         default="bpd",
         metavar="A,B",
-        help="bpd, rate-distortion, importance-weighted, flow; the last two stand beside bpd in one table (bpd)",
+        help="bpd, rate-distortion; importance-weighted, flow: beside bpd in one table; memorised: whether samples copy training "
+        "images, more than DATA does, which it was not trained on (bpd)",
     )
     how = parser.add_argument_group("how to measure it")
     how.add_argument(
@@ -43,6 +49,7 @@ def flags(parser: ArgumentParser) -> None:
     )
     groups.chain(how)
     how.add_argument("--seed", type=natural, default=0, metavar="S", help="random seed of the noise (0)")
+    how.add_argument("--num-samples", type=positive, metavar="N", help="of memorised: how many to draw (200)")
     how.add_argument("--draws", type=positive, metavar="K", help="of importance-weighted: chains for each image (16)")
     how.add_argument(
         "--trace",
@@ -60,24 +67,23 @@ def flags(parser: ArgumentParser) -> None:
     where = parser.add_argument_group("where the numbers go")
     groups.json(where, "all numbers")
     groups.table_and_plot(where, "a line for each method, or each run", "a picture of the bound by t")
+    where.add_argument(
+        "--pairs", metavar="FILE.png", help="of memorised: the closest samples above their training images"
+    )
     groups.running(parser, 128)
 
 
 def run(options: Namespace) -> None:
     """Measure, and say it."""
-    from ddpm.cli.parts.bounds import measure_bound, say_bound
     from ddpm.cli.parts.comparing import compare_runs
     from ddpm.cli.parts.estimate import estimate_bound
-    from ddpm.cli.parts.likelihoods import measure_likelihoods, table, ways_of
-    from ddpm.cli.parts.opening import images_asked, scored
-    from ddpm.figures import plots, style
-    from ddpm.storage.atomic import write_bytes, write_csv
-    from ddpm.trained.evaluate import METRICS, about, chosen_metrics, result, row
-    from ddpm.trained.labels import in_words, told_when_scored
-    from ddpm.trained.likelihoods import of_bound, results
+    from ddpm.cli.parts.likelihoods import ways_of
+    from ddpm.cli.parts.memorised import check_flags
+    from ddpm.trained.evaluate import chosen_metrics
 
     metrics = chosen_metrics(options.metrics)
     ways = ways_of(options, metrics)
+    check_flags(options, metrics)
     if len(options.run) > 1:
         if metrics != ["bpd"] or options.evaluations is not None:
             raise UsageError("several runs are compared by bpd over every t alone", "measure the rest run by run")
@@ -86,16 +92,35 @@ def run(options: Namespace) -> None:
     (options.run,) = options.run
     if options.evaluations is not None:
         estimate_bound(options, metrics)
-        return
+    else:
+        _measure(options, metrics, ways)
+
+
+def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions") -> None:
+    """One run."""
+    from ddpm.cli.parts.bounds import measure_bound, say_bound
+    from ddpm.cli.parts.likelihoods import measure_likelihoods, table
+    from ddpm.cli.parts.memorised import Copies
+    from ddpm.cli.parts.opening import images_asked, scored
+    from ddpm.figures import plots, style
+    from ddpm.storage.atomic import write_bytes, write_csv
+    from ddpm.trained.evaluate import MEMORISED, METRICS, about, result, row
+    from ddpm.trained.labels import in_words, told_when_scored
+    from ddpm.trained.likelihoods import of_bound, results
+
     plot, csv, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
+    copies = Copies(options, MEMORISED in metrics)
     trained = scored(options)
     asked = images_asked(options, trained)
     images = asked.images
-    label, labels = told_when_scored(trained.experiment, images, options.label)
+    label, labels = None, None
+    if metrics != [MEMORISED]:
+        label, labels = told_when_scored(trained.experiment, images, options.label)
     what = f"{asked.words}{in_words(label)}"
+    values = copies.measured(trained, asked)
     likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)
     rows, bound = {ways.words(name): found for name, found in likelihoods.items()}, None
-    values = results(likelihoods, ways)
+    values |= results(likelihoods, ways)
     if plot or set(metrics) & set(METRICS):
         bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
         rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
@@ -111,6 +136,7 @@ def run(options: Namespace) -> None:
         say(f"plot: {plot}")
     if likelihoods:
         table(rows, what)
+    copies.say(asked.words)
     if csv:
         say(f"csv: {csv}")
     json_target.tell()

@@ -58,6 +58,13 @@ def tile(pictures: Tensor, columns: int) -> Image.Image:
     return to_pil(sheet)
 
 
+def pairs(above: Tensor, below: Tensor, columns: int = 8) -> Image.Image:
+    """Two lists of as many pictures, each of the first above its one of the second, in bands of `columns`."""
+    none = above.new_full((-len(above) % columns, *above.shape[1:]), BACKGROUND)
+    rows = [torch.cat([pictures, none]).unflatten(0, (-1, columns)) for pictures in (above, below)]
+    return tile(torch.stack(rows, 1).flatten(0, 2), columns)
+
+
 def enlarged(picture: Tensor, side: int) -> Image.Image:
     """One picture, (C, H, W) uint8, pixel by pixel at least so large on its longer side."""
     scale = max(1, math.ceil(side / max(picture.shape[1:])))

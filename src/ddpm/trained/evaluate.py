@@ -29,7 +29,8 @@ from ddpm.trained.likelihoods import LIKELIHOODS
 from ddpm.trained.loaded import LoadedModel
 
 METRICS = ("bpd", "rate-distortion")
-"""Those of the bound; `ddpm.trained.likelihoods` has the others."""
+"""Those of the bound; `ddpm.trained.likelihoods` and `ddpm.trained.memorised` have the others."""
+MEMORISED = "memorised"
 
 
 def chosen_metrics(names: str) -> list[str]:
@@ -39,9 +40,10 @@ def chosen_metrics(names: str) -> list[str]:
         UsageError: an unknown one.
     """
     metrics = [name.strip() for name in names.split(",")]
+    known = (*METRICS, *LIKELIHOODS, MEMORISED)
     for name in metrics:
-        if name not in (*METRICS, *LIKELIHOODS):
-            raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join((*METRICS, *LIKELIHOODS))}")
+        if name not in known:
+            raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join(known)}")
     return metrics
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 
 from ddpm.data.imageset import ImageSet
-from ddpm.data.open import open_source
-from ddpm.errors import DataError, Failure, NotFound
+from ddpm.errors import Failure
 from ddpm.evaluation.curve import ErrorAt, curve, errors, some_steps
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.optimal import Curve
@@ -19,6 +18,7 @@ from ddpm.seeds import generator
 from ddpm.storage.atomic import write_json
 from ddpm.trained.labels import NONE, OWN
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.training_images import training_images
 
 TABLES = [field.name for field in fields(Curve)]
 IMAGES = 128
@@ -78,16 +78,7 @@ def images_for_curve(trained: LoadedModel, count: int = IMAGES) -> ImageSet:
         NotFound: the training data are no longer where they were.
         DataError: they are not what they were.
     """
-    data = trained.experiment.data
-    try:
-        images = open_source(data.source, "train", data.options())
-    except Failure as error:
-        raise NotFound(
-            f"the best steps and variances are measured on the training data: {error}",
-            "`data.source=SOURCE` says where they are now",
-        ) from error
-    if images.shape != data.shape or images.levels != data.levels:
-        raise DataError(f"not the training data: {images.shape} of {images.levels} levels in {data.source!r}")
+    images = training_images(trained, "the best steps and variances are measured on")
     return images.take(torch.randperm(len(images), generator=generator(0, "images of the curve"))[:count].sort().values)
 
 

@@ -1,0 +1,92 @@
+"""`ddpm evaluate --metrics memorised` on the terminal: whether samples copy training images."""
+
+import io
+from argparse import Namespace
+from dataclasses import replace
+from typing import Any
+
+from ddpm.cli.parts.opening import Asked
+from ddpm.cli.terminal.console import say, track
+from ddpm.cli.terminal.files import file_for
+from ddpm.errors import UsageError
+from ddpm.storage.atomic import write_bytes
+from ddpm.trained.evaluate import MEMORISED
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.memorised import Found, MemorisedOptions, measure
+
+FLAGS = ("num_samples", "pairs")
+
+
+def check_flags(options: Namespace, metrics: list[str]) -> None:
+    """Refuse those of this metric where it was not asked for.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for name in FLAGS:
+        if MEMORISED not in metrics and getattr(options, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is of --metrics {MEMORISED}: {getattr(options, name)}")
+    if metrics == [MEMORISED] and options.csv is not None:
+        raise UsageError(
+            f"--csv is a table of bits/dim, which are not measured: {options.csv}",
+            "--metrics bpd,memorised measures both",
+        )
+
+
+class Copies:
+    """The metric in a command: nothing, where it was not asked for.
+
+    Raises:
+        UsageError, CannotCreate: as `file_for`, of --pairs.
+    """
+
+    def __init__(self, options: Namespace, wanted: bool) -> None:  # noqa: FBT001
+        self._options, self._wanted = options, wanted
+        self._picture = file_for(options.pairs, ".png")
+        self._found: Found | None = None
+
+    def measured(self, trained: LoadedModel, asked: Asked) -> dict[str, Any]:
+        """Samples and held-out images beside the training images, with progress; what --json writes of them."""
+        if not self._wanted:
+            return {}
+        options = self._options
+        how = MemorisedOptions(
+            seed=options.seed, batch_size=options.batch_size, spacing=options.spacing, label=options.label
+        )
+        if options.num_samples is not None:
+            how = replace(how, num_samples=options.num_samples)
+        self._found = measure(trained, asked.images, how, track)
+        if self._picture:
+            data = io.BytesIO()
+            self._found.picture().save(data, format="PNG")
+            write_bytes(self._picture, data.getvalue())
+        return {MEMORISED: self._found.about}
+
+    def say(self, what: str) -> None:
+        """What was found of `what`, the held-out images."""
+        if self._found:
+            say_memorised(self._found, what)
+        if self._picture:
+            say(f"pairs: {self._picture}")
+
+
+def say_memorised(found: Found, what: str) -> None:
+    """What was found, in words."""
+    one, about = found.memorised, found.about
+    low, high = one.interval
+    say(
+        f"{one.count} of {len(one.suspected)} samples ({one.share:.1%}, 95 % interval {low:.1%} to {high:.1%}) copy a training image "
+        f"more closely than {about['rate']:.1%} of {what}; by chance {one.expected:.1f} would"
+    )
+    if one.copies:
+        say(f"the model copies training images: p = {one.p_value:.2g}")
+    else:
+        say(f"no sign that the model copies training images: p = {one.p_value:.2g}")
+    middle, mirrored = about["median_distance"], " and their mirror images" if one.mirrors == 2 else ""
+    say(
+        f"  half of the samples are within {middle['samples']:.1f} of one of {one.training:,} training images{mirrored}, half of the "
+        f"held-out images within {middle['held_out']:.1f} ({about['unit']}); identical samples: {about['identical']}"
+    )
+    say(
+        f"  close is a distance to the nearest below {one.threshold:.3f} times the mean of those to the {one.neighbours} nearest"
+    )

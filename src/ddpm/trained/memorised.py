@@ -1,0 +1,189 @@
+"""`ddpm evaluate --metrics memorised`: samples of a model beside the training images nearest to them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ddpm.data.imageset import ImageSet, to_levels
+from ddpm.evaluation.memorised import (
+    CONFIDENCE,
+    Features,
+    Memorised,
+    blocks,
+    featured,
+    judged,
+    pixels,
+    rate_for,
+    search,
+)
+from ddpm.figures.pictures import pairs, shown
+from ddpm.sampling.images import Plan
+from ddpm.trained.draw import Drawing, samples
+from ddpm.trained.labels import OWN, condition_of
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.provenance import recorded
+from ddpm.trained.training_images import training_images
+
+Part = TypeVar("Part")
+WORST = 16
+"""Pairs in the picture."""
+MIRRORS = {"horizontal-flip": 2}
+"""In how many places of the space of images each training image is, where augmentation moves it."""
+
+
+@runtime_checkable
+class Track(Protocol):
+    """Shows the progress of so many parts."""
+
+    def __call__(self, parts: Iterator[Part], count: int, label: str, /) -> Iterator[Part]:
+        """The same parts."""
+        ...
+
+
+def quietly(parts: Iterator[Part], _count: int, _label: str) -> Iterator[Part]:
+    """Without showing anything."""
+    return parts
+
+
+@dataclass(frozen=True)
+class MemorisedOptions:
+    """How copies are looked for.
+
+    Args:
+        num_samples: how many samples are drawn, by Algorithm 2 on the chain that the model is read on.
+        seed: of their noise.
+        batch_size: images at a time.
+        spacing: by which rule the steps of the chain were kept.
+        label: of a model with classes: the class of all samples; None for all in turn.
+        features: what distances are of.
+        space: what they are called.
+        unit: of the distances.
+    """
+
+    num_samples: int = 200
+    seed: int = 0
+    batch_size: int = 128
+    spacing: str = "uniform"
+    label: str | None = None
+    features: Features = pixels
+    space: str = "pixels"
+    unit: str = "RMSE on 0..255"
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found, with what it was found in.
+
+    Args:
+        memorised: the comparison.
+        drawn: the samples, (N, C, H, W) integers 0..levels-1.
+        train: the training images.
+        about: all numbers, and how they were made, for JSON.
+    """
+
+    memorised: Memorised
+    drawn: Tensor
+    train: ImageSet
+    about: dict[str, Any]
+
+    def picture(self, count: int = WORST) -> Image.Image:
+        """The samples of the smallest ratios, each above its nearest training image, mirrored where that is nearer."""
+        worst = self.memorised.worst(count)
+        found = self.memorised.samples
+        nearest = self.train.images[found.rows[worst]].cpu()
+        nearest = torch.where(found.mirrored[worst].reshape(-1, 1, 1, 1), nearest.flip(-1), nearest)
+        return pairs(shown(self.drawn[worst], self.train.levels), shown(nearest, self.train.levels))
+
+
+def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions, track: Track = quietly) -> Found:
+    """Draw samples, and look for each of them, and for each held-out image, among the training images.
+
+    Args:
+        trained: the model.
+        held_out: images of the same kind that it was not trained on.
+        options: how.
+        track: shows the progress.
+
+    Raises:
+        NotFound: the training images are no longer where they were, or it is not known which they are.
+        DataError: they are not what they were, or can no longer be read.
+        UsageError: too few held-out images, or they are training images.
+    """
+    rate_for(len(held_out))
+    train = training_images(trained, "copies are looked for among")
+    drawing = _drawing(trained, options)
+    steps = track(drawing.run(), drawing.plan.batches() * drawing.moves, "sampling")
+    drawn = to_levels(drawing.images(steps).tensor, trained.experiment.levels)
+    mirrors = MIRRORS.get(trained.experiment.data.augmentation, 1)
+    both = torch.cat([options.features(drawn, train.levels).float(), featured(held_out, options.features)])
+    looked = search(both, train, options.features, mirrors=mirrors)
+    *_, nearest = track(looked, blocks(train, both.shape[1]), "looking through the training images")
+    here = slice(0, len(drawn)), slice(len(drawn), None)
+    found = judged(nearest.take(here[0]), nearest.take(here[1]), len(train), mirrors)
+    return Found(found, drawn, train, _about(found, drawing, train, held_out, options))
+
+
+def _drawing(trained: LoadedModel, options: MemorisedOptions) -> Drawing:
+    plan = Plan(options.num_samples, seed=options.seed, batch_size=options.batch_size)
+    condition = condition_of(trained.experiment, None if options.label == OWN else options.label)
+    return samples(trained, plan, options.spacing, condition)
+
+
+def _about(
+    found: Memorised, drawing: Drawing, train: ImageSet, held_out: ImageSet, options: MemorisedOptions
+) -> dict[str, Any]:
+    """What `--json` writes."""
+    there = found.samples
+    return {
+        "space": options.space,
+        "unit": options.unit,
+        "ratio": "distance to the nearest over the mean of those to the k nearest",
+        "neighbours": found.neighbours,
+        "samples": len(there.rows),
+        "held_out": len(found.held_out.rows),
+        "training": found.training,
+        "mirror_images": found.mirrors == 2,
+        "rate": found.rank / (len(found.held_out.rows) + 1),
+        "threshold": found.threshold,
+        "suspected": found.count,
+        "expected": found.expected,
+        "share": found.share,
+        "interval": list(found.interval),
+        "confidence": CONFIDENCE,
+        "p_value": found.p_value,
+        "copies": found.copies,
+        "identical": int((there.distance == 0).sum()),
+        "median_distance": {"samples": _median(there.distance), "held_out": _median(found.held_out.distance)},
+        "median_ratio": {"samples": _median(there.ratio), "held_out": _median(found.held_out.ratio)},
+        "manifest": {
+            "training_digest": train.digest(),
+            "held_out_digest": held_out.digest(),
+            **recorded(drawing.model, drawing.plan, drawing.spacing, drawing.begin),
+        },
+        "per_sample": [
+            {
+                "distance": distance,
+                "ratio": ratio,
+                "p_value": p,
+                "training_image": row,
+                **({"name": train.names[row]} if train.names else {}),
+                "mirrored": mirrored,
+            }
+            for distance, ratio, p, row, mirrored in zip(
+                there.distance.tolist(),
+                there.ratio.tolist(),
+                found.p_values.tolist(),
+                there.rows.tolist(),
+                there.mirrored.tolist(),
+                strict=True,
+            )
+        ],
+    }
+
+
+def _median(values: Tensor) -> float:
+    return float(values.quantile(0.5))
