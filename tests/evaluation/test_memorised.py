@@ -86,6 +86,10 @@ def test_the_p_value_is_that_of_the_common_order():
         # at least `count` samples before the r-th held-out image: fewer than r held-out ones among the first count + r - 1
         exact = hypergeom(N + m, m, count + r - 1).cdf(r - 1)
         assert found.p_value == pytest.approx(exact, rel=1e-9)
+    all_of_them = judged(with_ratios([0.01] * 300), with_ratios(torch.linspace(0.1, 0.9, 300)), 10, 1)
+    assert all_of_them.p_value == pytest.approx(
+        math.comb(302, 2) / math.comb(600, 300), rel=1e-6
+    )  # the last of 3 after all
     assert found.p_values[0] == pytest.approx(1 / (m + 1))
     assert found.p_values[-1] == pytest.approx(1)
 

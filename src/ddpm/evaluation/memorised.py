@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.special import logsumexp
 from scipy.stats import beta, betabinom
 from torch import Tensor
 
@@ -185,10 +187,11 @@ class Memorised:
         """The chance of as many or more, if samples are draws of what the held-out images are of.
 
         Exact for any distribution: of the common order of all, the number of samples below the r-th of m held-out images is
-        beta-binomial with r and m + 1 - r.
+        beta-binomial with r and m + 1 - r. The tail is summed: one less what is before it would be 0 where it is small.
         """
-        m = len(self.held_out.rows)
-        return float(betabinom.sf(self.count - 1, len(self.suspected), self.rank, m + 1 - self.rank))
+        n, m = len(self.suspected), len(self.held_out.rows)
+        tail = betabinom.logpmf(np.arange(self.count, n + 1), n, self.rank, m + 1 - self.rank)
+        return min(1.0, float(np.exp(logsumexp(tail))))
 
     @property
     def p_values(self) -> Float[Tensor, " samples"]:
