@@ -11,5 +11,5 @@ SAMPLERS = (
 )
 SPACINGS = "uniform, quadratic, trailing, leading, log-snr, optimal"
 SCHEDULES = "linear, cosine, quadratic, constant, warmup, jsd, log-snr"
-FEATURES = "pixels, digits, colour"
 DISTANCES = "fid, fid-infinity, kid, is, precision-recall, density-coverage, sliced"
+FEATURES = "pixels, digits, colour, inception=FILE, or a TorchScript file .pt that you trust"

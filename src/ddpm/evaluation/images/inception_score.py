@@ -30,15 +30,16 @@ def score(logits: Tensor, splits: int = 10, seed: int = 0) -> Score:
     """The mean over `splits` parts in a random order; the interval is about the whole set's score, without its bias."""
     count = len(logits)
     order = torch.randperm(count, generator=generator(seed, "inception score"))
-    parts = torch.tensor([inception_score(logits[rows]) for rows in order.tensor_split(min(splits, count))])
+    each = [inception_score(logits[rows]) for rows in order.tensor_split(min(splits, count))]
+    parts = torch.tensor(each, dtype=torch.float64)
     divergences, p = _divergences(logits), logits.double().softmax(1)
     mean = p.mean(0).clamp(min=1e-300)
     log = float(divergences.mean() + (p.var(0) / mean).sum() / (2 * count)) if count > 1 else 0.0
     low, high = around(log, float(divergences.var()) / count if count > 1 else math.inf, 0.0, math.log(p.shape[1]))
-    value = float(parts.double().mean())
+    value = float(parts.mean())
     about = {
         "splits": len(parts),
-        "splits_std": float(parts.double().std(correction=0)),
+        "splits_std": float(parts.std(correction=0)),
         "whole": math.exp(float(divergences.mean())),
         "classes": p.shape[1],
         "seed": seed,
