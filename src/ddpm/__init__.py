@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ddpm.diffusion.decoder import discretised as discretised
     from ddpm.diffusion.decoder import log_density as log_density
     from ddpm.diffusion.decoder import log_likelihood as log_likelihood
+    from ddpm.diffusion.denoiser import from_denoiser as from_denoiser
+    from ddpm.diffusion.denoiser import preconditioned as preconditioned
     from ddpm.diffusion.forward import ForwardProcess as ForwardProcess
     from ddpm.diffusion.gaussian import Gaussian as Gaussian
     from ddpm.diffusion.gaussian import kl as kl
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from ddpm.sampling.timesteps import SPACINGS as SPACINGS
     from ddpm.trained.distance import distance as distance
     from ddpm.trained.model import TrainedModel as TrainedModel
+    from ddpm.trained.own import model as model
     from ddpm.training.loop import Progress as Progress
 
 _PLACES = {
@@ -111,6 +114,7 @@ _PLACES = {
     "evaluation.images.score": ("Distances",),
     "evaluation.images.features.extractor": ("Extractor",),
     "trained.model": ("TrainedModel",),
+    "trained.own": ("model",),
     "figures.images": ("Images",),
     "figures.animation": ("animate", "Animation"),
     "evaluation.rate": ("Bound",),
@@ -121,6 +125,7 @@ _PLACES = {
     ),
     "diffusion.forward": ("ForwardProcess",),
     "diffusion.reverse": ("ReverseProcess", "unit_clamp", "unlimited"),
+    "diffusion.denoiser": ("from_denoiser", "preconditioned"),
     "diffusion.gaussian": ("Gaussian", "kl"),
     "diffusion.prediction": ("Epsilon", "X0", "Mean", "Velocity", "PREDICTIONS"),
     "diffusion.variance": ("FixedLarge", "FixedSmall", "Learned", "VARIANCES"),

@@ -82,8 +82,10 @@ def _timestep(schedule: Schedule) -> Callable[[float], float]:
     r"""What the network is told at a log SNR: `timestep_map` at the steps, monotone and without kinks between them.
 
     Interpolated over :math:`\arctan(a/s)`, which is finite where nothing is left of the image, and tells steps apart where
-    next to nothing is.
+    next to nothing is. Where a network is told log sigma itself (`ddpm.diffusion.denoiser`), nothing is interpolated.
     """
+    if torch.equal(schedule.timestep_map[1:], -0.5 * schedule.log_snr[1:]):
+        return lambda log_snr: -0.5 * log_snr
     angles = schedule.log_snr.detach()[1:].div(2).exp().atan().flip(0).numpy()
     values = schedule.timestep_map[1:].double().flip(0).numpy()
     if schedule.T == 1:

@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ddpm.errors import CannotCreate, Mismatch, StorageError, UsageError, chosen
 from ddpm.interop import WRITERS, graphs
+from ddpm.models.lucidrains import LucidrainsUNet
+from ddpm.models.unet import UNet
 from ddpm.storage.atomic import write_text
 from ddpm.trained.card import card
 from ddpm.trained.loaded import LoadedModel
@@ -45,7 +46,8 @@ def export(
         raise CannotCreate(f"{str(folder)!r} is not empty", "use another `output_dir`")
     beside = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
     network = trained.process.network
-    assert isinstance(network, torch.nn.Module)
+    if not isinstance(network, UNet | LucidrainsUNet):
+        raise UsageError("only a network of a run can be exported, not one's own function")
     weights = {name: weight.detach().cpu() for name, weight in network.named_parameters()}
     try:
         beside.mkdir(parents=True)

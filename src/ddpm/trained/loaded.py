@@ -16,6 +16,7 @@ from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import NOTHING, changed
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
 from ddpm.run.imported import read_run
+from ddpm.seeds import generator
 
 READINGS = (
     "process.limit",
@@ -49,9 +50,15 @@ class LoadedModel:
 
     @cached_property
     def digest(self) -> str:
-        """Of the weights; it reads them all, once."""
-        assert isinstance(self.process.network, torch.nn.Module)
-        return checkpoints.digest(self.process.network.parameters())
+        """Of the weights; it reads them all, once. Of a network that has none: of what it makes of noise at t = T."""
+        network, T = self.process.network, self.process.schedule.T
+        weights = list(network.parameters()) if isinstance(network, torch.nn.Module) else []
+        if weights:
+            return checkpoints.digest(weights)
+        noise = torch.randn(1, *self.experiment.shape, generator=generator(0, "digest")).to(self.device)
+        nothing = torch.full((1,), -1, device=self.device) if self.experiment.model.classes else None
+        with torch.no_grad():
+            return checkpoints.digest([self.process.given(nothing).outputs(noise, T)[0]])
 
     def read(self, settings: Mapping[str, Any]) -> "LoadedModel":
         """The same weights, read in another way: with some of `READINGS` changed.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 from typing import Unpack
 
@@ -15,7 +14,7 @@ from ddpm.checks import check_noisy, check_t, check_whole
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
-from ddpm.evaluation.rate import Bound, measure, summarise
+from ddpm.evaluation.rate import Bound
 from ddpm.experiment.config import Experiment
 from ddpm.figures.animation import Animation
 from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, one_image, size_of, tell
@@ -28,9 +27,11 @@ from ddpm.sampling.images import Plan, Sampled, in_full_batches
 from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
+from ddpm.trained.export import export
 from ddpm.trained.interpolate import ESTIMATES, interpolate
-from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of, told_when_scored
+from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.score import scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,21 +247,17 @@ class TrainedModel:
             (4, 12, 4)
         """
         seed, batch_size = check_whole("seed", seed), check_whole("batch_size", batch_size, 1)
-        images = given_images(self.loaded, data, split)
-        if num_images is not None and check_whole("num_images", num_images, 1) < len(images):
-            images = images.take(torch.arange(num_images))
-        if not len(images):
-            raise UsageError("there are no images to score")
-        named = label if isinstance(label, str | None) else self.classes[label_of(self.experiment, label)]
-        _, labels = told_when_scored(self.experiment, images, named)
-        untold = bool(self.classes) and labels is None
         few = replace(few_steps(steps, spacing, variance), exact=exact)
-        loaded = on_few(self.loaded, few, NONE if untold else OWN, None, progress)
-        p = loaded.process
-        measured = measure(p, images, seed, batch_size, self.device, labels)
-        total = ceil(len(images) / batch_size) * (p.schedule.T + 1)
-        with followed(measured, total, "evaluating", progress) as steps_done:
-            return summarise(steps_done, p.schedule, len(images), int(np.prod(images.shape)))
+        return scored(
+            self.loaded,
+            given_images(self.loaded, data, split),
+            num_images,
+            few,
+            label,
+            seed,
+            batch_size,
+            progress=progress,
+        )
 
     def estimate(self, x_t: Tensor, t: int | Tensor, label: str | int | None = None) -> Tensor:
         r"""The estimate of x_0 that the network makes of x_t, of x_t's shape; within [-1, 1] if the model limits it.
@@ -445,6 +442,28 @@ class TrainedModel:
         require_colours(self.loaded)
         grey = one_image(image, (1, *self.shape[1:]), BYTES)
         return self._edited(How(**how), lambda model, plan: colour(model, grey, plan), n)
+
+    def export(self, folder: str | Path, format: str = "diffusers") -> list[str]:
+        """Write the model for another library: what `ddpm export` does.
+
+        Args:
+            folder: new, or empty; it is whole or not there.
+            format: "diffusers": a folder for its `DDPMPipeline`.
+
+        Returns:
+            What does not carry over, a line for each.
+
+        Raises:
+            UsageError: no such format, or one that cannot express this model; what is named.
+            CannotCreate: the folder holds something, or cannot be made.
+            StorageError: the disk is full or fails.
+
+        Example:
+            >>> import ddpm
+            >>> ddpm.load(run).export(folder / "exported")[0]
+            'the images have 17 levels here; diffusers rounds to 256'
+        """
+        return export(self.loaded, Path(folder).expanduser(), format)
 
     def _samples(self, n: int, how: How) -> Drawing:
         condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)

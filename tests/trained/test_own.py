@@ -1,0 +1,96 @@
+"""A network of one's own as a trained model."""
+
+import pytest
+import torch
+
+import ddpm
+from ddpm.errors import UsageError
+
+
+class Grey(torch.nn.Module):
+    """Guesses that every image is one grey, which the label says where there is one; noisy in training, to be noticed."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.tensor(0.25))
+
+    def forward(self, x_t, timestep, label=None):
+        grey = self.value + torch.zeros_like(x_t)
+        if label is not None:
+            grey = grey + 0.25 * label.clamp(min=0)[:, None, None, None]
+        return grey + torch.rand_like(x_t) if self.training else grey
+
+
+def process(network, **parts):
+    return ddpm.ReverseProcess(
+        network, ddpm.linear(T=12, beta_1=1e-3, beta_T=0.6), ddpm.X0(), ddpm.FixedSmall(), **parts
+    )
+
+
+def test_it_has_what_a_model_has():
+    """The same samples and bound as the calls for any process; and edits, which these do not have."""
+    p = process(Grey())
+    model = ddpm.model(p, (1, 4, 4))
+    assert (model.shape, model.levels, model.classes, model.step) == ((1, 4, 4), 256, (), 0)
+    shown = model.sample(3, seed=5, progress=False)
+    assert (
+        torch.equal(shown.tensor, ddpm.sample(p, (3, 1, 4, 4), seed=5).clamp(-1, 1))
+        or (shown.tensor - ddpm.sample(p, (3, 1, 4, 4), seed=5)).abs().max() <= 1 / 255
+    )
+    x_0 = torch.randint(0, 256, (4, 1, 4, 4)) / 127.5 - 1
+    assert model.bits_per_dim(x_0, progress=False).total == pytest.approx(ddpm.bound(p, x_0).total, rel=1e-6)
+    mask = torch.zeros(4, 4)
+    mask[:2] = 1
+    held = model.inpaint(x_0[0], mask, 1, steps=4, progress=False)
+    torch.testing.assert_close(held.tensor[0, 0, 2:], x_0[0, 0, 2:], rtol=0, atol=1 / 255)
+    assert (x_0[0, 0, :2] - held.tensor[0, 0, :2]).abs().max() > 0.05
+    assert model.interpolate(x_0[0], x_0[1], timestep=6, num=3, progress=False).tensor.shape == (3, 1, 4, 4)
+    assert model.encode(x_0, steps=3, progress=False).shape == x_0.shape
+    assert torch.equal(model.estimate(x_0, 5), torch.full_like(x_0, 0.25))
+
+
+def test_classes_are_told():
+    """By name; -1 for none, and guided."""
+    model = ddpm.model(process(Grey()), (1, 4, 4), classes=["dark", "light"])
+    x_t = torch.randn(2, 1, 4, 4)
+    assert float(model.estimate(x_t, 3, "light")[0, 0, 0, 0]) == 0.5
+    assert float(model.estimate(x_t, 3)[0, 0, 0, 0]) == 0.25
+    drawn = {label: model.sample(2, label=label, seed=1, progress=False).tensor.mean() for label in ("dark", "light")}
+    assert float(drawn["light"] - drawn["dark"]) == pytest.approx(0.25, abs=0.02)
+    guided = model.sample(2, label="light", guidance=2, seed=1, progress=False).tensor.mean()
+    assert float(guided - drawn["dark"]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_function_will_do():
+    """Without weights it is known by what it does."""
+    one, same, other = (
+        ddpm.model(process(lambda x, t, v=v: torch.full_like(x, v)), (1, 4, 4)) for v in (0.5, 0.5, -0.5)
+    )
+    assert one.loaded.digest == same.loaded.digest != other.loaded.digest
+    assert float(one.sample(1, progress=False).tensor.mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_of_other_levels():
+    model = ddpm.model(process(Grey(), decoder=ddpm.discretised(17)), (1, 8, 8))
+    assert model.levels == 17
+    assert model.bits_per_dim("digits", num_images=2, progress=False).images == 2
+
+
+def test_a_denoiser_of_edm():
+    D = ddpm.preconditioned(lambda x, c_noise: torch.zeros_like(x))
+    model = ddpm.model(ddpm.from_denoiser(D, ddpm.linear(T=20, beta_T=0.5)), (3, 8, 8))
+    assert model.sample(2, sampler="heun", progress=False).tensor.shape == (2, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ddpm.model(process(Grey()), (4, 4)), "channels, height, width"),
+        (lambda: ddpm.model(process(Grey(), decoder=ddpm.log_density), (1, 4, 4)), "on levels"),
+        (lambda: ddpm.model(process(Grey(), limit=lambda x: x.clamp(-2, 2)), (1, 4, 4)), "usual kinds of limit"),
+        (lambda: ddpm.model(process(Grey()), (1, 4, 4)).export("out"), "own function"),
+    ],
+)
+def test_what_is_none_is_refused(make, said):
+    with pytest.raises(UsageError, match=said):
+        make()
