@@ -27,19 +27,19 @@ def flags(parser: ArgumentParser) -> None:
         type=filled,
         metavar="SOURCE",
         help="a folder of diffusers (a pipeline, a checkpoint of its training script, or a UNet2DModel alone), or a file of "
-        "weights of OpenAI's improved- or guided-diffusion, of lucidrains' denoising-diffusion-pytorch (2.0 and later), or of the "
-        "PyTorch port of the authors' weights",
+        "weights of OpenAI's improved- or guided-diffusion, of lucidrains' denoising-diffusion-pytorch (2.0 and later), of the "
+        "PyTorch port of the authors' weights, or their own TensorFlow variables in an .npz",
     )
     what.add_argument(
         "--resolution",
         type=positive,
         metavar="N",
-        help="side of the images, where the file does not say it (the port's, lucidrains')",
+        help="side of the images, where the file does not say it (the authors', the port's, lucidrains')",
     )
     what.add_argument(
         "--flags",
         metavar="'--NAME VALUE ...'",
-        help="those that OpenAI's scripts trained it with, or what lucidrains' file does not say (--objective, "
+        help="those that OpenAI's or the authors' scripts trained it with, or what lucidrains' file does not say (--objective, "
         "--sinusoidal_pos_emb_theta), in quotation marks",
     )
     where = parser.add_argument_group("where it goes")

@@ -1,4 +1,4 @@
-"""Files of weights that anybody may have made: safetensors, and torch's own, of which only tensors are taken.
+"""Files of weights that anybody may have made: safetensors, arrays of numpy, and torch's own, of which only tensors are taken.
 
 A torch file is a zip archive with a pickle, and a pickle is a program. Before torch sees it (with `weights_only`), its
 opcodes are read: whatever it names besides tensors is refused by name, and so are packed archives and tensors that are larger
@@ -6,11 +6,13 @@ than the file. So nothing runs, and no more memory is taken than the file has.
 """
 
 import io
+import math
 import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,6 +59,8 @@ def weights_in(path: Path) -> Mapping[str, Tensor]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {plain.why(error)}") from error
     try:
+        if path.suffix == ".npz":
+            return _arrays(data)
         return _torch(data) if data[:2] == b"PK" else _safetensors(data)
     except ValueError as error:
         raise DataError(f"damaged weights: {path}: {error}") from error
@@ -68,16 +72,43 @@ def _safetensors(data: bytearray) -> Mapping[str, Tensor]:
     return tensorfile.tensors_in(data)[1]
 
 
-def _torch(data: bytearray) -> Mapping[str, Tensor]:
+def _archive(data: bytearray) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """A zip archive in which nothing is packed, so that it holds no more than the file has."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = archive.infolist()
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise ValueError(f"no archive: {error}") from error
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ValueError("its archive is packed, which torch never does")
+        raise ValueError("its archive is packed, which neither torch nor numpy.savez does")
     if len(members) > tensorfile.TENSORS or sum(member.file_size for member in members) > len(data):
         raise ValueError("its archive says that it holds more than the file has")
+    return archive, members
+
+
+def _arrays(data: bytearray) -> Mapping[str, Tensor]:
+    """Of numpy.savez: real and whole numbers, no objects."""
+    archive, members = _archive(data)
+    found = {}
+    for member in members:
+        try:
+            content = io.BytesIO(archive.read(member))
+            version = np.lib.format.read_magic(content)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = header(content)
+        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+            raise ValueError(f"no archive: {error}") from error
+        name = member.filename.removesuffix(".npy")
+        if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != len(content.getbuffer()) - content.tell():
+            raise ValueError(f"{name[:SHOWN]!r} is no array of numbers of this shape")
+        array = np.frombuffer(content.getbuffer()[content.tell() :], dtype.newbyteorder("="))
+        array = array.byteswap() if not dtype.isnative else array.copy()
+        found[name] = torch.from_numpy(array.reshape(shape, order="F" if fortran else "C").astype(np.float32))
+    return found
+
+
+def _torch(data: bytearray) -> Mapping[str, Tensor]:
+    archive, members = _archive(data)
     pickles = [member for member in members if member.filename.endswith(".pkl")]
     if len(pickles) != 1 or pickles[0].file_size > PICKLE:
         raise ValueError("it has not one pickle with the names of its tensors")

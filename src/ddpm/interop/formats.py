@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from ddpm.errors import DataError, NotFound, UsageError
-from ddpm.interop import diffusers, graphs, lucidrains, openai, port
+from ddpm.interop import diffusers, graphs, lucidrains, openai, port, tensorflow
 from ddpm.interop.files import weights_in
 from ddpm.interop.foreign import Foreign, Told
 
 FOLDERS = {"diffusers": diffusers}
 """Formats of a folder."""
-FILES = {"openai": openai, "port": port, "lucidrains": lucidrains}
+FILES = {"openai": openai, "port": port, "lucidrains": lucidrains, "tensorflow": tensorflow}
 """Formats of a file of weights."""
 WRITERS = {"diffusers": diffusers.write, "onnx": graphs.write_onnx, "torch-export": graphs.write_torch_export}
 """Those that are written."""
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".npz")
 NOTHING = Told()
 
 
@@ -54,6 +54,6 @@ def read(path: Path, told: Told = NOTHING) -> Foreign:
     raise UsageError(
         f"no model of a format that is known: {str(path)!r}",
         "known are a folder of diffusers (model_index.json, unet/config.json, or config.json of a UNet2DModel)",
-        "and files of weights of OpenAI's improved- and guided-diffusion, of lucidrains' denoising-diffusion-pytorch, and of the "
-        "port of the authors' weights",
+        "and files of weights of OpenAI's improved- and guided-diffusion, of lucidrains' denoising-diffusion-pytorch, of the "
+        "port of the authors' weights, and their own variables in an .npz",
     )

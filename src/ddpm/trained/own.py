@@ -54,7 +54,7 @@ def model(
         >>> mine = ddpm.model(p, (1, 8, 8))
         >>> mine.sample(2, sampler="ddim", steps=5, progress=False)
         Images(2 of 1x8x8, 256 levels)
-        >>> mine.edit(torch.zeros(1, 8, 8), 1, timestep=5, progress=False)
+        >>> mine.edit(torch.ones(1, 8, 8), 1, timestep=5, progress=False)
         Images(1 of 1x8x8, 256 levels)
     """
     if not isinstance(p, ReverseProcess):
