@@ -131,7 +131,7 @@ def _say(both: SideBySide) -> None:
     for name, size, bound, one in zip(found.names, both.parameters(), found.bounds, both.differences, strict=True):
         show(f"{name:{width}} {size:>12,} {_numbers(bound)}{_compared(one) if one else ''}")
     if both.drawn:
-        say_drawn(found.names, both.drawn, both.asked.words)
+        say_drawn(found.names, both.drawn, str(both.asked.about["data"]))
 
 
 def _numbers(bound: Bound) -> str:

@@ -23,7 +23,7 @@ from ddpm.trained.labels import asked as condition_of
 
 
 def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
-    """What each of the runs draws by --sampler in --sample-steps, from the same noise, measured against the images that were asked for.
+    """What each of the runs draws by --sampler in --sample-steps, from the same noise, measured against all images of the split.
 
     Raises:
         UsageError: no such sampler, metric or features.
@@ -41,13 +41,13 @@ def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
         one = draw(
             samples(model, plan, options.spacing, condition), lambda steps, count: track(steps, count, "sampling")
         )
-        extractor = extractor_for(options.features, [asked.images], model.device)
+        extractor = extractor_for(options.features, [asked.whole], model.device)
         measurement = Measurement(names, extractor, Choices(options.seed), options.batch_size, model.device, track)
-        reference = measurement.side(asked.images, options.data) if reference is None else reference
+        reference = measurement.side(asked.whole, options.data) if reference is None else reference
         drawn = image_set(one.images, "all")
         about = {
             "a": about_side(drawn, run, "all") | one.as_json(),
-            "b": about_side(asked.images, options.data, options.split),
+            "b": about_side(asked.whole, options.data, options.split),
             "seed": options.seed,
         }
         distances = measurement.between(measurement.side(drawn, run), reference, about)
@@ -55,10 +55,14 @@ def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
     return found
 
 
-def say_drawn(names: Sequence[str], drawn: Sequence[Drawn], reference: str) -> None:
+def say_drawn(names: Sequence[str], drawn: Sequence[Drawn], data: str) -> None:
     """A line for each run: distances with their intervals, and what an image costs."""
     first = drawn[0]
-    say(f"{counted(len(first.images), 'sample')} of each by {first.sampler}, from the same noise, against {reference}")
+    assert first.distances is not None
+    images = counted(first.distances.manifest["b"]["images"], "image")
+    say(
+        f"{counted(len(first.images), 'sample')} of each by {first.sampler}, from the same noise, against {images} of {data}"
+    )
     heads, rows = headings(first, "ko" if SPEECH.korean else "en"), [cells(one) for one in drawn]
     widths = [max(map(columns, column)) for column in zip(heads, *rows, strict=True)]
     width = max(map(len, names))

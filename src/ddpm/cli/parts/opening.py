@@ -47,10 +47,11 @@ def scored(options: Namespace) -> LoadedModel:
 class Asked:
     """The images of --data, --split and --num-images; `words` say which they are, such as "300 test images of digits".
 
-    `about` is what --json says of them: where they come from.
+    `about` is what --json says of them: where they come from. `whole` are those of the split without --num-images.
     """
 
     images: ImageSet
+    whole: ImageSet
     words: str
     about: Mapping[str, str | None]
 
@@ -83,7 +84,9 @@ def images_asked(options: Namespace, trained: LoadedModel) -> Asked:
     split = options.split if part else None
     words = [f"{len(images)}", *([split] if split not in (None, "all") else []), plural(len(images), "image")]
     named = "" if part is None or part.folders in ((), (split,)) else f" ({', '.join(part.folders)})"
-    return Asked(images, f"{' '.join(words)} of {options.data}{named}", {"data": options.data, "split": split})
+    return Asked(
+        images, everything, f"{' '.join(words)} of {options.data}{named}", {"data": options.data, "split": split}
+    )
 
 
 def shorter(options: Namespace) -> FewSteps:
