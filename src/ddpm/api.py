@@ -63,7 +63,8 @@ def load(
     """Open a trained model.
 
     Args:
-        path: a run folder (then its newest whole checkpoint is taken), or one of its checkpoints.
+        path: a run folder (then its newest whole checkpoint is taken), or one of its checkpoints; or a model of another library
+            that says all of itself, such as a folder of diffusers, here or on the hub: "hf:OWNER/NAME".
         weights: "ema", the moving average; "raw", the last ones; or another average of the run, such as "ema-0.999".
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
         settings: how to read it, where that is to be other than in config.json: ``{"process.limit": "unlimited"}``, or

@@ -55,7 +55,10 @@ class Hub:
 
     def answer(self, path):
         """Status, headers and body, as the hub has them."""
-        api, _, rest = path.removeprefix("/").partition("datasets/")
+        kind = "models/" if path.startswith("/api/models/") else "datasets/"
+        api, _, rest = path.removeprefix("/").partition(kind)
+        if kind == "datasets/" and not rest:  # the files of models are at no "models/"
+            api, rest = "", api
         words = rest.split("/")
         name = "/".join(words[:2])
         action, revision = (*words[2:4], "revision", "main")[:2] if len(words) > 3 else ("revision", "main")

@@ -71,6 +71,7 @@ def test_what_is_too_long_is_seen(text, found):
 
 
 MANY = {
+    "diffusion": "a file for each idea of the paper",
     "sampling": "a file for each sampler",
     "run": "a file for each part of a run",
     "laboratory": "a file for each group of questions",

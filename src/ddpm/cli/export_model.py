@@ -12,6 +12,7 @@ EXAMPLES = """\
 ddpm export runs/mine exported --format diffusers
 ddpm export runs/mine exported --weights raw
 ddpm export runs/mine exported --format onnx
+ddpm export runs/mine hf:me/mine
 """
 
 
@@ -20,7 +21,7 @@ def flags(parser: ArgumentParser) -> None:
     what = parser.add_argument_group("what to write")
     groups.run_folder(what)
     where = parser.add_argument_group("where it goes")
-    where.add_argument("output_dir", type=filled, metavar="DIR", help="a new folder")
+    where.add_argument("output_dir", type=filled, metavar="DIR", help="a new folder, or hf:OWNER/NAME")
     where.add_argument(
         "--format",
         default="diffusers",

@@ -19,7 +19,7 @@ from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import Init
 from ddpm.models.shape import ALL_CLASSES
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
-from ddpm.run.imported import read_run
+from ddpm.run.imported import lasting, read_run
 
 CLASSES = "label.weight"
 """How the name of the tensor with a row for each class ends."""
@@ -38,7 +38,7 @@ def begun_with(path: Path, weights: str) -> tuple[Experiment, Init]:
     folder, content, _ = find_checkpoint(read_run(path))
     experiment = folder.read_experiment()
     tensors = content.tensors[tensors_called(experiment, weights)]
-    return experiment, Init(str(path.absolute()), int(content.numbers["step"]), weights, _digest(experiment, tensors))
+    return experiment, Init(lasting(path), int(content.numbers["step"]), weights, _digest(experiment, tensors))
 
 
 def successor(source: Experiment, init: Init) -> Experiment:

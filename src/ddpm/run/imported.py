@@ -17,22 +17,33 @@ from ddpm.checkpoints import Checkpoint
 from ddpm.errors import CannotCreate
 from ddpm.experiment.binding import KEY, binding
 from ddpm.experiment.settings import to_json
-from ddpm.interop import Foreign, Told
+from ddpm.interop import Foreign, Told, hub
 from ddpm.run.folder import RunFolder
 from ddpm.storage.atomic import write_text
 from ddpm.storage.sealed import cache_folder
 
 
 def read_run(path: Path) -> Path:
-    """A run to read: the folder itself, or the one that a model of another library becomes, in the cache.
+    """A run to read: the folder itself, or the one that a model of another library becomes, in the cache; `hf:OWNER/NAME` too.
 
     Raises:
-        Failure: as `interop.read`, for what is a model of another library.
+        Failure: as `interop.read`, for what is a model of another library, and as `interop.hub.fetched`.
     """
-    if RunFolder(path).checkpoints.is_dir() or not interop.recognised(path):
+    source = str(path)
+    if hub.is_name(path):
+        source, path = hub.fetched(source)
+    elif RunFolder(path).checkpoints.is_dir() or not interop.recognised(path):
         return path
-    foreign = interop.read(path)
-    return in_cache(foreign, str(path))
+    return in_cache(interop.read(path), source)
+
+
+def lasting(path: Path) -> str:
+    """What finds the same model from any folder, and of the hub at any time: a whole path, or a name with its commit.
+
+    Raises:
+        Failure: as `interop.hub.fetched`.
+    """
+    return hub.fetched(str(path))[0] if hub.is_name(path) else str(path.absolute())
 
 
 def in_cache(foreign: Foreign, source: str) -> Path:
@@ -60,10 +71,11 @@ def import_run(source: Path, folder: RunFolder, told: Told = interop.Told()) -> 
         Failure: as `interop.read`.
         StorageError: the disk is full or fails.
     """
-    foreign = interop.read(source, told)
+    where, place = hub.fetched(str(source)) if hub.is_name(source) else (str(source.absolute()), source)
+    foreign = interop.read(place, told)
     if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
         raise CannotCreate(f"{str(folder.path)!r} is not empty", "use another `output_dir`")
-    write(foreign, str(source.absolute()), folder)
+    write(foreign, where, folder)
     return foreign
 
 

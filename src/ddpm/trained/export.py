@@ -2,13 +2,15 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from ddpm.data.sources.hub import asking, parse
 from ddpm.errors import CannotCreate, Mismatch, StorageError, UsageError, chosen
-from ddpm.interop import WRITERS, graphs
+from ddpm.interop import WRITERS, graphs, hub
 from ddpm.models.lucidrains import LucidrainsUNet
 from ddpm.models.unet import UNet
 from ddpm.storage.atomic import write_text
@@ -23,7 +25,7 @@ def export(
 
     Args:
         trained: the model.
-        folder: new, or empty.
+        folder: new, or empty; or `hf:OWNER/NAME`, a repository of the hub, which is made where there is none.
         name: of a format that we write: "diffusers", "onnx", "torch-export".
         tell: is told how far what was written is from the network, where that is measured.
 
@@ -35,7 +37,10 @@ def export(
         Mismatch: what was written does not give what the network gives.
         CannotCreate: the folder holds something, or cannot be made.
         StorageError: the disk is full or fails.
+        NotFound, Unavailable: the hub does not let you, or cannot be reached.
     """
+    if hub.is_name(folder):
+        return _pushed(trained, str(folder), name, tell)
     write = chosen(WRITERS, name, "format")
     if trained.experiment.schedule.learned and name not in graphs.FORMATS:
         raise UsageError(
@@ -80,3 +85,22 @@ def _apart(trained: LoadedModel, weights: Mapping[str, Tensor], folder: Path, na
             f"the network that was written differs from ours by {found:.1e} of an output, more than {graphs.BOUND:.0e}: {name}"
         )
     return found
+
+
+def _pushed(trained: LoadedModel, target: str, name: str, tell: Callable[[str], None]) -> list[str]:
+    """Written beside, and from there to the hub, in one commit."""
+    there = parse(target, "model")
+    if there.commit or there.folder:
+        raise UsageError(f"a model goes to hf:OWNER/NAME, or to a branch of it, hf:OWNER/NAME@BRANCH: {target!r}")
+    with asking(there, "model"), tempfile.TemporaryDirectory() as beside:
+        from huggingface_hub import HfApi  # noqa: PLC0415 (an extra, and half a second)
+
+        lost = export(trained, Path(beside) / "model", name, tell)
+        HfApi().create_repo(there.name, exist_ok=True)
+        HfApi().upload_folder(
+            repo_id=there.name,
+            folder_path=Path(beside) / "model",
+            revision=there.revision,
+            commit_message=f"{name}: step {trained.step:,}, {trained.weights} weights",
+        )
+    return lost

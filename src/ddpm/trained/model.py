@@ -20,16 +20,16 @@ from ddpm.figures.animation import Animation
 from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, one_image, size_of, tell
 from ddpm.figures.progress import followed
 from ddpm.sampling import Sampler
-from ddpm.sampling.chain import last_of, start
+from ddpm.sampling.chain import last_of
 from ddpm.sampling.condition import Condition
-from ddpm.sampling.encode import encode
-from ddpm.sampling.images import Plan, Sampled, in_full_batches
+from ddpm.sampling.images import Plan, Sampled
 from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.export import export
-from ddpm.trained.interpolate import ESTIMATES, interpolate
+from ddpm.trained.interpolate import interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of
+from ddpm.trained.latents import latents
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.score import scored
 
@@ -309,16 +309,8 @@ class TrainedModel:
             torch.Size([3, 1, 8, 8])
         """
         t = self.schedule.T if timestep is None else check_whole("timestep", timestep, 1)
-        few, batch_size = few_steps(steps), check_whole("batch_size", batch_size, 1)
-        p = few.of(self.process, t=t)
-        p, place = replace(p, network=in_full_batches(p.network, self.device)), few.place(t)
-        found = given_images(self.loaded, images, "all")
-        up = [torch.zeros(0, *self.shape)]
-        for rows in torch.arange(len(found)).split(batch_size):
-            x_0 = found.scaled(rows).to(self.device)
-            with followed(encode(p, start(p, x_0, 0), place, ESTIMATES), place, "encoding", progress) as moved:
-                up.append(last_of(moved).x.cpu())
-        return torch.cat(up)
+        found, batch_size = given_images(self.loaded, images, "all"), check_whole("batch_size", batch_size, 1)
+        return latents(self.loaded, found, t, steps, batch_size, progress=progress)
 
     def interpolate(
         self,
@@ -444,24 +436,15 @@ class TrainedModel:
         return self._edited(How(**how), lambda model, plan: colour(model, grey, plan), n)
 
     def export(self, folder: str | Path, format: str = "diffusers") -> list[str]:
-        """Write the model for another library: what `ddpm export` does.
+        """Write the model for another library, as `ddpm export` does, and return what does not carry over, a line for each.
 
         Args:
-            folder: new, or empty; it is whole or not there.
-            format: "diffusers": a folder for its `DDPMPipeline`.
-
-        Returns:
-            What does not carry over, a line for each.
+            folder: new, or empty; it is whole or not there. Or ``hf:OWNER/NAME``, to the hub.
+            format: "diffusers": a folder for its `DDPMPipeline`; "onnx", "torch-export": the network as a graph.
 
         Raises:
             UsageError: no such format, or one that cannot express this model; what is named.
-            CannotCreate: the folder holds something, or cannot be made.
-            StorageError: the disk is full or fails.
-
-        Example:
-            >>> import ddpm
-            >>> ddpm.load(run).export(folder / "exported")[0]
-            'the images have 17 levels here; diffusers rounds to 256'
+            CannotCreate, StorageError: the folder holds something, or cannot be written.
         """
         return export(self.loaded, Path(folder).expanduser(), format)
 

@@ -26,6 +26,7 @@ FORM = re.compile(
     r"(@(?=[^/])(?P<revision>refs/(convert|pr)/[^/=]+|[^/]+?)??(?P<commit>=?[0-9a-f]{40})?)?(/(?P<folder>[^/@][^@]*))?"
 )
 """As the hub's own hf://datasets/OWNER/NAME@REVISION/FOLDER. REVISION=COMMIT says which commit a branch or tag once meant."""
+DATA_SET = "data set"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SUFFIXES = (*shards.PARQUET, *shards.TARS, *sorted(PICTURES | SUFFIXES_OF_HEIF))
 SEVERAL = 5
@@ -51,8 +52,8 @@ class Name:
         return f"{PREFIX}{self.name}{at and '@'}{at}{self.folder and '/'}{self.folder}"
 
 
-def parse(source: str) -> Name:
-    """The parts of `hf:OWNER/NAME@REVISION/FOLDER`; all but the name may be left out.
+def parse(source: str, kind: str = DATA_SET) -> Name:
+    """The parts of `hf:OWNER/NAME@REVISION/FOLDER`, a data set or whatever `kind` is; all but the name may be left out.
 
     Raises:
         UsageError: it has another form.
@@ -60,9 +61,7 @@ def parse(source: str) -> Name:
     found = FORM.fullmatch(source)
     folder = (found["folder"] or "").strip("/") if found else ""
     if found is None or ".." in folder.split("/"):
-        raise UsageError(
-            f"no name of a data set on the hub: {source!r}", "hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FOLDER"
-        )
+        raise UsageError(f"no name of a {kind} on the hub: {source!r}", "hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FOLDER")
     revision, commit = found["revision"], found["commit"]
     return Name(found["name"], revision and unquote(revision), commit and commit.removeprefix("="), folder)
 
@@ -77,7 +76,7 @@ def pinned(source: str) -> str:
     """
     if not source.startswith(PREFIX) or (name := parse(source)).commit:
         return source
-    with _asking(name):
+    with asking(name):
         from huggingface_hub import HfApi  # noqa: PLC0415 (an extra, and half a second)
 
         found = HfApi().dataset_info(name.name, revision=name.revision)
@@ -97,7 +96,7 @@ def fetched(source: str) -> Path:
     name = parse(pinned(source))
     inside = escape(f"{name.folder}/") if name.folder else ""
     patterns = [f"{inside}*{_in_any_case(suffix)}" for suffix in SUFFIXES]
-    with _asking(name):
+    with asking(name):
         from huggingface_hub import snapshot_download, utils  # noqa: PLC0415
 
         if not sys.stderr.isatty():
@@ -148,7 +147,7 @@ def _set_of(file: str) -> str:
 
 
 @contextmanager
-def _asking(name: Name) -> Iterator[None]:
+def asking(name: Name, kind: str = DATA_SET) -> Iterator[None]:
     """Turns the errors of the hub's client, which come from several libraries, into ours."""
     if find_spec("huggingface_hub") is None:
         raise UsageError(
@@ -159,9 +158,9 @@ def _asking(name: Name) -> Iterator[None]:
     try:
         yield
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.GatedRepoError) as error:
-        raise NotFound(f"no such data set on the hub, or none for you: {str(name)!r}", "hf auth login") from error
+        raise NotFound(f"no such {kind} on the hub, or none for you: {str(name)!r}", "hf auth login") from error
     except errors.HFValidationError as error:
-        raise UsageError(f"no name of a data set on the hub: {str(name)!r}") from error
+        raise UsageError(f"no name of a {kind} on the hub: {str(name)!r}") from error
     except (
         *(errors.HTTPError, errors.FileMetadataError, errors.XetDownloadError),
         *(errors.LocalEntryNotFoundError, errors.RevisionResolutionError),
