@@ -207,6 +207,23 @@ def agreement() -> Rows:
     ]
 
 
+def memorisation() -> Rows:
+    """Two nets, and what the report says of each."""
+    found = {
+        name: value for name, value in result("memorisation").items() if isinstance(value, dict) and "share" in value
+    }
+    rows = [
+        [
+            name,
+            f"{value['suspected']} of {value['samples']} ({value['expected']:.1f} by chance)",
+            f"{value['share']:.1%} ({value['interval'][0]:.1%} to {value['interval'][1]:.1%})",
+            f"{value['p_value']:.2g}",
+        ]
+        for name, value in found.items()
+    ]
+    return ("trained on", "samples that are suspected", "share (95 % interval)", "p"), rows
+
+
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "training_step": ("training_step", training_step),
     "mnist": ("mnist", mnist),
@@ -222,5 +239,6 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "exact_training": ("exact_training", exact_training),
     "data_loading": ("data_loading", data_loading),
     "agreement": ("agreement", agreement),
+    "memorisation": ("memorisation", memorisation),
 }
 """Each table of the page: the benchmark whose numbers it shows, and how it is made."""

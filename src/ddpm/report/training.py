@@ -8,6 +8,7 @@ from PIL import Image
 
 from ddpm.evaluation.rate import Bound
 from ddpm.report import run_page
+from ddpm.report.copies import copies
 from ddpm.report.page import Fact, Figure
 from ddpm.run.folder import RunFolder
 from ddpm.run.log import read_metrics
@@ -42,7 +43,13 @@ def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Seque
     experiment, rows = folder.read_experiment(), read_metrics(folder.metrics)
     schedule = of_run(str(folder.path), experiment)
     learned = [run_page.learning(experiment, rows, language)] if rows else []
-    sections = [*before, *learned, *after, run_page.schedule(schedule, experiment.schedule.name, language)]
+    sections = [
+        *before,
+        *learned,
+        *after,
+        *copies(folder, language),
+        run_page.schedule(schedule, experiment.schedule.name, language),
+    ]
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in experiment.network().parameters())
     write_text(folder.report, run_page.run_page(experiment, parameters, rows, bits, sections, language))

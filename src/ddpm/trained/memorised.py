@@ -54,7 +54,8 @@ class MemorisedOptions:
     """How copies are looked for.
 
     Args:
-        num_samples: how many samples are drawn, by Algorithm 2 on the chain that the model is read on.
+        num_samples: how many samples are drawn, on the chain that the model is read on.
+        sampler: by what; Algorithm 2 is the paper's.
         seed: of their noise.
         batch_size: images at a time.
         spacing: by which rule the steps of the chain were kept.
@@ -65,6 +66,7 @@ class MemorisedOptions:
     """
 
     num_samples: int = 200
+    sampler: str = "ancestral"
     seed: int = 0
     batch_size: int = 128
     spacing: str = "uniform"
@@ -128,7 +130,7 @@ def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions,
 
 
 def _drawing(trained: LoadedModel, options: MemorisedOptions) -> Drawing:
-    plan = Plan(options.num_samples, seed=options.seed, batch_size=options.batch_size)
+    plan = Plan(options.num_samples, options.sampler, seed=options.seed, batch_size=options.batch_size)
     condition = condition_of(trained.experiment, None if options.label == OWN else options.label)
     return samples(trained, plan, options.spacing, condition)
 
