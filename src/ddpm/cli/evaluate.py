@@ -1,4 +1,4 @@
-"""`ddpm evaluate`: bits/dim of a data set by the bound, likelihoods beside it, or an estimate; whether samples are copies."""
+"""`ddpm evaluate`: bits/dim by the bound, other likelihoods or an estimate; distances of samples; whether samples are copies."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -12,10 +12,11 @@ from ddpm.errors import UsageError
 if TYPE_CHECKING:
     from ddpm.trained.likelihoods import LikelihoodOptions
 
-ABOUT = "measure bits/dim of a data set, exactly, with the standard error"
+ABOUT = "measure bits/dim of a data set, exactly, or how far samples are from it"
 EXAMPLES = """\
 ddpm evaluate runs/mine --data photos --json bits.json
 ddpm evaluate runs/mine --data photos --evaluations 8
+ddpm evaluate runs/mine --data photos --metrics fid,kid --num-samples 1000
 ddpm evaluate runs/mine --data photos --metrics memorised --pairs copies.png
 ddpm evaluate runs/a runs/b --data photos --csv runs.csv --plot runs.png
 """
@@ -37,8 +38,9 @@ def flags(parser: ArgumentParser) -> None:
         "--metrics",
         default="bpd",
         metavar="A,B",
-        help="bpd, rate-distortion; importance-weighted, flow: beside bpd in one table; memorised: whether samples copy training "
-        "images, more than DATA does, which it was not trained on (bpd)",
+        help="bpd, rate-distortion, importance-weighted, flow (which stand beside bpd in one table); of samples: fid, fid-infinity, "
+        "kid, is, precision-recall, density-coverage, sliced; memorised: whether samples copy training images, more than DATA does, "
+        "which it was not trained on (bpd)",
     )
     how = parser.add_argument_group("how to measure it")
     how.add_argument(
@@ -49,7 +51,6 @@ def flags(parser: ArgumentParser) -> None:
     )
     groups.chain(how)
     how.add_argument("--seed", type=natural, default=0, metavar="S", help="random seed of the noise (0)")
-    how.add_argument("--num-samples", type=positive, metavar="N", help="of memorised: how many to draw (200)")
     how.add_argument("--draws", type=positive, metavar="K", help="of importance-weighted: chains for each image (16)")
     how.add_argument(
         "--trace",
@@ -63,6 +64,15 @@ def flags(parser: ArgumentParser) -> None:
         metavar="X",
         help="of flow: error of a step, of x in [-1, 1] and in nats/dim (1e-4)",
     )
+    samples = parser.add_argument_group("of metrics of samples")
+    samples.add_argument(
+        "--num-samples",
+        type=positive,
+        metavar="N",
+        help="how many images are drawn (as many as they are compared with; memorised: 200)",
+    )
+    groups.sampler(samples)
+    groups.features(samples)
     groups.variance(groups.reading(parser))
     where = parser.add_argument_group("where the numbers go")
     groups.json(where, "all numbers")
@@ -76,13 +86,14 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """Measure, and say it."""
     from ddpm.cli.parts.comparing import compare_runs
+    from ddpm.cli.parts.distances import of_samples
     from ddpm.cli.parts.estimate import estimate_bound
     from ddpm.cli.parts.likelihoods import ways_of
     from ddpm.cli.parts.memorised import check_flags
     from ddpm.trained.evaluate import chosen_metrics
 
     metrics = chosen_metrics(options.metrics)
-    ways = ways_of(options, metrics)
+    ways, of_images = ways_of(options, metrics), of_samples(options, metrics)
     check_flags(options, metrics)
     if len(options.run) > 1:
         if metrics != ["bpd"] or options.evaluations is not None:
@@ -93,12 +104,13 @@ def run(options: Namespace) -> None:
     if options.evaluations is not None:
         estimate_bound(options, metrics)
     else:
-        _measure(options, metrics, ways)
+        _measure(options, metrics, ways, of_images)
 
 
-def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions") -> None:
-    """One run."""
+def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions", of_images: list[str]) -> None:
+    """All metrics of one run."""
     from ddpm.cli.parts.bounds import measure_bound, say_bound
+    from ddpm.cli.parts.distances import measure_samples, say_samples
     from ddpm.cli.parts.likelihoods import measure_likelihoods, table
     from ddpm.cli.parts.memorised import Copies
     from ddpm.cli.parts.opening import images_asked, scored
@@ -114,7 +126,7 @@ def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions") 
     asked = images_asked(options, trained)
     images = asked.images
     label, labels = None, None
-    if metrics != [MEMORISED]:
+    if {MEMORISED, *of_images} < {MEMORISED, *of_images, *metrics}:
         label, labels = told_when_scored(trained.experiment, images, options.label)
     what = f"{asked.words}{in_words(label)}"
     values = copies.measured(trained, asked)
@@ -127,8 +139,10 @@ def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions") 
         values = result(bound, metrics) | values
         if plot:
             write_bytes(plot, style.png(plots.bound_by_t(bound), options.language))
+    distances = measure_samples(options, trained, images, of_images) if of_images else None
     if csv:
         write_csv(csv, [row(options.run, trained, name, found, bound) for name, found in rows.items()])
+    values |= distances.as_json() if distances else {}
     json_target.write(about(trained, len(images), label) | {"run": options.run, **asked.about} | values)
     if bound:
         say_bound(trained, bound, metrics, what)
@@ -136,6 +150,8 @@ def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions") 
         say(f"plot: {plot}")
     if likelihoods:
         table(rows, what)
+    if distances:
+        say_samples(distances, options, asked.words)
     copies.say(asked.words)
     if csv:
         say(f"csv: {csv}")

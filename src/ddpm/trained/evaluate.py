@@ -19,6 +19,7 @@ from ddpm.data.splits import Options, SizesDiffer, converted
 from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.cheap import Estimate
+from ddpm.evaluation.images.metrics import METRICS as IMAGE_METRICS
 from ddpm.evaluation.likelihood import Likelihood
 from ddpm.evaluation.paired import Difference
 from ddpm.evaluation.rate import Bound, Measured, measure
@@ -29,8 +30,9 @@ from ddpm.trained.likelihoods import LIKELIHOODS
 from ddpm.trained.loaded import LoadedModel
 
 METRICS = ("bpd", "rate-distortion")
-"""Those of the bound; `ddpm.trained.likelihoods` and `ddpm.trained.memorised` have the others."""
+"""Those of the bound; `ddpm.trained.likelihoods` has other likelihoods, `ddpm.evaluation.images.metrics` those of samples."""
 MEMORISED = "memorised"
+"""Of samples too: `ddpm.trained.memorised`."""
 
 
 def chosen_metrics(names: str) -> list[str]:
@@ -40,7 +42,7 @@ def chosen_metrics(names: str) -> list[str]:
         UsageError: an unknown one.
     """
     metrics = [name.strip() for name in names.split(",")]
-    known = (*METRICS, *LIKELIHOODS, MEMORISED)
+    known = (*METRICS, *LIKELIHOODS, *IMAGE_METRICS, MEMORISED)
     for name in metrics:
         if name not in known:
             raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join(known)}")

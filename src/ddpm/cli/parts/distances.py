@@ -1,8 +1,9 @@
 """Distances between sets of images on the terminal: `ddpm distance`, and those metrics of `ddpm evaluate`."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from ddpm.cli.parts.drawing import numbers
 from ddpm.cli.parts.opening import told
 from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.files import JsonTarget, file_for
@@ -11,12 +12,18 @@ from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import UsageError
-from ddpm.evaluation.images.metrics import Choices, metrics_of
+from ddpm.evaluation.images.metrics import METRICS, Choices, metrics_of
 from ddpm.evaluation.images.moments_file import write_moments
 from ddpm.evaluation.images.score import Distances
 from ddpm.parallel.device import pick_device
 from ddpm.report.text import columns, left, right
+from ddpm.sampling.images import Plan
 from ddpm.trained.distance import Given, Measurement, about_side, extractor_for, given, some_of
+from ddpm.trained.draw import check_variance, samples
+from ddpm.trained.evaluate import MEMORISED
+from ddpm.trained.labels import asked
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.provenance import recorded
 
 NAMES: Mapping[str, str] = {
     "fid": "Frechet distance (fid)",
@@ -71,6 +78,61 @@ def compare_sets(options: Namespace) -> None:
 
 def _words(side: Given, source: str) -> str:
     return f"{counted(len(side), 'image')} of {source}" if isinstance(side, ImageSet) else f"the moments in {source}"
+
+
+def of_samples(options: Namespace, metrics: Sequence[str]) -> list[str]:
+    """Those of the metrics that are of samples.
+
+    Raises:
+        UsageError: a flag is given that is of samples alone, or one that these do not have.
+    """
+    found = [name for name in metrics if name in METRICS]
+    given = {name: getattr(options, name) for name in ("num_samples", "eta", "features")} | {
+        "option": options.option or None
+    }
+    given["sampler"] = options.sampler if options.sampler != "ancestral" else None
+    for name, value in given.items():
+        if value is not None and not found and not (name == "num_samples" and MEMORISED in metrics):
+            raise UsageError(f"--{name.replace('_', '-')} is of metrics of samples, such as --metrics fid: {value}")
+    if options.csv is not None and {*metrics} <= {*found, MEMORISED}:
+        raise UsageError(
+            f"--csv is a table of bits/dim, which are not measured: {options.csv}",
+            "--metrics bpd,... measures them too",
+        )
+    return found
+
+
+def measure_samples(options: Namespace, trained: LoadedModel, images: ImageSet, names: Sequence[str]) -> Distances:
+    """What the model draws against these images, with progress.
+
+    Raises:
+        UsageError: the sampler is none, or has not these options.
+    """
+    count = options.num_samples or len(images)
+    plan = Plan(count, options.sampler, numbers(options), options.seed, options.batch_size)
+    check_variance(plan.build(), options.variance)
+    condition = asked(trained.experiment, None, None, None)
+    drawing = samples(trained, plan, options.spacing, condition)
+    extractor = extractor_for(options.features, [images], trained.device)
+    with processes(trained.device) as world:
+        how = Choices(seed=options.seed)
+        measurement = Measurement(names, extractor, how, options.batch_size, trained.device, track, world)
+        a, b = measurement.drawn(drawing), measurement.side(images, options.data)
+        about = {
+            "a": {
+                "run": options.run,
+                "images": count,
+                "drawn": recorded(trained, plan, options.spacing, drawing.begin),
+            },
+            "b": about_side(images, options.data, options.split),
+            "seed": options.seed,
+        }
+        return measurement.between(a, b, about)
+
+
+def say_samples(found: Distances, options: Namespace, words: str) -> None:
+    """The same as a table; `words` say which images they were compared with."""
+    say_distances(found, f"{counted(found.manifest['a']['images'], 'sample')} of {options.run} against {words}")
 
 
 def say_distances(found: Distances, what: str) -> None:

@@ -14,23 +14,15 @@ from ddpm.trained.evaluate import MEMORISED
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.memorised import Found, MemorisedOptions, measure
 
-FLAGS = ("num_samples", "pairs")
-
 
 def check_flags(options: Namespace, metrics: list[str]) -> None:
-    """Refuse those of this metric where it was not asked for.
+    """Refuse --pairs where this metric was not asked for.
 
     Raises:
-        UsageError: one was given.
+        UsageError: it was given.
     """
-    for name in FLAGS:
-        if MEMORISED not in metrics and getattr(options, name) is not None:
-            raise UsageError(f"--{name.replace('_', '-')} is of --metrics {MEMORISED}: {getattr(options, name)}")
-    if metrics == [MEMORISED] and options.csv is not None:
-        raise UsageError(
-            f"--csv is a table of bits/dim, which are not measured: {options.csv}",
-            "--metrics bpd,memorised measures both",
-        )
+    if MEMORISED not in metrics and options.pairs is not None:
+        raise UsageError(f"--pairs is of --metrics {MEMORISED}: {options.pairs}")
 
 
 class Copies:

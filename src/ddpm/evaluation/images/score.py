@@ -66,4 +66,6 @@ class Distances:
 
     def as_json(self) -> dict[str, Any]:
         """For a file: each number with its interval, its choices and the manifest."""
-        return {score.name: score.as_json() | {"manifest": dict(self.manifest)} for score in self.scores}
+        return {
+            score.name.replace("-", "_"): score.as_json() | {"manifest": dict(self.manifest)} for score in self.scores
+        }

@@ -6,6 +6,7 @@ files that you trust.
 
 import hashlib
 import io
+import warnings
 
 import torch
 
@@ -30,7 +31,9 @@ class TorchScript(Extractor):
         self.name, self.digest = name, hashlib.sha256(data).hexdigest()
         self.how = "what the TorchScript file does with uint8"
         try:
-            self.network = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
+            with warnings.catch_warnings():  # torch's own, of a format that others still write
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self.network = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
             asked = "return_features" in str(self.network.forward.schema)
         except Exception as error:  # torch has no error of its own for a file that is none
             raise DataError(f"no TorchScript: {name}: {in_a_line(error)}") from error

@@ -1,0 +1,194 @@
+"""`ddpm distance`, `ddpm.distance` and the metrics of samples of `ddpm evaluate`: same numbers, all manifested, faults in one line."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import ddpm as library
+from ddpm.cli.flags import names
+from ddpm.cli.parts.distances import NAMES
+from ddpm.data.imageset import to_levels
+from ddpm.evaluation.images.features.pixels import Pixels
+from ddpm.evaluation.images.features.small import built_in
+from ddpm.evaluation.images.frechet import frechet
+from ddpm.evaluation.images.metrics import METRICS
+from ddpm.evaluation.images.moments import Moments
+from ddpm.trained.extractors import EXTRACTORS
+
+ALL = ",".join(METRICS)
+
+
+@pytest.fixture(name="two", scope="module")
+def _two(tmp_path_factory):
+    """Two folders of 120 digits each."""
+    place, digits = tmp_path_factory.mktemp("two"), library.images("digits")
+    for name, rows in (("a", slice(0, 120)), ("b", slice(120, 240))):
+        digits[rows].save(place / name)
+    return place / "a", place / "b"
+
+
+def test_the_help_names_all():
+    assert all(name in names.FEATURES for name in EXTRACTORS)
+
+
+def test_every_metric_in_one_table_and_the_same_in_python(ddpm, two, tmp_path):
+    a, b = two
+    said = ddpm("distance", a, b, "--metrics", ALL, "--json", tmp_path / "d.json")
+    assert said.code == 0, said.err
+    held = json.loads((tmp_path / "d.json").read_text())
+    found = library.distance(str(a), str(b), ALL, progress=False)
+    assert {score.name for score in found.scores} == set(NAMES)
+    for score in found.scores:
+        one = held[score.name.replace("-", "_")]
+        assert one["value"] == score.value
+        assert any(line.startswith(NAMES[score.name]) for line in said.out.splitlines())
+        manifest = one["manifest"]
+        assert manifest["features"] == {name: getattr(built_in("digits"), name) for name in ("name", "digest", "how")}
+        assert (manifest["a"]["images"], manifest["b"]["images"], manifest["b"]["levels"]) == (120, 120, 17)
+        assert manifest["a"]["source"] == str(a)
+        assert manifest["ddpm"] == library.__version__
+    assert "so few images say little" in said.err
+    features = built_in("digits").features
+    by_hand = [Moments.of(features(to_bytes(folder))) for folder in two]
+    assert held["fid"]["value"] == pytest.approx(frechet(*by_hand), rel=1e-6)
+
+
+def to_bytes(folder):
+    values = to_levels(library.images(str(folder)).tensor, 17)
+    return (values.double() * 255 / 16).round().to(torch.uint8)
+
+
+def test_moments_of_a_file_stand_for_its_images(ddpm, two, tmp_path):
+    a, b = two
+    kept = ddpm(
+        "distance",
+        a,
+        b,
+        "--features",
+        "pixels",
+        "--metrics",
+        "fid",
+        "--save-moments",
+        tmp_path / "b.npz",
+        "--json",
+        "-",
+    )
+    again = ddpm("distance", a, tmp_path / "b.npz", "--features", "pixels", "--metrics", "fid", "--json", "-")
+    first, second = (json.loads(said.out)["fid"] for said in (kept, again))
+    assert second["value"] == pytest.approx(first["value"], rel=1e-6)
+    assert second["manifest"]["b"] == {"source": str(tmp_path / "b.npz"), "images": 120, "moments": True}
+    with np.load(tmp_path / "b.npz", allow_pickle=False) as held:
+        assert held["mu"].shape == (64,)
+    other = ddpm("distance", a, tmp_path / "b.npz", "--metrics", "fid")
+    assert (other.code, "of the features 'pixels'" in other.err) == (78, True)
+
+
+def test_an_evaluators_npz_is_read(ddpm, two, tmp_path):
+    """uint8 (N, H, W, 3) under arr_0, as guided-diffusion's scripts write samples."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
+    np.savez(tmp_path / "samples.npz", pixels)
+    said = ddpm("distance", tmp_path / "samples.npz", tmp_path / "samples.npz", "--metrics", "fid,is", "--json", "-")
+    held = json.loads(said.out)
+    assert held["fid"]["value"] == pytest.approx(0, abs=1e-6)
+    assert held["fid"]["manifest"]["features"]["name"] == "colour"
+    assert held["inception_score"]["classes"] == 10
+
+
+def test_some_images_are_chosen_by_the_seed(ddpm, two):
+    a, b = two
+    command = ("distance", a, b, "--features", "pixels", "--metrics", "sliced", "--num-images", 50, "--json", "-")
+    one, two_, three = (json.loads(ddpm(*command, "--seed", seed).out)["sliced"] for seed in (0, 0, 1))
+    assert one == two_
+    assert one["value"] != three["value"]
+    assert (one["manifest"]["a"]["images"], one["manifest"]["num_images"], one["seed"]) == (50, 50, 0)
+
+
+def test_samples_of_a_run_against_its_data(ddpm, trained, tmp_path):
+    """Those that `ddpm sample` saves: the same number from the folder of them."""
+    how = ("--num-images", 40, "--sampler", "ddim", "--steps", 3, "--features", "pixels", "--seed", 5)
+    said = ddpm(
+        "evaluate", trained, "--data", "digits", "--metrics", "fid,kid", *how, "--num-samples", 30, "--json", "-"
+    )
+    assert said.code == 0, said.err
+    held = json.loads(said.out)
+    drawn = ("--sampler", "ddim", "--steps", 3, "--seed", 5, "--num", 30, "--output-dir", tmp_path / "out")
+    assert ddpm("sample", trained, *drawn).code == 0
+    images = library.images
+    found = library.distance(
+        images(str(tmp_path / "out")), images("digits", "test")[:40], features="pixels", progress=False
+    )
+    assert held["fid"]["value"] == pytest.approx(found["fid"].value, rel=1e-6)
+    assert held["kid"]["value"] == pytest.approx(found["kid"].value, rel=1e-6)
+    manifest = held["fid"]["manifest"]
+    assert (manifest["a"]["images"], manifest["b"]["images"], manifest["b"]["split"]) == (30, 40, "test")
+    assert manifest["a"]["drawn"]["sampler"] == "ddim"
+    assert "30 samples of" in said.err
+    assert "bits_per_dim" not in held
+
+
+def test_bits_and_distances_in_one(ddpm, trained):
+    said = ddpm(
+        "evaluate",
+        trained,
+        "--data",
+        "digits",
+        "--metrics",
+        "bpd,fid",
+        "--num-images",
+        20,
+        "--features",
+        "pixels",
+        "--json",
+        "-",
+    )
+    held = json.loads(said.out)
+    assert held["bits_per_dim"]["total"] > 0
+    assert held["fid"]["manifest"]["a"]["images"] == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--metrics", "fid,fld"), 2, "unknown metric: 'fld'"),
+        (("--features", "inceptio"), 2, "unknown features: 'inceptio'"),
+        (("--features", "inception"), 2, "weights are a file that you give: --features inception=FILE"),
+        (("--features", "inception=nothing.pth"), 66, "no such file: nothing.pth"),
+        (("--features", "net.pt2"), 2, "a program of torch.export is not run"),
+        (("--features", "nothing.pt"), 66, "no such file: nothing.pt"),
+        (("--num-images", 1), 2, "at least 2 images on each side, not 1"),
+        (("--save-moments", "a.txt"), 2, "must end in .npz"),
+    ],
+)
+def test_faults_are_said_in_a_line(ddpm, two, words, code, message, monkeypatch):
+    monkeypatch.delenv("DDPM_INCEPTION", raising=False)
+    said = ddpm("distance", *two, "--metrics", "fid", *words)
+    assert said.code == code
+    assert message in said.err.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--num-samples", 5), ("--sampler", "ddim"), ("--features", "pixels"), ("--eta", 0.5), ("--option", "order=2")],
+)
+def test_flags_of_samples_need_such_a_metric(ddpm, trained, words):
+    said = ddpm("evaluate", trained, "--data", "digits", *words)
+    assert (said.code, f"{words[0]} is of metrics of samples" in said.err) == (2, True)
+
+
+def test_features_of_your_own():
+    class Mean(library.Extractor):
+        name, digest, how = "mean", "none", "the mean of each image"
+
+        def outputs(self, images):
+            return type(Pixels().outputs(images))(images.float().mean((2, 3)))
+
+    digits = library.images("digits")
+    found = library.distance(
+        digits[:50], digits[50:120], ["fid", "sliced"], Mean(), choices={"directions": 4}, progress=False
+    )
+    assert found["fid"].about["features"] == 1
+    assert found["sliced"].about["directions"] == 4
+    with pytest.raises(library.UsageError, match="unknown choice: 'direction'"):
+        library.distance(digits[:50], digits[50:120], choices={"direction": 4}, progress=False)
