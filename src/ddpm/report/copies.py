@@ -86,8 +86,8 @@ _FOUND = Text(
     "above its training image.",
     "샘플 {samples}장(DDIM, {steps}스텝) 가운데 {count}장(비율의 95 % 구간 {low:.1f}~{high:.1f} %)이 남겨 둔 이미지 {held_out}장의 "
     "{rate:.1f} %보다 학습 이미지 {training:,}장 가운데 하나에 더 가깝다. 우연이라면 {expected:.1f}장이다(p = {p:.2g}). "
-    "가깝다는 것은 가장 가까운 것과의 거리를 가장 가까운 50장과의 평균 거리로 나눈 값이 작다는 뜻이다. 그림은 가장 가까운 샘플과 그 아래 "
-    "학습 이미지다.",
+    "가깝다는 것은 가장 가까운 것과의 거리를 가장 가까운 50장과의 평균 거리로 나눈 값이 작다는 뜻이다. 그림은 가장 가까운 샘플과 그 "
+    "아래 학습 이미지다.",
 )
 COPIES = Text(
     f"<b>The model copies training images.</b> {_FOUND.en}", f"<b>모델이 학습 이미지를 베낀다.</b> {_FOUND.ko}"
