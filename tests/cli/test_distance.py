@@ -192,3 +192,56 @@ def test_features_of_your_own():
     assert found["sliced"].about["directions"] == 4
     with pytest.raises(library.UsageError, match="unknown choice: 'direction'"):
         library.distance(digits[:50], digits[50:120], choices={"direction": 4}, progress=False)
+
+
+def test_the_hints_hold(ddpm, trained, two, tmp_path):
+    """What is refused with a hint is done as the hint says."""
+    a, b = two
+    kept = ("--features", "pixels", "--metrics", "fid", "--save-moments")
+    assert ddpm("distance", a, b, *kept, tmp_path / "b.npz").code == 0
+    evaluated = (
+        "evaluate",
+        trained,
+        "--data",
+        "digits",
+        "--num-images",
+        20,
+        "--steps",
+        2,
+        "--features",
+        "pixels",
+        "--metrics",
+        "fid",
+    )
+    for refused, hint, done in (
+        (
+            ("distance", a, tmp_path / "b.npz", "--features", "pixels"),
+            "--metrics fid takes moments",
+            ("--metrics", "fid"),
+        ),
+        (
+            ("distance", a, b, "--features", "pixels", "--metrics", "is"),
+            "--features digits has them",
+            ("--features", "digits"),
+        ),
+        (
+            ("distance", a, b, "--num-images", 20, "--metrics", "fid-infinity"),
+            "--metrics fid needs fewer",
+            ("--metrics", "fid"),
+        ),
+        ((*evaluated, "--csv", tmp_path / "x.csv"), "--json holds all numbers of samples", None),
+        (("distance", a, tmp_path / "b.npz", *kept, tmp_path / "c.npz"), "--save-moments is of images", None),
+    ):
+        said = ddpm(*refused)
+        assert said.code == 2, said.err
+        assert f"hint: {hint}" in said.err
+        if done:
+            assert ddpm(*refused, *done).code == 0
+    assert ddpm(*evaluated, "--json", tmp_path / "x.json").code == 0
+    assert json.loads((tmp_path / "x.json").read_text())["fid"]["value"] > 0
+
+
+def test_in_korean(ddpm, two):
+    said = ddpm("distance", *two, "--metrics", "fid,is,precision-recall", "--language", "ko")
+    assert said.code == 0, said.err
+    assert all(word in said.out for word in ("프레셰 거리 (fid)", "95% 구간", "정밀도", "이미지 120장", "기준:"))

@@ -68,6 +68,14 @@ ELSEWHERE = {
     "ddpm lab table-2 --budget 3m": "cli/test_lab_own.py::test_the_hints_hold",
     "--run RUN names the run": "cli/test_lab_own.py::test_the_hints_hold",
     "--data SOURCE names other images": "cli/test_lab_own.py::test_data_that_are_gone",
+    "--json holds all numbers of samples": "cli/test_distance.py::test_the_hints_hold",
+    "--metrics fid needs fewer": "cli/test_distance.py::test_the_hints_hold",
+    "--metrics fid takes moments": "cli/test_distance.py::test_the_hints_hold",
+    "--features digits has them": "cli/test_distance.py::test_the_hints_hold",
+    "--save-moments is of images": "cli/test_distance.py::test_the_hints_hold",
+    "torch.jit.save writes TorchScript": (
+        "evaluation/images/features/test_extractors.py::test_a_torchscript_file_makes_features"
+    ),
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }
 """Hints that another test follows, by a part of them."""
@@ -76,6 +84,7 @@ TOLD = {
     "begin anew with a smaller --lr": "whether a smaller one converges is not for us to promise",
     "please report it": "to whom this copy came from",
     "the last checkpoint stands: the same command goes on once they are back": "tests/run/test_kills.py goes on from each",
+    "weights-inception-2015-12-05-6726825d.pth of torch-fidelity": "needs a download",
     "data are images, or batches of them": "WRONG_TYPES of tests/test_api.py: what can be given",
     "torch.optim.Adam(network.parameters())": "the same",
     "ddpm.ReverseProcess(network, schedule)": "the same; README makes one",
