@@ -90,13 +90,3 @@ class Features(nn.Module):
             x = F.max_pool2d(F.relu(F.conv2d(x, self.w[f"convnet.{name}.weight"], self.w[f"convnet.{name}.bias"])), 2)
         x = F.relu(F.conv2d(x, self.w["convnet.c5.weight"], self.w["convnet.c5.bias"])).flatten(1)
         return F.relu(F.linear(x, self.w["fc.f6.weight"], self.w["fc.f6.bias"]))
-
-
-def frechet(features: Tensor, mean: Tensor, covariance: Tensor) -> float:
-    """Between the Gaussian fitted to features (N, D) and another: |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), float64."""
-    features = features.double()
-    own_mean, own = features.mean(0), features.T.cov()
-    values, vectors = torch.linalg.eigh(own)
-    root = vectors @ (values.clamp(min=0).sqrt()[:, None] * vectors.T)
-    cross = torch.linalg.eigvalsh(root @ covariance @ root).clamp(min=0).sqrt().sum()
-    return float(((own_mean - mean) ** 2).sum() + own.trace() + covariance.trace() - 2 * cross)

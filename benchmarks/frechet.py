@@ -25,12 +25,14 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from benchmarks.foreign import Features, digest_of, frechet, subject
+from benchmarks.foreign import Features, digest_of, subject
 from benchmarks.machine import RESULTS, commit, save
 from ddpm.data.imageset import to_bytes
 from ddpm.data.open import open_source
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.evaluation.curve import curve, errors
+from ddpm.evaluation.images.frechet import frechet
+from ddpm.evaluation.images.moments import Moments
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.chain import chain
 from ddpm.sampling.optimal import Curve, best_steps
@@ -71,7 +73,8 @@ class Contest:
         self.p, self.images, self.seed, self.kept_curve = p, images, seed, kept_curve
         self.features = Features(data / "features" / "mnist_lenet_csinva.pth")
         real = np.load(data / "features" / "real_stats.npz")
-        self.real = [torch.from_numpy(real[f"mnist_lenet84/train60k/{name}"]) for name in ("mu", "sigma")]
+        mean, covariance = (torch.from_numpy(real[f"mnist_lenet84/train60k/{name}"]) for name in ("mu", "sigma"))
+        self.real = Moments(None, mean.double(), covariance.double())
         self.mnist = data / "mnist"
 
     @cache  # noqa: B019 (one object a run)
@@ -127,7 +130,7 @@ class Contest:
             x = draw(noise(torch.empty(len(rows), 1, 28, 28)), noise)
             with torch.no_grad():
                 found.append(self.features(to_bytes(x).float() / 255))
-        return frechet(torch.cat(found), *self.real), time.monotonic() - began
+        return frechet(Moments.of(torch.cat(found)), self.real), time.monotonic() - began
 
 
 def theirs(betas: np.ndarray) -> dict[str, Callable[[], object]]:

@@ -127,13 +127,15 @@ def test_samples_and_bounds_are_the_same_to_the_bit(forked, runs, tmp_path):
         scored = ("--num-images", 5, "--batch-size", 2, "--data", "digits")
         _run(forked, processes, "evaluate", runs / "one", *scored, "--json", out / "bound.json")
         _run(forked, processes, "evaluate", runs / "one", *scored, "--evaluations", 4, "--json", out / "cheap.json")
+        far = ("--metrics", "fid,kid", "--num-samples", 7, "--features", "pixels", "--json", out / "far.json")
+        _run(forked, processes, "evaluate", runs / "one", *scored, *far)
         made[processes] = {
             file.relative_to(out): file.read_bytes()
             for file in sorted(out.rglob("*"))
             if file.suffix not in ("", ".npz")
         }
         assert (out / "all.npz").exists()
-    assert len(made[1]) == 7 + 3
+    assert len(made[1]) == 7 + 4
     assert made[1] == made[2]
 
 

@@ -61,7 +61,7 @@ class Measurement:
         batch_size: images at a time.
         device: where the features are made.
         watch: shows progress.
-        world: the processes that share the work; what they make is the same to the bit as what one makes.
+        world: the processes that share the work; their features are those of one but for a network's last digits in other batches.
     """
 
     metrics: Sequence[str]
