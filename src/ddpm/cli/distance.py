@@ -9,7 +9,8 @@ ABOUT = "measure how far two sets of images are from each other"
 EXAMPLES = """\
 ddpm distance out photos
 ddpm distance out photos --metrics fid,kid,precision-recall --json out.json
-ddpm distance out photos --features inception=weights.pth --save-moments photos.npz
+ddpm distance out photos --features inception=weights.pth \\
+    --save-moments photos.npz
 """
 
 
