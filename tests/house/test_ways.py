@@ -61,4 +61,4 @@ def test_from_a_schedule_s_name_to_its_table(name):
 
 
 def test_from_a_run_to_the_checkpoint_that_it_goes_on_from(run):
-    _short(17, visited(lambda: start_of("auto").latest(RunFolder(run))))
+    _short(18, visited(lambda: start_of("auto").latest(RunFolder(run))))

@@ -67,7 +67,7 @@ def test_its_flags_are_of_it(ddpm, trained, tmp_path, name):
     value = 3 if name == "--num-samples" else tmp_path / "pairs.png"
     said = ddpm("evaluate", trained, "--data", "digits", name, value)
     assert said.code == 2
-    assert f"{name} is of --metrics memorised" in said.err
+    assert f"{name} is of " in said.err
     alone = ["evaluate", trained, "--data", "digits", "--csv", tmp_path / "rows.csv", "--metrics"]
     said = ddpm(*alone, "memorised")
     assert said.code == 2

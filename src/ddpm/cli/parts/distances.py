@@ -97,7 +97,7 @@ def of_samples(options: Namespace, metrics: Sequence[str]) -> list[str]:
     if options.csv is not None and {*metrics} <= {*found, MEMORISED}:
         raise UsageError(
             f"--csv is a table of bits/dim, which are not measured: {options.csv}",
-            "--metrics bpd,... measures them too",
+            f"--metrics {','.join(('bpd', *metrics))} measures both",
         )
     return found
 
