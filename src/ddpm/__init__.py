@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from ddpm.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
     from ddpm.sampling.timesteps import SPACINGS as SPACINGS
     from ddpm.trained.distance import distance as distance
+    from ddpm.trained.memorised import memorised as memorised
     from ddpm.trained.model import TrainedModel as TrainedModel
     from ddpm.trained.own import model as model
     from ddpm.training.loop import Progress as Progress
@@ -111,6 +112,7 @@ _PLACES = {
     "report.answers.lab": ("lab",),
     "report.answers.answer": ("LabAnswer",),
     "trained.distance": ("distance",),
+    "trained.memorised": ("memorised",),
     "evaluation.images.score": ("Distances",),
     "evaluation.images.features.extractor": ("Extractor",),
     "trained.model": ("TrainedModel",),

@@ -7,8 +7,10 @@ import statistics
 
 import numpy as np
 import pytest
+import torch
 
 import ddpm as public
+from ddpm.trained.drawn import Alive
 from tests.harness.commands import TINY
 
 OF = ("--data", "digits", "--num-images", 12)
@@ -107,3 +109,68 @@ def test_chains_of_other_lengths_have_the_images_in_common(ddpm, trained):
     assert found.same_noise
     mixed = public.Comparison(("a", "b"), (found.bounds[0], whole.bits_per_dim("digits", num_images=3, progress=False)))
     assert not mixed.same_noise
+
+
+def test_what_they_draw_from_the_same_noise(ddpm, run, tmp_path):
+    """The samples are those of `ddpm sample`, the distances those of `ddpm distance`, and the costs are there."""
+    older, drawn = run / "checkpoints" / "step-000000003", tmp_path / "drawn"
+    table, numbers, page = (tmp_path / name for name in ("t.csv", "n.json", "<b>.html"))
+    how = (
+        "--num-samples",
+        10,
+        "--sample-steps",
+        4,
+        "--sampler",
+        "ddim",
+        "--seed",
+        2,
+        "--metrics",
+        "fid,precision-recall",
+    )
+    said = ddpm("compare", run, older, *OF, *how, "--csv", table, "--json", numbers, "--html", page)
+    assert said.code == 0, said.err
+    first, second = json.loads(numbers.read_text())["runs"]
+    assert first["parameters"] == second["parameters"] == public.load(run, device="cpu").experiment.size()[1]
+    flags = ("--num", 10, "--steps", 4, "--sampler", "ddim", "--seed", 2, "--output-dir", drawn)
+    assert ddpm("sample", older, *flags).code == 0
+    measured = ddpm(
+        "distance", drawn, "digits", "--split", "test", "--metrics", "fid", "--seed", 2, "--json", tmp_path / "d"
+    )
+    assert measured.code == 0, measured.err
+    alone = json.loads((tmp_path / "d").read_text())["fid"]
+    assert second["samples"]["fid"]["value"] == pytest.approx(alone["value"], rel=1e-9)
+    assert [one["samples"]["fid"]["manifest"]["a"]["source"] for one in (first, second)] == [str(run), str(older)]
+    assert second["samples"]["fid"]["manifest"]["b"]["images"] == 300, "all of the split, not the 12"
+    for row, one in zip(_table(table), (first, second), strict=True):
+        assert float(row["fid"]) == one["samples"]["fid"]["value"]
+        assert float(row["fid_low"]) <= float(row["fid_high"])
+        assert float(row["recall"]) >= 0
+        assert (row["evaluations_per_sample"], row["samples"]) == ("4", "10")
+        assert float(row["seconds_per_sample"]) > 0
+        assert int(row["memory_bytes"]) > 4 * one["parameters"]
+    text = page.read_text()
+    assert text.count('class="pixels"') == 2
+    assert f"{first['samples']['fid']['value']:.4g}" in text
+    assert f"{first['samples']['fid']['value']:.4g}" in said.out
+
+
+def test_a_page_of_bounds_alone(ddpm, run, tmp_path):
+    page = tmp_path / "p.html"
+    said = ddpm("compare", run, run / "checkpoints" / "step-000000003", *OF, "--html", page, "--language", "ko")
+    assert said.code == 0, said.err
+    assert 'lang="ko"' in page.read_text()
+    assert "변분 경계" in page.read_text()
+
+
+def test_memory_counts_the_tensors_that_are_alive_at_once():
+    x = torch.randn(1000)
+    with torch.no_grad(), Alive() as alive:
+        y = x + 1
+        z = y * 2  # 8000 bytes with y
+        del y
+        same = z.view(10, 100)  # nothing new
+        torch.cat([z, z])  # 4000 + 8000, the most
+        torch.relu_(same)
+    assert (alive.most, alive.now) == (12_000, 4_000)
+    del z, same
+    assert alive.now == 0

@@ -136,3 +136,29 @@ def test_mirror_images_count_where_training_mirrored(run):
     assert found.about["mirror_images"] is True
     assert bool(found.memorised.held_out.mirrored.any())
     assert set(memorised.MIRRORS) == {"horizontal-flip"}
+
+
+def test_the_call_is_the_command(ddpm, trained, tmp_path):
+    """In pixels and in features of a network, which are other distances."""
+    values = {}
+    for features in (None, "pixels", "digits"):
+        flags = [] if features is None else ["--features", features]
+        said = ddpm(
+            *("evaluate", trained, "--data", "digits", "--metrics", "memorised", "--num-samples", 8, "--seed", 3),
+            *(*flags, "--num-images", 30, "--json", tmp_path / "x.json"),
+        )
+        assert said.code == 0, said.err
+        values[features] = json.loads((tmp_path / "x.json").read_text())["memorised"]
+        found = face.memorised(
+            face.load(trained, device="cpu"),
+            "digits",
+            num_samples=8,
+            num_images=30,
+            seed=3,
+            features=features,
+            progress=False,
+        )
+        assert found.about["per_sample"] == values[features]["per_sample"]
+        assert found.about["space"] == values[features]["space"]
+    assert values["digits"]["median_ratio"] != values[None]["median_ratio"]
+    assert (values[None]["unit"], values["digits"]["unit"]) == ("RMSE on 0..255", "RMSE of features")

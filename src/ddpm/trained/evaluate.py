@@ -245,6 +245,7 @@ def row(
         "method": method,
         "step": trained.step,
         "weights": trained.weights,
+        "parameters": trained.experiment.size()[1],
         "T": trained.process.schedule.T,
         "images": len(found.per_image),
         "bits_per_dim": found.total,

@@ -1,14 +1,16 @@
 """`ddpm evaluate --metrics memorised`: samples of a model beside the training images nearest to them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm.checks import check_whole
 from ddpm.data.imageset import ImageSet, to_levels
+from ddpm.evaluation.images.features.extractor import Extractor, as_bytes
 from ddpm.evaluation.memorised import (
     CONFIDENCE,
     Features,
@@ -20,11 +22,16 @@ from ddpm.evaluation.memorised import (
     rate_for,
     search,
 )
+from ddpm.figures.images import Data
 from ddpm.figures.pictures import pairs, shown
+from ddpm.figures.progress import followed
 from ddpm.sampling.images import Plan
 from ddpm.trained.draw import Drawing, samples
+from ddpm.trained.evaluate import given_images
+from ddpm.trained.extractors import extractor_of
 from ddpm.trained.labels import OWN, condition_of
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.model import TrainedModel
 from ddpm.trained.provenance import recorded
 from ddpm.trained.training_images import training_images
 
@@ -127,6 +134,87 @@ def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions,
     here = slice(0, len(drawn)), slice(len(drawn), None)
     found = judged(nearest.take(here[0]), nearest.take(here[1]), len(train), mirrors)
     return Found(found, drawn, train, _about(found, drawing, train, held_out, options))
+
+
+def features_by(extractor: Extractor, device: torch.device) -> Features:
+    """What an extractor makes of images, as `MemorisedOptions.features`."""
+
+    def features(values: Tensor, levels: int) -> Tensor:
+        return extractor.outputs(as_bytes(values, levels).to(device)).features.float().cpu()
+
+    return features
+
+
+def among(options: MemorisedOptions, extractor: Extractor, device: torch.device) -> MemorisedOptions:
+    """The options with distances between what an extractor makes of images."""
+    features = features_by(extractor, device)
+    return replace(options, features=features, space=extractor.name, unit="RMSE of features")
+
+
+def memorised(
+    model: TrainedModel,
+    data: Data | None = None,
+    *,
+    split: str = "test",
+    num_samples: int = 200,
+    num_images: int | None = None,
+    features: str | Extractor | None = None,
+    sampler: str = "ancestral",
+    label: str | int | None = None,
+    seed: int = 0,
+    batch_size: int = 128,
+    progress: bool = True,
+) -> Found:
+    """Whether a model's samples copy its training images: what `ddpm evaluate --metrics memorised` does.
+
+    Each sample's nearest training image is set against that of held-out images, which cannot be copies: the threshold is the
+    distance below which one in a hundred of those lies, and the number of samples below it has an exact chance.
+
+    Args:
+        model: of a run whose training images are still there.
+        data: images that it was not trained on; None: those that the run held out.
+        split: of the data, where they have parts.
+        num_samples: how many are drawn.
+        num_images: the first so many of the data; None takes all.
+        features: in which distances are measured: a name as `ddpm.distance` takes it, or an `Extractor`; None for pixels.
+        sampler: by which samples are drawn.
+        label: of a model with classes: the class of all samples; None for all in turn.
+        seed: of their noise.
+        batch_size: images at a time.
+        progress: whether a bar is shown, on a terminal or in a notebook.
+
+    Raises:
+        NotFound: the training images are no longer where they were, or it is not known which they are.
+        DataError: they are not what they were, or can no longer be read.
+        UsageError: too few held-out images, or they are training images; no such sampler or features.
+
+    Example:
+        >>> import ddpm
+        >>> found = ddpm.memorised(ddpm.load(run), num_samples=4, progress=False)
+        >>> found.memorised.copies, found.about["samples"]
+        (False, 4)
+    """
+    loaded = model.loaded
+    held_out = given_images(loaded, loaded.experiment.data.source if data is None else data, split)
+    if num_images is not None:
+        held_out = held_out.take(torch.arange(min(check_whole("num_images", num_images, 1), len(held_out))))
+    options = MemorisedOptions(
+        check_whole("num_samples", num_samples, 1),
+        sampler,
+        check_whole("seed", seed),
+        check_whole("batch_size", batch_size, 1),
+        label=None if label is None else str(label),
+    )
+    if features is not None:
+        known = isinstance(features, Extractor)
+        extractor = features if known else extractor_of(features, loaded.experiment.shape[0])
+        options = among(options, extractor.to(loaded.device), loaded.device)
+
+    def track(parts: Iterator[Part], count: int, label: str, /) -> Iterator[Part]:
+        with followed(parts, count, label, progress) as shown:
+            yield from shown
+
+    return measure(loaded, held_out, options, track)
 
 
 def _drawing(trained: LoadedModel, options: MemorisedOptions) -> Drawing:

@@ -114,7 +114,6 @@ def _rows(both: SideBySide) -> list[dict[str, object]]:
     for place, (name, bound) in enumerate(zip(both.found.names, both.found.bounds, strict=True)):
         words, one = f"variational bound, T = {bound.T}", both.differences[place]
         values = row(name, both.models[place], words, of_bound(bound), bound, one)
-        values["parameters"] = both.parameters()[place]
         rows.append(values | (both.drawn[place].as_row() if both.drawn else {}))
     return rows
 

@@ -10,9 +10,10 @@ from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import file_for
 from ddpm.errors import UsageError
 from ddpm.storage.atomic import write_bytes
+from ddpm.trained.distance import extractor_for
 from ddpm.trained.evaluate import MEMORISED
 from ddpm.trained.loaded import LoadedModel
-from ddpm.trained.memorised import Found, MemorisedOptions, measure
+from ddpm.trained.memorised import Found, MemorisedOptions, among, measure
 
 
 def check_flags(options: Namespace, metrics: list[str]) -> None:
@@ -47,6 +48,8 @@ class Copies:
         )
         if options.num_samples is not None:
             how = replace(how, num_samples=options.num_samples)
+        if options.features is not None:
+            how = among(how, extractor_for(options.features, [asked.images], trained.device), trained.device)
         self._found = measure(trained, asked.images, how, track)
         if self._picture:
             data = io.BytesIO()
