@@ -260,7 +260,7 @@ def test_data_of_another_shape(ddpm, trained, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((30, 9, 9), np.uint8))
     _one_line(ddpm("evaluate", trained, "--data", tmp_path / "a.npy"), 78, "(1, 9, 9)")
     _one_line(ddpm("evaluate", trained, "--data", "digits", "--split", "tset"), 2, "'tset'")
-    _one_line(ddpm("evaluate", trained, "--data", "digits", "--metrics", "fid"), 2, "'fid'")
+    _one_line(ddpm("evaluate", trained, "--data", "digits", "--metrics", "fidd"), 2, "'fidd'")
 
 
 def test_an_output_that_cannot_be(ddpm, tmp_path):

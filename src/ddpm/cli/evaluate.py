@@ -16,7 +16,6 @@ ABOUT = "measure bits/dim of a data set, or how far samples are from it"
 EXAMPLES = """\
 ddpm evaluate runs/mine --data photos --json bits.json
 ddpm evaluate runs/mine --data photos --metrics fid,kid --num-samples 1000
-ddpm evaluate runs/mine --data photos --metrics memorised --pairs copies.png
 ddpm evaluate runs/a runs/b --data photos --csv runs.csv --plot runs.png
 """
 

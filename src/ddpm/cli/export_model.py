@@ -10,7 +10,6 @@ from ddpm.cli.terminal.console import note, say, show
 ABOUT = "write a model for another library"
 EXAMPLES = """\
 ddpm export runs/mine exported --format diffusers
-ddpm export runs/mine exported --weights raw
 ddpm export runs/mine exported --format onnx
 ddpm export runs/mine hf:me/mine
 """

@@ -11,9 +11,7 @@ from ddpm.cli.terminal.speech import said
 
 ABOUT = "make a run of a model of another library"
 EXAMPLES = """\
-ddpm import ddpm-cifar10-32 runs/cifar
 ddpm import hf:google/ddpm-cifar10-32 runs/cifar
-ddpm import model-790000.ckpt runs/port --resolution 32
 ddpm import results/model-700.pt runs/flowers --resolution 128
 ddpm import 64x64_diffusion.pt runs/imagenet \\
     --flags="--image_size 64 --num_channels 192 --num_head_channels 64"

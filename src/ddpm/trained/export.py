@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ddpm.data.sources.hub import asking, parse
+from ddpm.diffusion.learned import ScheduledNetwork
 from ddpm.errors import CannotCreate, Mismatch, StorageError, UsageError, chosen
 from ddpm.interop import WRITERS, graphs, hub
 from ddpm.models.lucidrains import LucidrainsUNet
@@ -51,7 +52,7 @@ def export(
         raise CannotCreate(f"{str(folder)!r} is not empty", "use another `output_dir`")
     beside = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
     network = trained.process.network
-    if not isinstance(network, UNet | LucidrainsUNet):
+    if not isinstance(network, UNet | LucidrainsUNet | ScheduledNetwork):
         raise UsageError("only a network of a run can be exported, not one's own function")
     weights = {name: weight.detach().cpu() for name, weight in network.named_parameters()}
     try:
