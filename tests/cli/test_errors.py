@@ -447,7 +447,13 @@ def _wait_for_a_row(folder, process):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 75),
+        *(pytest.param(*case, marks=pytest.mark.long) for case in ((signal.SIGINT, 130), (signal.SIGHUP, 75))),
+    ],
+)
 def test_a_real_signal_saves_and_says_so(tmp_path, number, code):
     folder = tmp_path / "run"
     process = _start(folder)

@@ -110,7 +110,11 @@ def _makes_on(parts, rest):
 def test_everything_that_is_said_has_an_entry():
     """One of the same words: its gaps may hold words of ours, as "is read-only" in "cannot write {}: {} {}"."""
     assert len(templates()) > 580
-    left = {t: where for t, where in templates().items() if not any(_makes(t, entry) for entry in ALL)}
+    left = {
+        t: where
+        for t, where in templates().items()
+        if t not in ALL and not any(part in entry and _makes(t, entry) for part in [_longest(t)] for entry in ALL)
+    }
     bare = {t: where for t, where in left.items() if t not in SAME | PYTHON}
     assert not bare, "\n".join(f"{where}: {template}" for template, where in bare.items())
 
@@ -136,6 +140,11 @@ def _letters(text):
     return sum(map(len, re.findall("[A-Za-z]+", catalogue.GAP.sub("", text.replace(GAP, "")))))
 
 
+def _longest(piece):
+    """Of the words between gaps: where they are not, the rest need not be looked for."""
+    return max(piece.split(GAP), key=len)
+
+
 def _stands_in(piece, entry):
     """Whether its words are in the entry, in order."""
     return _makes_on(piece.split(GAP), entry)
@@ -155,13 +164,16 @@ MADE = {
 
 @pytest.mark.parametrize("room", speech.ROOMS)
 def test_no_entry_is_of_what_nobody_says(room):
-    pieces = [(piece, _letters(piece)) for piece in _pieces() if _letters(piece) > 1]
+    pieces = [(piece, _letters(piece), _longest(piece)) for piece in _pieces() if _letters(piece) > 1]
     dead = [
         entry
         for entry in ENTRIES[room]
         if _letters(entry)
         and not COUNTED.fullmatch(entry)
-        and not any(2 * letters >= _letters(entry) and _stands_in(piece, entry) for piece, letters in pieces)
+        and not any(
+            part in entry and 2 * letters >= _letters(entry) and _stands_in(piece, entry)
+            for piece, letters, part in pieces
+        )
     ]
     assert [entry for entry in dead if entry not in MADE] == []
 

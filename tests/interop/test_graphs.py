@@ -99,8 +99,10 @@ def test_what_is_told_is_all_that_sampling_needs(tmp_path, case):
 @pytest.mark.parametrize(
     ("format", "case"),
     [
-        pytest.param("torch-export", "v of classes, learned variance", marks=pytest.mark.slow),
-        pytest.param("onnx", "v of classes, learned variance", marks=pytest.mark.long),
+        *(
+            pytest.param(name, "v of classes, learned variance", marks=pytest.mark.long)
+            for name in ("onnx", "torch-export")
+        ),
         *(pytest.param("torch-export", case, marks=pytest.mark.long) for case in ("other ways", "a learned schedule")),
     ],
 )

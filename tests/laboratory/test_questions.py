@@ -15,8 +15,8 @@ from ddpm.laboratory.answer import Setting
 from ddpm.laboratory.questions import QUESTIONS, ask, find
 from tests.laboratory.test_korean import assert_cases_korean, assert_korean
 
-COSTLY = frozenset({"Q6", "Q11", "Q12", "vae"})
-"""Half a minute each on other schedules: their own tests, on the usual one, are in every run."""
+COSTLY = frozenset({"Q4", "Q6", "Q11", "Q12", "vae", "steps", "dimension", "mass", "implicit"})
+"""Seconds each on other schedules: their own tests, on the usual one, are in every run."""
 SHORT_AND_LONG = pytest.mark.parametrize("T", [100, pytest.param(1000, marks=pytest.mark.long)])
 """Questions that follow thousands of images along the chain: a short one in every run."""
 
@@ -102,6 +102,7 @@ def test_q2_the_past_says_nothing(answers):
         assert correlation == pytest.approx(expected, abs=4 / math.sqrt(200_000))
 
 
+@pytest.mark.long
 def test_q3_one_bound_and_one_sample(answers):
     rows = _table(answers("Q3"))
     assert len(rows) == 4
@@ -193,6 +194,7 @@ def test_q11_only_the_ends_matter(answers):
     assert 0 < above["learned"] < 0.7 * min(above[name] for name in ("linear", "cosine", "log SNR uniform"))
 
 
+@pytest.mark.long
 def test_q12_depth(answers):
     rows = _table(answers("Q12"))
     for column in (1, 2, 3):

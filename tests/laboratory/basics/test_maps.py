@@ -49,6 +49,7 @@ def test_what_x_T_says_of_x_0():
     assert float(last.x.var()) == pytest.approx(spread_given_x_T(schedule), rel=4 * math.sqrt(2 / 40_000))
 
 
+@pytest.mark.long
 def test_implicit_at_the_papers_setting(answers):
     rows = answers("implicit").tables[0].rows
     assert [row[1] for row in rows] == sorted((row[1] for row in rows), reverse=True)
