@@ -245,3 +245,11 @@ def test_in_korean(ddpm, two):
     said = ddpm("distance", *two, "--metrics", "fid,is,precision-recall", "--language", "ko")
     assert said.code == 0, said.err
     assert all(word in said.out for word in ("프레셰 거리 (fid)", "95% 구간", "정밀도", "이미지 120장", "기준:"))
+
+
+def test_a_distance_is_read_at_a_glance():
+    digits = library.images("digits")
+    found = library.distance(digits[:60], digits[60:120], "fid,kid", "pixels", progress=False)
+    fid, kid = found["fid"], found["kid"]
+    said = f"fid {fid.value:.4g} [{fid.low:.4g}, {fid.high:.4g}]; kid {kid.value:.4g} [{kid.low:.4g}, {kid.high:.4g}]"
+    assert repr(found) == f"Distances({said}; features pixels)"

@@ -56,6 +56,15 @@ class Distances:
     scores: tuple[Score, ...]
     manifest: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        """Each number with its interval, and of which features; `manifest` has the rest."""
+        numbers = [
+            f"{score.name} {score.value:.4g}" + ("" if score.low is None else f" [{score.low:.4g}, {score.high:.4g}]")
+            for score in self.scores
+        ]
+        features = self.manifest.get("features", {}).get("name", "unknown")
+        return f"Distances({'; '.join(numbers)}; features {features})"
+
     def __getitem__(self, name: str) -> Score:
         """A score by its name.
 
