@@ -37,6 +37,11 @@ ROOMS: Mapping[str, str] = {
 USUAL = (
     "ddpm.api",
     "ddpm.trained.model",
+    "ddpm.trained.own",
+    "ddpm.trained.distance",
+    "ddpm.trained.memorised",
+    "ddpm.evaluation.images.score",
+    "ddpm.evaluation.images.features.extractor",
     "ddpm.figures.images",
     "ddpm.figures.animation",
     "ddpm.report.answers.lab",
@@ -133,8 +138,8 @@ def _plain(text: str) -> str:
     """Somebody's words as reStructuredText: nothing in them is markup, and flags are shown as code."""
     text = re.sub(r"([*`|\\])", r"\\\1", " ".join(text.replace("%%", "%").split()))
     text = re.sub(r"(\w)_(?=\W|$)", r"\1\\_", text)
-    text = re.sub(r"(?<![\w`-])(--[a-z][a-z-]*[a-z])(?=[가-힣])", r"``\1``\\ ", text)  # markup ends before a space
-    return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*[a-z])", r"``\1``", text)
+    text = re.sub(r"(?<![\w`-])(--[a-z][a-z_-]*[a-z])(?=[가-힣])", r"``\1``\\ ", text)  # markup ends before a space
+    return re.sub(r"(?<![\w`-])(--[a-z][a-z_-]*[a-z])", r"``\1``", text)
 
 
 # Exit codes
