@@ -84,6 +84,7 @@ def test_no_text_takes_long():
     assert time.process_time() - began < 1.0
 
 
+@pytest.mark.long
 def test_memory_is_bounded():
     said = Catalogue({"{n} image": "이미지 {0}장"})
     for number in range(KNOWN + 100):

@@ -114,7 +114,7 @@ def test_it_is_unbiased_and_its_error_is_honest(data, schedule, evaluations, pai
     assert 0.95 - 0.7 / root < within < 0.95 + 0.4 / root
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_error_over_images_is_honest_too():
     """Other images each time: the totals scatter by `stderr`, which the Monte-Carlo part alone would not explain."""
     p = _process()

@@ -171,7 +171,7 @@ def test_torchrun(runs, tmp_path):
     ("victim", "number"),
     [
         (0, signal.SIGKILL),
-        (1, signal.SIGSTOP),
+        pytest.param(1, signal.SIGSTOP, marks=pytest.mark.long),
         pytest.param(1, signal.SIGKILL, marks=pytest.mark.long),
         pytest.param(0, signal.SIGSTOP, marks=pytest.mark.long),
     ],

@@ -126,6 +126,7 @@ def test_who_keeps_the_store_leaves_when_the_others_know_why(launch, error, code
     assert second.returncode == code
 
 
+@pytest.mark.long
 def test_so_it_does_where_only_a_thread_hears_the_signal(launch, tmp_path):
     """While torch waits for the second, which does not come to exchange anything. The folder says so, too."""
     (tmp_path / "run").mkdir()

@@ -90,6 +90,7 @@ def test_a_process_that_is_lost_is_an_error(setting):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.long
 def test_the_setting_is_read_before_its_owner_works_with_it(setting, monkeypatch):
     """By this process's main thread: another would read it while the derivations fill its tables. Of the copy anyone may."""
     readers = []

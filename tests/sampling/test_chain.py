@@ -146,7 +146,7 @@ def test_samplers_are_pure(name):
 
 
 @pytest.mark.parametrize("name", SPACINGS)
-@pytest.mark.parametrize("T", [1, 2, 10, 61, 1000])
+@pytest.mark.parametrize("T", [1, 2, 10, 61, pytest.param(1000, marks=pytest.mark.long)])
 def test_spacings(name, T):
     """Every count from 1 to T: distinct, ascending, inside, and never without T."""
     schedule = linear(T, 1e-3, 0.9)

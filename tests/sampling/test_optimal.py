@@ -119,6 +119,7 @@ def test_the_measured_bound_is_what_the_curve_says(pixels):
         assert _bits(replace(p, variance=variance).respace([1, 9, 17, 24, 32, 40]), data).total > measured.total + 0.05
 
 
+@pytest.mark.long
 def test_the_curve_of_some_t_gives_steps_that_are_hardly_worse(pixels):
     """On 40 of 150 t, with an exact network, scored on other images; what was measured stands in it to the bit."""
     _, data, _ = pixels
