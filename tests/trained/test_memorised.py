@@ -161,4 +161,4 @@ def test_the_call_is_the_command(ddpm, trained, tmp_path):
         assert found.about["per_sample"] == values[features]["per_sample"]
         assert found.about["space"] == values[features]["space"]
     assert values["digits"]["median_ratio"] != values[None]["median_ratio"]
-    assert (values[None]["unit"], values["digits"]["unit"]) == ("RMSE on 0..255", "RMSE of features")
+    assert (values[None]["unit"], values["digits"]["unit"]) == ("RMSE on 0..255", "length of a difference of features")

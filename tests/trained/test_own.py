@@ -1,5 +1,7 @@
 """A network of one's own as a trained model."""
 
+import json
+
 import pytest
 import torch
 
@@ -94,3 +96,43 @@ def test_a_denoiser_of_edm():
 def test_what_is_none_is_refused(make, said):
     with pytest.raises(UsageError, match=said):
         make()
+
+
+def test_a_network_of_ours_is_exported_as_it_is(tmp_path):
+    """With its own shape, not the paper's; another is refused, and nothing is written."""
+    shape = ddpm.UNetShape(
+        channels=8, multipliers=(1, 2), blocks=1, attention=(), groups=4, padding="around", norm_eps=1e-5
+    )
+    network = ddpm.UNet(shape, 1, 1)
+    model = ddpm.model(ddpm.ReverseProcess(network, ddpm.linear()), (1, 8, 8))
+    assert model.experiment.model == shape
+    assert model.experiment.size()[1] == sum(weight.numel() for weight in network.parameters())
+    model.export(tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "unet" / "config.json").read_text())
+    assert (told["block_out_channels"], told["norm_eps"], told["downsample_padding"]) == ([8, 16], 1e-5, 1)
+
+
+def test_models_of_functions_share_nothing_on_the_disk():
+    """Nor do two readings of one network."""
+    p = ddpm.ReverseProcess(lambda x, t: torch.zeros_like(x), ddpm.linear(T=10))
+    first, again = (ddpm.model(p, (1, 4, 4)).loaded.folder.path for _ in range(2))
+    assert first != again
+    network = torch.nn.Conv2d(1, 1, 1)
+    net = Told(network)
+    ways = (ddpm.Epsilon(), ddpm.linear(T=10)), (ddpm.X0(), ddpm.linear(T=10)), (ddpm.Epsilon(), ddpm.cosine(T=10))
+    folders = {
+        ddpm.model(ddpm.ReverseProcess(net, schedule, prediction), (1, 4, 4)).loaded.folder.path
+        for prediction, schedule in ways
+    }
+    assert len(folders) == 3
+
+
+class Told(torch.nn.Module):
+    """A network that is told the time and takes no notice."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, t):
+        return self.network(x)

@@ -81,7 +81,7 @@ def search(
     Raises:
         Lost: a training image can no longer be read.
     """
-    queries = queries.double()
+    queries = queries.float().double()  # rounded as the training images are: what is equal is at distance 0
     k = min(NEIGHBOURS, len(train))
     near = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
     rows = torch.zeros(len(queries), k, dtype=torch.int64)
@@ -89,8 +89,8 @@ def search(
     size = max(1, BLOCK // (8 * max(1, queries.shape[1])))
     for block in torch.arange(len(train)).split(size):
         values = train.images[block].cpu()
-        places = [features(values, train.levels).double()]
-        places += [features(values.flip(-1), train.levels).double()] if mirrors == 2 else []
+        places = [features(values, train.levels).float().double()]
+        places += [features(values.flip(-1), train.levels).float().double()] if mirrors == 2 else []
         for part in torch.arange(len(queries)).split(max(1, BLOCK // (8 * len(block)))):
             squared, side = torch.stack([_squared(queries[part], place) for place in places]).min(0)
             every = torch.cat([near[part], squared], 1)

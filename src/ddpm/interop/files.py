@@ -9,6 +9,7 @@ import io
 import math
 import pickletools
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -96,7 +97,12 @@ def _arrays(data: bytearray) -> Mapping[str, Tensor]:
             version = np.lib.format.read_magic(content)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = header(content)
-        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            OSError,
+            RuntimeError,
+            zlib.error,
+        ) as error:  # NotImplementedError is a RuntimeError
             raise ValueError(f"no archive: {error}") from error
         name = member.filename.removesuffix(".npy")
         if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != len(content.getbuffer()) - content.tell():

@@ -55,6 +55,10 @@ def export(
     if not isinstance(network, UNet | LucidrainsUNet | ScheduledNetwork):
         raise UsageError("only a network of a run can be exported, not one's own function")
     weights = {name: weight.detach().cpu() for name, weight in network.named_parameters()}
+    if not isinstance(network, ScheduledNetwork):
+        made = len(weights), sum(weight.numel() for weight in weights.values())
+        if made != trained.experiment.size():
+            raise UsageError("the network is not the one that its configuration describes: it cannot be exported")
     try:
         beside.mkdir(parents=True)
         lost = write(trained.experiment, weights, beside)

@@ -136,19 +136,20 @@ def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions,
     return Found(found, drawn, train, _about(found, drawing, train, held_out, options))
 
 
-def features_by(extractor: Extractor, device: torch.device) -> Features:
-    """What an extractor makes of images, as `MemorisedOptions.features`."""
+def features_by(extractor: Extractor, device: torch.device, batch_size: int) -> Features:
+    """What an extractor makes of images, so many at a time, as `MemorisedOptions.features`."""
 
     def features(values: Tensor, levels: int) -> Tensor:
-        return extractor.outputs(as_bytes(values, levels).to(device)).features.float().cpu()
+        parts = [as_bytes(part, levels).to(device) for part in values.split(batch_size)]
+        return torch.cat([extractor.outputs(part).features.float().cpu() for part in parts])
 
     return features
 
 
 def among(options: MemorisedOptions, extractor: Extractor, device: torch.device) -> MemorisedOptions:
     """The options with distances between what an extractor makes of images."""
-    features = features_by(extractor, device)
-    return replace(options, features=features, space=extractor.name, unit="RMSE of features")
+    features = features_by(extractor, device, options.batch_size)
+    return replace(options, features=features, space=extractor.name, unit="length of a difference of features")
 
 
 def memorised(
@@ -167,8 +168,9 @@ def memorised(
 ) -> Found:
     """Whether a model's samples copy its training images: what `ddpm evaluate --metrics memorised` does.
 
-    Each sample's nearest training image is set against that of held-out images, which cannot be copies: the threshold is the
-    distance below which one in a hundred of those lies, and the number of samples below it has an exact chance.
+    Each sample's nearest training image is set against that of held-out images, which cannot be copies: the threshold is the ratio
+    of the nearest distance to the mean of the nearest 50 below which one in a hundred of those lies (one in twenty of fewer than 99),
+    and the number of samples below it has an exact chance, as long as samples without copies are like held-out images.
 
     Args:
         model: of a run whose training images are still there.

@@ -1,5 +1,7 @@
 """Any network as a trained model: whoever has a function and a schedule has all that a model of a run has."""
 
+import hashlib
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,10 @@ from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError
 from ddpm.experiment.config import TABLE, DataConfig, Experiment, ProcessConfig, ScheduleConfig
+from ddpm.experiment.settings import to_json
+from ddpm.models.lucidrains import LucidrainsShape, LucidrainsUNet
 from ddpm.models.shape import UNetShape
+from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
 from ddpm.run.folder import RunFolder
 from ddpm.storage.sealed import cache_folder
@@ -72,7 +77,7 @@ def model(
         data=DataConfig(source=data, shape=sides, levels=_levels(p), class_names=names or None),
         schedule=ScheduleConfig(TABLE, schedule.T, beta=tuple(schedule.beta[1:].tolist())),
         process=_names(p),
-        model=UNetShape(classes=count or None),
+        model=_shape_of(p.network, count or None),
         objective="hybrid" if p.variance.outputs else "simple",
     )
     network = p.network if isinstance(p.network, nn.Module) else _Function(p.network)
@@ -83,7 +88,17 @@ def model(
         place = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     p = replace(p, network=network.eval())
     loaded = LoadedModel(RunFolder(Path()), experiment, p, 0, CALLED, place)
-    return TrainedModel(replace(loaded, folder=RunFolder(cache_folder(CALLED) / loaded.digest[:32])))
+    known = (
+        loaded.digest if next(network.parameters(), None) is not None else uuid.uuid4()
+    )  # no number tells functions apart
+    read = hashlib.sha256(f"{known} {to_json(experiment)} {schedule.timestep_map.tolist()}".encode()).hexdigest()
+    return TrainedModel(replace(loaded, folder=RunFolder(cache_folder(CALLED) / read[:32])))
+
+
+def _shape_of(network: object, classes: int | None) -> UNetShape | LucidrainsShape:
+    """Of a network of ours; of another the paper's, which says its classes alone (`ddpm.trained.export` refuses it)."""
+    shape = getattr(network, "shape", None) if isinstance(network, UNet | LucidrainsUNet) else None
+    return UNetShape(classes=classes) if shape is None else replace(shape, classes=classes)
 
 
 class _Function(nn.Module):

@@ -100,3 +100,27 @@ def test_an_archive_that_unpacks_to_more_than_it_may_say_is_refused(tmp_path):
         archive.writestr("mu.npy", data.getvalue())
     with pytest.raises(DataError):
         read_moments(path)
+
+
+def test_a_bomb_an_encrypted_and_a_damaged_member_are_refused(tmp_path):
+    """In a line, and of the first no more is made than its file has and the moments of Inception's features."""
+    bomb = tmp_path / "bomb.npz"
+    np.savez_compressed(bomb, mu=np.zeros(4000), sigma=np.zeros((4000, 4000)))
+    assert bomb.stat().st_size < 200_000
+    whole = tmp_path / "whole.npz"
+    np.savez_compressed(whole, mu=np.zeros(3), sigma=np.eye(3))
+    data = bytearray(whole.read_bytes())
+    name, extra = (int.from_bytes(data[place : place + 2], "little") for place in (26, 28))
+    at = 30 + name + extra  # where the first member begins
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(data[:at] + bytes(byte ^ 255 for byte in data[at : at + 20]) + data[at + 20 :])
+    flag = data[:]
+    for place in (6, data.index(b"PK\x01\x02") + 8):  # "this member is encrypted", in both of its headers
+        flag[place] |= 1
+    encrypted = tmp_path / "encrypted.npz"
+    encrypted.write_bytes(flag)
+    np.savez(tmp_path / "count.npz", mu=np.zeros(3), sigma=np.eye(3), images=np.array(np.inf))
+    for path in (bomb, damaged, encrypted, tmp_path / "count.npz"):
+        with pytest.raises(DataError, match="no moments of features"):
+            read_moments(path)
+    assert read_moments(whole).moments.dims == 3

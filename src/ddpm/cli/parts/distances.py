@@ -21,7 +21,7 @@ from ddpm.sampling.images import Plan
 from ddpm.trained.distance import Given, Measurement, about_side, extractor_for, given, some_of
 from ddpm.trained.draw import check_variance, samples
 from ddpm.trained.evaluate import MEMORISED
-from ddpm.trained.labels import asked
+from ddpm.trained.labels import OWN, asked
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.provenance import recorded
 
@@ -67,8 +67,8 @@ def compare_sets(options: Namespace) -> None:
             "num_images": options.num_images,
         }
         found = measurement.between(*sides, about)
-    if saved:
-        world.lead(lambda: write_moments(saved, sides[1].moments, extractor))
+        if saved:
+            world.lead(lambda: write_moments(saved, sides[1].moments, extractor))
     json_target.write(found.as_json())
     say_distances(found, f"{_words(a, options.first)} against {_words(b, options.second)}")
     if saved:
@@ -111,7 +111,7 @@ def measure_samples(options: Namespace, trained: LoadedModel, images: ImageSet, 
     count = options.num_samples or len(images)
     plan = Plan(count, options.sampler, numbers(options), options.seed, options.batch_size)
     check_variance(plan.build(), options.variance)
-    condition = asked(trained.experiment, None, None, None)
+    condition = asked(trained.experiment, None if options.label == OWN else options.label, None, None)
     drawing = samples(trained, plan, options.spacing, condition)
     extractor = extractor_for(options.features, [images], trained.device)
     with processes(trained.device) as world:

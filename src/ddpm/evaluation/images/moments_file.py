@@ -6,6 +6,7 @@ Nothing is unpickled, and no array is larger than its file may say.
 import io
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from ddpm.storage.atomic import write_bytes
 
 MOST_FEATURES = 2**13
 """Numbers of an image; a covariance of so many takes half a gigabyte."""
+PACKED = 36 * 2**20
+"""Bytes by which an archive may unpack to more than it has: the moments of 2,048 features, however well they are packed."""
 REAL = (np.dtype("float32"), np.dtype("float64"))
 
 
@@ -69,7 +72,16 @@ def read_moments(path: Path) -> MomentsFile:
             mean, covariance = held["mu"], held["sigma"]
             texts = {name: str(held[name].item()) for name in ("features", "digest", "how") if name in held.files}
             images = int(held["images"].item()) if "images" in held.files else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        OverflowError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise DataError(f"no moments of features in {str(path)!r}: {error}") from error
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)) or {mean.dtype, covariance.dtype} - set(REAL):
         raise DataError(f"no moments of features in {str(path)!r}: mu is {mean.shape}, sigma {covariance.shape}")
@@ -87,6 +99,8 @@ def _require_small(path: Path) -> None:
         ValueError: a member is larger than moments are, or says that it holds more than it has.
     """
     with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size + PACKED:
+            raise ValueError("it unpacks to far more than it has")
         for member in archive.infolist():
             if member.file_size > 8 * MOST_FEATURES**2 + 4096:
                 raise ValueError(f"{member.filename[:40]!r} has {member.file_size:,} bytes")
