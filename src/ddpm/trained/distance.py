@@ -216,7 +216,7 @@ def distance(
         name: about_side(side, source, part)
         for name, side, source, part in zip("ab", sides, sources, ("all", split), strict=True)
     }
-    return measurement.between(made[0], made[1], about | {"seed": seed, "num_images": number})
+    return measurement.between(made[0], made[1], about | {"seed": how.seed, "num_images": number})
 
 
 def _source(data: Data) -> str:

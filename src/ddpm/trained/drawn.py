@@ -73,23 +73,25 @@ def draw(drawing: Drawing, watch: Callable[[Iterable[Sampled], int], Iterator[Sa
         drawing: what to draw.
         watch: shows progress of so many steps; its own time does not count.
     """
-    memory, clock = _memory(drawing), _Clock(drawing.run())
+    memory, clock = _memory(drawing), _Clock(drawing.run(), drawing.model.device)
     images = drawing.images(watch(clock, drawing.plan.batches() * drawing.moves))
     name, _ = described(drawing.sampler)
     return Drawn(images, name, drawing.begin, drawing.evaluations, clock.seconds / len(images), memory)
 
 
 class _Clock:
-    """The items of an iterator, and how many seconds they took to come."""
+    """The items of an iterator, and how many seconds they took to come: on a GPU until they are computed, not asked for."""
 
-    def __init__(self, items: Iterator[Sampled]) -> None:
-        self.items, self.seconds = items, 0.0
+    def __init__(self, items: Iterator[Sampled], device: torch.device) -> None:
+        self.items, self.device, self.seconds = items, device, 0.0
 
     def __iter__(self) -> Iterator[Sampled]:
         while True:
             began = time.perf_counter()
             try:
                 item = next(self.items)
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize(self.device)
             except StopIteration:
                 return
             finally:
@@ -102,7 +104,7 @@ def _memory(drawing: Drawing) -> int:
     plan, model = drawing.plan, drawing.model
     rows = plan.rows[: plan.batch_size]
     p = drawing.condition.on(drawing.process, rows, model.device)
-    x = torch.randn(len(rows), *model.experiment.shape, device=model.device)
+    x = torch.zeros(len(rows), *model.experiment.shape, device=model.device)
     network = model.process.network
     assert isinstance(network, torch.nn.Module)
     with torch.no_grad(), Alive() as alive:

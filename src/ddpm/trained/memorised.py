@@ -99,6 +99,13 @@ class Found:
     train: ImageSet
     about: dict[str, Any]
 
+    def __repr__(self) -> str:
+        one = self.memorised
+        return (
+            f"Found({one.count} of {len(one.suspected)} samples nearer to training images than by chance ({one.expected:.1f}), "
+            f"p = {one.p_value:.2g})"
+        )
+
     def picture(self, count: int = WORST) -> Image.Image:
         """The samples of the smallest ratios, each above its nearest training image, mirrored where that is nearer."""
         worst = self.memorised.worst(count)

@@ -8,7 +8,7 @@ import torch
 from ddpm.errors import Mismatch, UsageError
 from ddpm.evaluation.images import inception_score, kernel, neighbours, sliced
 from ddpm.evaluation.images.groups import GROUPS, groups_of, left_out_variance
-from ddpm.evaluation.images.metrics import METRICS, Choices, metrics_of, scores
+from ddpm.evaluation.images.metrics import METRICS, Choices, choices_of, metrics_of, scores
 from ddpm.evaluation.images.moments import Moments
 from ddpm.evaluation.images.side import Side
 
@@ -184,6 +184,8 @@ def test_a_metric_that_there_is_not_is_refused():
     assert metrics_of("fid, kid,fid") == ["fid", "kid"]
     with pytest.raises(UsageError, match="unknown metric: 'fld'"):
         metrics_of("fld")
+    with pytest.raises(UsageError, match="subset_size"):
+        choices_of({"subset_size": 1})  # of one image there is no pair: KID would be no number
 
 
 def test_groups_are_even_and_their_variance_is_that_of_a_mean():

@@ -42,11 +42,11 @@ def choices_of(given: Mapping[str, int]) -> Choices:
     """The choices with some of them as given.
 
     Raises:
-        UsageError: there is no such choice, or it is no whole number of at least 1 (seed and subsets: 0).
+        UsageError: there is no such choice, or it is no whole number of at least 1 (seed and subsets: 0, subset_size: 2).
     """
     for name, value in given.items():
         chosen({one.name: one for one in fields(Choices)}, name, "choice")
-        check_whole(name, value, 0 if name in ("seed", "subsets") else 1)
+        check_whole(name, value, {"seed": 0, "subsets": 0, "subset_size": 2}.get(name, 1))
     return Choices(**given)
 
 
