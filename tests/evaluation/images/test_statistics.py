@@ -127,6 +127,19 @@ def test_the_interval_of_neighbours_is_as_wide_as_many_sets_differ():
         assert 0.75 < half / (1.96 * float(values.std())) < 2.2, found[0][at].name
 
 
+def test_the_interval_of_all_or_none_is_not_empty():
+    """200 points all of which lie inside say that 2 to 4 % may not: 1.8 % by Clopper and Pearson, and what the balls add."""
+    inside, far = normal(0, 200, 2) * 0.1, normal(1, 200, 2) + 1000
+    b = normal(2, 300, 2)
+    precision, _ = neighbours.precision_recall(inside, b)
+    assert (precision.value, precision.high) == (1.0, 1.0)
+    assert 0.95 < precision.low < 0.985
+    found = (*neighbours.precision_recall(far, b), neighbours.density_coverage(far, b)[1])
+    for score in found:
+        assert (score.value, score.low) == (0.0, 0.0)
+        assert 0.01 < score.high < 0.03, score.name
+
+
 def test_a_sliced_distance_is_that_of_quantiles():
     """W_2 of a shift is the shift; of two points and three the steps are matched by hand."""
     x = normal(0, 200, 1)

@@ -82,11 +82,28 @@ def within(points: Tensor, of: Balls) -> Float[Tensor, "G N"]:
     return found.double()
 
 
-def _share(name: str, found: Tensor, about: dict[str, object], most: float) -> Score:
-    """The mean of what was found of each point, and its interval."""
+def _mean(name: str, found: Tensor, about: dict[str, object]) -> Score:
+    """Of what was found of each point, and its interval."""
     value, spread = float(found[0].mean()), float(found[0].var()) / found.shape[1]
-    low, high = around(value, spread + left_out_variance(found[1:].mean(1)), 0.0, most)
+    low, high = around(value, spread + left_out_variance(found[1:].mean(1)), 0.0)
     return Score(name, value, low, high, WAY, None, about)
+
+
+def _share(name: str, found: Tensor, about: dict[str, object]) -> Score:
+    """The share of the points of which it is so (1, else 0), and its interval."""
+    value = float(found[0].mean())
+    low, high = around_share(value, found.shape[1], left_out_variance(found[1:].mean(1)))
+    return Score(name, value, low, high, WAY, None, about)
+
+
+def around_share(value: float, count: int, more: float) -> tuple[float, float]:
+    """The interval of a share of `count` points, as if two more were in and two out (Agresti & Coull 1998), and of what adds to it.
+
+    Of none or of all, where the points differ in nothing, it is not empty.
+    """
+    centre = (value * count + 2) / (count + 4)
+    low, high = around(centre, centre * (1 - centre) / (count + 4) + more, 0.0, 1.0)
+    return min(low, value), max(high, value)
 
 
 def precision_recall(a: Tensor, b: Tensor, k: int = 3, seed: int = 0) -> tuple[Score, Score]:
@@ -98,7 +115,7 @@ def precision_recall(a: Tensor, b: Tensor, k: int = 3, seed: int = 0) -> tuple[S
     about: dict[str, object] = {"k": k, "seed": seed}
     precision = (within(a, balls(b, k, seed, "b")) > 0).double()
     recall = (within(b, balls(a, k, seed, "a")) > 0).double()
-    return _share("precision", precision, about, 1.0), _share("recall", recall, about, 1.0)
+    return _share("precision", precision, about), _share("recall", recall, about)
 
 
 def density_coverage(a: Tensor, b: Tensor, k: int = 5, seed: int = 0) -> tuple[Score, Score]:
@@ -109,7 +126,7 @@ def density_coverage(a: Tensor, b: Tensor, k: int = 5, seed: int = 0) -> tuple[S
     """
     about: dict[str, object] = {"k": k, "seed": seed}
     of = balls(b, k, seed, "b")
-    density = _share("density", within(a, of) / k, about, torch.inf)
+    density = _mean("density", within(a, of) / k, about)
     return density, _coverage(a, of, about, seed)
 
 
@@ -129,5 +146,7 @@ def _coverage(a: Tensor, of: Balls, about: dict[str, object], seed: int) -> Scor
     without_a = [(near <= of.radii[0]).double().mean() for near in rest]
     value = float(covered.double().mean())
     variance = sum(left_out_variance(torch.stack(found)) for found in (without_a, without_b) if found)
+    least, most = around_share(value, len(of.centres), 0.0)
     low, high = around(value, variance, 0.0, 1.0)
+    low, high = min(low, least), max(high, most)
     return Score("coverage", value, low, high, "jackknife over twentieths of both sets", None, about)
