@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import UsageError
+from ddpm.evaluation.images.neighbours import squared
 
 Features = Callable[[Tensor, int], Float[Tensor, "images D"]]
 """Takes integers 0..levels-1 (n, C, H, W) and the number of levels; distances are Euclidean ones of what it gives."""
@@ -92,8 +93,8 @@ def search(
         places = [features(values, train.levels).float().double()]
         places += [features(values.flip(-1), train.levels).float().double()] if mirrors == 2 else []
         for part in torch.arange(len(queries)).split(max(1, BLOCK // (8 * len(block)))):
-            squared, side = torch.stack([_squared(queries[part], place) for place in places]).min(0)
-            every = torch.cat([near[part], squared], 1)
+            here, side = torch.stack([squared(queries[part], place) for place in places]).min(0)
+            every = torch.cat([near[part], here], 1)
             near[part], at = every.topk(k, largest=False)
             rows[part] = torch.cat([rows[part], block.expand(len(part), -1)], 1).gather(1, at)
             flipped[part] = torch.cat([flipped[part], side == 1], 1).gather(1, at)
@@ -103,15 +104,6 @@ def search(
 def blocks(train: ImageSet, D: int) -> int:
     """How many blocks `search` goes through, for features of D numbers."""
     return math.ceil(len(train) / max(1, BLOCK // (8 * max(1, D))))
-
-
-def _squared(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances, (len(a), len(b)); what is rounding alone is 0."""
-    centre = b.mean(0)
-    a, b = a - centre, b - centre
-    both = a.square().sum(1)[:, None] + b.square().sum(1)
-    found = both - 2 * a @ b.T
-    return found.masked_fill(found < 1e-13 * both, 0.0)
 
 
 def featured(images: ImageSet, features: Features = pixels) -> Float[Tensor, "images D"]:

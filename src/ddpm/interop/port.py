@@ -28,32 +28,46 @@ ANCHOR = "temb.dense.0.weight"
 """A weight that no other layout has."""
 
 
-def _block(part: Part) -> str:
-    return f"mid.block_{part.number + 1}" if part.side == "middle" else f"{part.side}.{part.level}.block.{part.number}"
+def layout(between: str, dense: str, **more: str) -> Layout:
+    """The authors' names: in their TensorFlow checkpoints, and in the port.
+
+    Args:
+        between: a name and its number.
+        dense: the two layers of the time embedding, without their number.
+        more: names outside of the blocks, under ours.
+    """
+
+    def named(part: Part, one: str) -> str:
+        return f"{part.side}{between}{part.level}.{one}{between}{part.number}"
+
+    def block(part: Part) -> str:
+        return f"mid.block_{part.number + 1}" if part.side == "middle" else named(part, "block")
+
+    return Layout(
+        outside={
+            "time.0": f"{dense}0",
+            "time.2": f"{dense}1",
+            "first": "conv_in",
+            "norm": "norm_out",
+            "last": "conv_out",
+            **more,
+        },
+        residual={
+            "norm_1": "norm1",
+            "conv_1": "conv1",
+            "time": "temb_proj",
+            "norm_2": "norm2",
+            "conv_2": "conv2",
+            "skip": "nin_shortcut",
+        },
+        attention={"norm": "norm", "query": "q", "key": "k", "value": "v", "out": "proj_out"},
+        block=block,
+        attend=lambda part: "mid.attn_1" if part.side == "middle" else named(part, "attn"),
+        resample=lambda part: f"{part.side}{between}{part.level}.{part.side}sample.conv",
+    )
 
 
-LAYOUT = Layout(
-    outside={
-        "time.0": "temb.dense.0",
-        "time.2": "temb.dense.1",
-        "label": "label",
-        "first": "conv_in",
-        "norm": "norm_out",
-        "last": "conv_out",
-    },
-    residual={
-        "norm_1": "norm1",
-        "conv_1": "conv1",
-        "time": "temb_proj",
-        "norm_2": "norm2",
-        "conv_2": "conv2",
-        "skip": "nin_shortcut",
-    },
-    attention={"norm": "norm", "query": "q", "key": "k", "value": "v", "out": "proj_out"},
-    block=_block,
-    attend=lambda part: "mid.attn_1" if part.side == "middle" else f"{part.side}.{part.level}.attn.{part.number}",
-    resample=lambda part: f"{part.side}.{part.level}.{part.side}sample.conv",
-)
+LAYOUT = layout(".", "temb.dense.", label="label")
 
 
 def recognises(weights: Mapping[str, Tensor]) -> bool:

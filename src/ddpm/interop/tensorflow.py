@@ -14,7 +14,7 @@ from ddpm.errors import Mismatch, UsageError
 from ddpm.experiment.config import DataConfig, Experiment, ProcessConfig, ScheduleConfig
 from ddpm.interop.flags import pairs
 from ddpm.interop.foreign import UNKNOWN, Foreign, Shapes, Told, counted, multiple, network_of, require_resolution
-from ddpm.interop.layout import Layout, Part
+from ddpm.interop.port import layout
 from ddpm.models.shape import UNetShape
 
 ANCHOR = "temb/dense0/W"
@@ -33,33 +33,7 @@ TRAINING = {"dropout", "optimizer", "lr", "warmup", "grad_clip", "randflip", "lo
 SCHEDULES = {"linear": "linear", "quad": "quadratic", "const": "constant"}
 MEANS = {"eps": "eps", "xstart": "x0", "xprev": "mean"}
 VARIANCES = {"fixedlarge": "fixed-large", "fixedsmall": "fixed-small"}
-
-
-def _block(part: Part) -> str:
-    return f"mid.block_{part.number + 1}" if part.side == "middle" else f"{part.side}_{part.level}.block_{part.number}"
-
-
-LAYOUT = Layout(
-    outside={
-        "time.0": "temb.dense0",
-        "time.2": "temb.dense1",
-        "first": "conv_in",
-        "norm": "norm_out",
-        "last": "conv_out",
-    },
-    residual={
-        "norm_1": "norm1",
-        "conv_1": "conv1",
-        "time": "temb_proj",
-        "norm_2": "norm2",
-        "conv_2": "conv2",
-        "skip": "nin_shortcut",
-    },
-    attention={"norm": "norm", "query": "q", "key": "k", "value": "v", "out": "proj_out"},
-    block=_block,
-    attend=lambda part: "mid.attn_1" if part.side == "middle" else f"{part.side}_{part.level}.attn_{part.number}",
-    resample=lambda part: f"{part.side}_{part.level}.{part.side}sample.conv",
-)
+LAYOUT = layout("_", "temb.dense")
 KINDS = {"W": "weight", "gamma": "weight", "b": "bias", "beta": "bias"}
 
 

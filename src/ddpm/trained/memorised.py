@@ -24,8 +24,8 @@ from ddpm.evaluation.memorised import (
 )
 from ddpm.figures.images import Data
 from ddpm.figures.pictures import pairs, shown
-from ddpm.figures.progress import followed
 from ddpm.sampling.images import Plan
+from ddpm.trained.distance import bar
 from ddpm.trained.draw import Drawing, samples
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.extractors import extractor_of
@@ -219,11 +219,7 @@ def memorised(
         extractor = features if known else extractor_of(features, loaded.experiment.shape[0])
         options = among(options, extractor.to(loaded.device), loaded.device)
 
-    def track(parts: Iterator[Part], count: int, label: str, /) -> Iterator[Part]:
-        with followed(parts, count, label, progress) as shown:
-            yield from shown
-
-    return measure(loaded, held_out, options, track)
+    return measure(loaded, held_out, options, bar(progress))
 
 
 def _drawing(trained: LoadedModel, options: MemorisedOptions) -> Drawing:

@@ -18,8 +18,7 @@ from ddpm.sampling.images import Plan
 from ddpm.trained.distance import Measurement, about_side, extractor_for
 from ddpm.trained.draw import check_variance, samples
 from ddpm.trained.drawn import Drawn, draw
-from ddpm.trained.labels import NONE, OWN
-from ddpm.trained.labels import asked as condition_of
+from ddpm.trained.labels import NONE, OWN, condition_of
 
 
 def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
@@ -34,7 +33,7 @@ def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
     reference: Side | None = None
     for run in options.run:
         whole = opened(Namespace(**{**vars(options), "run": run}))
-        condition = condition_of(whole.experiment, None, None, None)
+        condition = condition_of(whole.experiment, None)
         steps = min(options.sample_steps, whole.process.schedule.T)
         few = Namespace(**{**vars(options), "steps": steps})
         model = shortened(few, whole, label=OWN if condition.labels else NONE)

@@ -48,6 +48,11 @@ def distances(x: Float[Tensor, "n D"], y: Float[Tensor, "m D"]) -> Iterator[tupl
         yield slice(begin, begin + len(rows)), found.masked_fill(found < 1e-13 * both, 0.0)
 
 
+def squared(x: Float[Tensor, "n D"], y: Float[Tensor, "m D"]) -> Float[Tensor, "n m"]:
+    """The same all at once."""
+    return torch.cat([found for _, found in distances(x, y)])
+
+
 def balls(centres: Tensor, k: int, seed: int, name: str) -> Balls:
     """To the k-th nearest other row.
 
