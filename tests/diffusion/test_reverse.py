@@ -160,11 +160,13 @@ def test_the_first_variance_is_selectable():
     assert torch.equal(FixedSmall().table(q)[2:], q.beta_tilde[2:])
     with pytest.warns(UserWarning):
         single = linear(1)
-    for name in FIRST_VARIANCES:
-        assert FixedSmall(FIRST_VARIANCES[name]).table(single)[1] == single.beta[1]
+    for rule in (beta_1, beta_tilde_2):
+        assert FixedSmall(rule).table(single)[1] == single.beta[1]
+    for schedule in (q, single):
+        assert FixedSmall(FIRST_VARIANCES["beta-tilde-1"]).table(schedule)[1] == 1e-20
 
 
-@pytest.mark.parametrize("first", [beta_1, beta_tilde_2])
+@pytest.mark.parametrize("first", FIRST_VARIANCES.values())
 def test_learned_variance_spans_small_to_large(first):
     q, t = linear(), torch.tensor([1, 2, 500])
     x = torch.zeros(3, 1, 2)

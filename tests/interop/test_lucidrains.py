@@ -287,6 +287,43 @@ def test_a_learned_variance(tmp_path):
     assert foreign.experiment.process.variance == "learned"
     assert foreign.experiment.process.prediction == "eps"
     assert foreign.experiment.shape == (1, 8, 8)
+    assert "from beta-tilde-1 (0, which they raise to 1e-20) to beta-1" in foreign.facts["variance"]
+
+
+@pytest.mark.parametrize("t", [1, 2, T // 2, T])
+def test_a_learned_variance_is_read_as_they_read_it(tmp_path, t):
+    """By hand, as their p_mean_variance: the posterior's variance is cut off at 1e-20, which is all there is of it at t = 1."""
+    path = training(tmp_path / "model-1.pt", diffusion(weights_there(channels=1, outputs=2)))
+    experiment = read(path, Told((8,))).experiment
+    p = experiment.reverse_process(experiment.network(), "unit-clamp", experiment.schedule.build(256))
+    beta = [float(one) for one in BETAS["sigmoid"]]
+    bar = [1.0]
+    for one in beta:
+        bar.append(bar[-1] * (1 - one))
+    low = math.log(max(beta[t - 1] * (1 - bar[t - 1]) / (1 - bar[t]), 1e-20))
+    high = math.log(beta[t - 1])
+    assert (low == math.log(1e-20)) == (t == 1)
+    v = torch.linspace(-1.5, 1.5, 64).view(1, 1, 8, 8)
+    expected = [(x + 1) / 2 * high + (1 - (x + 1) / 2) * low for x in v.flatten().tolist()]
+    found = p.variance.log_var(p.schedule, v, torch.tensor([t]), v)
+    torch.testing.assert_close(found.flatten(), torch.tensor(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_the_bound_of_a_learned_variance_is_finite(tmp_path, ddpm):
+    """However narrow the decoder is at t = 1; and another rule for it gives other bits of L_0 alone."""
+    weights = weights_there(channels=1, outputs=2)
+    weights["final_conv.weight"] *= 0.01  # a range that a trained network would choose from
+    path = training(tmp_path / "model-1.pt", diffusion(weights))
+    said = ddpm("import", path, tmp_path / "run", "--resolution", 8)
+    assert "at t = 1 from beta-tilde-1" in said.out + said.err
+    images = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8).numpy()
+    theirs, ours = (
+        face.load(tmp_path / "run", "raw", settings=how).bits_per_dim(images, progress=False)
+        for how in ({}, {"process.sigma_1": "beta-tilde-2"})
+    )
+    assert math.isfinite(theirs.total)
+    assert theirs.by_t[2:] == pytest.approx(ours.by_t[2:], rel=1e-6)
+    assert theirs.L_0 > 1.01 * ours.L_0
 
 
 REFUSED = {

@@ -1,7 +1,8 @@
 r"""The variance :math:`\sigma_t^2` of p_theta(x_{t-1}|x_t): fixed, learned or optimal (section 3.2; E43-E45, E54).
 
 At t = 1 the posterior variance is 0, so the decoder needs a rule of its own: `beta_tilde_2` is what the authors' code
-and the published likelihoods use, `beta_1` is what the paper's text says (P-3). Every reported bound names its rule.
+and the published likelihoods use, `beta_1` is what the paper's text says (P-3), `beta_tilde_1` is what others' code learns
+from. Every reported bound names its rule.
 """
 
 from abc import ABC, abstractmethod
@@ -28,7 +29,19 @@ def beta_1(schedule: Schedule) -> Tensor:
     return schedule.beta[1]
 
 
-FIRST_VARIANCES: Mapping[str, FirstVariance] = {"beta-tilde-2": beta_tilde_2, "beta-1": beta_1}
+def beta_tilde_1(schedule: Schedule) -> Tensor:
+    r""":math:`\sigma_1^2 = \max(\tilde\beta_1, 10^{-20}) = 10^{-20}`: lucidrains' rule.
+
+    A fixed variance of it is far narrower than a bin, so that L_0 is finite and of no use; as the lower end of a learned one it counts.
+    """
+    return schedule.beta_tilde[1].clamp(min=1e-20)
+
+
+FIRST_VARIANCES: Mapping[str, FirstVariance] = {
+    "beta-tilde-2": beta_tilde_2,
+    "beta-1": beta_1,
+    "beta-tilde-1": beta_tilde_1,
+}
 
 
 class Variance(ABC):
@@ -74,7 +87,7 @@ def _with_first(table: Tensor, first: Tensor) -> Tensor:
 class FixedLarge(Fixed):
     r""":math:`\sigma_t^2 = \beta_t`: optimal for x_0 ~ N(0, I); the paper's choice for CIFAR-10.
 
-    `first` is the rule for t = 1: `beta_tilde_2`, or `beta_1`.
+    `first` is the rule for t = 1, one of `FIRST_VARIANCES`.
 
     Example:
         >>> import ddpm, torch
@@ -94,7 +107,7 @@ class FixedLarge(Fixed):
 class FixedSmall(Fixed):
     r""":math:`\sigma_t^2 = \tilde\beta_t`: optimal for x_0 a single point; the better code for images when T is small.
 
-    `first` is the rule for t = 1: `beta_tilde_2`, or `beta_1`.
+    `first` is the rule for t = 1, one of `FIRST_VARIANCES`.
     """
 
     first: FirstVariance = beta_tilde_2

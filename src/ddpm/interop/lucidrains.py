@@ -29,6 +29,9 @@ REFUSED = {
     "downs.0.0.ds_conv.weight": "a network of a version before 2.0",
 }
 """Weights of networks that are other ones, and what these are."""
+FIXED, LEARNED = ("fixed-small", "beta-tilde-2"), ("learned", "beta-tilde-1")
+"""Variance and rule for t = 1. The range of LearnedGaussianDiffusion begins at `posterior_variance.clamp(min=1e-20)`, and its
+vlb loss has the decoder of t = 1 from there; a fixed variance at t = 1 is used nowhere in their code, and is the published one."""
 MOST = 100_000
 """Steps of a chain."""
 
@@ -72,7 +75,7 @@ def read(weights: Mapping[str, Tensor], told: Told, where: str) -> Foreign:
     experiment = Experiment(
         data=DataConfig(source=UNKNOWN, shape=(channels, *resolution), levels=256),
         schedule=schedule,
-        process=ProcessConfig(prediction=prediction, variance="learned" if learned else "fixed-small"),
+        process=ProcessConfig(prediction, *(LEARNED if learned else FIXED)),
         model=shape,
         objective="hybrid" if learned else "simple",
     )
@@ -83,7 +86,9 @@ def read(weights: Mapping[str, Tensor], told: Told, where: str) -> Foreign:
         "schedule": f"{called}, T = {schedule.T}",
         "timesteps": "the network is told t - 1 at t = 1..T",
         "prediction": prediction,
-        "variance": f"{experiment.process.variance}; at t = 1 {experiment.process.sigma_1}",
+        "variance": "learned; at t = 1 from beta-tilde-1 (0, which they raise to 1e-20) to beta-1"
+        if learned
+        else f"fixed-small; at t = 1 {experiment.process.sigma_1}",
         "weights of the loss": weighted,
         "weights": "raw, and their moving average"
         if averaged != heads[0]

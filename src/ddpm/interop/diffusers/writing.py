@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddpm.errors import UsageError
-from ddpm.experiment.config import Experiment
+from ddpm.experiment.config import Experiment, ProcessConfig
 from ddpm.interop.diffusers import network, scheduler
 from ddpm.interop.diffusers.reading import LABEL, NETWORK, WEIGHTS
 from ddpm.models.shape import UNetShape
@@ -70,6 +70,6 @@ def _lost(experiment: Experiment) -> list[str]:
         )
     if experiment.levels != 256:
         lost.append(f"the images have {experiment.levels} levels here; diffusers rounds to 256")
-    if experiment.process.variance != "learned":
+    if experiment.process.variance != "learned" or experiment.process.sigma_1 != ProcessConfig.sigma_1:
         lost.append(f"the variance at t = 1, {experiment.process.sigma_1}, which only the bound needs")
     return lost
