@@ -54,6 +54,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.checkpoint_cost
 	$(BIN)/python -m benchmarks.exact_training
 	$(BIN)/python -m benchmarks.learned_schedule
+	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python -m benchmarks.digits
 	$(if $(MNIST),$(BIN)/python -m benchmarks.mnist $(MNIST),@echo "MNIST=FOLDER makes the comparison on MNIST too")
 

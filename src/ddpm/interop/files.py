@@ -6,10 +6,7 @@ than the file. So nothing runs, and no more memory is taken than the file has.
 """
 
 import io
-import math
 import pickletools
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,12 +15,20 @@ import torch
 from torch import Tensor
 
 from ddpm.errors import SHOWN, DataError, NotFound
-from ddpm.storage import plain, tensorfile
+from ddpm.storage import archives, plain, tensorfile
 
 MOST = 2**36
 """Bytes of a file of weights."""
-PICKLE = 2**25
+PICKLE = 2**23
 """Bytes of the pickle of a torch file, which has the names and shapes alone."""
+MOST_OPCODES = 250_000
+"""Of such a pickle: a tensor has about 40."""
+WHOLE = 8
+"""Bytes of a whole number; longer ones can be made so that a dict of them takes for ever."""
+MOST_ARRAYS = 5000
+"""In an .npz; the header of each is a text that is parsed."""
+NUMBERS = tuple(np.dtype(name) for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1"))
+"""Types of an array."""
 PATH = 300
 """Letters of the longest name of a tensor."""
 MOST_NAMES = 2
@@ -54,15 +59,16 @@ def weights_in(path: Path) -> Mapping[str, Tensor]:
         DataError: it is damaged or hostile, or holds other things than tensors.
     """
     try:
-        data = plain.contents(path, MOST)
+        with plain.opened(path, MOST) as file, open(file.descriptor, "rb", closefd=False) as stream:
+            if path.suffix == ".npz":
+                return _arrays(stream, file.size)
+            if stream.read(2) == b"PK":
+                return _torch(stream, file.size)
+        return _safetensors(plain.contents(path, MOST))
     except FileNotFoundError:
         raise NotFound(f"no such file: {path}") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {plain.why(error)}") from error
-    try:
-        if path.suffix == ".npz":
-            return _arrays(data)
-        return _torch(data) if data[:2] == b"PK" else _safetensors(data)
     except ValueError as error:
         raise DataError(f"damaged weights: {path}: {error}") from error
 
@@ -73,59 +79,34 @@ def _safetensors(data: bytearray) -> Mapping[str, Tensor]:
     return tensorfile.tensors_in(data)[1]
 
 
-def _archive(data: bytearray) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
-    """A zip archive in which nothing is packed, so that it holds no more than the file has."""
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise ValueError(f"no archive: {error}") from error
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ValueError("its archive is packed, which neither torch nor numpy.savez does")
-    if len(members) > tensorfile.TENSORS or sum(member.file_size for member in members) > len(data):
-        raise ValueError("its archive says that it holds more than the file has")
-    return archive, members
-
-
-def _arrays(data: bytearray) -> Mapping[str, Tensor]:
-    """Of numpy.savez: real and whole numbers, no objects."""
-    archive, members = _archive(data)
+def _arrays(stream: io.BufferedReader, size: int) -> Mapping[str, Tensor]:
+    """Of numpy.savez: numbers of the types that safetensors has too, as they are, each read once."""
     found = {}
-    for member in members:
-        try:
-            content = io.BytesIO(archive.read(member))
-            version = np.lib.format.read_magic(content)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = header(content)
-        except (
-            zipfile.BadZipFile,
-            OSError,
-            RuntimeError,
-            zlib.error,
-        ) as error:  # NotImplementedError is a RuntimeError
-            raise ValueError(f"no archive: {error}") from error
-        name = member.filename.removesuffix(".npy")
-        if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != len(content.getbuffer()) - content.tell():
-            raise ValueError(f"{name[:SHOWN]!r} is no array of numbers of this shape")
-        array = np.frombuffer(content.getbuffer()[content.tell() :], dtype.newbyteorder("="))
-        array = array.byteswap() if not dtype.isnative else array.copy()
-        found[name] = torch.from_numpy(array.reshape(shape, order="F" if fortran else "C").astype(np.float32))
+    with archives.opened(stream) as archive:
+        archives.require_unpacked(archive, size)
+        if len(archive.infolist()) > MOST_ARRAYS:
+            raise ValueError(f"it holds {len(archive.infolist()):,} arrays, more than {MOST_ARRAYS:,}")
+        for member in archive.infolist():
+            held = archives.array(archive, member, NUMBERS)
+            found[member.filename.removesuffix(".npy")] = torch.from_numpy(held)
     return found
 
 
-def _torch(data: bytearray) -> Mapping[str, Tensor]:
-    archive, members = _archive(data)
-    pickles = [member for member in members if member.filename.endswith(".pkl")]
-    if len(pickles) != 1 or pickles[0].file_size > PICKLE:
-        raise ValueError("it has not one pickle with the names of its tensors")
-    _require_tensors_alone(archive.read(pickles[0]))
+def _torch(stream: io.BufferedReader, size: int) -> Mapping[str, Tensor]:
+    with archives.opened(stream) as archive:
+        archives.require_unpacked(archive, size)
+        pickles = [member for member in archive.infolist() if member.filename.endswith(".pkl")]
+        if len(pickles) != 1 or pickles[0].file_size > PICKLE:
+            raise ValueError("it has not one pickle with the names of its tensors")
+        _require_tensors_alone(archive.read(pickles[0]))
+    stream.seek(0)
     try:
-        held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        held = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no error of its own for a file that is none
         raise ValueError(f"torch cannot read it: {str(error).splitlines()[0][:SHOWN]}") from error
     found = dict(_tensors(held))
     sizes = [(one.data_ptr(), one.shape, one.stride(), one.numel() * one.element_size()) for one in found.values()]
-    if sum(size for *_, size in set(sizes)) > len(data) or sum(size for *_, size in sizes) > MOST_NAMES * len(data):
+    if sum(held for *_, held in set(sizes)) > size or sum(held for *_, held in sizes) > MOST_NAMES * size:
         raise ValueError("its tensors say that they are larger than the file")
     return found
 
@@ -133,7 +114,11 @@ def _torch(data: bytearray) -> Mapping[str, Tensor]:
 def _require_tensors_alone(text: bytes) -> None:
     """Every name in the pickle is of `ALLOWED`."""
     try:
-        for opcode, argument, _ in pickletools.genops(text):
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(text)):
+            if number > MOST_OPCODES:
+                raise ValueError(f"its pickle has more than {MOST_OPCODES:,} opcodes")
+            if isinstance(argument, int) and argument.bit_length() > 8 * WHOLE:
+                raise ValueError("it holds a whole number that is longer than those of tensors; nothing was run")
             if opcode.name == "GLOBAL" and argument not in ALLOWED:
                 raise ValueError(f"it names {str(argument).replace(' ', '.')[:SHOWN]!r}, no tensor; nothing was run")
             if opcode.name in REFUSED:

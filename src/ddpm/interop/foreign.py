@@ -126,7 +126,7 @@ def renamed(
         where: the file, for messages.
 
     Raises:
-        Mismatch: one is missing, one is left over, or one has another shape. None is passed over in silence.
+        Mismatch: one is missing, one is left over, or one has another shape or whole numbers. None is passed over in silence.
     """
     missing = [theirs for theirs in names.values() if theirs not in weights]
     left = [name for name in weights if name not in set(names.values())]
@@ -139,6 +139,10 @@ def renamed(
         tensor, shape = weights[theirs], shapes[ours]
         if _bare(tuple(tensor.shape)) != _bare(shape):
             raise Mismatch(f"{theirs} has the shape {tuple(tensor.shape)}, and should have {shape}: {where}")
+        if not tensor.is_floating_point():
+            raise Mismatch(
+                f"{theirs} holds whole numbers ({str(tensor.dtype).removeprefix('torch.')}), no weights: {where}"
+            )
         found[ours] = tensor.reshape(shape).float()
     return found
 

@@ -101,7 +101,7 @@ def _under(weights: Mapping[str, Tensor], prefix: str, ending: str) -> Mapping[s
         if not name.startswith(prefix) or not name.endswith(ending) or kind not in KINDS:
             continue
         axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(tensor.ndim) if kind == "W" else None
-        found[f"{head.replace('/', '.')}.{KINDS[kind]}"] = tensor.permute(axes).contiguous() if axes else tensor
+        found[f"{head.replace('/', '.')}.{KINDS[kind]}"] = tensor.permute(axes) if axes else tensor
     return found
 
 

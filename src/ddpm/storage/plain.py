@@ -36,17 +36,19 @@ class Plain:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Plain]:
+def opened(path: Path, most: int | None = None) -> Iterator[Plain]:
     """A plain file to read.
 
     Raises:
-        OSError: there is none, or it is a link, a folder, a pipe or a device.
+        OSError: there is none, it is a link, a folder, a pipe or a device, or it is larger than `most` bytes.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is not a plain file")
+        if most is not None and found.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, more than {most:,}")
         yield Plain(descriptor, found.st_size)
     finally:
         os.close(descriptor)
@@ -63,9 +65,7 @@ def contents(path: Path, most: int) -> bytearray:
     Raises:
         OSError: it cannot be read, or is larger than `most` bytes.
     """
-    with opened(path) as file:
-        if file.size > most:
-            raise OSError(errno.EFBIG, f"it has {file.size:,} bytes, more than {most:,}")
+    with opened(path, most) as file:
         data = bytearray(file.size)
         view, done = memoryview(data), 0
         while done < file.size:

@@ -4,7 +4,6 @@ Nothing is unpickled, and no array is larger than its file may say.
 """
 
 import io
-import math
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from ddpm.errors import DataError, Mismatch, NotFound
 from ddpm.evaluation.images.features.extractor import Extractor
 from ddpm.evaluation.images.moments import Moments
+from ddpm.storage import archives
 from ddpm.storage.atomic import write_bytes
 
 MOST_FEATURES = 2**13
@@ -98,18 +98,13 @@ def _require_small(path: Path) -> None:
     Raises:
         ValueError: a member is larger than moments are, or says that it holds more than it has.
     """
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file, archives.opened(file) as archive:
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size + PACKED:
             raise ValueError("it unpacks to far more than it has")
         for member in archive.infolist():
             if member.file_size > 8 * MOST_FEATURES**2 + 4096:
                 raise ValueError(f"{member.filename[:40]!r} has {member.file_size:,} bytes")
-            with archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(file)
-            if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
-                raise ValueError(f"{member.filename[:40]!r} is no array of numbers of this size")
+            archives.header(archive, member)
 
 
 def write_moments(path: Path, moments: Moments, extractor: Extractor) -> None:
