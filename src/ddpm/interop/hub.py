@@ -3,18 +3,23 @@
 A name means what is there now; what is written down is the commit that was found. FOLDER may also be one file of weights.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from ddpm.data.sources.hub import COMMIT, PREFIX, Name, asking, parse
-from ddpm.errors import NotFound, Unavailable
+from ddpm.errors import DataError, NotFound, Unavailable
 from ddpm.interop.diffusers.reading import WEIGHTS
+from ddpm.interop.folders import json_in
+from ddpm.storage.atomic import write_text
 
 KIND = "model"
-FOLDERS = ("", "unet/", "unet_ema/", "scheduler/")
+NETWORKS = ("", "unet/", "unet_ema/")
+FOLDERS = (*NETWORKS, "scheduler/")
 """Of a pipeline, with what is read."""
 CONFIGURATIONS = ("config.json", "scheduler_config.json")
 
@@ -34,31 +39,73 @@ def fetched(source: str) -> tuple[str, Path]:
         StorageError: the disk is full or fails.
     """
     name = parse(source, KIND)
-    with asking(name, KIND):
-        from huggingface_hub import HfApi, constants, snapshot_download, utils  # noqa: PLC0415 (an extra, and half a second)
+    if name.commit and _kept(name):  # the same files for ever, so that nobody need be asked
+        return str(name), _snapshot(name)
+    try:
+        return _downloaded(name)
+    except Unavailable:
+        if name.commit and _looks_whole(_snapshot(name)):
+            return str(name), _snapshot(name)
+        raise
 
-        if name.commit:  # the same files for ever, so that nobody need be asked
-            cache = Path(constants.HF_HUB_CACHE) / f"models--{name.name.replace('/', '--')}"
-            place = cache / "snapshots" / name.commit / name.folder
-            if _whole(place):
-                return str(name), place
+
+def _downloaded(name: Name) -> tuple[str, Path]:
+    """What the hub has; of files that are there already it is only asked which they are."""
+    with asking(name, KIND):
+        from huggingface_hub import HfApi, snapshot_download, utils  # noqa: PLC0415 (an extra, and half a second)
+
         found = HfApi().model_info(name.name, revision=name.commit or name.revision)
         if not COMMIT.fullmatch(commit := str(found.sha)):
-            raise Unavailable(f"the hub did not say which commit it has: {source!r}: {commit!r}")
+            raise Unavailable(f"the hub did not say which commit it has: {str(name)!r}: {commit!r}")
         files = _needed(name, [file.rfilename for file in found.siblings or []])
         if not sys.stderr.isatty():
             utils.disable_progress_bars()  # they would fill a log
-        there = snapshot_download(name.name, revision=commit, allow_patterns=[escape(file) for file in files])
-    return str(replace(name, commit=commit)), Path(there) / name.folder
+        snapshot_download(name.name, revision=commit, allow_patterns=[escape(file) for file in files])
+        name = replace(name, commit=commit)
+        note = _note(name)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_text(note, json.dumps({"files": files}))
+    return str(name), _snapshot(name)
 
 
-def _whole(place: Path) -> bool:
-    """Whether a file, or the configuration and the weights of a model, were downloaded before."""
-    folders = [place / folder for folder in FOLDERS]
-    return place.is_file() or any(
-        (folder / "config.json").is_file() and any((folder / weights).is_file() for weights in WEIGHTS)
-        for folder in folders
-    )
+def _cache(name: Name) -> Path:
+    """The folder of a model in the hub's cache."""
+    with asking(name, KIND):
+        from huggingface_hub import constants  # noqa: PLC0415
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{name.name.replace('/', '--')}"
+
+
+def _snapshot(name: Name) -> Path:
+    return _cache(name) / "snapshots" / str(name.commit) / name.folder
+
+
+def _note(name: Name) -> Path:
+    """Where we write down which files were downloaded: the snapshot of a commit may hold a part of it, for somebody else."""
+    return _cache(name) / "ddpm" / str(name.commit) / f"{quote(name.folder, safe='') or 'all'}.json"
+
+
+def _kept(name: Name) -> bool:
+    """Whether all files that are needed were downloaded before, and are there."""
+    try:
+        files = json_in(_note(name)).get("files")
+    except (NotFound, DataError):
+        return False
+    there = _cache(name) / "snapshots" / str(name.commit)
+    return isinstance(files, list) and bool(files) and all((there / str(file)).is_file() for file in files)
+
+
+def _looks_whole(place: Path) -> bool:
+    """Whether another program left a file here, or configuration, weights and scheduler of a model: without a hub, that will do."""
+    if place.is_file():
+        return True
+    networks = [
+        folder
+        for folder in (place / name for name in NETWORKS)
+        if (folder / "config.json").is_file() and any((folder / weights).is_file() for weights in WEIGHTS)
+    ]
+    schedulers = [folder / CONFIGURATIONS[1] for folder in (place, place / "scheduler", place.parent / "scheduler")]
+    return bool(networks) and any(file.is_file() for file in schedulers)
 
 
 def _needed(name: Name, files: Sequence[str]) -> list[str]:
