@@ -106,6 +106,7 @@ TOLD = {
     ),
     "--format torch-export writes the two apart": "interop/test_graphs.py::test_a_learned_schedule_goes_into_graphs_alone",
     "hf auth login": "needs an account",
+    "accept them on https://huggingface.co/": "needs an account",
     "a model of pixels needs the original integers": "why",
     "its tables have no rows": "why",
     "and files of weights of OpenAI's": "what is read; tests/interop/test_files.py reads each",

@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 
 import ddpm as face
 from ddpm.errors import NotFound, Unavailable, UsageError
@@ -67,6 +68,41 @@ def test_import_writes_down_the_commit(served, exported, ddpm, tmp_path):
     assert hub.fetched(f"hf:a/b@{OLD}")[0] == f"hf:a/b@{OLD}"
 
 
+def left_by_others(place, files, *folders):
+    """The snapshot of a commit as another program would have left it, which wanted these folders of it alone."""
+    for name, content in files.items():
+        if name.startswith(folders):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("folders", [("unet/",), ("unet/", "scheduler/")])
+def test_a_part_of_a_snapshot_is_not_taken_for_all(served, exported, folders):
+    """The hub is asked what else there is. Where it is gone, a network with its scheduler will do, and one without will not."""
+    served.add("a/b", OLD, exported[1])
+    place = Path(constants.HF_HUB_CACHE) / "models--a--b" / "snapshots" / OLD
+    left_by_others(place, exported[1], *folders)
+    served.sets.clear()
+    with pytest.raises(NotFound):
+        hub.fetched(f"hf:a/b@{OLD}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
+        if "scheduler/" in folders:
+            assert face.load(f"hf:a/b@{OLD}").schedule.T == 10
+        else:
+            with pytest.raises(Unavailable, match="cannot reach the hub"):
+                hub.fetched(f"hf:a/b@{OLD}")
+    served.add("a/b", OLD, exported[1])
+    assert face.load(f"hf:a/b@{OLD}").schedule.T == 10
+    assert (place / "scheduler" / "scheduler_config.json").is_file()
+    served.asked.clear()
+    hub.fetched(f"hf:a/b@{OLD}")
+    assert not served.asked
+    (place / "scheduler" / "scheduler_config.json").unlink()  # somebody cleans up
+    assert face.load(f"hf:a/b@{OLD}").schedule.T == 10
+    assert served.asked
+
+
 def test_a_folder_or_a_file_of_it(served, exported):
     """unet/ alone, with the scheduler beside it; a folder in which others keep one of several models; a file by its name."""
     served.add("a/b", OLD, {**exported[1], **{f"deep/er/{name}": one for name, one in exported[1].items()}})
@@ -91,6 +127,34 @@ def test_what_cannot_be_had(served, exported, name, kind, said):
         face.load(name)
 
 
+DENIED = {
+    "gated": (403, {"X-Error-Code": "GatedRepo"}, "gives this model only to who accepts its conditions"),
+    "gated, nobody": (401, {"X-Error-Code": "GatedRepo"}, "gives this model only to who accepts its conditions"),
+    "private or none": (401, {"X-Error-Code": "RepoNotFound"}, "no such model on the hub, or none for you"),
+    "a wrong token": (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, "does not know who you are"),
+    "not allowed": (403, {}, "does not allow you this"),
+    "no such repository": (404, {"X-Error-Code": "RepoNotFound"}, "no such model on the hub, or none for you"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DENIED)
+def test_who_may_not_is_told_why(served, kind, ddpm, tmp_path, monkeypatch):
+    """In a line, with what to do; the exit code is that of what is not there."""
+    status, headers, said = DENIED[kind]
+    monkeypatch.setattr(served, "answer", lambda _path: (status, headers, b""))
+    with pytest.raises(NotFound, match=said) as caught:
+        face.load("hf:a/b")
+    assert caught.value.code == 66
+    assert any("hf auth login" in hint for hint in caught.value.hints)
+    assert ("https://huggingface.co/a/b" in str(caught.value.hints)) == ("gated" in kind)
+
+
+def test_a_hub_that_fails_is_not_there(served, monkeypatch):
+    monkeypatch.setattr(served, "answer", lambda _path: (500, {}, b""))
+    with pytest.raises(Unavailable, match="cannot reach the hub"):
+        face.load("hf:a/b")
+
+
 def test_without_a_network(served, exported, monkeypatch):
     served.add("a/b", OLD, exported[1])
     served.server.shutdown()
@@ -109,11 +173,26 @@ def test_a_model_goes_to_the_hub(served, exported, monkeypatch, tmp_path):
         made.append((repo_id, revision, commit_message))
         shutil.copytree(folder_path, tmp_path / "uploaded")
 
-    monkeypatch.setattr(HfApi, "create_repo", lambda self, name, exist_ok: made.append(name))
+    monkeypatch.setattr(HfApi, "create_repo", lambda self, name, private, exist_ok: made.append((name, private)))
     monkeypatch.setattr(HfApi, "upload_folder", upload)
     lost = model.export("hf:me/mine")
-    assert made == ["me/mine", ("me/mine", None, "diffusers: step 0, ema weights")]
+    assert made == [("me/mine", False), ("me/mine", None, "diffusers: step 0, ema weights")]
     assert lost == ["the variance at t = 1, beta-tilde-2, which only the bound needs"]
     assert face.load(tmp_path / "uploaded").loaded.digest == model.loaded.digest
     with pytest.raises(UsageError, match="goes to hf:OWNER/NAME"):
         model.export("hf:me/mine/folder")
+
+
+def test_a_private_repository(served, exported, monkeypatch, ddpm, tmp_path):
+    """By the flag and in Python; a folder of this machine is neither."""
+    served.add("a/b", OLD, exported[1])
+    made = []
+    monkeypatch.setattr(HfApi, "create_repo", lambda self, name, private, exist_ok: made.append((name, private)))
+    monkeypatch.setattr(HfApi, "upload_folder", lambda self, **_: None)
+    face.load("hf:a/b").export("hf:me/mine", private=True)
+    assert ddpm("export", "hf:a/b", "hf:me/other", "--private").code == 0
+    assert made == [("me/mine", True), ("me/other", True)]
+    said = ddpm("export", "hf:a/b", tmp_path / "out", "--private")
+    assert said.code == 2
+    assert "only a repository of the hub is private or not" in said.err
+    assert not (tmp_path / "out").exists()

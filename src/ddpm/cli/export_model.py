@@ -11,7 +11,7 @@ ABOUT = "write a model for another library"
 EXAMPLES = """\
 ddpm export runs/mine exported --format diffusers
 ddpm export runs/mine exported --format onnx
-ddpm export runs/mine hf:me/mine
+ddpm export runs/mine hf:me/mine --private
 """
 
 
@@ -21,6 +21,11 @@ def flags(parser: ArgumentParser) -> None:
     groups.run_folder(what)
     where = parser.add_argument_group("where it goes")
     where.add_argument("output_dir", type=filled, metavar="DIR", help="a new folder, or hf:OWNER/NAME")
+    where.add_argument(
+        "--private",
+        action="store_true",
+        help="make a repository of the hub that nobody else sees; one that is there stays as it is",
+    )
     where.add_argument(
         "--format",
         default="diffusers",
@@ -38,6 +43,6 @@ def run(options: Namespace) -> None:
     from ddpm.trained.export import export
 
     folder = Path(options.output_dir).expanduser()
-    for line in export(opened(options), folder, options.format, say):
+    for line in export(opened(options), folder, options.format, say, private=options.private):
         note(f"ddpm: not carried over: {line}")
     show(f"{options.format}: {folder}")

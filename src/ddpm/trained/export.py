@@ -20,7 +20,12 @@ from ddpm.trained.loaded import LoadedModel
 
 
 def export(
-    trained: LoadedModel, folder: Path, name: str, tell: Callable[[str], None] = lambda _line: None
+    trained: LoadedModel,
+    folder: Path,
+    name: str,
+    tell: Callable[[str], None] = lambda _line: None,
+    *,
+    private: bool = False,
 ) -> list[str]:
     """Write the weights that were loaded, and how they are read, into a new folder, whole or not at all.
 
@@ -29,6 +34,7 @@ def export(
         folder: new, or empty; or `hf:OWNER/NAME`, a repository of the hub, which is made where there is none.
         name: of a format that we write: "diffusers", "onnx", "torch-export".
         tell: is told how far what was written is from the network, where that is measured.
+        private: a repository that is made is seen by its owner alone. One that is there stays what it is.
 
     Returns:
         What does not carry over, a line for each.
@@ -41,7 +47,9 @@ def export(
         NotFound, Unavailable: the hub does not let you, or cannot be reached.
     """
     if hub.is_name(folder):
-        return _pushed(trained, str(folder), name, tell)
+        return _pushed(trained, str(folder), name, tell, private=private)
+    if private:
+        raise UsageError(f"only a repository of the hub is private or not: {str(folder)!r}")
     write = chosen(WRITERS, name, "format")
     if trained.experiment.schedule.learned and name not in graphs.FORMATS:
         raise UsageError(
@@ -92,7 +100,7 @@ def _apart(trained: LoadedModel, weights: Mapping[str, Tensor], folder: Path, na
     return found
 
 
-def _pushed(trained: LoadedModel, target: str, name: str, tell: Callable[[str], None]) -> list[str]:
+def _pushed(trained: LoadedModel, target: str, name: str, tell: Callable[[str], None], *, private: bool) -> list[str]:
     """Written beside, and from there to the hub, in one commit."""
     there = parse(target, "model")
     if there.commit or there.folder:
@@ -101,7 +109,7 @@ def _pushed(trained: LoadedModel, target: str, name: str, tell: Callable[[str], 
         from huggingface_hub import HfApi  # noqa: PLC0415 (an extra, and half a second)
 
         lost = export(trained, Path(beside) / "model", name, tell)
-        HfApi().create_repo(there.name, exist_ok=True)
+        HfApi().create_repo(there.name, private=private, exist_ok=True)
         HfApi().upload_folder(
             repo_id=there.name,
             folder_path=Path(beside) / "model",

@@ -435,18 +435,20 @@ class TrainedModel:
         grey = one_image(image, (1, *self.shape[1:]), BYTES)
         return self._edited(How(**how), lambda model, plan: colour(model, grey, plan), n)
 
-    def export(self, folder: str | Path, format: str = "diffusers") -> list[str]:
+    def export(self, folder: str | Path, format: str = "diffusers", *, private: bool = False) -> list[str]:
         """Write the model for another library, as `ddpm export` does, and return what does not carry over, a line for each.
 
         Args:
             folder: new, or empty; it is whole or not there. Or ``hf:OWNER/NAME``, to the hub.
             format: "diffusers": a folder for its `DDPMPipeline`; "onnx", "torch-export": the network as a graph.
+            private: a repository that is made on the hub is seen by its owner alone; one that is there stays what it is.
 
         Raises:
-            UsageError: no such format, or one that cannot express this model; what is named.
+            UsageError: no such format, or one that cannot express this model, what is named; or `private` of a folder.
             CannotCreate, StorageError: the folder holds something, or cannot be written.
+            NotFound, Unavailable: the hub does not let you, or cannot be reached.
         """
-        return export(self.loaded, Path(folder).expanduser(), format)
+        return export(self.loaded, Path(folder).expanduser(), format, private=private)
 
     def _samples(self, n: int, how: How) -> Drawing:
         condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)

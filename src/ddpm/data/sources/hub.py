@@ -157,10 +157,18 @@ def asking(name: Name, kind: str = DATA_SET) -> Iterator[None]:
 
     try:
         yield
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.GatedRepoError) as error:
+    except errors.GatedRepoError as error:
+        raise NotFound(
+            f"the hub gives this {kind} only to who accepts its conditions: {str(name)!r}",
+            f"accept them on https://huggingface.co/{'datasets/' if kind == DATA_SET else ''}{name.name}",
+            "hf auth login",
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise NotFound(f"no such {kind} on the hub, or none for you: {str(name)!r}", "hf auth login") from error
     except errors.HFValidationError as error:
         raise UsageError(f"no name of a {kind} on the hub: {str(name)!r}") from error
+    except errors.HfHubHTTPError as error:
+        raise _denied(name, error.response.status_code) or _unreachable(name, error) from error
     except (
         *(errors.HTTPError, errors.FileMetadataError, errors.XetDownloadError),
         *(errors.LocalEntryNotFoundError, errors.RevisionResolutionError),
@@ -170,6 +178,17 @@ def asking(name: Name, kind: str = DATA_SET) -> Iterator[None]:
         if error.errno in DISK or error.filename is not None:
             raise StorageError(f"cannot keep what is downloaded: {str(name)!r}: {error.strerror}") from error
         raise _unreachable(name, error) from error
+
+
+def _denied(name: Name, status: int) -> NotFound | None:
+    """What the hub says of who asks: 401, it does not know the token; 403, the token may not do this; else nothing."""
+    if status == 401:
+        return NotFound(f"the hub does not know who you are: {str(name)!r}", "hf auth login")
+    if status == 403:
+        return NotFound(
+            f"the hub does not allow you this: {str(name)!r}", "hf auth login, with a token that may write to it"
+        )
+    return None
 
 
 def _unreachable(name: Name, error: Exception) -> Unavailable:
