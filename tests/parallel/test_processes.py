@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import safetensors.torch
 
+import ddpm
 from tests.harness.commands import TINY
 from tests.harness.untouched import PATIENCE, SHARDS, Mode, Tally, require_lost
 from tests.harness.zygote import BREAK, Strike, moment
@@ -150,6 +152,29 @@ def test_a_process_without_an_image_has_nothing_to_show(forked, runs, tmp_path):
         assert ended.codes == [0] * processes, ended.said
         made.append([path.read_bytes() for path in (out / "a.webp", out / "p.png")])
     assert made[0] == made[1]
+
+
+@pytest.mark.long
+def test_the_moments_that_are_saved(forked, tmp_path):
+    """Of 61 images in batches of 8, by one, two and three processes, of which the last then has less: the same file."""
+    ddpm.images("digits")[:61].save(tmp_path / "b")
+    found = {}
+    for processes in (1, 2, 3):
+        saved = tmp_path / f"{processes}.npz"
+        how = ("--features", "pixels", "--metrics", "fid", "--batch-size", 8, "--save-moments", saved, "--json", "-")
+        ended = forked.run("distance", tmp_path / "b", tmp_path / "b", *how, ranks=processes)
+        assert ended.codes == [0] * processes, ended.said
+        with np.load(saved, allow_pickle=False) as held:
+            found[processes] = {name: held[name] for name in held.files}
+    pixels = ddpm.images("digits")[:61].tensor.flatten(1).double().numpy() * 0.5 + 0.5
+    scale = found[1]["mu"].max() / pixels.mean(0).max()
+    np.testing.assert_allclose(found[1]["sigma"], np.cov(pixels.T) * scale**2, rtol=1e-2, atol=1e-3 * scale**2)
+    for processes in (2, 3):
+        assert found[processes].keys() == found[1].keys()
+        for name in ("mu", "sigma"):
+            np.testing.assert_allclose(found[processes][name], found[1][name], rtol=1e-10, atol=1e-10 * scale**2)
+        assert all(found[processes][name] == found[1][name] for name in ("images", "features", "digest", "how"))
+    assert found[3]["images"] == 61
 
 
 @pytest.mark.slow
