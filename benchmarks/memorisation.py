@@ -21,7 +21,7 @@ from ddpm.run.folder import RunFolder
 from ddpm.run.start import Continue
 from ddpm.run.train import train_run
 from ddpm.trained.loaded import LoadedModel, load_run
-from ddpm.trained.memorised import MemorisedOptions, measure
+from ddpm.trained.measures.memorised import MemorisedOptions, measure
 
 CPU = torch.device("cpu")
 QUIET = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}

@@ -101,8 +101,8 @@ if TYPE_CHECKING:
     from ddpm.sampling.multistep import PredictorCorrector as PredictorCorrector
     from ddpm.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
     from ddpm.sampling.timesteps import SPACINGS as SPACINGS
-    from ddpm.trained.distance import distance as distance
-    from ddpm.trained.memorised import memorised as memorised
+    from ddpm.trained.measures.distance import distance as distance
+    from ddpm.trained.measures.memorised import memorised as memorised
     from ddpm.trained.model import TrainedModel as TrainedModel
     from ddpm.trained.own import model as model
     from ddpm.training.loop import Progress as Progress
@@ -111,8 +111,8 @@ _PLACES = {
     "api": ("load", "fit", "train", "sample", "bound", "images", "compare"),
     "report.answers.lab": ("lab",),
     "report.answers.answer": ("LabAnswer",),
-    "trained.distance": ("distance",),
-    "trained.memorised": ("memorised",),
+    "trained.measures.distance": ("distance",),
+    "trained.measures.memorised": ("memorised",),
     "evaluation.images.score": ("Distances",),
     "evaluation.images.features.extractor": ("Extractor",),
     "trained.model": ("TrainedModel",),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ddpm as public
-from ddpm.trained.drawn import Alive
+from ddpm.trained.measures.drawn import Alive
 from tests.harness.commands import TINY
 
 OF = ("--data", "digits", "--num-images", 12)

@@ -15,7 +15,7 @@ from ddpm.evaluation.images.features.small import built_in
 from ddpm.evaluation.images.frechet import frechet
 from ddpm.evaluation.images.metrics import METRICS
 from ddpm.evaluation.images.moments import Moments
-from ddpm.trained.extractors import EXTRACTORS
+from ddpm.trained.measures.extractors import EXTRACTORS
 
 ALL = ",".join(METRICS)
 

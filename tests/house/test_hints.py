@@ -100,9 +100,9 @@ TOLD = {
     "pip install 'ddpm[hub]'": "needs a network; test_what_can_be_installed looks whether the extra exists",
     "pip install 'ddpm[parquet]'": "the same",
     "pip install 'ddpm[onnx]'": "the same",
-    "--metrics {} measures both": "trained/test_memorised.py::test_its_flags_are_of_it",
+    "--metrics {} measures both": "trained/measures/test_memorised.py::test_its_flags_are_of_it",
     "--split test takes those that a run does not train on": (
-        "trained/test_memorised.py::test_training_images_cannot_be_held_out"
+        "trained/measures/test_memorised.py::test_training_images_cannot_be_held_out"
     ),
     "--format torch-export writes the two apart": "interop/test_graphs.py::test_a_learned_schedule_goes_into_graphs_alone",
     "hf auth login": "needs an account",

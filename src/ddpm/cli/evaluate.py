@@ -111,7 +111,7 @@ def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions", 
     from ddpm.cli.parts.distances import measure_samples, say_samples
     from ddpm.cli.parts.likelihoods import measure_likelihoods, table
     from ddpm.cli.parts.memorised import Copies
-    from ddpm.cli.parts.opening import images_asked, scored
+    from ddpm.cli.parts.opening import images_asked, model_to_score
     from ddpm.figures import plots, style
     from ddpm.storage.atomic import write_bytes, write_csv
     from ddpm.trained.evaluate import MEMORISED, METRICS, about, result, row
@@ -120,7 +120,7 @@ def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions", 
 
     plot, csv, json_target = file_for(options.plot, ".png"), file_for(options.csv, ".csv"), JsonTarget(options.json)
     copies = Copies(options, MEMORISED in metrics)
-    trained = scored(options)
+    trained = model_to_score(options)
     asked = images_asked(options, trained)
     images = asked.images
     label, labels = None, None

@@ -9,7 +9,7 @@ from ddpm.figures import plots, style
 from ddpm.figures.pictures import tile, to_pictures
 from ddpm.language import Text
 from ddpm.report.page import Fact, Figure, page, picture
-from ddpm.trained.drawn import Drawn
+from ddpm.trained.measures.drawn import Drawn
 
 PICTURES = 12
 """Images in a row of the page: the first ones of each model."""

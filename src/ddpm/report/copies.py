@@ -15,7 +15,7 @@ from ddpm.report.run_page import NUMBERED
 from ddpm.run.folder import RunFolder
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.trained.loaded import load_run
-from ddpm.trained.memorised import Found, MemorisedOptions, measure
+from ddpm.trained.measures.memorised import Memorised, MemorisedOptions, measure
 
 SAMPLES, STEPS, HELD_OUT = 64, 20, 1000
 """So many samples are drawn by DDIM in so many steps, and at most so many held-out images are looked at."""
@@ -50,9 +50,9 @@ def affordable(experiment: Experiment, folder: RunFolder) -> bool:
     return small and SAMPLES * steps <= SHARE * trained
 
 
-def section(found: Found, steps: int, language: str = "en") -> Figure:
+def section(found: Memorised, steps: int, language: str = "en") -> Figure:
     """The pairs, and the numbers in the caption."""
-    one = found.memorised
+    one = found.closeness
     low, high = one.interval
     said = (COPIES if one.copies else NO_SIGN).with_values(
         language,

@@ -32,7 +32,7 @@ from ddpm.trained.loaded import LoadedModel
 METRICS = ("bpd", "rate-distortion")
 """Those of the bound; `ddpm.trained.likelihoods` has other likelihoods, `ddpm.evaluation.images.metrics` those of samples."""
 MEMORISED = "memorised"
-"""Of samples too: `ddpm.trained.memorised`."""
+"""Of samples too: `ddpm.trained.measures.memorised`."""
 
 
 def chosen_metrics(names: str) -> list[str]:

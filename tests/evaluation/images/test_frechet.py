@@ -9,7 +9,6 @@ import torch
 from ddpm.evaluation.images import frechet
 from ddpm.evaluation.images.moments import Moments, total
 from ddpm.evaluation.images.side import Side
-from ddpm.parallel.world import ALONE, World
 
 
 def known(mean, covariance):
@@ -52,28 +51,6 @@ def test_moments_of_parts_add_up_to_those_of_all():
     assert parts.count == whole.count == 1000
     torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-14, atol=0)
     torch.testing.assert_close(parts.covariance, exact, rtol=1e-8, atol=1e-9)
-    torch.testing.assert_close(whole.together(ALONE).scatter, whole.scatter)
-
-
-class Two(World):
-    """A world of two processes of which the other one says these values, one for each sum."""
-
-    def __init__(self, other):
-        object.__setattr__(self, "other", iter(other))
-
-    def sum(self, values):
-        return values + next(self.other)
-
-
-def test_processes_add_theirs():
-    x, y = normal(0, 60, 3), normal(1, 90, 3) + 2
-    a, b, both = Moments.of(x), Moments.of(y), Moments.of(torch.cat([x, y]))
-    shift = b.mean - both.mean
-    others = [torch.tensor(90), b.mean * 0.6, b.scatter + 90 * shift.outer(shift)]
-    found = a.together(Two(others))
-    assert found.count == 150
-    torch.testing.assert_close(found.mean, both.mean)
-    torch.testing.assert_close(found.covariance, both.covariance)
 
 
 def test_the_variance_of_first_order_is_that_of_the_derivative():

@@ -7,7 +7,7 @@ from typing import Any
 
 from ddpm.cli.parts.bounds import measure_bound
 from ddpm.cli.parts.drawn import draw_all, say_drawn
-from ddpm.cli.parts.opening import Asked, images_asked, scored
+from ddpm.cli.parts.opening import Asked, images_asked, model_to_score
 from ddpm.cli.terminal.console import note, say, show
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.cli.terminal.speech import said
@@ -18,11 +18,11 @@ from ddpm.figures import plots, style
 from ddpm.report.compare_page import compare_page
 from ddpm.report.text import right
 from ddpm.storage.atomic import write_bytes, write_csv, write_text
-from ddpm.trained.drawn import Drawn
 from ddpm.trained.evaluate import about, require_fitting, result, row
 from ddpm.trained.labels import told_when_scored
 from ddpm.trained.likelihoods import of_bound
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.measures.drawn import Drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def compare_runs(options: Namespace) -> None:
 
 
 def _measured(options: Namespace) -> SideBySide:
-    models = [scored(Namespace(**{**vars(options), "run": run})) for run in options.run]
+    models = [model_to_score(Namespace(**{**vars(options), "run": run})) for run in options.run]
     asked = images_asked(options, models[0])
     images = asked.images
     for model in models[1:]:

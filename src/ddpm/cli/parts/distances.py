@@ -18,11 +18,11 @@ from ddpm.evaluation.images.score import Distances
 from ddpm.parallel.device import pick_device
 from ddpm.report.text import columns, left, right
 from ddpm.sampling.images import Plan
-from ddpm.trained.distance import Given, Measurement, about_side, extractor_for, given, some_of
 from ddpm.trained.draw import check_variance, samples
 from ddpm.trained.evaluate import MEMORISED
 from ddpm.trained.labels import OWN, asked
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.measures.distance import Given, Measurement, about_side, extractor_for, given, some_of
 from ddpm.trained.provenance import recorded
 
 NAMES: Mapping[str, str] = {

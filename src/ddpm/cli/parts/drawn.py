@@ -15,10 +15,10 @@ from ddpm.figures.images import image_set
 from ddpm.report.compare_page import cells, headings
 from ddpm.report.text import columns, right
 from ddpm.sampling.images import Plan
-from ddpm.trained.distance import Measurement, about_side, extractor_for
 from ddpm.trained.draw import check_variance, samples
-from ddpm.trained.drawn import Drawn, draw
 from ddpm.trained.labels import NONE, OWN, condition_of
+from ddpm.trained.measures.distance import Measurement, about_side, extractor_for
+from ddpm.trained.measures.drawn import Drawn, draw
 
 
 def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:

@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import closing
 
-from ddpm.cli.parts.opening import images_asked, scored
+from ddpm.cli.parts.opening import images_asked, model_to_score
 from ddpm.cli.terminal.console import Bar, note, say
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.processes import processes
@@ -25,7 +25,7 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
         raise UsageError("an estimate and its error need at least 2 evaluations: --evaluations 1")
     if list(metrics) != ["bpd"] or options.plot or options.csv:
         raise UsageError("an estimate gives bpd alone", "without --evaluations every t is measured")
-    json_target, trained = JsonTarget(options.json), scored(options)
+    json_target, trained = JsonTarget(options.json), model_to_score(options)
     asked = images_asked(options, trained)
     images = asked.images
     label, labels = told_when_scored(trained.experiment, images, options.label)

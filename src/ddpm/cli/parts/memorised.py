@@ -10,10 +10,10 @@ from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import file_for
 from ddpm.errors import UsageError
 from ddpm.storage.atomic import write_bytes
-from ddpm.trained.distance import extractor_for
 from ddpm.trained.evaluate import MEMORISED
 from ddpm.trained.loaded import LoadedModel
-from ddpm.trained.memorised import Found, MemorisedOptions, among, measure
+from ddpm.trained.measures.distance import extractor_for
+from ddpm.trained.measures.memorised import Memorised, MemorisedOptions, among, measure
 
 
 def check_flags(options: Namespace, metrics: list[str]) -> None:
@@ -36,7 +36,7 @@ class Copies:
     def __init__(self, options: Namespace, wanted: bool) -> None:  # noqa: FBT001
         self._options, self._wanted = options, wanted
         self._picture = file_for(options.pairs, ".png")
-        self._found: Found | None = None
+        self._found: Memorised | None = None
 
     def measured(self, trained: LoadedModel, asked: Asked) -> dict[str, Any]:
         """Samples and held-out images beside the training images, with progress; what --json writes of them."""
@@ -65,9 +65,9 @@ class Copies:
             say(f"pairs: {self._picture}")
 
 
-def say_memorised(found: Found, what: str) -> None:
+def say_memorised(found: Memorised, what: str) -> None:
     """What was found, in words."""
-    one, about = found.memorised, found.about
+    one, about = found.closeness, found.about
     low, high = one.interval
     say(
         f"{one.count} of {len(one.suspected)} samples ({one.share:.1%}, 95 % interval {low:.1%} to {high:.1%}) copy a training image "

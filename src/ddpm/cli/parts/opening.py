@@ -38,7 +38,7 @@ def opened(options: Namespace) -> LoadedModel:
     return trained
 
 
-def scored(options: Namespace) -> LoadedModel:
+def model_to_score(options: Namespace) -> LoadedModel:
     """The model that is to score images, told their labels unless --label none."""
     return shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
 

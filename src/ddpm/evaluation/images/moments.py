@@ -1,4 +1,4 @@
-"""Mean and covariance of features as a value that adds up: over batches, over halves of a set, over processes.
+"""Mean and covariance of features as a value that adds up: over batches, over halves of a set.
 
 Kept as count, mean and scatter (the sum of squares about the mean), in float64: parts join by Chan, Golub and LeVeque's
 formula (1979), which loses no digits where the mean is large beside the spread.
@@ -7,11 +7,8 @@ formula (1979), which loses no digits where the mean is large beside the spread.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from ddpm.parallel.world import World
 
 ROWS = 4096
 """Rows of features that are float64 at a time."""
@@ -61,14 +58,6 @@ class Moments:
         shift = other.mean - self.mean
         scatter = self.scatter + other.scatter + shift.outer(shift) * (self.count * other.count / count)
         return Moments(count, self.mean + shift * (other.count / count), scatter)
-
-    def together(self, world: World) -> "Moments":
-        """Of the rows of all processes, the same to the bit in each."""
-        assert self.count is not None
-        count = int(world.sum(torch.tensor(self.count)))
-        mean = world.sum(self.mean * (self.count / count))
-        shift = self.mean - mean
-        return Moments(count, mean, world.sum(self.scatter + shift.outer(shift) * self.count))
 
 
 def total(parts: Iterable[Moments]) -> Moments:

@@ -13,7 +13,7 @@ from ddpm.evaluation.images.features.extractor import as_bytes, extract, gathere
 from ddpm.evaluation.images.features.pixels import Pixels
 from ddpm.evaluation.images.features.small import SHAPES, built_in
 from ddpm.evaluation.images.features.torchscript import TorchScript
-from ddpm.trained.extractors import extractor_of
+from ddpm.trained.measures.extractors import extractor_of
 
 CPU = torch.device("cpu")
 

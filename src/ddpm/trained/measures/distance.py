@@ -21,7 +21,7 @@ from ddpm.parallel.world import ALONE, World
 from ddpm.sampling.images import finished
 from ddpm.seeds import generator
 from ddpm.trained.draw import Drawing
-from ddpm.trained.extractors import extractor_of
+from ddpm.trained.measures.extractors import extractor_of
 from ddpm.version import VERSION
 
 Item = TypeVar("Item")

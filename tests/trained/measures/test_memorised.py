@@ -12,8 +12,8 @@ import ddpm as face
 from ddpm.data.open import open_source
 from ddpm.errors import NotFound
 from ddpm.figures.pictures import shown
-from ddpm.trained import memorised
-from ddpm.trained.memorised import MemorisedOptions, measure
+from ddpm.trained.measures import memorised
+from ddpm.trained.measures.memorised import MemorisedOptions, measure
 
 
 def test_the_command(ddpm, trained, tmp_path):
@@ -48,8 +48,8 @@ def test_the_picture_has_each_sample_above_its_image(trained):
     held_out = open_source("digits", "test")
     found = measure(face.load(trained).loaded, held_out, MemorisedOptions(num_samples=10))
     sheet = np.asarray(found.picture(10)).astype(int)
-    worst = found.memorised.worst(10)
-    assert bool((found.memorised.samples.ratio[worst].diff() >= 0).all())
+    worst = found.closeness.worst(10)
+    assert bool((found.closeness.samples.ratio[worst].diff() >= 0).all())
     samples = shown(found.drawn, 17)
     images = shown(found.train.tensor(), 17)
 
@@ -59,7 +59,7 @@ def test_the_picture_has_each_sample_above_its_image(trained):
     for place, one in enumerate(worst.tolist()):
         band, column = divmod(place, 8)
         assert (at(2 * band, column) == samples[one, 0].numpy()).all()
-        assert (at(2 * band + 1, column) == images[found.memorised.samples.rows[one], 0].numpy()).all()
+        assert (at(2 * band + 1, column) == images[found.closeness.samples.rows[one], 0].numpy()).all()
 
 
 @pytest.mark.parametrize("name", ["--num-samples", "--pairs"])
@@ -122,7 +122,7 @@ def test_images_that_were_handed_over_in_memory_go_with_the_run(run, tmp_path):
     moved = shutil.move(run, tmp_path / "moved")
     held_out = open_source("digits", "test")
     found = measure(face.load(moved).loaded, held_out, MemorisedOptions(num_samples=2))
-    assert 50 < found.memorised.training < 60
+    assert 50 < found.closeness.training < 60
     (tmp_path / "moved" / "data.npz").unlink()
     with pytest.raises(NotFound, match="copies are looked for among the training data"):
         measure(face.load(moved).loaded, held_out, MemorisedOptions(num_samples=2))
@@ -134,7 +134,7 @@ def test_mirror_images_count_where_training_mirrored(run):
     (run / "config.json").write_text(json.dumps(config))
     found = measure(face.load(run).loaded, open_source("digits", "test"), MemorisedOptions(num_samples=5))
     assert found.about["mirror_images"] is True
-    assert bool(found.memorised.held_out.mirrored.any())
+    assert bool(found.closeness.held_out.mirrored.any())
     assert set(memorised.MIRRORS) == {"horizontal-flip"}
 
 

@@ -10,8 +10,8 @@ from scipy.stats import binom, hypergeom
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import UsageError
-from ddpm.evaluation import memorised
-from ddpm.evaluation.memorised import Nearest, clopper_pearson, featured, judged, pixels, search
+from ddpm.evaluation import closeness
+from ddpm.evaluation.closeness import Nearest, clopper_pearson, featured, judged, pixels, search
 
 
 def some_images(count, seed=0, side=5):
@@ -31,11 +31,11 @@ def found_by(samples, held_out, train, mirrors=1, features=pixels):
 @pytest.mark.parametrize("block", [2**25, 900])
 def test_the_search_is_the_plain_one(monkeypatch, mirrors, block):
     """Whatever the blocks; and a distance of pixels is the RMSE on 0..255."""
-    monkeypatch.setattr(memorised, "BLOCK", block)
+    monkeypatch.setattr(closeness, "BLOCK", block)
     a, train = some_images(7), some_images(61, seed=1)
     *states, found = search(featured(a), train, mirrors=mirrors)
     assert (len(states) > 5) == (block == 900)
-    assert memorised.blocks(train, 25) == len(states) + 1
+    assert closeness.blocks(train, 25) == len(states) + 1
     x, y = (images.tensor().double() * 255 / 16 for images in (a, train))
     plain = (x[:, None] - y).square().mean((2, 3, 4)).sqrt()
     if mirrors == 2:

@@ -114,7 +114,7 @@ def featured(images: ImageSet, features: Features = pixels) -> Float[Tensor, "im
 
 
 @dataclass(frozen=True, eq=False)
-class Memorised:
+class Closeness:
     """What was found of samples, beside the same of held-out images.
 
     Args:
@@ -202,13 +202,13 @@ class Memorised:
         return self.samples.ratio.argsort(stable=True)[:count]
 
 
-def judged(samples: Nearest, held_out: Nearest, training: int, mirrors: int) -> Memorised:
+def judged(samples: Nearest, held_out: Nearest, training: int, mirrors: int) -> Closeness:
     """What the distances say.
 
     Raises:
-        UsageError: as `Memorised`.
+        UsageError: as `Closeness`.
     """
-    found = Memorised(samples, held_out, training, mirrors, rate_for(len(held_out.rows)))
+    found = Closeness(samples, held_out, training, mirrors, rate_for(len(held_out.rows)))
     if found.threshold == 0:
         same = int((held_out.distance == 0).sum())
         raise UsageError(

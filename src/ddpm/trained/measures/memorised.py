@@ -10,11 +10,10 @@ from torch import Tensor
 
 from ddpm.checks import check_whole
 from ddpm.data.imageset import ImageSet, to_levels
-from ddpm.evaluation.images.features.extractor import Extractor, as_bytes
-from ddpm.evaluation.memorised import (
+from ddpm.evaluation.closeness import (
     CONFIDENCE,
+    Closeness,
     Features,
-    Memorised,
     blocks,
     featured,
     judged,
@@ -22,15 +21,16 @@ from ddpm.evaluation.memorised import (
     rate_for,
     search,
 )
+from ddpm.evaluation.images.features.extractor import Extractor, as_bytes
 from ddpm.figures.images import Data
 from ddpm.figures.pictures import pairs, shown
 from ddpm.sampling.images import Plan
-from ddpm.trained.distance import bar
 from ddpm.trained.draw import Drawing, samples
 from ddpm.trained.evaluate import given_images
-from ddpm.trained.extractors import extractor_of
 from ddpm.trained.labels import OWN, condition_of
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.measures.distance import bar
+from ddpm.trained.measures.extractors import extractor_of
 from ddpm.trained.model import TrainedModel
 from ddpm.trained.provenance import recorded
 from ddpm.trained.training_images import training_images
@@ -84,38 +84,38 @@ class MemorisedOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Memorised:
     """What was found, with what it was found in.
 
     Args:
-        memorised: the comparison.
+        closeness: what the distances say.
         drawn: the samples, (N, C, H, W) integers 0..levels-1.
         train: the training images.
         about: all numbers, and how they were made, for JSON.
     """
 
-    memorised: Memorised
+    closeness: Closeness
     drawn: Tensor
     train: ImageSet
     about: dict[str, Any]
 
     def __repr__(self) -> str:
-        one = self.memorised
+        one = self.closeness
         return (
-            f"Found({one.count} of {len(one.suspected)} samples nearer to training images than by chance ({one.expected:.1f}), "
+            f"Memorised({one.count} of {len(one.suspected)} samples nearer to training images than by chance ({one.expected:.1f}), "
             f"p = {one.p_value:.2g})"
         )
 
     def picture(self, count: int = WORST) -> Image.Image:
         """The samples of the smallest ratios, each above its nearest training image, mirrored where that is nearer."""
-        worst = self.memorised.worst(count)
-        found = self.memorised.samples
+        worst = self.closeness.worst(count)
+        found = self.closeness.samples
         nearest = self.train.images[found.rows[worst]].cpu()
         nearest = torch.where(found.mirrored[worst].reshape(-1, 1, 1, 1), nearest.flip(-1), nearest)
         return pairs(shown(self.drawn[worst], self.train.levels), shown(nearest, self.train.levels))
 
 
-def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions, track: Track = quietly) -> Found:
+def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions, track: Track = quietly) -> Memorised:
     """Draw samples, and look for each of them, and for each held-out image, among the training images.
 
     Args:
@@ -140,7 +140,7 @@ def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions,
     *_, nearest = track(looked, blocks(train, both.shape[1]), "looking through the training images")
     here = slice(0, len(drawn)), slice(len(drawn), None)
     found = judged(nearest.take(here[0]), nearest.take(here[1]), len(train), mirrors)
-    return Found(found, drawn, train, _about(found, drawing, train, held_out, options))
+    return Memorised(found, drawn, train, _about(found, drawing, train, held_out, options))
 
 
 def features_by(extractor: Extractor, device: torch.device, batch_size: int) -> Features:
@@ -172,7 +172,7 @@ def memorised(
     seed: int = 0,
     batch_size: int = 128,
     progress: bool = True,
-) -> Found:
+) -> Memorised:
     """Whether a model's samples copy its training images: what `ddpm evaluate --metrics memorised` does.
 
     Each sample's nearest training image is set against that of held-out images, which cannot be copies: the threshold is the ratio
@@ -200,7 +200,7 @@ def memorised(
     Example:
         >>> import ddpm
         >>> found = ddpm.memorised(ddpm.load(run), num_samples=4, progress=False)
-        >>> found.memorised.copies, found.about["samples"]
+        >>> found.closeness.copies, found.about["samples"]
         (False, 4)
     """
     loaded = model.loaded
@@ -229,7 +229,7 @@ def _drawing(trained: LoadedModel, options: MemorisedOptions) -> Drawing:
 
 
 def _about(
-    found: Memorised, drawing: Drawing, train: ImageSet, held_out: ImageSet, options: MemorisedOptions
+    found: Closeness, drawing: Drawing, train: ImageSet, held_out: ImageSet, options: MemorisedOptions
 ) -> dict[str, Any]:
     """What `--json` writes."""
     there = found.samples
