@@ -1,4 +1,4 @@
-"""Does it copy: the search is the plain one, copies are found, fresh draws are not, and the chances are those that are told."""
+"""Closer than chance: the search is the plain one, copies are found, fresh draws are not, and the chances are those that are told."""
 
 import math
 
@@ -11,7 +11,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import UsageError
 from ddpm.evaluation import closeness
-from ddpm.evaluation.closeness import Nearest, clopper_pearson, featured, judged, pixels, search
+from ddpm.evaluation.closeness import Nearest, alike, clopper_pearson, featured, judged, pixels, search
 
 
 def some_images(count, seed=0, side=5):
@@ -75,6 +75,59 @@ def test_too_few_held_out_images():
         judged(with_ratios([0.5]), with_ratios(torch.rand(18)), 10, 1)
 
 
+@pytest.mark.parametrize("training", [1, 9])
+def test_too_few_training_images(training):
+    """Of one alone every ratio is 1, whether it is copied or not."""
+    with pytest.raises(UsageError, match=f"at least 10 of them, not {training}") as refused:
+        judged(with_ratios([0.5]), with_ratios(torch.rand(99)), training, 1)
+    assert refused.value.hints
+    assert judged(with_ratios([0.5]), with_ratios(torch.rand(99)), 10, 1).training == 10
+
+
+def rows_alike(held_out, shown, seed=0):
+    names = [f"number {one}" for one in range(10)]
+    random = torch.Generator().manual_seed(seed)
+    return alike(torch.as_tensor(held_out), torch.as_tensor(shown), names, random)
+
+
+def test_held_out_images_have_the_classes_of_the_samples():
+    """As many as there can be: of one class those alone, of several each with its share, chosen at random."""
+    held_out = torch.tensor([3] * 50 + [5] * 200 + [-1] * 9 + [7] * 80)
+    one = rows_alike(held_out, [5] * 7)
+    assert torch.equal(one, torch.arange(50, 250))
+    several = rows_alike(held_out, [3, 5, 7, 5])
+    assert held_out[several].bincount().tolist() == [0, 0, 0, 50, 0, 100, 0, 50]
+    assert bool((several.diff() > 0).all())
+    assert not torch.equal(several, rows_alike(held_out, [3, 5, 7, 5], seed=1))
+    with pytest.raises(
+        UsageError, match=r"9 of the class 'number 3' leave 18 to compare with, and at least 19"
+    ) as refused:
+        rows_alike([3] * 9 + [5] * 100, [3, 5])
+    assert "`label`" in refused.value.hints[0]
+    with pytest.raises(UsageError, match=r"0 of the class 'number 4' leave 0"):
+        rows_alike(held_out, [3, 4])
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.5, 0.5)])
+def test_samples_of_classes_are_accused_no_more_often_than_told(shares):
+    """Close pairs are frequent in the first class, of which a tenth of the held-out images are: unmatched, chance is accused."""
+    random = np.random.default_rng(0)
+
+    def ratios(classes):
+        return np.where(classes == 0, random.beta(2, 6, len(classes)), random.beta(6, 2, len(classes)))
+
+    shown = np.repeat([0, 1], [int(100 * share) for share in shares])
+    small = {"alike": 0, "all": 0}
+    for trial in range(200):
+        held_out = (random.random(600) > 0.1).astype(np.int64)
+        near, of_samples = ratios(held_out), with_ratios(ratios(shown))
+        rows = rows_alike(held_out, shown, trial)
+        small["alike"] += judged(of_samples, with_ratios(near[rows.numpy()]), 10, 1).p_value <= 0.05
+        small["all"] += judged(of_samples, with_ratios(near), 10, 1).p_value <= 0.05
+    assert small["alike"] <= binom.ppf(0.9999, 200, 0.05)
+    assert small["all"] > 100
+
+
 def test_the_p_value_is_that_of_the_common_order():
     """Counted: of all orders of N samples and m held-out images, in how many so many samples are below the r-th held-out one."""
     N, m, r = 12, 120, 1
@@ -135,11 +188,11 @@ def noisy(images, seed=0):
 def test_copies_are_found_and_fresh_digits_are_not(digits):
     train, held_out, fresh = digits
     none = found_by(fresh, held_out, train)
-    assert not none.copies
+    assert not none.closer
     assert none.p_value > 0.05
     a_tenth = ImageSet("mixed", torch.cat([noisy(train).tensor()[:20], fresh.tensor()[:180]]), 17)
     some = found_by(a_tenth, held_out, train)
-    assert some.copies
+    assert some.closer
     assert some.interval[0] < 0.1 < some.interval[1] + 0.02
     assert some.worst(20).sort().values.tolist() == list(range(20))
     assert torch.equal(some.samples.rows[:20], torch.arange(20))
@@ -154,7 +207,7 @@ def test_blurred_images_are_near_to_all_and_copies_of_none(digits):
     found = found_by(ImageSet("blurred", blurred, 17), held_out, train)
     nearer = found.samples.distance < found.held_out.distance.quantile(0.01)
     assert float(nearer.double().mean()) > 0.15
-    assert not found.copies
+    assert not found.closer
 
 
 def test_mirrored_copies_count_where_training_mirrored(digits):
@@ -174,8 +227,8 @@ def test_features_of_any_kind(digits):
     def features(values, levels):
         return pixels(values, levels) @ project
 
-    assert not found_by(fresh, held_out, train, features=features).copies
-    assert found_by(noisy(train.take(torch.arange(50))), held_out, train, features=features).copies
+    assert not found_by(fresh, held_out, train, features=features).closer
+    assert found_by(noisy(train.take(torch.arange(50))), held_out, train, features=features).closer
 
 
 def test_images_that_were_trained_on_judge_nothing(digits):

@@ -19,16 +19,19 @@ def section(run, monkeypatch):
     return lambda language="en": copies.copies(RunFolder(run), language)
 
 
-def test_it_says_what_was_found(run, section):
+def test_it_says_what_was_found(run, section, monkeypatch):
     (figure,) = section()
     options = MemorisedOptions(num_samples=64, sampler="ddim")
     found = measure(face.load(run, device="cpu").loaded, open_source("digits", "test"), options)
     assert f"{found.closeness.count} of 64 samples (DDIM, 12 steps;" in figure.caption
     assert "1,497 training images than 1.0 % of 300 held-out images are" in figure.caption
     assert f"(p = {found.closeness.p_value:.2g})" in figure.caption
-    assert "No sign that the model copies" in figure.caption
+    assert "Samples are no closer to training images than chance." in figure.caption
+    assert "those to the nearest 50." in figure.caption
     assert "<img" in figure.drawing
+    monkeypatch.setattr("ddpm.evaluation.closeness.NEIGHBOURS", 7)
     (korean,) = section("ko")
+    assert "가장 가까운 7장과의" in korean.caption
     assert "학습 이미지 1,497장" in korean.caption
 
 
@@ -41,7 +44,7 @@ def test_a_model_that_copies_is_said_to(run, section, monkeypatch):
 
     monkeypatch.setattr("ddpm.trained.draw.Drawing.images", images)
     (figure,) = section()
-    assert "<b>The model copies training images.</b> 64 of 64 samples" in figure.caption
+    assert "<b>Samples are closer to training images than chance.</b> 64 of 64 samples" in figure.caption
 
 
 def test_it_is_left_out_where_it_would_cost_or_cannot_be(run, section, monkeypatch):

@@ -1,12 +1,12 @@
-"""Does a model copy its training images? The nearest of them to each sample, judged by the same of images that it never saw.
+"""Are samples closer to training images than chance? The nearest of them to each, judged by the same of images never seen.
 
 A sample is near in how far it is from the nearest training image in units of the mean over the k nearest (Carlini et al. 2023): a
 blurred image is near to all of them, a copy to one alone. How small is suspicious nobody sets by eye: so small that few held-out
-images are nearer. If the model does not copy, samples and held-out images could be exchanged, and the chances are exact.
+images are nearer. If the model does not copy, samples and held-out images of the same classes (`alike`) could be exchanged.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,7 +31,9 @@ BLOCK = 2**25
 """Bytes of a block of distances, or of features of training images."""
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.01
-"""Below such a p-value the text says that the model copies."""
+"""Below such a p-value the text says that samples are closer to training images than chance."""
+FEWEST = 10
+"""Training images: of one alone every ratio is 1, and of a few the mean over the nearest says little."""
 
 
 def pixels(values: Tensor, levels: int) -> Float[Tensor, "images D"]:
@@ -123,9 +125,6 @@ class Closeness:
         training: how many training images there are.
         mirrors: 2 where their mirror images count too.
         rate: which share of held-out images may be suspected.
-
-    Raises:
-        UsageError: too few held-out images for any rate, or too many of them are among the training images.
     """
 
     samples: Nearest
@@ -179,7 +178,8 @@ class Closeness:
         """The chance of as many or more, if samples are draws of what the held-out images are of.
 
         Exact for any distribution: of the common order of all, the number of samples below the r-th of m held-out images is
-        beta-binomial with r and m + 1 - r. The tail is summed: one less what is before it would be 0 where it is small.
+        beta-binomial with r and m + 1 - r. (Where each class has its share on both sides, chance varies less, and this is no
+        smaller than the truth.) The tail is summed: one less what is before it would be 0 where it is small.
         """
         n, m = len(self.suspected), len(self.held_out.rows)
         tail = betabinom.logpmf(np.arange(self.count, n + 1), n, self.rank, m + 1 - self.rank)
@@ -193,8 +193,8 @@ class Closeness:
         return (below + 1) / (len(held_out) + 1)
 
     @property
-    def copies(self) -> bool:
-        """Whether chance does not explain it."""
+    def closer(self) -> bool:
+        """Whether samples are closer to training images than chance explains."""
         return self.p_value < SIGNIFICANT
 
     def worst(self, count: int) -> Int[Tensor, " count"]:
@@ -205,9 +205,16 @@ class Closeness:
 def judged(samples: Nearest, held_out: Nearest, training: int, mirrors: int) -> Closeness:
     """What the distances say.
 
+    Args:
+        samples: the nearest training images of each.
+        held_out: the same of images that the model never saw.
+        training: how many training images there are.
+        mirrors: 2 where their mirror images count too.
+
     Raises:
-        UsageError: as `Closeness`.
+        UsageError: too few training images, or held-out ones for any rate; or too many of these are among the training images.
     """
+    require_training(training)
     found = Closeness(samples, held_out, training, mirrors, rate_for(len(held_out.rows)))
     if found.threshold == 0:
         same = int((held_out.distance == 0).sum())
@@ -215,6 +222,54 @@ def judged(samples: Nearest, held_out: Nearest, training: int, mirrors: int) -> 
             f"{same} of {len(held_out.rows)} images that should be held out are among the training images, and cannot be compared "
             "with them",
             "`split=test` takes those that a run does not train on",
+        )
+    return found
+
+
+def require_training(images: int) -> None:
+    """There are enough training images to be close to one of them and not to the others.
+
+    Raises:
+        UsageError: there are fewer than `FEWEST`.
+    """
+    if images < FEWEST:
+        raise UsageError(
+            f"being close to one of the training images needs at least {FEWEST} of them, not {images}",
+            "so few images are compared with the samples by eye",
+        )
+
+
+def alike(
+    held_out: Int[Tensor, " images"], shown: Int[Tensor, " samples"], names: Sequence[str], random: torch.Generator
+) -> Int[Tensor, " kept"]:
+    """Rows of held-out images among which each class is as frequent as among the samples, to within one image.
+
+    As many as there can be, chosen at random in each class, in their order. Close pairs are frequent in some classes and rare in
+    others: with other shares of the classes, samples and held-out images could not be exchanged.
+
+    Args:
+        held_out: the class of each held-out image.
+        shown: the class of each sample.
+        names: of the classes.
+        random: chooses.
+
+    Raises:
+        UsageError: too few are held out of a class for any rate.
+    """
+    classes, wanted = shown.unique(return_counts=True)
+    there = torch.stack([(held_out == one).sum() for one in classes])
+    rarest = int((there / wanted).argmin())
+    kept = []
+    for one, number in zip(classes.tolist(), wanted.tolist(), strict=True):
+        rows = (held_out == one).nonzero()[:, 0]
+        count = number * int(there[rarest]) // int(wanted[rarest])
+        kept.append(rows[torch.randperm(len(rows), generator=random)[:count]])
+    found = torch.cat(kept).sort().values
+    if not any(_rank(rate, len(found)) for rate in RATES):
+        raise UsageError(
+            f"each class must be as frequent among the held-out images as among the samples: {int(there[rarest])} of the "
+            f"class {names[int(classes[rarest])]!r} leave {len(found)} to compare with, and at least {_least()} are needed",
+            "more images of this class are needed, or another `label`",
         )
     return found
 
@@ -228,8 +283,11 @@ def rate_for(held_out: int) -> float:
     for rate in RATES:
         if _rank(rate, held_out):
             return rate
-    least = math.ceil(1 / RATES[-1]) - 1
-    raise UsageError(f"whether a model copies is judged by at least {least} held-out images, not {held_out}")
+    raise UsageError(f"whether a model copies is judged by at least {_least()} held-out images, not {held_out}")
+
+
+def _least() -> int:
+    return math.ceil(1 / RATES[-1]) - 1
 
 
 def _rank(rate: float, held_out: int) -> int:

@@ -54,7 +54,7 @@ def section(found: Memorised, steps: int, language: str = "en") -> Figure:
     """The pairs, and the numbers in the caption."""
     one = found.closeness
     low, high = one.interval
-    said = (COPIES if one.copies else NO_SIGN).with_values(
+    said = (CLOSER if one.closer else NO_CLOSER).with_values(
         language,
         count=one.count,
         samples=len(one.suspected),
@@ -66,6 +66,7 @@ def section(found: Memorised, steps: int, language: str = "en") -> Figure:
         held_out=len(one.held_out.rows),
         expected=one.expected,
         p=one.p_value,
+        neighbours=one.neighbours,
     )
     title = TITLE.in_language(language)
     return Figure(
@@ -82,17 +83,18 @@ PAIRS = Text("samples above their nearest training images", "샘플과 그 아�
 _FOUND = Text(
     "{count} of {samples} samples (DDIM, {steps} steps; 95 % interval of the share {low:.1f} to {high:.1f} %) are closer to one of "
     "{training:,} training images than {rate:.1f} % of {held_out} held-out images are; by chance {expected:.1f} would be "
-    "(p = {p:.2g}). Close is the distance to the nearest over the mean of those to the nearest 50. Shown are the closest samples, each "
-    "above its training image.",
+    "(p = {p:.2g}). Close is the distance to the nearest over the mean of those to the nearest {neighbours}. Shown are the closest "
+    "samples, each above its training image.",
     "샘플 {samples}장(DDIM, {steps}스텝) 가운데 {count}장(비율의 95 % 구간 {low:.1f}~{high:.1f} %)이 남겨 둔 이미지 {held_out}장의 "
     "{rate:.1f} %보다 학습 이미지 {training:,}장 가운데 하나에 더 가깝다. 우연이라면 {expected:.1f}장이다(p = {p:.2g}). "
-    "가깝다는 것은 가장 가까운 것과의 거리를 가장 가까운 50장과의 평균 거리로 나눈 값이 작다는 뜻이다. 그림은 가장 가까운 샘플과 그 "
-    "아래 학습 이미지다.",
+    "가깝다는 것은 가장 가까운 것과의 거리를 가장 가까운 {neighbours}장과의 평균 거리로 나눈 값이 작다는 뜻이다. "
+    "그림은 가장 가까운 샘플과 그 아래 학습 이미지다.",
 )
-COPIES = Text(
-    f"<b>The model copies training images.</b> {_FOUND.en}", f"<b>모델이 학습 이미지를 베낀다.</b> {_FOUND.ko}"
+CLOSER = Text(
+    f"<b>Samples are closer to training images than chance.</b> {_FOUND.en}",
+    f"<b>샘플이 우연보다 학습 이미지에 더 가깝다.</b> {_FOUND.ko}",
 )
-NO_SIGN = Text(
-    f"No sign that the model copies training images. {_FOUND.en}",
-    f"모델이 학습 이미지를 베낀다는 증거가 없다. {_FOUND.ko}",
+NO_CLOSER = Text(
+    f"Samples are no closer to training images than chance. {_FOUND.en}",
+    f"샘플이 우연보다 학습 이미지에 더 가깝지는 않다. {_FOUND.ko}",
 )

@@ -45,6 +45,14 @@ def read_snapshot(folder: RunFolder, start: Start) -> tuple[DataSnapshot, list[s
         return NOTHING, [f"not used: {origin.index}: {error}; the images must be all those that the run began with"]
 
 
+def snapshot_in(folder: RunFolder) -> DataSnapshot:
+    """The images that a run began with; `NOTHING` where no file says so, or a damaged one."""
+    try:
+        return unpacked(plain.contents(folder.index, MOST))
+    except (OSError, ValueError):
+        return NOTHING
+
+
 def write_snapshot(folder: RunFolder, start: Start, opened: Opened, snapshot: DataSnapshot, fingerprint: str) -> None:
     """Before the first step: write down which images a run begins with, or, once these are known to be the same, goes on with.
 

@@ -37,7 +37,8 @@ READINGS = (
 class LoadedModel:
     """A trained model: its run, its experiment, the process on its weights, and which weights they are.
 
-    `notes` say which newer checkpoints were passed over, and why.
+    `notes` say which newer checkpoints were passed over, and why. `trained_on` is the fingerprint of its images and their labels
+    (`ddpm.run.data_identity`), None of a model of which it is not known.
     """
 
     folder: RunFolder
@@ -47,6 +48,7 @@ class LoadedModel:
     weights: str
     device: torch.device
     notes: tuple[str, ...] = ()
+    trained_on: str | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -98,7 +100,8 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
         if experiment.schedule.learned:  # it lives where the network is
             schedule = Schedule(schedule.beta.cpu(), schedule.timestep_map.cpu(), kind=schedule.kind)
     process = experiment.reverse_process(network, experiment.process.limit, schedule)
-    return LoadedModel(folder, experiment, process, int(content.numbers["step"]), weights, device, notes)
+    step, trained_on = int(content.numbers["step"]), content.numbers["images"] or None
+    return LoadedModel(folder, experiment, process, step, weights, device, notes, trained_on)
 
 
 def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ddpm.data.imageset import ImageSet
-from ddpm.errors import Failure
+from ddpm.errors import Failure, RunWarning, warn
 from ddpm.evaluation.curve import ErrorAt, curve, errors, some_steps
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.optimal import Curve
@@ -18,7 +18,7 @@ from ddpm.seeds import generator
 from ddpm.storage.atomic import write_json
 from ddpm.trained.labels import NONE, OWN
 from ddpm.trained.loaded import LoadedModel
-from ddpm.trained.training_images import training_images
+from ddpm.trained.training_images import are_same, training_images
 
 TABLES = [field.name for field in fields(Curve)]
 IMAGES = 128
@@ -74,11 +74,16 @@ def _kept(trained: LoadedModel, file: Path) -> Curve | None:
 def images_for_curve(trained: LoadedModel, count: int = IMAGES) -> ImageSet:
     """`count` of the images that the model was trained on, from anywhere among them: a folder is in the order of its classes.
 
+    Warns:
+        RunWarning: others lie there now.
+
     Raises:
         NotFound: the training data are no longer where they were.
-        DataError: they are not what they were.
+        DataError: they are of another kind.
     """
     images = training_images(trained, "the best steps and variances are measured on")
+    if not are_same(trained, images):
+        warn(f"measured on other images than the model was trained on: {trained.experiment.data.source}", RunWarning)
     return images.take(torch.randperm(len(images), generator=generator(0, "images of the curve"))[:count].sort().values)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from PIL import Image
 
 import ddpm as face
 from ddpm.data.open import open_source
-from ddpm.errors import NotFound
+from ddpm.errors import NotFound, RunWarning
 from ddpm.figures.pictures import shown
+from ddpm.trained.measured_curve import images_for_curve
 from ddpm.trained.measures import memorised
 from ddpm.trained.measures.memorised import MemorisedOptions, measure
+from tests.harness.commands import TINY
 
 
 def test_the_command(ddpm, trained, tmp_path):
@@ -87,6 +90,92 @@ def test_training_images_cannot_be_held_out(ddpm, trained):
     assert "at least 19 held-out images, not 10" in said.err
 
 
+def test_samples_of_classes_are_compared_with_the_same_classes(ddpm, tmp_path):
+    """Of one class with those of it; without labels they cannot be judged, and with a rare class not by few."""
+    run = tmp_path / "run"
+    assert ddpm("train", "--output-dir", run, *TINY, "--conditional").code == 0
+    flags = ["evaluate", run, "--metrics", "memorised", "--num-samples", 10, "--json", tmp_path / "x.json", "--data"]
+    held_out = open_source("digits", "test")
+    there = held_out.labels.bincount(minlength=10)
+    for more, count in ((["--label", 3], int(there[3])), ([], 10 * int(there.min()))):
+        said = ddpm(*flags, "digits", *more)
+        assert said.code == 0, said.err
+        assert f"compared with {count} of the 300 held-out images" in said.out
+        found = json.loads((tmp_path / "x.json").read_text())["memorised"]
+        assert (found["held_out"], found["held_out_given"], found["same_classes"]) == (count, 300, True)
+    pixels, labels = held_out.tensor()[:, 0].numpy(), held_out.labels.numpy()
+    np.savez(tmp_path / "unlabelled.npz", images=pixels, levels=17)
+    said = ddpm(*flags, tmp_path / "unlabelled.npz", "--split", "all")
+    assert said.code == 78
+    assert "samples of classes are judged by held-out images of the same ones: the images have no labels" in said.err
+    rare = np.concatenate([np.flatnonzero(labels != 3), np.flatnonzero(labels == 3)[:1]])
+    np.savez(tmp_path / "rare.npz", images=pixels[rare], labels=labels[rare], levels=17)
+    said = ddpm(*flags, tmp_path / "rare.npz", "--split", "all")
+    assert said.code == 2
+    assert "1 of the class '3' leave 10 to compare with" in said.err
+    assert "hint: more images of this class are needed, or another --label" in said.err
+    assert ddpm(*flags, tmp_path / "rare.npz", "--split", "all", "--label", 4).code == 0
+
+
+def test_other_images_than_those_of_the_training_are_refused(ddpm, trained, run, tmp_path):
+    """They have the shape and the levels of the digits, so that nothing else would notice; and the place that is named is followed."""
+    others = np.random.default_rng(0).integers(0, 17, (400, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "others.npz", images=others, levels=17)
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["source"] = str(tmp_path / "others.npz")
+    (run / "config.json").write_text(json.dumps(config))
+    flags = ["evaluate", run, "--data", "digits", "--metrics", "memorised", "--num-samples", 2]
+    said = ddpm(*flags)
+    assert said.code == 78, said.err
+    assert "the images are no longer those that the run began with" in said.err
+    assert "hint: --set data.source=SOURCE says where they are now" in said.err
+    assert ddpm(*flags, "--set", "data.source=digits").code == 0
+
+
+def test_the_best_steps_of_other_images_are_warned_of(run, tmp_path):
+    others = np.random.default_rng(0).integers(0, 17, (400, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "others.npz", images=others, levels=17)
+    model = face.load(run, device="cpu", settings={"data.source": str(tmp_path / "others.npz")})
+    with pytest.warns(RunWarning, match="measured on other images than the model was trained on"):
+        images_for_curve(model.loaded)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images_for_curve(face.load(run, device="cpu").loaded)
+
+
+def test_too_few_training_images_say_nothing(ddpm, tmp_path):
+    np.savez(tmp_path / "nine.npz", images=open_source("digits", "train").tensor()[:9, 0].numpy(), levels=17)
+    run = tmp_path / "run"
+    more = ["--set", "data.held_out=0", "--steps", 2]
+    assert ddpm("train", "--output-dir", run, *TINY, "--data", tmp_path / "nine.npz", *more).code == 0
+    said = ddpm("evaluate", run, "--data", "digits", "--metrics", "memorised", "--num-samples", 2)
+    assert said.code == 2
+    assert "at least 10 of them, not 9" in said.err
+    assert "hint: so few images are compared with the samples by eye" in said.err
+
+
+class Nameless(face.Extractor):
+    """Says its name and not what it is."""
+
+    name = "nameless"
+
+    def outputs(self, images):
+        raise AssertionError("it is refused before it is used")
+
+
+@pytest.mark.parametrize("missing", ["digest", "how"])
+def test_an_extractor_that_does_not_say_what_it_is(trained, missing):
+    features = Nameless()
+    setattr(features, "how" if missing == "digest" else "digest", "x")
+    digits = face.images("digits")[:30]
+    for call in (
+        lambda: face.distance(digits, digits, "fid", features, progress=False),
+        lambda: face.memorised(face.load(trained, device="cpu"), features=features, progress=False),
+    ):
+        with pytest.raises(face.UsageError, match=f"must say its `{missing}`, .*: Nameless does not"):
+            call()
+
+
 def test_a_model_whose_training_data_are_not_known(ddpm, trained, tmp_path):
     for words in (("export", trained, tmp_path / "theirs"), ("import", tmp_path / "theirs", tmp_path / "again")):
         assert ddpm(*words).code == 0
@@ -112,13 +201,14 @@ def test_a_model_whose_training_data_are_not_known(ddpm, trained, tmp_path):
     assert "training images" in said.out
 
 
-def test_images_that_were_handed_over_in_memory_go_with_the_run(run, tmp_path):
+def test_images_that_were_handed_over_in_memory_go_with_the_run(run, tmp_path, monkeypatch):
     """The folder may move."""
     images = open_source("digits", "train").tensor()[:60, 0].numpy()
     np.savez(run / "data.npz", images=images, levels=17)
     config = json.loads((run / "config.json").read_text())
     config["data"]["source"] = str(tmp_path / "gone" / "data.npz")
     (run / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("ddpm.trained.training_images.fingerprint_of", lambda *_: "")  # it was not trained on these
     moved = shutil.move(run, tmp_path / "moved")
     held_out = open_source("digits", "test")
     found = measure(face.load(moved).loaded, held_out, MemorisedOptions(num_samples=2))

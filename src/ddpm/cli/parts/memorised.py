@@ -70,13 +70,18 @@ def say_memorised(found: Memorised, what: str) -> None:
     one, about = found.closeness, found.about
     low, high = one.interval
     say(
-        f"{one.count} of {len(one.suspected)} samples ({one.share:.1%}, 95 % interval {low:.1%} to {high:.1%}) copy a training image "
-        f"more closely than {about['rate']:.1%} of {what}; by chance {one.expected:.1f} would"
+        f"{one.count} of {len(one.suspected)} samples ({one.share:.1%}, 95 % interval {low:.1%} to {high:.1%}) are closer to a "
+        f"training image than {about['rate']:.1%} of {what} are; by chance {one.expected:.1f} would be"
     )
-    if one.copies:
-        say(f"the model copies training images: p = {one.p_value:.2g}")
+    if one.closer:
+        say(f"the samples are closer to training images than chance: p = {one.p_value:.2g}")
     else:
-        say(f"no sign that the model copies training images: p = {one.p_value:.2g}")
+        say(f"the samples are no closer to training images than chance: p = {one.p_value:.2g}")
+    if about["same_classes"]:
+        say(
+            f"  compared with {about['held_out']} of the {about['held_out_given']} held-out images, so that each class is as frequent "
+            "as among the samples"
+        )
     middle, mirrored = about["median_distance"], " and their mirror images" if one.mirrors == 2 else ""
     say(
         f"  half of the samples are within {middle['samples']:.1f} of one of {one.training:,} training images{mirrored}, half of the "

@@ -137,14 +137,14 @@ def about_side(images: Given, source: str, split: str | None) -> dict[str, Any]:
     }
 
 
-def extractor_for(name: str | None, sides: Iterable[Given], device: torch.device) -> Extractor:
-    """By name, or, where there is none, by the channels of the images.
+def extractor_for(features: str | Extractor | None, sides: Iterable[Given], device: torch.device) -> Extractor:
+    """By name, or the one that is given; where there is none, by the channels of the images.
 
     Raises:
         UsageError, NotFound, DataError: as `extractor_of`.
     """
     known = [side.shape[0] for side in sides if isinstance(side, ImageSet)]
-    return extractor_of(name, max(known, default=3)).to(device)
+    return extractor_of(features, max(known, default=3)).to(device)
 
 
 def bar(progress: bool) -> Watch:  # noqa: FBT001
@@ -188,7 +188,7 @@ def distance(
         progress: whether a bar is shown, on a terminal or in a notebook.
 
     Raises:
-        UsageError: an unknown metric, feature or choice; too few images.
+        UsageError: an unknown metric, feature or choice; an extractor that does not say what it is; too few images.
         Mismatch: the two have no distance: features of differently many numbers.
         NotFound, DataError: images, moments or weights cannot be read.
 
@@ -208,7 +208,7 @@ def distance(
         for data, part, name in ((images_a, "all", "a"), (images_b, split, "b"))
     ]
     place = device if isinstance(device, torch.device) else pick_device(device)
-    extractor = features.to(place) if isinstance(features, Extractor) else extractor_for(features, sides, place)
+    extractor = extractor_for(features, sides, place)
     batch_size = check_whole("batch_size", batch_size, 1)
     measurement = Measurement(names, extractor, how, batch_size, place, bar(progress))
     made = [measurement.side(side, name) for side, name in zip(sides, sources, strict=True)]

@@ -22,27 +22,45 @@ EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {
 INCEPTION = "inception"
 VARIABLE = "DDPM_INCEPTION"
 """Where Inception's weights lie, if no file is named."""
+SAYS: Mapping[str, str] = {
+    "name": "what it is called",
+    "digest": "the SHA-256 of its weights",
+    "how": "what is done to images before the network sees them",
+}
+"""What every measurement must write down of an extractor."""
 SUFFIXES = (".pt", ".ts", ".torchscript", ".jit")
 """Of a TorchScript file."""
 
 
-def extractor_of(name: str | None, channels: int) -> Extractor:
-    """By name; None takes that of small digits for grey images, and that of small photographs for others.
+def extractor_of(given: str | Extractor | None, channels: int) -> Extractor:
+    """By name, or the one that is given; None takes that of small digits for grey images, and that of small photographs for others.
 
     Args:
-        name: of `EXTRACTORS`, "inception=FILE", "inception" (its file is what DDPM_INCEPTION names), or a TorchScript file.
+        given: a name of `EXTRACTORS`, "inception=FILE", "inception" (its file is what DDPM_INCEPTION names), a TorchScript file, or
+            an extractor.
         channels: of the images, where no name is given.
 
     Warns:
         RunWarning: Inception's weights are not those by which others measure.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is none of this name, or the one that is given does not say what it is.
         NotFound: there is no such file.
         DataError: a file holds something else.
     """
-    if name is None:
+    if given is None:
         return EXTRACTORS["digits" if channels == 1 else "colour"]()
+    return _by_name(given) if isinstance(given, str) else _saying_what_it_is(given)
+
+
+def _saying_what_it_is(extractor: Extractor) -> Extractor:
+    for name, what in SAYS.items():
+        if not isinstance(getattr(extractor, name, None), str):
+            raise UsageError(f"an extractor must say its `{name}`, {what}: {type(extractor).__name__} does not")
+    return extractor
+
+
+def _by_name(name: str) -> Extractor:
     kind, _, file = name.partition("=")
     if kind == INCEPTION:
         return inception_in(file or os.environ.get(VARIABLE, ""))

@@ -10,21 +10,25 @@ from torch import Tensor
 
 from ddpm.checks import check_whole
 from ddpm.data.imageset import ImageSet, to_levels
+from ddpm.errors import Mismatch
 from ddpm.evaluation.closeness import (
     CONFIDENCE,
     Closeness,
     Features,
+    alike,
     blocks,
     featured,
     judged,
     pixels,
     rate_for,
+    require_training,
     search,
 )
 from ddpm.evaluation.images.features.extractor import Extractor, as_bytes
 from ddpm.figures.images import Data
 from ddpm.figures.pictures import pairs, shown
 from ddpm.sampling.images import Plan
+from ddpm.seeds import generator
 from ddpm.trained.draw import Drawing, samples
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.labels import OWN, condition_of
@@ -33,7 +37,7 @@ from ddpm.trained.measures.distance import bar
 from ddpm.trained.measures.extractors import extractor_of
 from ddpm.trained.model import TrainedModel
 from ddpm.trained.provenance import recorded
-from ddpm.trained.training_images import training_images
+from ddpm.trained.training_images import same_images
 
 Part = TypeVar("Part")
 WORST = 16
@@ -120,18 +124,23 @@ def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions,
 
     Args:
         trained: the model.
-        held_out: images of the same kind that it was not trained on.
+        held_out: images of the same kind that it was not trained on; where samples have classes, some of the same classes are taken.
         options: how.
         track: shows the progress.
 
     Raises:
         NotFound: the training images are no longer where they were, or it is not known which they are.
-        DataError: they are not what they were, or can no longer be read.
-        UsageError: too few held-out images, or they are training images.
+        DataError: they are of another kind, or can no longer be read.
+        Mismatch: they are others now; or the model draws classes, and the held-out images have none, or others.
+        UsageError: too few held-out images (of a class too), or training images; or the former are among the latter.
     """
+    drawing, given = _drawing(trained, options), len(held_out)
+    shown = torch.tensor(drawing.condition.of(drawing.plan.rows))
+    if len(shown):
+        held_out = held_out.take(_alike(trained, held_out, shown, options.seed))
     rate_for(len(held_out))
-    train = training_images(trained, "copies are looked for among")
-    drawing = _drawing(trained, options)
+    train = same_images(trained, "copies are looked for among")
+    require_training(len(train))
     steps = track(drawing.run(), drawing.plan.batches() * drawing.moves, "sampling")
     drawn = to_levels(drawing.images(steps).tensor, trained.experiment.levels)
     mirrors = MIRRORS.get(trained.experiment.data.augmentation, 1)
@@ -140,7 +149,25 @@ def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions,
     *_, nearest = track(looked, blocks(train, both.shape[1]), "looking through the training images")
     here = slice(0, len(drawn)), slice(len(drawn), None)
     found = judged(nearest.take(here[0]), nearest.take(here[1]), len(train), mirrors)
-    return Memorised(found, drawn, train, _about(found, drawing, train, held_out, options))
+    by_class = {"held_out_given": given, "same_classes": bool(len(shown))}
+    return Memorised(found, drawn, train, _about(found, drawing, train, held_out, options) | by_class)
+
+
+def _alike(trained: LoadedModel, held_out: ImageSet, shown: Tensor, seed: int) -> Tensor:
+    """Rows of the held-out images that show the classes of the samples, each as often beside the others.
+
+    Raises:
+        Mismatch: the held-out images have no labels, or others than the model.
+        UsageError: as `alike`.
+    """
+    try:
+        labels = trained.experiment.labels(held_out)
+    except Mismatch as error:
+        raise Mismatch(
+            f"samples of classes are judged by held-out images of the same ones: {error}", *error.hints
+        ) from error
+    assert labels is not None
+    return alike(labels, shown, trained.experiment.classes, generator(seed, "held-out images"))
 
 
 def features_by(extractor: Extractor, device: torch.device, batch_size: int) -> Features:
@@ -173,11 +200,12 @@ def memorised(
     batch_size: int = 128,
     progress: bool = True,
 ) -> Memorised:
-    """Whether a model's samples copy its training images: what `ddpm evaluate --metrics memorised` does.
+    """Whether a model's samples are closer to its training images than chance: what `ddpm evaluate --metrics memorised` does.
 
     Each sample's nearest training image is set against that of held-out images, which cannot be copies: the threshold is the ratio
     of the nearest distance to the mean of the nearest 50 below which one in a hundred of those lies (one in twenty of fewer than 99),
-    and the number of samples below it has an exact chance, as long as samples without copies are like held-out images.
+    and the number of samples below it has a known chance, as long as samples without copies are like held-out images. Of a model
+    that draws classes only so many held-out images are taken that each class is as frequent among them as among the samples.
 
     Args:
         model: of a run whose training images are still there.
@@ -194,13 +222,15 @@ def memorised(
 
     Raises:
         NotFound: the training images are no longer where they were, or it is not known which they are.
-        DataError: they are not what they were, or can no longer be read.
-        UsageError: too few held-out images, or they are training images; no such sampler or features.
+        DataError: they are of another kind, or can no longer be read.
+        Mismatch: they are others now; or the model draws classes, and the held-out images have none, or others.
+        UsageError: too few held-out images (of a class too), or training images; or the former are among the latter; no such sampler
+            or features.
 
     Example:
         >>> import ddpm
         >>> found = ddpm.memorised(ddpm.load(run), num_samples=4, progress=False)
-        >>> found.closeness.copies, found.about["samples"]
+        >>> found.closeness.closer, found.about["samples"]
         (False, 4)
     """
     loaded = model.loaded
@@ -215,10 +245,8 @@ def memorised(
         label=None if label is None else str(label),
     )
     if features is not None:
-        known = isinstance(features, Extractor)
-        extractor = features if known else extractor_of(features, loaded.experiment.shape[0])
-        options = among(options, extractor.to(loaded.device), loaded.device)
-
+        extractor = extractor_of(features, loaded.experiment.shape[0]).to(loaded.device)
+        options = among(options, extractor, loaded.device)
     return measure(loaded, held_out, options, bar(progress))
 
 
@@ -250,7 +278,7 @@ def _about(
         "interval": list(found.interval),
         "confidence": CONFIDENCE,
         "p_value": found.p_value,
-        "copies": found.copies,
+        "closer_than_chance": found.closer,
         "identical": int((there.distance == 0).sum()),
         "median_distance": {"samples": _median(there.distance), "held_out": _median(found.held_out.distance)},
         "median_ratio": {"samples": _median(there.ratio), "held_out": _median(found.held_out.ratio)},

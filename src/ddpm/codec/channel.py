@@ -1,0 +1,55 @@
+"""Reverse channel coding: a sample of a normal distribution that only the sender knows, in about as many bits as it differs.
+
+Both sides see the same table of candidates a_1, a_2, ... ~ p. The sender picks number i with the Poisson functional
+representation (Li & El Gamal 2018): the least tau_i p(a_i)/q(a_i), tau_i the arrivals of a Poisson process; then a_i ~ q, and
+log2 i is KL(q || p) + log2(KL + 1) + O(1) bits in the mean. Candidates needed grow as 2^KL, so a step is cut in chunks.
+"""
+
+import numpy as np
+
+from ddpm.codec.coder import Reader, Writer
+from ddpm.codec.randomness import normals, order
+from ddpm.codec.tables import Real, Whole
+
+BITS = 256
+"""Expected bits are counted in whole 256ths: sums of them are alike everywhere."""
+
+
+def expected_bits(ratio: Real) -> Whole:
+    """KL(q || p) of normal distributions whose variances have the ratio 1 : `ratio`, in the mean over p's truth: 1/2 log2."""
+    return np.rint(0.5 * BITS * np.log2(ratio)).astype(np.int64)
+
+
+def chunks_of(expected: Whole, bits: float, key: int, step: int) -> list[Whole]:
+    """Which dimensions go together: as many chunks as the step has times `bits`, alike in what is expected of them."""
+    shuffled = order(key, step, len(expected))
+    total = np.cumsum(expected[shuffled])
+    number = max(1, int(total[-1] / (bits * BITS) + 0.5))
+    cuts = np.searchsorted(total, [total[-1] * i // number for i in range(1, number)], side="right")
+    return [part for part in np.split(shuffled, cuts) if len(part)]
+
+
+def pick(table: Real, shift: Real, ratio: Real, arrivals: Real) -> int:
+    """The sender's choice among candidates (K, d) of N(0, 1): its distribution is N(shift, 1), in units of p's deviation `ratio`.
+
+    p has `ratio` (d,) times q's deviation, and q lies `shift` (d,) of its own deviations from p's mean.
+    """
+    log_weight = table @ (ratio * shift) - 0.5 * (table**2 @ (ratio**2 - 1))
+    return int(np.argmin(np.log(arrivals) - log_weight))
+
+
+def code(
+    coder: Writer | Reader,
+    places: Whole,
+    key: int,
+    stream: int,
+    candidates: int,
+    width: int,
+    chosen: int | None,
+) -> Real:
+    """The chosen candidate, (width,): its number is sent as its binary digits, how many by `places`, then the digits."""
+    digits = None if chosen is None else np.array([(chosen + 1).bit_length() - 1])
+    many = int(coder.choices(places, digits)[0])
+    rest = coder.uniform(2**many, None if chosen is None else chosen + 1 - 2**many)
+    number = min(2**many + rest - 1, 2**candidates - 1)
+    return normals(key, stream, 1, width, first=number)[0]

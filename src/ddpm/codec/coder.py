@@ -1,0 +1,131 @@
+"""A stream of bits that is written, or read, by the same lines of code: `bits` and `choices` give back what they are told.
+
+A `Writer` is told the symbols; a `Reader` finds them. So a codec is one function that both sides run, and cannot differ.
+The coder itself is constriction's range coder: first in, first out, which lets any prefix be read.
+"""
+
+from dataclasses import dataclass, field
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpm.codec.tables import Real, Whole
+from ddpm.errors import DataError
+
+_QUEUE, _MODEL = constriction.stream.queue, constriction.stream.model
+SMALLEST = 2.0**-20
+"""Probability of a bit, at least."""
+
+
+class Ended(Exception):
+    """A prefix says no more: `known` symbols of those asked for are certain; the argument."""
+
+    def __init__(self, known: Whole) -> None:
+        super().__init__()
+        self.known = known
+
+
+@dataclass(eq=False)
+class Writer:
+    """Takes symbols. `bytes()` is the shortest string that gives them back."""
+
+    _encoder: "_QUEUE.RangeEncoder" = field(default_factory=_QUEUE.RangeEncoder)
+    _said: list[tuple[object, tuple[NDArray, ...], NDArray]] = field(default_factory=list)
+
+    def bits(self, ones: Whole, of: Whole, known: Whole | None) -> Whole:
+        """Bits of which each is 1 with probability `ones` / `of`."""
+        assert known is not None
+        self._put(_MODEL.Bernoulli(perfect=False), (_probability(ones, of),), known)
+        return known
+
+    def choices(self, counts: Whole, known: Whole | None) -> Whole:
+        """Numbers 0..len(counts)-1, as probable as their counts."""
+        assert known is not None
+        self._put(_MODEL.Categorical(counts / counts.sum(), perfect=False), (), known)
+        return known
+
+    def uniform(self, below: int, known: int | None) -> int:
+        """A number of 0..below-1, all alike."""
+        assert known is not None
+        if below > 1:
+            self._put(_MODEL.Uniform(below), (), np.array([known]))
+        return known
+
+    def _put(self, model: object, parameters: tuple[NDArray, ...], symbols: NDArray) -> None:
+        symbols = symbols.astype(np.int32)
+        self._encoder.encode(symbols, model, *parameters)
+        self._said.append((model, parameters, symbols))
+
+    def bytes(self) -> bytes:
+        """The stream, without what its end need not say."""
+        whole = self._encoder.get_compressed().astype(">u4").tobytes()
+        for kept in range(max(0, len(whole) - 12), len(whole)):
+            head = int.from_bytes(whole[:kept], "big")
+            for number in (head, head + 1):
+                if number.bit_length() <= 8 * kept and self._read_back(shorter := number.to_bytes(kept, "big")):
+                    return shorter
+        return whole
+
+    def _read_back(self, stream: bytes) -> bool:
+        decoder = _QUEUE.RangeDecoder(_words(stream, 0))
+        try:
+            return all(
+                np.array_equal(decoder.decode(model, *(parameters or (len(symbols),))), symbols)
+                for model, parameters, symbols in self._said
+            )
+        except AssertionError:  # constriction: no symbols have this code
+            return False
+
+
+@dataclass(eq=False)
+class Reader:
+    """Finds symbols in a stream; `whole` if it is all there. Of a prefix, whatever any continuation would say.
+
+    It reads the prefix followed by zeros and followed by ones: where both say the same, all that lies between does.
+    """
+
+    stream: bytes
+    whole: bool = True
+
+    def __post_init__(self) -> None:
+        ends = (0,) if self.whole else (0, 255)
+        self._decoders = [_QUEUE.RangeDecoder(_words(self.stream, end)) for end in ends]
+
+    def bits(self, ones: Whole, of: Whole, known: Whole | None = None) -> Whole:
+        """As the writer's."""
+        del known
+        return self._agreed(_MODEL.Bernoulli(perfect=False), _probability(ones, of))
+
+    def choices(self, counts: Whole, known: Whole | None = None) -> Whole:
+        """As the writer's: one number."""
+        del known
+        return self._agreed(_MODEL.Categorical(counts / counts.sum(), perfect=False), 1)
+
+    def uniform(self, below: int, known: int | None = None) -> int:
+        """As the writer's."""
+        del known
+        return int(self._agreed(_MODEL.Uniform(below), 1)[0]) if below > 1 else 0
+
+    def _agreed(self, model: object, *parameters: NDArray | int) -> Whole:
+        try:
+            found = [np.asarray(decoder.decode(model, *parameters), dtype=np.int64) for decoder in self._decoders]
+        except AssertionError:  # constriction: no symbols have this code
+            if self.whole:
+                raise DataError("the coded bits are damaged") from None
+            raise Ended(np.zeros(0, dtype=np.int64)) from None
+        differ = np.flatnonzero(found[0] != found[-1])
+        if len(differ):
+            raise Ended(found[0][: differ[0]])
+        return found[0]
+
+
+def _probability(ones: Whole, of: Whole) -> Real:
+    return np.clip(ones / of, SMALLEST, 1 - SMALLEST)
+
+
+def _words(stream: bytes, end: int) -> NDArray[np.uint32]:
+    """The stream as words of 32 bits, and two more of what follows it."""
+    padded = stream + bytes([end]) * (8 + -len(stream) % 4)
+    return np.frombuffer(padded, dtype=">u4").astype(np.uint32)
+

@@ -1,0 +1,254 @@
+"""A network in arithmetic that gives the same bits everywhere: what a decoder elsewhere needs.
+
+Sums are where machines differ: another number of threads, batch size or instruction set adds in another order, and rounds
+otherwise. Here every sum is one of whole numbers, carried in float64 and below 2^53, or in int64: no order can change it.
+One addition, product, division or square root is rounded alike by every machine that keeps to IEEE 754, and functions (SiLU,
+the exponential) are looked up in tables. So `exact(network)` needs no luck: the tests run it in many configurations.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from decimal import Decimal, localcontext
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+FRACTION = 14
+"""Bits after the point of what enters a sum: activations are rounded to multiples of 2^-14."""
+LARGEST = 10
+"""... and kept within plus or minus 2^10."""
+WHOLE = 52
+"""Sums of whole numbers stay below 2^52, where float64 holds each of them."""
+SILU, SOFTMAX = 13, 12
+"""Bits after the point of an argument of SiLU and of softmax."""
+REACH = 16
+"""SiLU is x above 16 and 0 below -16; softmax gives nothing to what is 16 below the largest."""
+
+
+class NotExact(Exception):
+    """The network does something for which there is no exact arithmetic here; the argument names it."""
+
+
+def exact(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """(x_t, timestep) -> output in float64, the same to the bit on every machine, for every batch size.
+
+    Nearly what the network gives: activations are rounded to 2^-14. Takes a few times as long.
+
+    Raises:
+        NotExact: at a call: the network uses an operation that is not listed here.
+    """
+    copied = deepcopy(network).double().eval().requires_grad_(requires_grad=False)
+    weights: dict[int, tuple[Tensor, int]] = {}
+
+    def run(x_t: Tensor, timestep: Tensor) -> Tensor:
+        with torch.no_grad(), _Exact(weights):
+            return copied(x_t.double(), timestep)
+
+    return run
+
+
+class _Exact(TorchFunctionMode):
+    """While active, operations of torch are the exact ones of this file, or refused."""
+
+    def __init__(self, weights: dict[int, tuple[Tensor, int]]) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        del types
+        given = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if name in ("conv2d", "linear"):
+            return self._weighted(name, *args, **given)
+        if name in _SUMS:
+            return _SUMS[name](*args, **given)
+        if name in _FUNCTIONS:
+            return _by_value(_FUNCTIONS[name], args[0])
+        if name in _SINGLE:
+            if given.get("dtype") == torch.float32:
+                given["dtype"] = torch.float64
+            return func(*args, **given)
+        if name == "float":
+            return args[0].double()
+        if name == "dropout" and not given.get("training", True):
+            return args[0]
+        raise NotExact(name)
+
+    def _weighted(
+        self,
+        name: str,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,  # noqa: ANN401
+        padding: Any = 0,  # noqa: ANN401
+        dilation: Any = 1,  # noqa: ANN401
+        groups: int = 1,
+    ) -> Tensor:
+        r"""A convolution or a dense layer: both a product of matrices. Weights have as many bits as leave the sums whole."""
+        whole, bits = self._whole_weights(weight)
+        if name == "linear":
+            summed = on_lattice(x) @ whole.T
+            return _with(summed * 2.0 ** -(FRACTION + bits), bias)
+        if groups != 1 or isinstance(padding, str) or set(_pair(dilation)) != {1}:
+            raise NotExact("a convolution in groups, dilated, or padded by a name")
+        (below, across), (up, left) = _pair(stride), _pair(padding)
+        high, wide = weight.shape[2:]
+        height = (x.shape[2] + 2 * up - high) // below + 1
+        columns = F.unfold(on_lattice(x), (high, wide), padding=(up, left), stride=(below, across))
+        summed = (whole @ columns).unflatten(2, (height, -1))
+        return _with(summed * 2.0 ** -(FRACTION + bits), None if bias is None else bias[:, None, None])
+
+    def _whole_weights(self, weight: Tensor) -> tuple[Tensor, int]:
+        """(outputs, inputs) whole numbers, and their bits after the point: 24, or fewer where the sums would not fit."""
+        if id(weight) not in self.weights:
+            rows = weight.detach().flatten(1)
+            coarse = (rows * 2.0**24).round()  # of the float32 weights: what is left of 2^-24 is of no account
+            most = int(coarse.abs().sum(1).max().item()).bit_length() - 24  # all rows sum to less than 2^most
+            bits = min(24, WHOLE - FRACTION - LARGEST - most)
+            self.weights[id(weight)] = ((coarse * 2.0 ** (bits - 24)).round(), bits)
+        return self.weights[id(weight)]
+
+
+def on_lattice(x: Tensor, bits: int = FRACTION) -> Tensor:
+    """Whole multiples of 2^-bits nearest to x, as whole numbers in float64, within plus or minus 2^`LARGEST`."""
+    most = 2.0 ** (bits + LARGEST)
+    return (x * 2.0**bits).round().clamp(-most, most)
+
+
+def _with(x: Tensor, bias: Tensor | None) -> Tensor:
+    return x if bias is None else x + bias
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
+
+
+def _group_norm(
+    x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Mean and variance of whole numbers in int64; squares lose their last bits where that many would not fit."""
+    whole = on_lattice(x).long().reshape(len(x), num_groups, -1)
+    many = whole.shape[2]
+    centre = (whole.sum(2, keepdim=True).double() / many).round().long()
+    away = whole - centre
+    spare = max(0, 2 * (FRACTION + LARGEST + 1) + many.bit_length() - 62)
+    squares = ((away * away) >> spare).sum(2, keepdim=True).double() * 2.0 ** (spare - 2 * FRACTION)
+    normal = (away.double() * 2.0**-FRACTION / (squares / many + eps).sqrt()).reshape(x.shape)
+    channels = (-1, *[1] * (x.ndim - 2))
+    if weight is not None:
+        normal = normal * weight.reshape(channels)
+    return _with(normal, None if bias is None else bias.reshape(channels))
+
+
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Two activations: each is rounded to as many bits below its largest as leave the sums whole."""
+    bits = (WHOLE - a.shape[-1].bit_length()) // 2
+    (a, a_unit), (b, b_unit) = _block(a, bits), _block(b, bits)
+    return (a @ b) * (a_unit * b_unit)
+
+
+def _block(x: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Whole numbers below 2^bits, and the power of two that they count; one for each matrix."""
+    exponent = torch.frexp(x.abs().amax((-2, -1), keepdim=True)).exponent
+    unit = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent - bits)
+    return (x / unit).round(), unit
+
+
+def _silu(x: Tensor, inplace: bool = False) -> Tensor:  # noqa: FBT001, FBT002: torch's own signature
+    del inplace
+    step = 2.0**SILU
+    place = (x.clamp(-REACH, REACH) * step).round().long() + REACH * 2**SILU
+    return torch.where(x > REACH, x, silu_table().to(x.device)[place])
+
+
+def _softmax(x: Tensor, dim: int = -1, dtype: object = None, **_layers: object) -> Tensor:
+    del dtype
+    below = ((x.amax(dim, keepdim=True) - x).clamp(max=REACH) * 2.0**SOFTMAX).round().long()
+    weights = exp_table().to(x.device)[below]
+    return weights / weights.sum(dim, keepdim=True)  # multiples of 2^-32 that add up to less than 2^21: exact
+
+
+def _avg_pool(x: Tensor, *size: Any, **more: Any) -> Tensor:  # noqa: ANN401
+    return F.avg_pool2d(on_lattice(x), *size, **more) * 2.0**-FRACTION
+
+
+TABLES = {"silu": 3587969863, "exp": 1130856676}
+"""CRC-32 of the tables: the rounding leaves a margin over any library's error (tested), so a difference is a broken one."""
+
+
+@lru_cache(maxsize=1)
+def silu_table() -> Tensor:
+    """SiLU at multiples of 2^-13 from -16 to 16, to 2^-20."""
+    x = torch.arange(-REACH * 2**SILU, REACH * 2**SILU + 1, dtype=torch.float64) * 2.0**-SILU
+    return _checked("silu", (x / (1 + torch.exp(-x)) * 2.0**20).round() * 2.0**-20)
+
+
+@lru_cache(maxsize=1)
+def exp_table() -> Tensor:
+    """exp(-x) at multiples of 2^-12 from 0 to 16, to 2^-32."""
+    x = torch.arange(REACH * 2**SOFTMAX + 1, dtype=torch.float64) * 2.0**-SOFTMAX
+    return _checked("exp", (torch.exp(-x) * 2.0**32).round() * 2.0**-32)
+
+
+def _checked(name: str, table: Tensor) -> Tensor:
+    if zlib.crc32(table.numpy().tobytes()) != TABLES[name]:
+        raise NotExact(f"the table of {name}: this machine's exponential is not accurate to 1e-12")
+    return table
+
+
+def _by_value(function: Callable[[Decimal], Decimal], x: Tensor) -> Tensor:
+    """A function of few different numbers (the sinusoids of a timestep), computed in 50 digits and rounded once."""
+    values, places = torch.unique(x.double(), return_inverse=True)
+    with localcontext(prec=50):
+        found = [float(function(Decimal(value))) for value in values.tolist()]
+    return torch.tensor(found, dtype=torch.float64, device=x.device)[places]
+
+
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
+
+
+def _sine(x: Decimal) -> Decimal:
+    """The Taylor series, of x less whole turns."""
+    x = x % (2 * PI)
+    total, term, n = Decimal(0), x, 1
+    while abs(term) > Decimal("1e-40"):
+        total, n = total + term, n + 2
+        term = -term * x * x / (n * (n - 1))
+    return total
+
+
+_FUNCTIONS: Mapping[str, Callable[[Decimal], Decimal]] = {
+    "exp": Decimal.exp,
+    "sin": _sine,
+    "cos": lambda x: _sine(x + PI / 2),
+}
+_SUMS: Mapping[str, Callable[..., Tensor]] = {
+    "group_norm": _group_norm,
+    "matmul": _matmul,
+    "__matmul__": _matmul,
+    "silu": _silu,
+    "softmax": _softmax,
+    "avg_pool2d": _avg_pool,
+}
+_SINGLE = frozenset(
+    """
+    __get__ dim size __getitem__ __len__ reshape view flatten unflatten transpose permute contiguous chunk split cat stack
+    pad interpolate expand unsqueeze squeeze to double long clone detach arange full zeros zeros_like ones tensor type
+    add sub mul div true_divide neg clamp where eq ge gt le lt relu embedding
+    __add__ __radd__ __iadd__ __sub__ __rsub__ rsub __mul__ __rmul__ __imul__ __truediv__ __rtruediv__ __neg__ __pow__
+    __ge__ __gt__ __le__ __lt__ __eq__ repeat broadcast_tensors is_floating_point numel
+    """.split()
+)
+"""What moves numbers, or rounds each by itself."""

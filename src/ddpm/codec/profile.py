@@ -1,0 +1,100 @@
+"""What sender and receiver must agree on besides the weights: noise levels, calibrated deviations, sizes of parts.
+
+A profile is numbers alone, written as JSON beside the weights. Both name a file's model: `Profile.digest`.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ddpm.codec.tables import Real
+
+VERSION = 1
+"""Of the bytes: another one for another meaning of the same bytes."""
+
+FRACTIONS = tuple(2.0 ** (i / 2) for i in range(-20, 1))
+"""Where the learned variance's f (0 for beta-tilde, 1 for beta) is cut into bins: powers of 2 and their halves."""
+PLACES = tuple(float(i) for i in (1 / 512, 1 / 128, 1 / 32, 1 / 8, 1 / 2, 7 / 8, 31 / 32, 127 / 128, 511 / 512))
+"""Where the estimated value is cut, as a share of the range: near black and white it errs less."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A noise level at which the network is asked. `deviation[bin]` is that of a pixel about its estimate, in grey levels.
+
+    The estimate of x_0 is `of_x_t` x_t + `of_output` output, whatever the network predicts.
+    """
+
+    timestep: float
+    alpha_bar: float
+    of_x_t: float
+    of_output: float
+    deviation: tuple[float, ...]
+
+    @property
+    def sigma(self) -> float:
+        """The noise's deviation where the signal is x_0 itself, in units of [-1, 1]."""
+        return float(np.sqrt((1 - self.alpha_bar) / self.alpha_bar))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a model codes images: `noisy` levels by reverse channel coding, then `fine` ones in nested cells.
+
+    Before anything is said an image is `average` (D,), in grey levels; `noisy[0]` is that state, of alpha_bar 0.
+    Cells begin with the width 2^`width` grey levels; `fine[i]` is the level of cells of width 2^(width - i), as far as the
+    model knows so little noise. A chunk of the channel has `chunk` bits in the mean, of 2^`candidates` to choose from, and
+    `places[i]` counts how often a choice had i + 1 binary digits.
+    """
+
+    shape: tuple[int, int, int]
+    levels: int
+    clamped: bool
+    learned: bool
+    average: tuple[float, ...]
+    noisy: tuple[Level, ...]
+    fine: tuple[Level, ...]
+    width: int
+    chunk: float
+    candidates: int
+    places: tuple[int, ...]
+    version: int = VERSION
+
+    @property
+    def half(self) -> float:
+        """Grey levels in a unit of [-1, 1]."""
+        return (self.levels - 1) / 2
+
+    @property
+    def size(self) -> int:
+        """Numbers in an image."""
+        return int(np.prod(self.shape))
+
+    def json(self) -> str:
+        """As written: every number in full."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def digest(self, weights: str) -> bytes:
+        """SHA-256 of this profile and the weights' digest: what a file must have been made with."""
+        return hashlib.sha256(f"{self.json()}\n{weights}".encode()).digest()
+
+
+def bins_of_average(profile: "Profile") -> np.ndarray:
+    """Which of the deviations of `noisy[0]` holds for each pixel of the average image."""
+    place = np.asarray(profile.average) / (profile.levels - 1)
+    return bins_of(np.ones(profile.size) if profile.learned else None, place)
+
+
+def bins_of(fraction: Real | None, place: Real) -> np.ndarray:
+    """Which deviation holds: by the learned variance's fraction (None where none was learned) and the estimated place, 0..1."""
+    near = np.searchsorted(PLACES, place, side="right")
+    if fraction is None:
+        return near
+    return np.searchsorted(FRACTIONS, fraction, side="right") * (len(PLACES) + 1) + near
+
+
+def number_of_bins(*, learned: bool) -> int:
+    """How many deviations a level has."""
+    return (len(PLACES) + 1) * (len(FRACTIONS) + 1 if learned else 1)

@@ -1,0 +1,209 @@
+"""The progressive code of an image: first what is seen through noise, less and less of it, then cells, down to the pixels.
+
+One function says it for both sides (`_image`): it asks the denoiser by `yield`, so many images share a call of the network.
+Where a prefix ends, what is known of the image so far is what the last estimate says, within the cells that were read.
+"""
+
+import zlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from ddpm.codec.cells import Cells, cavity
+from ddpm.codec.channel import chunks_of, code, expected_bits, pick
+from ddpm.codec.coder import Ended, Reader, Writer
+from ddpm.codec.denoiser import Denoiser, Estimate
+from ddpm.codec.profile import Level, Profile, bins_of_average
+from ddpm.codec.randomness import normals, whole
+from ddpm.codec.tables import Real, Whole
+
+OFFSETS = 1 << 32
+"""Key of the shared offsets; steps of the channel have keys of their own, below."""
+
+
+@dataclass(eq=False)
+class Known:
+    """What is known of an image so far: `pixels` (D,) as best estimated; `exact` once there is nothing more to say."""
+
+    pixels: Real
+    exact: bool = False
+    stage: str = "nothing"
+    bits: int = 0
+
+
+Asking = Generator[tuple[Real, Level], Estimate, Known]
+
+
+def encode(images: Whole, profile: Profile, denoiser: Denoiser) -> list[bytes]:
+    """Images (n, D) of whole values, each as its own stream."""
+    writers = [Writer() for _ in images]
+    _together([_image(profile, writer, x) for writer, x in zip(writers, images, strict=True)], denoiser)
+    return [writer.bytes() for writer in writers]
+
+
+def decode(streams: Sequence[bytes], profile: Profile, denoiser: Denoiser, *, whole_streams: bool = True) -> list[Known]:
+    """What the streams, or prefixes of them, say."""
+    readers = [Reader(stream, whole_streams) for stream in streams]
+    return _together([_image(profile, reader, None) for reader in readers], denoiser)
+
+
+def _together(images: Sequence[Asking], denoiser: Denoiser) -> list[Known]:
+    """Run all, and answer those that ask about one level in one call."""
+    results: dict[int, Known] = {}
+    asked: dict[int, tuple[Real, Level]] = {}
+
+    def go_on(i: int, answer: Estimate | None) -> None:
+        try:
+            asked[i] = next(images[i]) if answer is None else images[i].send(answer)
+        except StopIteration as done:
+            asked.pop(i, None)
+            results[i] = done.value
+
+    for i in range(len(images)):
+        go_on(i, None)
+    while asked:
+        level = next(iter(asked.values()))[1]
+        now = [i for i, (_, at) in asked.items() if at is level]
+        found = denoiser(np.stack([asked[i][0] for i in now]), level)
+        for row, i in enumerate(now):
+            go_on(i, Estimate(found.mean[row], found.bins[row]))
+    return [results[i] for i in range(len(images))]
+
+
+def _image(profile: Profile, coder: Writer | Reader, x: Whole | None) -> Asking:
+    known = Known(np.full(profile.size, profile.half))
+    try:
+        z, estimate = yield from _through_noise(profile, coder, x, known)
+        cells = yield from _in_cells(profile, coder, x, z, estimate, known)
+    except Ended:
+        return known
+    return replace(known, pixels=cells.first.astype(float), exact=True, stage="exact")
+
+
+def _through_noise(
+    profile: Profile, coder: Writer | Reader, x: Whole | None, known: Known
+) -> Generator[tuple[Real, Level], Estimate, tuple[Real, Estimate]]:
+    """From nothing to the least noisy of the `noisy` levels: z there, and the estimate of x_0."""
+    z = np.zeros(profile.size)
+    estimate = Estimate(np.asarray(profile.average), bins_of_average(profile))
+    known.pixels = estimate.mean
+    private = None if x is None else np.random.default_rng(zlib.crc32(x.tobytes()))
+    steps = zip(profile.noisy[:-1], profile.noisy[1:], strict=True)
+    for number, (level, following) in enumerate(steps):
+        step = _Step(level, following)
+        ratio = step.ratios(profile)[estimate.bins]
+        of_x_0 = estimate.mean / profile.half - 1
+        mean = step.c_0 * of_x_0 + step.c_t * z
+        shift = None if x is None else step.c_0 * (x / profile.half - 1 - of_x_0) / step.sigma
+        noise = np.zeros(profile.size)
+        for chunk, part in enumerate(chunks_of(step.expected(profile)[estimate.bins], profile.chunk, number, 1)):
+            chosen = None
+            if shift is not None and private is not None:
+                table = normals(number, 2 + chunk, 2**profile.candidates, len(part))
+                arrivals = np.cumsum(private.exponential(size=len(table)))
+                chosen = pick(table, shift[part], ratio[part], arrivals)
+            places = np.asarray(profile.places)
+            noise[part] = code(coder, places, number, 2 + chunk, profile.candidates, len(part), chosen)
+        z = mean + step.sigma * ratio * noise
+        estimate = yield z, following
+        known.pixels, known.stage = estimate.mean, f"noise {following.sigma * profile.half:.0f}"
+    return z, estimate
+
+
+def _in_cells(
+    profile: Profile, coder: Writer | Reader, x: Whole | None, z: Real, estimate: Estimate, known: Known
+) -> Generator[tuple[Real, Level], Estimate, Cells]:
+    """From the whole range to single values."""
+    width, last = 2**profile.width, profile.noisy[-1]
+    offset = whole(OFFSETS, 0, profile.size, width)
+    top = (profile.levels - 1 + width - 1).bit_length()
+    cells = Cells(np.zeros(profile.size, dtype=np.int64), top, offset, profile.levels)
+    mean, deviation = estimate.mean, estimate.deviation(last)
+    seen = z / np.sqrt(last.alpha_bar)  # x_0 plus noise of variance sigma^2
+    while cells.log_width > 0:
+        number = profile.width - cells.log_width
+        if 0 <= number < len(profile.fine):
+            of_cell, of_z = cells.variance / profile.half**2, last.sigma**2
+            level = profile.fine[number]
+            y = ((cells.centre / profile.half - 1) / of_cell + seen / of_z) / (1 / of_cell + 1 / of_z)
+            estimate = yield np.sqrt(level.alpha_bar) * y, level
+            mean, deviation = cavity(estimate.mean, estimate.deviation(level), cells)
+            known.pixels = np.clip(estimate.mean, cells.first, cells.last)
+            known.stage = f"cells of {2**cells.log_width}"
+        cells = _halve(cells, mean, deviation, coder, x, known)
+    return cells
+
+
+def _halve(
+    cells: Cells, mean: Real, deviation: Real, coder: Writer | Reader, x: Whole | None, known: Known
+) -> Cells:
+    """A bit of each pixel whose two halves are both possible."""
+    upper, both = cells.halves(mean, deviation)
+    open_ = (upper > 0) & (upper < both)
+    bits = np.where(upper > 0, 1, 0)
+    told = None if x is None else ((x + cells.offset) >> (cells.log_width - 1))[open_] & 1
+    try:
+        bits[open_] = coder.bits(upper[open_], both[open_], told)
+    except Ended as end:
+        _partly(cells, np.flatnonzero(open_)[: len(end.known)], end.known, bits, open_, known)
+        raise
+    return cells.split(bits)
+
+
+def _partly(cells: Cells, read: Whole, found: Whole, bits: Whole, open_: Whole, known: Known) -> None:
+    """The estimate within the halves that were still read."""
+    bits[read] = found
+    finer, sure = cells.split(bits), ~open_
+    sure[read] = True
+    pixels = np.clip(known.pixels, cells.first, cells.last)
+    known.pixels = np.where(sure, np.clip(pixels, finer.first, finer.last), pixels)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Of the chain from one level to the next (Eq. 7, between levels that need not be neighbours)."""
+
+    level: Level
+    following: Level
+
+    @property
+    def beta(self) -> float:
+        return 1 - self.level.alpha_bar / self.following.alpha_bar
+
+    @property
+    def c_0(self) -> float:
+        return float(np.sqrt(self.following.alpha_bar)) * self.beta / (1 - self.level.alpha_bar)
+
+    @property
+    def c_t(self) -> float:
+        alpha = self.level.alpha_bar / self.following.alpha_bar
+        return float(np.sqrt(alpha)) * (1 - self.following.alpha_bar) / (1 - self.level.alpha_bar)
+
+    @property
+    def sigma(self) -> float:
+        return float(np.sqrt(self.beta * (1 - self.following.alpha_bar) / (1 - self.level.alpha_bar)))
+
+    def ratios(self, profile: Profile) -> Real:
+        """The receiver's deviation over the sender's, by bin: it does not know x_0."""
+        return _ratios(self, profile.half)
+
+    def expected(self, profile: Profile) -> Whole:
+        """Bits of a pixel, by bin, in 256ths."""
+        return _expected(self, profile.half)
+
+
+@lru_cache(maxsize=64)
+def _ratios(step: _Step, half: float) -> Real:
+    return np.sqrt(1 + (step.c_0 * np.asarray(step.level.deviation) / half / step.sigma) ** 2)
+
+
+@lru_cache(maxsize=64)
+def _expected(step: _Step, half: float) -> Whole:
+    return expected_bits(_ratios(step, half) ** 2)
+
+
+def stages(known: Iterator[Known]) -> list[str]:
+    """How far each came."""
+    return [one.stage for one in known]
