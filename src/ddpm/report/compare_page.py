@@ -1,9 +1,9 @@
 """Several models side by side on one page: bits, distances and costs in a table, images from the same noise, the bound by t."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ddpm.evaluation.images.score import Score
+from ddpm.evaluation.images.score import NAMES, Score
 from ddpm.evaluation.paired import Comparison
 from ddpm.figures import plots, style
 from ddpm.figures.pictures import tile, to_pictures
@@ -13,18 +13,6 @@ from ddpm.trained.measures.drawn import Drawn
 
 PICTURES = 12
 """Images in a row of the page: the first ones of each model."""
-SCORES: Mapping[str, Text] = {
-    "fid": Text("Frechet", "프레셰 거리"),
-    "fid-infinity": Text("Frechet, N → ∞", "프레셰 거리, N → ∞"),
-    "kid": Text("KID", "KID"),
-    "inception-score": Text("inception score", "인셉션 점수"),
-    "precision": Text("precision", "정밀도"),
-    "recall": Text("recall", "재현율"),
-    "density": Text("density", "밀도"),
-    "coverage": Text("coverage", "커버리지"),
-    "sliced": Text("sliced", "슬라이스"),
-}
-"""What a score is called over its column."""
 INTERVAL = Text("95% interval", "95% 구간")
 EVALUATIONS, SPEED = Text("evaluations", "평가 횟수"), Text("ms/image", "ms/장")
 MEMORY = Text("MB at once", "한 번에 MB")
@@ -33,7 +21,7 @@ MEMORY = Text("MB at once", "한 번에 MB")
 def headings(drawn: Drawn, language: str) -> list[str]:
     """Over the columns of `cells`."""
     scores = drawn.distances.scores if drawn.distances else ()
-    named = [word for score in scores for word in (SCORES[score.name], INTERVAL)]
+    named = [word for score in scores for word in (NAMES[score.name], INTERVAL)]
     return [word.in_language(language) for word in (EVALUATIONS, *named, SPEED, MEMORY)]
 
 

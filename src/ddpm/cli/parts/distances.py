@@ -1,20 +1,20 @@
 """Distances between sets of images on the terminal: `ddpm distance`, and those metrics of `ddpm evaluate`."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ddpm.cli.parts.drawing import numbers
 from ddpm.cli.parts.opening import told
 from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.cli.terminal.processes import processes
-from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.speech import SPEECH, said
 from ddpm.cli.terminal.words import counted
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import UsageError
 from ddpm.evaluation.images.metrics import METRICS, Choices, metrics_of
 from ddpm.evaluation.images.moments_file import write_moments
-from ddpm.evaluation.images.score import Distances
+from ddpm.evaluation.images.score import NAMES, Distances
 from ddpm.parallel.device import pick_device
 from ddpm.report.text import columns, left, right
 from ddpm.sampling.images import Plan
@@ -24,19 +24,6 @@ from ddpm.trained.labels import OWN, asked
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measures.distance import Given, Measurement, about_side, extractor_for, given, some_of
 from ddpm.trained.provenance import recorded
-
-NAMES: Mapping[str, str] = {
-    "fid": "Frechet distance (fid)",
-    "fid-infinity": "the same for endlessly many images",
-    "kid": "kernel distance (kid)",
-    "inception-score": "inception score (is)",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "sliced": "sliced Wasserstein distance",
-}
-"""What a score is called in the table."""
 
 
 def compare_sets(options: Namespace) -> None:
@@ -140,7 +127,7 @@ def say_distances(found: Distances, what: str) -> None:
     features = found.manifest["features"]
     say(what)
     say(f"  features {features['name']}: {features['how']}")
-    names = [said(NAMES[score.name]) for score in found.scores]
+    names = [NAMES[score.name].in_language("ko" if SPEECH.korean else "en") for score in found.scores]
     width = max(map(columns, names))
     head = (right(said("value"), 12), right(said("95% interval"), 27), right(said("of it from few images"), 22))
     show(f"{'':{width}} {' '.join(head)}")

@@ -5,6 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ddpm.language import Text
+
+NAMES: Mapping[str, Text] = {
+    "fid": Text("Frechet distance (fid)", "프레셰 거리 (fid)"),
+    "fid-infinity": Text("Frechet distance, N → ∞", "프레셰 거리, N → ∞"),
+    "kid": Text("kernel distance (kid)", "커널 거리 (kid)"),
+    "inception-score": Text("inception score (is)", "인셉션 점수 (is)"),
+    "precision": Text("precision", "정밀도"),
+    "recall": Text("recall", "재현율"),
+    "density": Text("density", "밀도"),
+    "coverage": Text("coverage", "포괄도"),
+    "sliced": Text("sliced Wasserstein distance", "조각 바서슈타인 거리"),
+}
+"""What a score is called, in every table."""
 LEVEL = 0.95
 NORMAL = 1.959963984540054
 """97.5 % of a standard normal lie below it."""
