@@ -207,6 +207,24 @@ def agreement() -> Rows:
     ]
 
 
+def metrics_agreement() -> Rows:
+    """Our metrics of images beside others', on the same features: the largest difference of any of theirs to ours."""
+    found = result("metrics_agreement")["sets"]
+    names = {"fid": "Frechet", "kid": "KID", "is": "inception score", "precision": "precision", "recall": "recall"}
+    rows = []
+    for one in found:
+        cells = []
+        for name in names:
+            ours, others = (
+                one["ours"][name],
+                [one[who][name] for who in ("torch-fidelity", "torchmetrics") if name in one[who]],
+            )
+            cells.append(f"{max(abs(other / ours - 1) for other in others):.0e}")
+        count, D = " and ".join(f"{images:,}" for images in one["images"]), one["D"]
+        rows.append([f"{one['features']}, D = {D}, {count} images", *cells])
+    return ("features", *names.values()), rows
+
+
 def memorisation() -> Rows:
     """Two nets, and what the report says of each."""
     found = {
@@ -240,5 +258,6 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "data_loading": ("data_loading", data_loading),
     "agreement": ("agreement", agreement),
     "memorisation": ("memorisation", memorisation),
+    "metrics_agreement": ("metrics_agreement", metrics_agreement),
 }
 """Each table of the page: the benchmark whose numbers it shows, and how it is made."""
