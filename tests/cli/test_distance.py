@@ -8,13 +8,13 @@ import torch
 
 import ddpm as library
 from ddpm.cli.flags import names
-from ddpm.cli.parts.distances import NAMES
 from ddpm.data.imageset import to_levels
 from ddpm.evaluation.images.features.pixels import Pixels
 from ddpm.evaluation.images.features.small import built_in
 from ddpm.evaluation.images.frechet import frechet
 from ddpm.evaluation.images.metrics import METRICS
 from ddpm.evaluation.images.moments import Moments
+from ddpm.evaluation.images.score import NAMES
 from ddpm.trained.measures.extractors import EXTRACTORS
 
 ALL = ",".join(METRICS)
@@ -43,7 +43,7 @@ def test_every_metric_in_one_table_and_the_same_in_python(ddpm, two, tmp_path):
     for score in found.scores:
         one = held[score.name.replace("-", "_")]
         assert one["value"] == pytest.approx(score.value, rel=1e-9)  # the order of sums is the machine's
-        assert any(line.startswith(NAMES[score.name]) for line in said.out.splitlines())
+        assert any(line.startswith(NAMES[score.name].en) for line in said.out.splitlines())
         manifest = one["manifest"]
         assert manifest["features"] == {name: getattr(built_in("digits"), name) for name in ("name", "digest", "how")}
         assert (manifest["a"]["images"], manifest["b"]["images"], manifest["b"]["levels"]) == (120, 120, 17)
