@@ -3,6 +3,7 @@
 The images are those it was trained on, or its own samples: anything that it is to code well.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,66 +15,68 @@ from ddpm.codec.cells import Cells
 from ddpm.codec.denoiser import Denoiser
 from ddpm.codec.profile import PLACES, Level, Profile, bins_of_average, number_of_bins
 from ddpm.codec.tables import Real, Whole
+from ddpm.codec.tiles import Shape
 from ddpm.diffusion.reverse import ReverseProcess, unit_clamp
-from ddpm.diffusion.variance import Learned
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is chosen by hand: noise levels (in grey levels, besides x_T), the width of the first cells, bits of a chunk."""
+    """What is chosen by hand: deviations of the noise in units of [-1, 1], bits of a chunk, and of its candidates' numbers.
 
-    noise: tuple[float, ...] = (600.0, 420.0, 300.0, 220.0, 160.0, 120.0, 90.0, 65.0, 50.0)
-    width: int = 7
-    chunk: float = 8.0
-    candidates: int = 12
+    Finer steps cost calls of the network and coarser ones bits; below the last, cells are the better code. Measured on
+    MNIST (`benchmarks/codec.py`).
+    """
+
+    noise: tuple[float, ...] = (4.7, 3.3, 2.35, 1.73, 1.25, 0.94, 0.7, 0.51, 0.39)
+    chunk: float = 6.0
+    candidates: int = 10
 
 
-def calibrated(
-    p: ReverseProcess,
-    network: Callable[[Tensor, Tensor], Tensor],
-    images: Whole,
-    shape: tuple[int, int, int],
-    levels: int,
-    plan: Plan,
-    seed: int = 0,
-) -> Profile:
-    """The profile of a process, whose network in exact arithmetic is `network`, from images (n, D) of whole values."""
-    rng = np.random.default_rng(seed)
+def calibrated(p: ReverseProcess, images: Whole, shape: Shape, levels: int, plan: Plan, *, exact: bool) -> Profile:
+    """The profile of a process, from images (n, D) of whole values.
+
+    The network need not be in exact arithmetic here: what is measured is written down, and both sides read it. `exact` says
+    whether it can be.
+    """
+    rng = np.random.default_rng(0)
     half = (levels - 1) / 2
     sigmas = np.sqrt(1 / p.schedule.snr.numpy()[1:])
-    alone = replace_deviations(p)
-    noisy = [nothing(p), *(alone(nearest(sigmas, s / half)) for s in plan.noise)]
-    fine = [alone(t) for t in fine_steps(sigmas, noisy[-1].sigma, plan.width, half)]
+    alone = unmeasured(p)
+    steps = sorted({nearest(sigmas, sigma) for sigma in plan.noise}, reverse=True)
+    noisy = [nothing(p), *map(alone, steps)]
+    width = max(0, math.ceil(math.log2(2.5 * noisy[-1].sigma * half)))
+    fine = [alone(t) for t in fine_steps(sigmas, noisy[-1].sigma, width, half)]
     average = tuple(float(value) for value in images.mean(0).round(1))
     profile = Profile(
-        average=average,
         shape=shape,
         levels=levels,
+        exact=exact,
         clamped=p.limit is unit_clamp,
-        learned=isinstance(p.variance, Learned),
+        learned=p.variance.outputs > 0,
+        average=average,
         noisy=tuple(noisy),
         fine=tuple(fine),
-        width=plan.width,
+        width=width,
         chunk=plan.chunk,
         candidates=plan.candidates,
         places=zipf(plan.chunk, plan.candidates),
     )
     x_0 = images / half - 1
-    denoiser = Denoiser(network, profile)
+    denoiser = Denoiser(as_it_is(p), profile)
 
     def measured(level: Level, x_t: Real) -> Level:
         return replace(level, deviation=deviations(denoiser, level, x_t, images, profile))
 
     last = noisy[-1]
     away = np.broadcast_to(bins_of_average(profile), images.shape)
-    noisy[0] = replace(noisy[0], deviation=by_bin(away, (images - np.asarray(average)) ** 2, profile))
+    noisy[0] = replace(noisy[0], deviation=by_bin(away, np.square(images - np.asarray(average)), profile))
     for number, level in enumerate(noisy[1:], start=1):
         eps = rng.normal(size=x_0.shape)
         z = np.sqrt(level.alpha_bar) * x_0 + np.sqrt(1 - level.alpha_bar) * eps
         noisy[number] = measured(level, z)
     for number, level in enumerate(fine):
-        offset = rng.integers(0, 2**plan.width, x_0.shape)
-        cells = Cells((images + offset) >> (plan.width - number), plan.width - number, offset, levels)
+        offset = rng.integers(0, 2**width, x_0.shape)
+        cells = Cells((images + offset) >> (width - number), width - number, offset, levels)
         of_cell, of_z = cells.variance / half**2, last.sigma**2
         seen = x_0 + last.sigma * rng.normal(size=x_0.shape)
         y = ((cells.centre / half - 1) / of_cell + seen / of_z) / (1 / of_cell + 1 / of_z)
@@ -81,8 +84,8 @@ def calibrated(
     return replace(profile, noisy=tuple(noisy), fine=tuple(fine))
 
 
-def replace_deviations(p: ReverseProcess) -> Callable[[int], Level]:
-    """t -> its level, the deviations still unknown."""
+def unmeasured(p: ReverseProcess) -> Callable[[int], Level]:
+    """T -> its level, the deviations still unknown."""
 
     def level(t: int) -> Level:
         one, none = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, 1, 1, dtype=torch.float64)
@@ -91,15 +94,25 @@ def replace_deviations(p: ReverseProcess) -> Callable[[int], Level]:
             alpha_bar=float(p.schedule.alpha_bar[t]),
             of_x_t=p.prediction.x_0(p.schedule, one, none, t).item(),
             of_output=p.prediction.x_0(p.schedule, none, one, t).item(),
-            deviation=(1.0,) * number_of_bins(learned=isinstance(p.variance, Learned)),
+            deviation=(1.0,) * number_of_bins(learned=p.variance.outputs > 0),
         )
 
     return level
 
 
+def as_it_is(p: ReverseProcess) -> Callable[[Tensor, Tensor], Tensor]:
+    """The network in the arithmetic that it has."""
+
+    def run(x_t: Tensor, timestep: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat(p.at_timestep(x_t.float(), timestep), dim=1).double()
+
+    return run
+
+
 def nothing(p: ReverseProcess) -> Level:
     """Where nothing is seen of x_0."""
-    return Level(0.0, 0.0, 0.0, 0.0, (1.0,) * number_of_bins(learned=isinstance(p.variance, Learned)))
+    return Level(0.0, 0.0, 0.0, 0.0, (1.0,) * number_of_bins(learned=p.variance.outputs > 0))
 
 
 def nearest(sigmas: Real, sigma: float) -> int:
@@ -121,9 +134,9 @@ def fine_steps(sigmas: Real, of_z: float, width: int, half: float) -> Sequence[i
 
 def deviations(denoiser: Denoiser, level: Level, x_t: Real, images: Whole, profile: Profile) -> tuple[float, ...]:
     """Of a level's estimates, by bin, in grey levels."""
-    found = [denoiser(x_t[rows], level) for rows in np.array_split(np.arange(len(x_t)), max(1, len(x_t) // 64))]
-    squares = (images - np.concatenate([estimate.mean for estimate in found])) ** 2
-    return by_bin(np.concatenate([estimate.bins for estimate in found]), squares, profile)
+    found = denoiser(list(x_t), level)
+    squares = (images - np.stack([estimate.mean for estimate in found])) ** 2
+    return by_bin(np.stack([estimate.bins for estimate in found]), squares, profile)
 
 
 def by_bin(bins: np.ndarray, squares: Real, profile: Profile) -> tuple[float, ...]:

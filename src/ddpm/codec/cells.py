@@ -44,7 +44,9 @@ class Cells:
     def halves(self, mean: Real, deviation: Real) -> tuple[Whole, Whole]:
         """The mass of the upper half, and of the cell, where pixels are normal with this mean and deviation."""
         first, last = self.first, self.last
-        middle = (((2 * self.number + 1) << (self.log_width - 1)) - self.offset).clip(first, last + 1)  # first of the upper
+        middle = (((2 * self.number + 1) << (self.log_width - 1)) - self.offset).clip(
+            first, last + 1
+        )  # first of the upper
         at = below(np.stack([first - 1, middle - 1, last]), mean, deviation, self.levels)
         return at[2] - at[1], at[2] - at[0]
 

@@ -5,7 +5,10 @@ representation (Li & El Gamal 2018): the least tau_i p(a_i)/q(a_i), tau_i the ar
 log2 i is KL(q || p) + log2(KL + 1) + O(1) bits in the mean. Candidates needed grow as 2^KL, so a step is cut in chunks.
 """
 
+from decimal import Decimal, localcontext
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ddpm.codec.coder import Reader, Writer
 from ddpm.codec.randomness import normals, order
@@ -17,7 +20,9 @@ BITS = 256
 
 def expected_bits(ratio: Real) -> Whole:
     """KL(q || p) of normal distributions whose variances have the ratio 1 : `ratio`, in the mean over p's truth: 1/2 log2."""
-    return np.rint(0.5 * BITS * np.log2(ratio)).astype(np.int64)
+    with localcontext(prec=30):  # not the machine's own logarithm, which may differ in its last digit
+        bits = [Decimal(BITS) / 2 * Decimal(value).ln() / Decimal(2).ln() for value in ratio.tolist()]
+    return np.array([int(number.to_integral_value()) for number in bits], dtype=np.int64)
 
 
 def chunks_of(expected: Whole, bits: float, key: int, step: int) -> list[Whole]:
@@ -29,7 +34,7 @@ def chunks_of(expected: Whole, bits: float, key: int, step: int) -> list[Whole]:
     return [part for part in np.split(shuffled, cuts) if len(part)]
 
 
-def pick(table: Real, shift: Real, ratio: Real, arrivals: Real) -> int:
+def pick(table: NDArray[np.float32], shift: Real, ratio: Real, arrivals: Real) -> int:
     """The sender's choice among candidates (K, d) of N(0, 1): its distribution is N(shift, 1), in units of p's deviation `ratio`.
 
     p has `ratio` (d,) times q's deviation, and q lies `shift` (d,) of its own deviations from p's mean.

@@ -5,6 +5,7 @@ The coder itself is constriction's range coder: first in, first out, which lets 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import constriction
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
 
-_QUEUE, _MODEL = constriction.stream.queue, constriction.stream.model
+_QUEUE: Any = constriction.stream.queue  # type: ignore[attr-defined] # it has no types
+_MODEL: Any = constriction.stream.model  # type: ignore[attr-defined]
 SMALLEST = 2.0**-20
 """Probability of a bit, at least."""
 
@@ -28,9 +30,9 @@ class Ended(Exception):
 
 @dataclass(eq=False)
 class Writer:
-    """Takes symbols. `bytes()` is the shortest string that gives them back."""
+    """Takes symbols. `stream()` is the shortest string that gives them back."""
 
-    _encoder: "_QUEUE.RangeEncoder" = field(default_factory=_QUEUE.RangeEncoder)
+    _encoder: Any = field(default_factory=_QUEUE.RangeEncoder)
     _said: list[tuple[object, tuple[NDArray, ...], NDArray]] = field(default_factory=list)
 
     def bits(self, ones: Whole, of: Whole, known: Whole | None) -> Whole:
@@ -57,7 +59,7 @@ class Writer:
         self._encoder.encode(symbols, model, *parameters)
         self._said.append((model, parameters, symbols))
 
-    def bytes(self) -> bytes:
+    def stream(self) -> bytes:
         """The stream, without what its end need not say."""
         whole = self._encoder.get_compressed().astype(">u4").tobytes()
         for kept in range(max(0, len(whole) - 12), len(whole)):
@@ -125,7 +127,6 @@ def _probability(ones: Whole, of: Whole) -> Real:
 
 
 def _words(stream: bytes, end: int) -> NDArray[np.uint32]:
-    """The stream as words of 32 bits, and two more of what follows it."""
+    """The stream as words of 32 bits, and two more of what follows it, which are read ahead."""
     padded = stream + bytes([end]) * (8 + -len(stream) % 4)
     return np.frombuffer(padded, dtype=">u4").astype(np.uint32)
-

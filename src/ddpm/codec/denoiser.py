@@ -1,7 +1,10 @@
 """What a codec asks of a network: for each pixel an estimate and how far off it may be, the same to the bit for all."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,15 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpm.codec.profile import Level, Profile, bins_of
+from ddpm.codec.randomness import normals
 from ddpm.codec.tables import Real
 
 GRID = 64
 """Estimates are rounded to multiples of 1/64 grey level."""
 
 
+PROBE = 1 << 33
+"""Key of the probe's noise."""
+BATCH = 64
+"""Images at a time in the network."""
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Of images (n, D): `mean` in grey levels, and the number of the level's deviation that holds."""
+    """Of an image (D,): `mean` in grey levels, and the number of the level's deviation that holds."""
 
     mean: Real
     bins: NDArray[np.int64]
@@ -25,6 +35,14 @@ class Estimate:
     def deviation(self, level: Level) -> Real:
         """In grey levels."""
         return np.asarray(level.deviation)[self.bins]
+
+
+class Asked(Protocol):
+    """Who answers for the network: of images x_t (D,) seen at a level, in one call."""
+
+    def __call__(self, x_t: Sequence[Real], level: Level) -> list[Estimate]:
+        """One estimate of each; D is any multiple of the model's own (tiles)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +53,53 @@ class Denoiser:
     profile: Profile
     device: torch.device = torch.device("cpu")
 
-    def __call__(self, x_t: Real, level: Level) -> Estimate:
-        """Of x_t (n, D)."""
-        given = torch.from_numpy(np.ascontiguousarray(x_t)).reshape(-1, *self.profile.shape).to(self.device)
-        output = self.network(given, torch.full((len(given),), level.timestep, dtype=torch.float64, device=self.device))
+    def __call__(self, x_t: Sequence[Real], level: Level) -> list[Estimate]:
+        """As in `Asked`."""
+        whole = np.concatenate(x_t).reshape(-1, *self.profile.shape)
+        parts = [self._some(whole[first : first + BATCH], level) for first in range(0, len(whole), BATCH)]
+        mean, bins = (np.concatenate(part) for part in zip(*parts, strict=True))
+        ends = np.cumsum([len(one) for one in x_t])[:-1]
+        return [Estimate(*both) for both in zip(np.split(mean, ends), np.split(bins, ends), strict=True)]
+
+    def _some(self, x_t: Real, level: Level) -> tuple[Real, NDArray[np.int64]]:
+        given = torch.from_numpy(x_t).to(self.device)
+        kind = torch.int64 if float(level.timestep).is_integer() else torch.float64
+        output = self.network(given, torch.full((len(given),), level.timestep, dtype=kind, device=self.device))
         return read(output.cpu().numpy(), x_t, level, self.profile)
 
 
-def read(output: Real, x_t: Real, level: Level, profile: Profile) -> Estimate:
-    """What a network's output (n, outputs, H, W) says of x_t (n, D): single operations of float64, alike everywhere."""
-    parts = output.reshape(len(x_t), -1, profile.size)
-    x_0 = level.of_x_t * x_t + level.of_output * parts[:, 0]
+def read(output: Real, x_t: Real, level: Level, profile: Profile) -> tuple[Real, NDArray[np.int64]]:
+    """Mean and bins that an output (n, outputs, H, W) says of x_t: single operations of float64, alike everywhere."""
+    channels = profile.shape[0]
+    x_0 = level.of_x_t * x_t + level.of_output * output[:, :channels]
     if profile.clamped:
         x_0 = np.clip(x_0, -1, 1)
-    mean = np.rint((x_0 + 1) * profile.half * GRID) / GRID
-    fraction = (parts[:, 1] + 1) / 2 if profile.learned else None
-    return Estimate(mean, bins_of(fraction, mean / (profile.levels - 1)))
+    mean = (np.rint((x_0 + 1) * profile.half * GRID) / GRID).ravel()
+    fraction = (output[:, channels:].ravel() + 1) / 2 if profile.learned else None
+    return mean, bins_of(fraction, mean / (profile.levels - 1))
+
+
+def probe(denoiser: Denoiser) -> int:
+    """CRC-32 of what a denoiser says of fixed noise at each level: two machines that agree on it hardly disagree later."""
+    profile, found = denoiser.profile, 0
+    for number, level in enumerate((*profile.noisy[1:], *profile.fine)):
+        noise = normals(PROBE, number, 1, profile.size)[0].astype(np.float64)
+        (estimate,) = denoiser([noise], level)
+        found = zlib.crc32(estimate.mean.tobytes() + estimate.bins.astype("<i8").tobytes(), found)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Remembering:
+    """A denoiser that is not asked the same twice: what was coded is read back without the network, whose answers are alike."""
+
+    denoiser: Asked
+    _answers: dict[tuple[Level, bytes], Estimate] = field(default_factory=dict)
+
+    def __call__(self, x_t: Sequence[Real], level: Level) -> list[Estimate]:
+        """As in `Asked`."""
+        keys = [(level, hashlib.sha256(one.tobytes()).digest()) for one in x_t]
+        new = {key: one for key, one in zip(keys, x_t, strict=True) if key not in self._answers}
+        if new:
+            self._answers.update(zip(new, self.denoiser(list(new.values()), level), strict=True))
+        return [self._answers[key] for key in keys]

@@ -166,8 +166,7 @@ def _block(x: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     return (x / unit).round(), unit
 
 
-def _silu(x: Tensor, inplace: bool = False) -> Tensor:  # noqa: FBT001, FBT002: torch's own signature
-    del inplace
+def _silu(x: Tensor, **_inplace: bool) -> Tensor:
     step = 2.0**SILU
     place = (x.clamp(-REACH, REACH) * step).round().long() + REACH * 2**SILU
     return torch.where(x > REACH, x, silu_table().to(x.device)[place])
@@ -243,12 +242,77 @@ _SUMS: Mapping[str, Callable[..., Tensor]] = {
     "avg_pool2d": _avg_pool,
 }
 _SINGLE = frozenset(
-    """
-    __get__ dim size __getitem__ __len__ reshape view flatten unflatten transpose permute contiguous chunk split cat stack
-    pad interpolate expand unsqueeze squeeze to double long clone detach arange full zeros zeros_like ones tensor type
-    add sub mul div true_divide neg clamp where eq ge gt le lt relu embedding
-    __add__ __radd__ __iadd__ __sub__ __rsub__ rsub __mul__ __rmul__ __imul__ __truediv__ __rtruediv__ __neg__ __pow__
-    __ge__ __gt__ __le__ __lt__ __eq__ repeat broadcast_tensors is_floating_point numel
-    """.split()
+    [
+        "__get__",
+        "dim",
+        "size",
+        "__getitem__",
+        "__len__",
+        "reshape",
+        "view",
+        "flatten",
+        "unflatten",
+        "transpose",
+        "permute",
+        "contiguous",
+        "chunk",
+        "split",
+        "cat",
+        "stack",
+        "pad",
+        "interpolate",
+        "expand",
+        "unsqueeze",
+        "squeeze",
+        "to",
+        "double",
+        "long",
+        "clone",
+        "detach",
+        "arange",
+        "full",
+        "zeros",
+        "zeros_like",
+        "ones",
+        "tensor",
+        "type",
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "true_divide",
+        "neg",
+        "clamp",
+        "where",
+        "eq",
+        "ge",
+        "gt",
+        "le",
+        "lt",
+        "relu",
+        "embedding",
+        "__add__",
+        "__radd__",
+        "__iadd__",
+        "__sub__",
+        "__rsub__",
+        "rsub",
+        "__mul__",
+        "__rmul__",
+        "__imul__",
+        "__truediv__",
+        "__rtruediv__",
+        "__neg__",
+        "__pow__",
+        "__ge__",
+        "__gt__",
+        "__le__",
+        "__lt__",
+        "__eq__",
+        "repeat",
+        "broadcast_tensors",
+        "is_floating_point",
+        "numel",
+    ]
 )
 """What moves numbers, or rounds each by itself."""

@@ -4,12 +4,15 @@ A profile is numbers alone, written as JSON beside the weights. Both name a file
 """
 
 import hashlib
+import itertools
 import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from ddpm.codec.tables import Real
+from ddpm.errors import DataError
 
 VERSION = 1
 """Of the bytes: another one for another meaning of the same bytes."""
@@ -46,11 +49,17 @@ class Profile:
     Before anything is said an image is `average` (D,), in grey levels; `noisy[0]` is that state, of alpha_bar 0.
     Cells begin with the width 2^`width` grey levels; `fine[i]` is the level of cells of width 2^(width - i), as far as the
     model knows so little noise. A chunk of the channel has `chunk` bits in the mean, of 2^`candidates` to choose from, and
-    `places[i]` counts how often a choice had i + 1 binary digits.
+    `places[i]` counts how often a choice had i + 1 binary digits. `exact` says whether the network runs in exact arithmetic
+    (`ddpm.codec.exact`), `clamped` whether its estimates are kept in [-1, 1], `learned` whether it has a
+    learned variance; `probe` is that of `ddpm.codec.denoiser`, where the arithmetic is not exact.
+
+    Raises:
+        ValueError: the numbers are those of no profile.
     """
 
     shape: tuple[int, int, int]
     levels: int
+    exact: bool
     clamped: bool
     learned: bool
     average: tuple[float, ...]
@@ -60,7 +69,20 @@ class Profile:
     chunk: float
     candidates: int
     places: tuple[int, ...]
+    probe: int = 0
     version: int = VERSION
+
+    def __post_init__(self) -> None:
+        bins = number_of_bins(learned=self.learned)
+        sound = (
+            len(self.average) == self.size
+            and len(self.places) == self.candidates + 1
+            and len(self.noisy) > 1
+            and all(len(level.deviation) == bins for level in (*self.noisy, *self.fine))
+            and all(a.alpha_bar < b.alpha_bar for a, b in itertools.pairwise(self.noisy))
+        )
+        if not sound or self.version != VERSION:
+            raise ValueError("a profile whose parts do not fit each other, or of another version")
 
     @property
     def half(self) -> float:
@@ -76,12 +98,24 @@ class Profile:
         """As written: every number in full."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    @classmethod
+    def parse(cls, values: object) -> "Profile":
+        """A profile from what its JSON says.
+
+        Raises:
+            DataError: it says something else.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError as error:
+            raise DataError(f"no profile of a codec: {error.errors()[0]['msg']}") from error
+
     def digest(self, weights: str) -> bytes:
-        """SHA-256 of this profile and the weights' digest: what a file must have been made with."""
+        """SHA-256 of this profile and of `weights`, which names those: what a file must have been made with."""
         return hashlib.sha256(f"{self.json()}\n{weights}".encode()).digest()
 
 
-def bins_of_average(profile: "Profile") -> np.ndarray:
+def bins_of_average(profile: Profile) -> np.ndarray:
     """Which of the deviations of `noisy[0]` holds for each pixel of the average image."""
     place = np.asarray(profile.average) / (profile.levels - 1)
     return bins_of(np.ones(profile.size) if profile.learned else None, place)

@@ -5,16 +5,17 @@ Where a prefix ends, what is known of the image so far is what the last estimate
 """
 
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ddpm.codec.cells import Cells, cavity
 from ddpm.codec.channel import chunks_of, code, expected_bits, pick
 from ddpm.codec.coder import Ended, Reader, Writer
-from ddpm.codec.denoiser import Denoiser, Estimate
+from ddpm.codec.denoiser import Asked, Estimate
 from ddpm.codec.profile import Level, Profile, bins_of_average
 from ddpm.codec.randomness import normals, whole
 from ddpm.codec.tables import Real, Whole
@@ -30,26 +31,31 @@ class Known:
     pixels: Real
     exact: bool = False
     stage: str = "nothing"
-    bits: int = 0
 
 
 Asking = Generator[tuple[Real, Level], Estimate, Known]
 
 
-def encode(images: Whole, profile: Profile, denoiser: Denoiser) -> list[bytes]:
-    """Images (n, D) of whole values, each as its own stream."""
+def encode(images: Sequence[Whole], profile: Profile, denoiser: Asked) -> list[bytes]:
+    """Images (D,) of whole values, each as its own stream; D is the model's own, times tiles."""
     writers = [Writer() for _ in images]
-    _together([_image(profile, writer, x) for writer, x in zip(writers, images, strict=True)], denoiser)
-    return [writer.bytes() for writer in writers]
+    _together([_image(profile, writer, len(x), x) for writer, x in zip(writers, images, strict=True)], denoiser)
+    return [writer.stream() for writer in writers]
 
 
-def decode(streams: Sequence[bytes], profile: Profile, denoiser: Denoiser, *, whole_streams: bool = True) -> list[Known]:
-    """What the streams, or prefixes of them, say."""
-    readers = [Reader(stream, whole_streams) for stream in streams]
-    return _together([_image(profile, reader, None) for reader in readers], denoiser)
+def decode(
+    streams: Sequence[bytes], sizes: Sequence[int], whole: Sequence[bool], profile: Profile, denoiser: Asked
+) -> list[Known]:
+    """What streams say of images of `sizes` numbers; those that are not `whole` are beginnings.
+
+    Raises:
+        DataError: a whole one is damaged.
+    """
+    readers = [Reader(stream, all_there) for stream, all_there in zip(streams, whole, strict=True)]
+    return _together([_image(profile, *pair, None) for pair in zip(readers, sizes, strict=True)], denoiser)
 
 
-def _together(images: Sequence[Asking], denoiser: Denoiser) -> list[Known]:
+def _together(images: Sequence[Asking], denoiser: Asked) -> list[Known]:
     """Run all, and answer those that ask about one level in one call."""
     results: dict[int, Known] = {}
     asked: dict[int, tuple[Real, Level]] = {}
@@ -66,14 +72,14 @@ def _together(images: Sequence[Asking], denoiser: Denoiser) -> list[Known]:
     while asked:
         level = next(iter(asked.values()))[1]
         now = [i for i, (_, at) in asked.items() if at is level]
-        found = denoiser(np.stack([asked[i][0] for i in now]), level)
-        for row, i in enumerate(now):
-            go_on(i, Estimate(found.mean[row], found.bins[row]))
+        for i, answer in zip(now, denoiser([asked[i][0] for i in now], level), strict=True):
+            go_on(i, answer)
     return [results[i] for i in range(len(images))]
 
 
-def _image(profile: Profile, coder: Writer | Reader, x: Whole | None) -> Asking:
-    known = Known(np.full(profile.size, profile.half))
+def _image(profile: Profile, coder: Writer | Reader, size: int, x: Whole | None) -> Asking:
+    tiles = size // profile.size
+    known = Known(np.tile(profile.average, tiles))
     try:
         z, estimate = yield from _through_noise(profile, coder, x, known)
         cells = yield from _in_cells(profile, coder, x, z, estimate, known)
@@ -86,9 +92,8 @@ def _through_noise(
     profile: Profile, coder: Writer | Reader, x: Whole | None, known: Known
 ) -> Generator[tuple[Real, Level], Estimate, tuple[Real, Estimate]]:
     """From nothing to the least noisy of the `noisy` levels: z there, and the estimate of x_0."""
-    z = np.zeros(profile.size)
-    estimate = Estimate(np.asarray(profile.average), bins_of_average(profile))
-    known.pixels = estimate.mean
+    z = np.zeros(len(known.pixels))
+    estimate = Estimate(known.pixels, np.tile(bins_of_average(profile), len(z) // profile.size))
     private = None if x is None else np.random.default_rng(zlib.crc32(x.tobytes()))
     steps = zip(profile.noisy[:-1], profile.noisy[1:], strict=True)
     for number, (level, following) in enumerate(steps):
@@ -97,7 +102,7 @@ def _through_noise(
         of_x_0 = estimate.mean / profile.half - 1
         mean = step.c_0 * of_x_0 + step.c_t * z
         shift = None if x is None else step.c_0 * (x / profile.half - 1 - of_x_0) / step.sigma
-        noise = np.zeros(profile.size)
+        noise = np.zeros(len(z))
         for chunk, part in enumerate(chunks_of(step.expected(profile)[estimate.bins], profile.chunk, number, 1)):
             chosen = None
             if shift is not None and private is not None:
@@ -117,9 +122,9 @@ def _in_cells(
 ) -> Generator[tuple[Real, Level], Estimate, Cells]:
     """From the whole range to single values."""
     width, last = 2**profile.width, profile.noisy[-1]
-    offset = whole(OFFSETS, 0, profile.size, width)
+    offset = whole(OFFSETS, 0, len(z), width)
     top = (profile.levels - 1 + width - 1).bit_length()
-    cells = Cells(np.zeros(profile.size, dtype=np.int64), top, offset, profile.levels)
+    cells = Cells(np.zeros(len(z), dtype=np.int64), top, offset, profile.levels)
     mean, deviation = estimate.mean, estimate.deviation(last)
     seen = z / np.sqrt(last.alpha_bar)  # x_0 plus noise of variance sigma^2
     while cells.log_width > 0:
@@ -136,9 +141,7 @@ def _in_cells(
     return cells
 
 
-def _halve(
-    cells: Cells, mean: Real, deviation: Real, coder: Writer | Reader, x: Whole | None, known: Known
-) -> Cells:
+def _halve(cells: Cells, mean: Real, deviation: Real, coder: Writer | Reader, x: Whole | None, known: Known) -> Cells:
     """A bit of each pixel whose two halves are both possible."""
     upper, both = cells.halves(mean, deviation)
     open_ = (upper > 0) & (upper < both)
@@ -152,7 +155,7 @@ def _halve(
     return cells.split(bits)
 
 
-def _partly(cells: Cells, read: Whole, found: Whole, bits: Whole, open_: Whole, known: Known) -> None:
+def _partly(cells: Cells, read: Whole, found: Whole, bits: Whole, open_: NDArray[np.bool_], known: Known) -> None:
     """The estimate within the halves that were still read."""
     bits[read] = found
     finer, sure = cells.split(bits), ~open_
@@ -202,8 +205,3 @@ def _ratios(step: _Step, half: float) -> Real:
 @lru_cache(maxsize=64)
 def _expected(step: _Step, half: float) -> Whole:
     return expected_bits(_ratios(step, half) ** 2)
-
-
-def stages(known: Iterator[Known]) -> list[str]:
-    """How far each came."""
-    return [one.stage for one in known]

@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "curves"
 
     @property
+    def codecs(self) -> Path:
+        """What `ddpm compress` needs beside the weights: a file for each that were used; without it nothing is read back."""
+        return self.path / "codecs"
+
+    @property
     def bad_images(self) -> Path:
         """Which files of the data could not be read."""
         return self.path / "bad_images.csv"
@@ -118,7 +123,7 @@ class RunFolder:
     def _own(self) -> tuple[Path, ...]:
         """All that a run puts into its folder."""
         files = (self.config, self.metrics, self.exit, self.bad_images, self.index, self.data, self.report, self.origin)
-        return (*files, self.checkpoints, self.samples, self.logs, self.curves)
+        return (*files, self.checkpoints, self.samples, self.logs, self.curves, self.codecs)
 
     def needs(self, path: Path) -> bool:
         """Whether this is a run that would be damaged if something else were written to `path`, both absolute.

@@ -1,0 +1,136 @@
+"""A model as a codec: images to files and back. A file that is written was read again first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ddpm.codec import container, progressive
+from ddpm.codec.container import PROGRESSIVE, STORED, Header
+from ddpm.codec.denoiser import Denoiser, Remembering
+from ddpm.codec.profile import Profile
+from ddpm.codec.progressive import Known
+from ddpm.codec.tables import Whole
+from ddpm.codec.tiles import Shape, cut, join, number_of_tiles
+from ddpm.errors import DataError, Mismatch
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a file, or the first bytes of one, says: `pixels` (C, H, W), of whole values if `exact`, else estimated.
+
+    `stage` names how far it came, and `coding` how the file was made.
+    """
+
+    pixels: np.ndarray
+    exact: bool
+    stage: str
+    coding: str
+
+
+@dataclass(frozen=True, eq=False)
+class Codec:
+    """Images of a model's levels as bytes. `name` is that of weights and profile (`Profile.digest`)."""
+
+    denoiser: Denoiser
+    name: bytes
+
+    @property
+    def profile(self) -> Profile:
+        """What sender and receiver agree on."""
+        return self.denoiser.profile
+
+    def compress(self, images: Sequence[Whole]) -> list[bytes]:
+        """A file of each image (C, H, W), of whole values below the profile's levels; each is read again before it is given.
+
+        Raises:
+            Mismatch: an image has channels that the model does not know, values that are no levels, or too many.
+            DataError: what was coded was not read back alike.
+        """
+        for image in images:
+            self._check(image)
+        asked = Remembering(self.denoiser)
+        tiles = [cut(image, self.profile.shape).reshape(-1) for image in images]
+        streams = progressive.encode(tiles, self.profile, asked)
+        sizes = [len(one) for one in tiles]
+        back = progressive.decode(streams, sizes, [True] * len(tiles), self.profile, asked)
+        for known, one in zip(back, tiles, strict=True):
+            if not np.array_equal(known.pixels, one):
+                raise DataError("what was coded was not read back alike: nothing is written")
+        return [self._smallest(*pair) for pair in zip(images, streams, strict=True)]
+
+    def _check(self, image: Whole) -> None:
+        channels, height, width = image.shape
+        number_of_tiles((channels, height, width), self.profile.shape)
+        if not 0 < image.size <= container.MOST_NUMBERS:
+            raise Mismatch(f"an image of {image.size:,} numbers: 1 to {container.MOST_NUMBERS:,} can be coded")
+        if image.min() < 0 or image.max() >= self.profile.levels:
+            raise Mismatch(f"the model is for values 0..{self.profile.levels - 1}, not {image.min()}..{image.max()}")
+
+    def _smallest(self, image: Whole, stream: bytes) -> bytes:
+        levels, own = self.profile.levels, self.profile.shape
+        stored, coding = container.store(image, levels), PROGRESSIVE
+        if len(stored) < len(stream) or too_short(len(stream), image.size, self.profile):
+            stream, coding = stored, STORED
+        shape = None if image.shape == own else image.shape
+        return Header(coding, self.name, container.crc_of(image, levels), len(stream), shape).pack() + stream
+
+    def decompress(self, files: Sequence[bytes], limit: int | None = None) -> list[Found]:
+        """What the files say, or the first `limit` bytes of each. A file that is cut short is such a beginning.
+
+        Raises:
+            DataError: a file is damaged, or was made with another model.
+        """
+        opened = [self._opened(file, limit) for file in files]
+        coded = [one for one in opened if one.header.coding == PROGRESSIVE]
+        sizes = [number_of_tiles(one.shape, self.profile.shape) * self.profile.size for one in coded]
+        streams, whole = [one.payload for one in coded], [one.whole for one in coded]
+        known = iter(progressive.decode(streams, sizes, whole, self.profile, self.denoiser))
+        return [self._found(one, next(known) if one.header.coding == PROGRESSIVE else None) for one in opened]
+
+    def _opened(self, file: bytes, limit: int | None) -> "_Opened":
+        header, payload = container.unpack(file)
+        ours = self.name[: container.NAME]
+        if header.model != ours:
+            raise DataError(f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}")
+        shape = header.shape or self.profile.shape
+        size = number_of_tiles(shape, self.profile.shape) * self.profile.size
+        if header.coding == PROGRESSIVE and too_short(header.length, size, self.profile):
+            raise DataError(f"{header.length:,} bytes are too few for an image of {size:,} numbers")
+        if limit is not None:
+            payload = payload[: max(0, limit - (len(file) - len(payload)))]
+        return _Opened(header, payload, shape)
+
+    def _found(self, one: "_Opened", known: Known | None) -> Found:
+        """The image of what was read, if it is what was written."""
+        channels, height, width = one.shape
+        if known is not None:
+            tiles = known.pixels.reshape(-1, *self.profile.shape)
+            found = Found(join(tiles, one.shape), known.exact, known.stage, "progressive")
+        elif one.whole:
+            pixels = container.unstore(one.payload, channels * height * width, self.profile.levels)
+            found = Found(pixels.reshape(one.shape), exact=True, stage="exact", coding="stored")
+        else:
+            grey = np.full(one.shape, self.profile.half)
+            found = Found(grey, exact=False, stage="nothing", coding="stored")
+        if found.exact and container.crc_of(found.pixels, self.profile.levels) != one.header.crc:
+            if one.whole:
+                raise DataError("damaged: the pixels are not those that were written")
+            return replace(found, exact=False)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    header: Header
+    payload: bytes
+    shape: Shape
+
+    @property
+    def whole(self) -> bool:
+        return len(self.payload) == self.header.length
+
+
+def too_short(length: int, size: int, profile: Profile) -> bool:
+    """Whether so few coded bytes say so many numbers that no image is written so: one that would take long to refuse."""
+    return size > profile.size + container.PER_BYTE * length

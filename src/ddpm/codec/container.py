@@ -1,0 +1,138 @@
+r"""The file: 14 bytes that say what is in it and for which model, then the coded bits. Read with no trust in any of it.
+
+    3 bytes   89 44 50 ("\x89DP")
+    1         version (high four bits) and how it is coded (low four): 0 stored, 1 progressive
+    4         the model's name: the head of SHA-256 of weights and profile
+    4         CRC-32 of the pixels
+    1 or more the shape: 0 for the model's own, else channels, height and width, each with 7 bits a byte, lowest first
+    1 or more how many bytes follow, written alike: fewer are a beginning of the file
+
+The rest are the coded bits. Nothing is allocated that the shape asks for before it is known to be of sound size.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddpm.codec.profile import VERSION
+from ddpm.codec.tables import Whole
+from ddpm.errors import DataError
+
+MAGIC = b"\x89DP"
+STORED, PROGRESSIVE = 0, 1
+CODINGS = {STORED: "stored", PROGRESSIVE: "progressive"}
+NAME = 4
+"""Bytes of the model's name."""
+MOST_NUMBERS = 2**22
+"""Of an image: its height times its width times its channels."""
+PER_BYTE = 256
+"""Numbers that a coded byte can stand for, at most: a short file is not an image that takes hours."""
+_HEAD = struct.Struct(">3sB4sI")
+SHORTEST = _HEAD.size + 2
+"""Bytes of a header."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first bytes say: `shape` (C, H, W) is None for that of the model, `length` is the number of bytes that follow."""
+
+    coding: int
+    model: bytes
+    crc: int
+    length: int
+    shape: tuple[int, int, int] | None = None
+
+    def pack(self) -> bytes:
+        """As bytes."""
+        shape = b"\0" if self.shape is None else b"".join(_varint(side) for side in self.shape)
+        return _HEAD.pack(MAGIC, VERSION << 4 | self.coding, self.model[:NAME], self.crc) + shape + _varint(self.length)
+
+
+def unpack(file: bytes) -> tuple[Header, bytes]:
+    """The header of a file, and what follows it, which may be cut short.
+
+    Raises:
+        DataError: these are not such bytes, or of a later version, or of an image that is too large, or more follow.
+    """
+    if file[: len(MAGIC)] != MAGIC[: len(file)]:
+        raise DataError("not a file of ddpm compress: it begins otherwise")
+    if len(file) < SHORTEST:
+        raise DataError(f"too short: {len(file)} bytes, and the header alone has {SHORTEST}")
+    _, kind, model, crc = _HEAD.unpack_from(file)
+    if kind >> 4 != VERSION or kind & 15 not in CODINGS:
+        raise DataError(f"of version {kind >> 4}, coding {kind & 15}: this program reads version {VERSION}")
+    sides, rest = _sides(file, _HEAD.size)
+    if sides is not None and (min(sides) < 1 or sides[0] * sides[1] * sides[2] > MOST_NUMBERS):
+        raise DataError(f"an image of {' x '.join(map(str, sides))}: none, or more than {MOST_NUMBERS:,} numbers")
+    length, rest = _read_varint(file, rest)
+    if len(file) - rest > length:
+        raise DataError(f"{len(file) - rest:,} bytes follow its header, and it says {length:,}")
+    return Header(kind & 15, model, crc, length, sides), file[rest:]
+
+
+def _sides(file: bytes, at: int) -> tuple[tuple[int, int, int] | None, int]:
+    first, at = _read_varint(file, at)
+    if first == 0:
+        return None, at
+    height, at = _read_varint(file, at)
+    width, at = _read_varint(file, at)
+    return (first, height, width), at
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number >= 128:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes(found) + bytes([number])
+
+
+def _read_varint(file: bytes, at: int) -> tuple[int, int]:
+    number = 0
+    for place in range(4):
+        if at + place >= len(file):
+            raise DataError("cut short within its header")
+        number |= (file[at + place] & 127) << (7 * place)
+        if file[at + place] < 128:
+            return number, at + place + 1
+    raise DataError("its header names a number of more than 28 bits")
+
+
+def store(pixels: Whole, levels: int) -> bytes:
+    """The pixels without a model, as small as zlib makes them."""
+    return zlib.compress(pixel_bytes(pixels, levels), 9)
+
+
+def unstore(payload: bytes, size: int, levels: int) -> Whole:
+    """What was stored, (size,).
+
+    Raises:
+        DataError: it is damaged, or holds another number of pixels.
+    """
+    width, packer = _width(levels), zlib.decompressobj()
+    try:
+        raw = packer.decompress(payload, size * width + 1)
+    except zlib.error as error:
+        raise DataError(f"the stored pixels are damaged: {error}") from error
+    if len(raw) != size * width or not packer.eof or packer.unused_data:
+        raise DataError("the stored pixels are damaged: there are more or fewer than the image has")
+    found = np.frombuffer(raw, dtype=f"<u{width}").astype(np.int64)
+    if len(found) and found.max() >= levels:
+        raise DataError(f"the stored pixels are damaged: one is {found.max()} of {levels} levels")
+    return found
+
+
+def pixel_bytes(pixels: Whole, levels: int) -> bytes:
+    """One byte a number, or two, lowest first."""
+    return pixels.astype(f"<u{_width(levels)}").tobytes()
+
+
+def crc_of(pixels: Whole, levels: int) -> int:
+    """CRC-32 of the pixels."""
+    return zlib.crc32(pixel_bytes(pixels, levels))
+
+
+def _width(levels: int) -> int:
+    return 1 if levels <= 256 else 2
