@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ddpm.checkpoints import Noted
 from ddpm.checks import check_whole
-from ddpm.data.splits import asked
+from ddpm.data.splits import DEFAULT, asked
 from ddpm.diffusion.decoder import discretised, levels_of, log_likelihood
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
@@ -312,6 +312,7 @@ def images(
     channels: int | None = None,
     levels: int | None = None,
     layout: str | None = None,
+    max_broken: float = DEFAULT.max_broken,
 ) -> Images:
     """Images of a source, in memory: what may be given to all that takes data.
 
@@ -323,6 +324,8 @@ def images(
         levels: how many values a pixel's channel can have, of data that do not say it; None takes 256, or 65536 of uint16 files.
         layout: what the axes of an array are, in a file or not: "NHW", "NCHW" or "NHWC"; None takes what it or its shape says.
 
+        max_broken: the fraction of the files that may be unreadable; these are left out.
+
     Raises:
         NotFound, DataError, UsageError: no such source; damaged files; real numbers off the levels; no such layout.
 
@@ -331,7 +334,7 @@ def images(
         >>> ddpm.images("digits", "test")
         Images(300 of 1x8x8, 17 levels)
     """
-    return images_of(image_set(source, split, asked(resolution, channels, levels, layout), levels or 256))
+    return images_of(image_set(source, split, asked(resolution, channels, levels, layout, max_broken), levels or 256))
 
 
 def sample(

@@ -111,6 +111,29 @@ def test_broken_files_and_several_sizes(ddpm, tmp_path, odd):
     _well(_train(ddpm, odd, tmp_path / "run", *less, *_command(hints, "--set data.resolution")[:2]))
 
 
+def test_the_same_of_two_sets(ddpm, tmp_path, odd):
+    """`ddpm distance` has the flag that its hints name, for A and for B, and `ddpm.distance` and `ddpm.images` the argument."""
+    other = _pictures(tmp_path / "b", *[8] * 9)
+    _pictures(odd, *[8] * 12, 9)
+    (odd / "bad.png").write_bytes(b"no")
+    how = ("--features", "pixels", "--metrics", "fid")
+    for pair in ((odd, other), (other, odd)):
+        hints = _hinted(ddpm("distance", *pair, *how), 65, "--set data.max_broken=")
+        less = _command(hints, "--set data.max_broken=")[:2]
+        hints = _hinted(ddpm("distance", *pair, *how, *less), 65, "--set data.resolution=8 scales each to cover 8x8")
+        _well(ddpm("distance", *pair, *how, *less, *_command(hints, "--set data.resolution")[:2]))
+    settings = {"data.max_broken": 0.1, "data.resolution": 8}
+    found = door.distance(odd, str(other), "fid", "pixels", settings=settings, progress=False)
+    assert found.manifest["a"]["images"] == 13
+    with pytest.raises(DataError, match="differ in size"):
+        door.distance(odd, other, settings={"data.max_broken": 0.1}, progress=False)
+    assert len(door.images(odd, resolution=8, max_broken=0.1)) == 13
+    with pytest.raises(UsageError, match="max_broken is a fraction"):
+        door.images(odd, max_broken=2)
+    said = ddpm("distance", odd, other, "--set", "data.source=digits")
+    assert "data.resolution" in _hinted(said, 2, "choose from")[0]
+
+
 @pytest.mark.parametrize("name", ["plain", "two words", "it's", "$x", "caf\udce9", "a\nb'c\\d"])
 def test_a_name_is_typed_as_a_shell_reads_it(tmp_path, name):
     import os

@@ -39,6 +39,7 @@ PYTHON = {
     "the {} of a process is a {}, such as {}, not {}",
     "the {} of a process is a function, not {}",
     "ddpm.train takes a Schedule",
+    "max_broken is a fraction, 0..1, not {}",
     "print(ddpm.Experiment()) shows all of them",
 }
 """Of the call of a function: no flag leads there."""

@@ -11,7 +11,6 @@ from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
-from ddpm.errors import UsageError
 
 if TYPE_CHECKING:
     from ddpm.data.splits import Options
@@ -49,13 +48,9 @@ def _options(texts: Sequence[str]) -> "Options":
         UsageError: another setting, or a value that it cannot have.
     """
     from ddpm.cli.flags.settings import assignments
-    from ddpm.experiment.config import Experiment
-    from ddpm.experiment.settings import changed
+    from ddpm.experiment.request import reading
 
-    given = assignments(texts, "--set data.B=VALUE")
-    if other := next((name for name in given if name not in SAID), None):
-        raise UsageError(f"--set of ddpm data takes {' and '.join(SAID)}, not {other!r}")
-    return changed(Experiment(), given).data.options()
+    return reading(assignments(texts, "--set data.B=VALUE"), SAID)
 
 
 def run(options: Namespace) -> None:

@@ -22,6 +22,13 @@ def flags(parser: ArgumentParser) -> None:
     what.add_argument("second", type=filled, metavar="B", help="the reference, such as real images")
     what.add_argument("--split", default="all", metavar="NAME", help="part of B: test, train, validation or all (all)")
     what.add_argument("--num-images", type=positive, metavar="N", help="N images of each, chosen by the seed (all)")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="data.B=VALUE",
+        help="read both otherwise: data.resolution=32, data.channels=1, data.levels=N, data.layout=NHW, data.max_broken=0.1",
+    )
     how = parser.add_argument_group("how to measure it")
     groups.distances(how)
     how.add_argument("--seed", type=natural, default=0, metavar="S", help="random seed of subsets and directions (0)")

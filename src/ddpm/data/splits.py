@@ -74,18 +74,24 @@ LAYOUTS = ("NHW", "NCHW", "NHWC")
 
 
 def asked(
-    resolution: int | tuple[int, int] | None, channels: int | None, levels: int | None, layout: str | None
+    resolution: int | tuple[int, int] | None,
+    channels: int | None,
+    levels: int | None,
+    layout: str | None,
+    max_broken: float,
 ) -> Options:
     """The options that a call asks for: one number is both sides.
 
     Raises:
-        UsageError: there is no such layout, or no such number of levels.
+        UsageError: there is no such layout, number of levels or fraction.
     """
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"unknown layout: {layout!r}", f"choose from {', '.join(LAYOUTS)}")
     size = (resolution, resolution) if isinstance(resolution, int) else resolution
     told = None if levels is None else check_whole("levels", levels, 2)
-    return Options(resolution=size, channels=channels, levels=told, layout=layout)
+    if isinstance(max_broken, bool) or not isinstance(max_broken, int | float) or not 0 <= max_broken <= 1:
+        raise UsageError(f"max_broken is a fraction, 0..1, not {max_broken!r}")
+    return Options(resolution=size, channels=channels, levels=told, layout=layout, max_broken=max_broken)
 
 
 def converted(images: ImageSet, options: Options) -> ImageSet:

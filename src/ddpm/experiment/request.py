@@ -1,11 +1,12 @@
 """The experiment that somebody asks for: a preset, or a configuration, changed by a few names."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ddpm.data.splits import Options
 from ddpm.errors import DataError, UsageError, chosen
 from ddpm.experiment.config import TABLE, Experiment
 from ddpm.experiment.duration import seconds_of
@@ -95,6 +96,28 @@ def requested(
             "give one of `budget` and `steps`",
         )
     return changed(base, found)
+
+
+READ = tuple(
+    f"data.{name}"
+    for name in ("resolution", "channels", "levels", "layout", "max_broken", "held_out", "in_memory", "workers")
+)
+"""How images are read; the other settings of the data say which they are, and what a training makes of them."""
+
+
+def reading(settings: Mapping[str, Any], taken: Sequence[str] = READ) -> Options:
+    """How a source of images is read.
+
+    Args:
+        settings: such as ``{"data.resolution": 32}``.
+        taken: those that may be set.
+
+    Raises:
+        UsageError: another setting, or a value that it cannot have.
+    """
+    if other := next((name for name in settings if name not in taken), None):
+        raise UsageError(f"no setting of how images are read here: {other!r}", f"choose from {', '.join(taken)}")
+    return changed(Experiment(), settings).data.options()
 
 
 def says_how_long(config: Path | None, short: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:

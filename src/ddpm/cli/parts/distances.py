@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
+from ddpm.cli.flags.settings import assignments
 from ddpm.cli.parts.drawing import numbers
 from ddpm.cli.parts.opening import told
 from ddpm.cli.terminal.console import say, show, track
@@ -15,6 +16,7 @@ from ddpm.errors import UsageError
 from ddpm.evaluation.images.metrics import METRICS, Choices, metrics_of
 from ddpm.evaluation.images.moments_file import write_moments
 from ddpm.evaluation.images.score import NAMES, Distances
+from ddpm.experiment.request import reading
 from ddpm.parallel.device import pick_device
 from ddpm.report.text import columns, left, right
 from ddpm.sampling.images import Plan
@@ -35,8 +37,9 @@ def compare_sets(options: Namespace) -> None:
     """
     names = metrics_of(options.metrics)
     json_target, saved = JsonTarget(options.json), file_for(options.save_moments, ".npz")
+    how_read = reading(assignments(options.set, "--set data.B=VALUE"))
     a, b = (
-        some_of(given(source, split), options.num_images, options.seed, name)
+        some_of(given(source, split, how_read), options.num_images, options.seed, name)
         for name, source, split in (("a", options.first, "all"), ("b", options.second, options.split))
     )
     if saved and not isinstance(b, ImageSet):

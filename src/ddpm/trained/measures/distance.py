@@ -8,12 +8,15 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 
 from ddpm.checks import check_whole
+from ddpm.data.decoding.exact import BYTES
 from ddpm.data.imageset import ImageSet, to_levels
+from ddpm.data.splits import DEFAULT, Options
 from ddpm.evaluation.images.features.extractor import Extractor, Outputs, as_bytes, extract, gathered
 from ddpm.evaluation.images.metrics import Choices, choices_of, metrics_of, scores
 from ddpm.evaluation.images.moments_file import MomentsFile, is_moments, read_moments
 from ddpm.evaluation.images.score import Distances
 from ddpm.evaluation.images.side import Side
+from ddpm.experiment.request import reading
 from ddpm.figures.images import Data, image_set
 from ddpm.figures.progress import followed
 from ddpm.parallel.device import pick_device
@@ -31,15 +34,15 @@ Given: TypeAlias = ImageSet | MomentsFile
 """One side of a distance: images, or a file of their moments."""
 
 
-def given(data: Data, split: str) -> Given:
-    """What a side is: the moments of an npz with `mu` and `sigma`, else images.
+def given(data: Data, split: str, options: Options = DEFAULT) -> Given:
+    """What a side is: the moments of an npz with `mu` and `sigma`, else images, read as the options say.
 
     Raises:
         NotFound, DataError, UsageError: as `image_set` and `read_moments`.
     """
     if isinstance(data, str | Path) and is_moments(path := Path(data).expanduser()):
         return read_moments(path)
-    return image_set(data, split)
+    return image_set(data, split, options, options.levels or BYTES)
 
 
 def some_of(images: Given, number: int | None, seed: int, side: str) -> Given:
@@ -169,6 +172,7 @@ def distance(
     batch_size: int = 128,
     device: str | torch.device = "auto",
     choices: Mapping[str, int] | None = None,
+    settings: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Distances:
     """How far two sets of images are from each other: what `ddpm distance` does.
@@ -185,10 +189,11 @@ def distance(
         batch_size: images at a time.
         device: where the features are made.
         choices: of the metrics, where they are not those of the papers: ``{"subset_size": 500, "splits": 1, "precision_k": 5}``.
+        settings: how both are read: ``{"data.resolution": 32}``, or another of `data` that hints name.
         progress: whether a bar is shown, on a terminal or in a notebook.
 
     Raises:
-        UsageError: an unknown metric, feature or choice; an extractor that does not say what it is; too few images.
+        UsageError: an unknown metric, feature, choice or setting; an extractor that does not say what it is; too few images.
         Mismatch: the two have no distance: features of differently many numbers.
         NotFound, DataError: images, moments or weights cannot be read.
 
@@ -202,9 +207,9 @@ def distance(
     names = metrics_of(metrics if isinstance(metrics, str) else ",".join(metrics))
     number = None if num_images is None else check_whole("num_images", num_images, 1)
     seed, sources = check_whole("seed", seed), [_source(one) for one in (images_a, images_b)]
-    how = choices_of({"seed": seed, **(choices or {})})
+    how, options = choices_of({"seed": seed, **(choices or {})}), reading(settings or {})
     sides = [
-        some_of(given(data, part), number, seed, name)
+        some_of(given(data, part, options), number, seed, name)
         for data, part, name in ((images_a, "all", "a"), (images_b, split, "b"))
     ]
     place = device if isinstance(device, torch.device) else pick_device(device)
