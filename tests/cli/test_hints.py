@@ -134,6 +134,26 @@ def test_the_same_of_two_sets(ddpm, tmp_path, odd):
     assert "data.resolution" in _hinted(said, 2, "choose from")[0]
 
 
+def test_a_run_is_no_data_set(ddpm, trained, tmp_path):
+    """Its sheets of samples were read as images."""
+    measured = ("--metrics", "fid", "--num-samples", 3, "--steps", 2, "--num-images", 4, "--features", "pixels")
+    for refused in (
+        ("distance", trained, "digits"),
+        ("distance", "digits", trained),
+        ("train", "--data", trained, "--output-dir", tmp_path / "run"),
+        ("data", trained),
+        ("evaluate", trained, "--data", trained),
+    ):
+        said = ddpm(*refused)
+        hints = _hinted(said, 2, "--metrics fid measures what it draws", "draws images: DIR is a data set")
+        assert "a run is no data set: " in said.err
+    words = _typed(hints, " measures what it draws")
+    _well(ddpm(*[word.replace("SOURCE", "digits") for word in words], *measured))
+    drawn, names = _typed(hints, " draws images: DIR is a data set"), {"N": "3", "DIR": str(tmp_path / "drawn")}
+    _well(ddpm(*[names.get(word, word) for word in drawn], "--steps", 2))
+    _well(ddpm("data", tmp_path / "drawn"))
+
+
 @pytest.mark.parametrize("name", ["plain", "two words", "it's", "$x", "caf\udce9", "a\nb'c\\d"])
 def test_a_name_is_typed_as_a_shell_reads_it(tmp_path, name):
     import os
