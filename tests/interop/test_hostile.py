@@ -87,15 +87,20 @@ def test_hostile_and_foreign_configurations(tmp_path, change, kind, said):
         interop.read(path)
 
 
+def whole_weights():
+    """Those of the network of `CONFIG`."""
+    from ddpm.models.unet import UNet
+
+    shape = network.shape_of(CONFIG)
+    ours = dict(UNet(shape).named_parameters())
+    names = network.layout(shape).names(shape, ours)
+    return {names[name]: weight.detach() for name, weight in ours.items()}
+
+
 def test_no_weight_is_passed_over(tmp_path):
     """One too many, one too few, one of another shape: each is named."""
     path = folder_of(tmp_path / "model")
-    shape = network.shape_of(CONFIG)
-    from ddpm.models.unet import UNet
-
-    ours = dict(UNet(shape).named_parameters())
-    names = network.layout(shape).names(shape, ours)
-    whole = {names[name]: weight.detach() for name, weight in ours.items()}
+    whole = whole_weights()
     file = path / "diffusion_pytorch_model.bin"
     file.write_bytes(saved(whole))
     assert interop.read(path).facts["network"].endswith("each matched by name and shape")
@@ -108,6 +113,19 @@ def test_no_weight_is_passed_over(tmp_path):
         file.write_bytes(saved(changed))
         with pytest.raises(Mismatch, match=said):
             interop.read(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_not_finite(ddpm, tmp_path, value):
+    """Named before anything is written: a run was left half written, and the hint was of a training."""
+    weights = {name: weight.double() for name, weight in whole_weights().items()}
+    weights["conv_in.bias"][1] = value
+    folder = folder_of(tmp_path / "nan", weights=saved(weights))
+    said = ddpm("import", folder, tmp_path / "run")
+    assert (said.code, said.err.count("\n"), (tmp_path / "run").exists()) == (65, 1, False)
+    assert "not finite in float32: conv_in.bias: " in said.err
+    weights["conv_in.bias"][1] = 0
+    assert ddpm("import", folder_of(tmp_path / "well", weights=saved(weights)), tmp_path / "run").code == 0
 
 
 def test_links(tmp_path):

@@ -100,7 +100,7 @@ def network_of(experiment: Experiment, weights: Mapping[str, Tensor], names: Nam
     """The weights of its network, all of them, under our names; `names` are theirs by these.
 
     Raises:
-        DataError: the network would be far larger than the weights.
+        DataError: the network would be far larger than the weights, or a number is not finite.
         Mismatch: as `renamed`.
     """
     require_size(experiment, {name: tuple(tensor.shape) for name, tensor in weights.items()}, where)
@@ -127,6 +127,7 @@ def renamed(
 
     Raises:
         Mismatch: one is missing, one is left over, or one has another shape or whole numbers. None is passed over in silence.
+        DataError: a number is infinite, or none.
     """
     missing = [theirs for theirs in names.values() if theirs not in weights]
     left = [name for name in weights if name not in set(names.values())]
@@ -144,6 +145,8 @@ def renamed(
                 f"{theirs} holds whole numbers ({str(tensor.dtype).removeprefix('torch.')}), no weights: {where}"
             )
         found[ours] = tensor.reshape(shape).float()
+        if not bool(found[ours].isfinite().all()):
+            raise DataError(f"the weights have numbers that are not finite in float32: {theirs}: {where}")
     return found
 
 
