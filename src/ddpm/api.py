@@ -40,7 +40,7 @@ from ddpm.run.start import start_of
 from ddpm.sampling import Sampler
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.few_steps import FewSteps
-from ddpm.sampling.images import Plan, finished
+from ddpm.sampling.images import Plan, finished, finite
 from ddpm.sampling.images import sample as draw
 from ddpm.trained.evaluate import ScoringOptions, given_images, require_fitting
 from ddpm.trained.loaded import load_run
@@ -365,6 +365,7 @@ def sample(
 
     Raises:
         UsageError: too many steps, no such spacing or sampler, or a size that is none.
+        Diverged: what the network gives is not finite.
 
     Example:
         >>> import ddpm, torch
@@ -379,7 +380,7 @@ def sample(
     n, *example = (check_whole("a size", size) for size in shape)
     plan = Plan(n, sampler, seed=check_whole("seed", seed), batch_size=check_whole("batch_size", batch_size, 1))
     with evaluating(p.network):
-        drawn = finished(draw(p, tuple(example), plan, _place(p, device)))
+        drawn = finished(finite(draw(p, tuple(example), plan, _place(p, device))))
         return torch.cat([torch.zeros(0, *example), *(x for _, x in drawn)])
 
 
@@ -417,6 +418,7 @@ def bound(
 
     Raises:
         UsageError: there are no images, or real numbers outside [-1, 1] or off the levels.
+        Diverged: what the network gives is not finite.
         Mismatch: p's own decoder is for other levels than the images have.
 
     Example:

@@ -114,9 +114,14 @@ class Mismatch(Failure):
 
 
 class Diverged(Failure):
-    """The loss is no longer finite; the last finite checkpoint stands."""
+    """The loss, or what a network gives, is not finite; of a training the last finite checkpoint stands."""
 
     code = 80
+
+
+def not_finite(t: int) -> Diverged:
+    """Why there is no image, and no bound: in the step from t the network gives what is infinite or no number."""
+    return Diverged(f"in the step from t = {t} the network gives numbers that are not finite, or far too large")
 
 
 class Interrupted(Ending, KeyboardInterrupt):

@@ -7,6 +7,9 @@ import torch
 
 import ddpm
 from ddpm.errors import UsageError
+from ddpm.evaluation.cheap import bound_of, estimate
+from ddpm.evaluation.curve import errors
+from ddpm.figures.images import image_set
 
 
 class Grey(torch.nn.Module):
@@ -49,6 +52,33 @@ def test_it_has_what_a_model_has():
     assert model.interpolate(x_0[0], x_0[1], timestep=6, num=3, progress=False).tensor.shape == (3, 1, 4, 4)
     assert model.encode(x_0, steps=3, progress=False).shape == x_0.shape
     assert torch.equal(model.estimate(x_0, 5), torch.full_like(x_0, 0.25))
+
+
+def test_what_is_no_number_is_no_image_and_no_bound():
+    """The t at which it begins is named; samples were black, and the bound a fault of ours."""
+
+    def broken(x_t, timestep):
+        return torch.where(timestep[:, None, None, None] < 5, torch.nan, torch.zeros_like(x_t))
+
+    p = process(broken)
+    model, x_0 = ddpm.model(p, (1, 4, 4)), torch.ones(4, 1, 4, 4)
+    for t, call in (
+        (5, lambda: model.sample(2, progress=False)),
+        (6, lambda: model.sample(2, sampler="heun", progress=False)),  # which looks at 5 too
+        (5, lambda: ddpm.sample(p, (2, 1, 4, 4))),
+        (5, lambda: ddpm.bound(p, x_0)),
+        (5, lambda: model.bits_per_dim(x_0, progress=False)),
+    ):
+        with pytest.raises(
+            ddpm.Diverged, match=f"^in the step from t = {t} the network gives numbers that are not finite"
+        ):
+            call()
+    assert model.sample(1, steps=1, progress=False).tensor.isfinite().all()  # t = 12 alone
+    with pytest.raises(ddpm.Diverged, match=r"^in the step from t = [1-5] the network"):
+        estimate(bound_of(p), image_set(x_0, "all"), 0, 6, 4, torch.device("cpu"))
+    list(errors(p, image_set(x_0, "all"), 0, 4, torch.device("cpu"), at=[12, 6]))
+    with pytest.raises(ddpm.Diverged, match=r"^in the step from t = 5 "):
+        list(errors(p, image_set(x_0, "all"), 0, 4, torch.device("cpu"), at=[12, 5]))
 
 
 def test_classes_are_told():

@@ -16,6 +16,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.errors import not_finite
 from ddpm.evaluation.proposal import Proposal, broad, proposal, systematic
 from ddpm.evaluation.rate import images_of, in_float64
 from ddpm.parallel.world import ALONE, World
@@ -154,6 +155,8 @@ class _Evaluator:
             for j in range(t.shape[1]):
                 eps = draw(x_0)
                 nats[part, j] = self.target.term(x_0, t[part, j].to(self.device), eps, rows[part]).cpu().double()
+                if (odd := nats[part, j].isnan()).any():
+                    raise not_finite(int(t[part, j][odd][0]))
                 radius[part, j] = mean_flat(eps**2).cpu().double() - 1
         return self.world.sum(nats), self.world.sum(radius)
 
@@ -182,6 +185,7 @@ def estimate(
     and the same noise: of two networks, or one at two times, that is less noise in the difference.
 
     Raises:
+        Diverged: what the network gives is not finite.
         ValueError: fewer than two evaluations: they could not be held against each other.
     """
     if evaluations < 2:

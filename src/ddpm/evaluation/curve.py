@@ -17,6 +17,7 @@ from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.gaussian import Gaussian
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import Schedule
+from ddpm.errors import not_finite
 from ddpm.evaluation.rate import images_of, in_float64
 from ddpm.sampling.optimal import Curve
 from ddpm.sampling.timesteps import log_snr
@@ -54,6 +55,9 @@ def errors(
 
     All images at every t, each with noise of its own and given its label (N,), if there are any. The error is cut at 1,
     which images in [-1, 1] do not exceed when nothing is known of them, and at the fence of `Optimal`.
+
+    Raises:
+        Diverged: what the network gives is not finite.
     """
     wide = replace(p, network=in_float64(p.network))
     rows = list(torch.arange(len(data)).split(batch_size))
@@ -67,6 +71,8 @@ def errors(
                 estimates.append(given.estimate(wide.q.sample(x_0, t, draw(x_0)), t))
         pairs = list(zip(images, estimates, strict=True))
         squares = torch.cat([mean_flat((x_0 - estimate) ** 2) for x_0, estimate in pairs])
+        if squares.isnan().any():
+            raise not_finite(t)
         error = max(min(float(squares.mean()), 1.0, float(1 / p.schedule.snr[t])), LEAST)
         yield ErrorAt(t, error, *_best_variance(partial(_L_0, p, pairs), error))
 

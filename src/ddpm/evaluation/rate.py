@@ -16,6 +16,7 @@ from ddpm.data.labels import Labels, labels_at
 from ddpm.diffusion.bound import Term, terms
 from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
+from ddpm.errors import not_finite
 from ddpm.parallel.world import ALONE, World
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import ImageBatch, mean_flat
@@ -109,13 +110,19 @@ def measure(
     Of several processes each takes some of the batches.
 
     `labels` (N,) are what the network is told of each image: the bound is then one of log p(x_0|label).
+
+    Raises:
+        Diverged: what the network gives is not finite.
     """
     wide = replace(p, network=in_float64(p.network))
     for rows in torch.arange(len(data)).split(batch_size)[world.rank :: world.size]:
         x_0 = images_of(data, rows, device)
         noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
         for found in terms(wide.given(labels_at(labels, rows, device)), x_0, noise):
-            yield Measured(rows, found.t, found.nats.cpu().double(), _mse(found, x_0))
+            nats = found.nats.cpu().double()
+            if nats.isnan().any():
+                raise not_finite(found.t)
+            yield Measured(rows, found.t, nats, _mse(found, x_0))
 
 
 def images_of(data: ImageSet, rows: Tensor, device: torch.device) -> ImageBatch:

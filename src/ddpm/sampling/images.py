@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddpm.diffusion.reverse import Network, ReverseProcess
-from ddpm.errors import UsageError, chosen
+from ddpm.errors import UsageError, chosen, not_finite
 from ddpm.parallel.world import ALONE, World
 from ddpm.sampling import SAMPLERS, Sampler
 from ddpm.sampling.chain import Step, run, start
@@ -202,6 +202,25 @@ def finished(sampled: Iterable[Sampled]) -> Iterator[tuple[range, ImageBatch]]:
     for found in sampled:
         if found.step.t == 0:
             yield found.rows, found.step.x.cpu()
+
+
+def finite(sampled: Iterable[Sampled]) -> Iterator[Sampled]:
+    """The same steps. An accelerator is waited for once in each chain, before its last step is handed out.
+
+    Raises:
+        Diverged: a chain ends in what is no image, which would be black; the t at which it began is named.
+    """
+    at: list[int] = []
+    sound: list[Tensor] = []
+    for found in sampled:
+        at.append(found.step.before.t if found.step.before else found.t)
+        sound.append(found.x.isfinite().all())
+        if found.t == 0:
+            told = torch.stack(sound).tolist()
+            if not all(told):
+                raise not_finite(at[told.index(False)])
+            at, sound = [], []
+        yield found
 
 
 def evenly(length: int, count: int) -> list[int]:

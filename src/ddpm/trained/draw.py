@@ -21,7 +21,7 @@ from ddpm.sampling import Sampler
 from ddpm.sampling.chain import Step, start
 from ddpm.sampling.condition import ANYTHING, Condition
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
-from ddpm.sampling.images import Plan, Sampled, Watch, chains, described, finished, noise_of
+from ddpm.sampling.images import Plan, Sampled, Watch, chains, described, finished, finite, noise_of
 from ddpm.tensors import ImageBatch
 from ddpm.trained.labels import Label
 from ddpm.trained.loaded import LoadedModel
@@ -87,10 +87,15 @@ class Drawing:
         save_each(values, folder, rows.start, self.text, experiment.levels, self.condition.of(rows), experiment.classes)
 
     def run(self, world: World = ALONE) -> Iterator[Sampled]:
-        """Every step of every chain: `plan.batches()` times `moves`, shared among the processes of a world."""
+        """Every step of every chain: `plan.batches()` times `moves`, shared among the processes of a world.
+
+        Raises:
+            Diverged: as `finite`.
+        """
         shape, device = self.model.experiment.shape, self.model.device
-        return chains(
-            self.process, self._start, self.sampler, shape, self.plan, device, self.condition, self.purpose, world
+        begin, condition = self._start, self.condition
+        return finite(
+            chains(self.process, begin, self.sampler, shape, self.plan, device, condition, self.purpose, world)
         )
 
     def _start(self, drawn: ImageBatch) -> Step:
