@@ -1,9 +1,13 @@
 """Several runs at once: the same images, the same noise, and differences with an error of their own; tables and plots."""
 
 import csv
+import html
 import json
 import math
+import re
+import shlex
 import statistics
+from datetime import date
 
 import numpy as np
 import pytest
@@ -160,6 +164,41 @@ def test_a_page_of_bounds_alone(ddpm, run, tmp_path):
     assert said.code == 0, said.err
     assert 'lang="ko"' in page.read_text()
     assert "변분 경계" in page.read_text()
+    assert "digits의 test 이미지 12장" in page.read_text()
+    assert "of step" not in page.read_text()
+    said = ddpm(
+        "compare", run, run, *OF, "--num-samples", 3, "--sample-steps", 2, "--metrics", "fid", "--language", "ko"
+    )
+    assert "ancestral로 모델마다 뽑은 샘플 3장, digits의 test 이미지 300장과 견줌" in said.out
+
+
+def test_it_is_said_how_the_models_are_read(ddpm, run, tmp_path):
+    """Of fewer steps it is another bound: in the table, on the page, and in Python."""
+    older, page = run / "checkpoints" / "step-000000003", tmp_path / "p.html"
+    how = ("--steps", 4, "--num-samples", 3, "--sample-steps", 2, "--metrics", "fid,kid", "--html", page, "--seed", 7)
+    said = ddpm("compare", run, older, *OF, *how)
+    assert said.code == 0, said.err
+    lines = [f"T = 4 of 12 steps, ema weights of step {step}, decoder's variance" for step in (6, 3)]
+    for name, line in zip((run, older), lines, strict=True):
+        assert f"{name}: {line}" in said.out
+    assert lines[0] in ddpm("evaluate", run, *OF, "--steps", 4).out
+    assert "3 samples of each by ancestral, from the same noise, against 300 test images of digits" in said.out
+    text = html.unescape(page.read_text())
+    assert all(line in text for line in lines)
+    assert text.count("12 test images of digits") == text.count("against 300 test images of digits") == 1
+    (verdict,) = re.findall(r"((?:better|worse|no difference seen), \d+\.\d standard errors)", said.out)
+    assert verdict in text
+    assert re.search('<div class="pair"><div><svg.*</div><div><svg', text, re.DOTALL), (
+        "plots that can stand below each other"
+    )
+    (title,) = re.findall("<title>(.*) side by side</title>", text)
+    assert all(name in title for name in (run.name, older.name))
+    (footer,) = re.findall("<footer>(.*)</footer>", text)
+    typed = ["ddpm", "compare", str(run), str(older), *map(str, OF), *map(str, how)]
+    assert shlex.split(footer[footer.index("ddpm compare") :]) == typed
+    assert all(part in footer for part in (public.__version__, date.today().isoformat(), "seed 7"))
+    bound = public.load(run).bits_per_dim("digits", num_images=12, steps=4, progress=False)
+    assert f"{bound.total:.4f} ± {bound.stderr:.4f} bits/dim, T = 4, 12 images of 64 dims" in repr(bound)
 
 
 def test_memory_counts_the_tensors_that_are_alive_at_once():

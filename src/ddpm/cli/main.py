@@ -31,6 +31,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = Namespace(debug="--debug" in typed)
     try:
         options = parse(typed)
+        options.typed = typed
         RESULTS.begin(getattr(options, "json", None))
         from ddpm.cli.terminal.indexing import indexing_shown
         from ddpm.cli.terminal.outputs import check_outputs

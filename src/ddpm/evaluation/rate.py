@@ -6,7 +6,7 @@ arithmetic but the network's is float64.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Measured:
     mse_x_0: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bound:
     """The bound of `images` images of `dims` coordinates. Rates are bits/dim; errors are mean squared, in [-1, 1].
 
@@ -45,10 +45,15 @@ class Bound:
     dims: int
     total: float
     stderr: float
-    by_t: Tensor = field(repr=False)
-    mse_x_0: Tensor = field(repr=False)
-    mse_eps: Tensor = field(repr=False)
-    per_image: Tensor = field(repr=False)
+    by_t: Tensor
+    mse_x_0: Tensor
+    mse_eps: Tensor
+    per_image: Tensor
+
+    def __repr__(self) -> str:
+        """In a line, with the number of steps: of fewer it is another bound."""
+        error = f" ± {self.stderr:.4f}" if self.images > 1 else ""
+        return f"Bound({self.total:.4f}{error} bits/dim, T = {self.T}, {self.images:,} images of {self.dims:,} dims)"
 
     @property
     def T(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddpm.diffusion.schedule import Schedule
@@ -66,17 +67,40 @@ def bound_by_t(bound: Bound) -> Figure:
 def compared(found: Comparison) -> Figure:
     """Bounds of several models on the same images: each with its standard error, and term by term over the way up."""
     figure, (left, right) = panels(2)
-    places, colors = range(len(found.names)), (BLUE, ORANGE, GREEN, PURPLE, GREY)
-    for i, (name, bound) in enumerate(zip(found.names, found.bounds, strict=True)):
-        color = colors[i % len(colors)]
-        left.errorbar(bound.total, i, xerr=bound.stderr, color=color, marker="o", ms=4, capsize=3)
-        t = np.arange(2, bound.T + 1)
-        right.plot(t / bound.T, bound.by_t[2:].numpy() * bound.T, color=color, label=shortened(name))
-    left.set_yticks(places, [shortened(name) for name in found.names])
-    left.set(title="Bound and standard error", xlabel="bits/dim", ylim=(len(found.names) - 0.5, -0.5))
-    right.set(title="Where the bits go", xlabel="t / T", ylabel="T · L(t−1), bits/dim", ylim=(0, None))
-    right.legend()
+    _totals(left, found)
+    _by_t(right, found)
     return figure
+
+
+@mpl.rc_context(STYLE)
+def compared_apart(found: Comparison) -> list[Figure]:
+    """The same as two figures, which a page can put below each other."""
+    figures = []
+    for drawn in (_totals, _by_t):
+        figure, (axes,) = panels(1, width=5.2)
+        drawn(axes, found)
+        figures.append(figure)
+    return figures
+
+
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
+"""Of models, in turn."""
+
+
+def _totals(axes: Axes, found: Comparison) -> None:
+    for i, bound in enumerate(found.bounds):
+        axes.errorbar(bound.total, i, xerr=bound.stderr, color=COLORS[i % len(COLORS)], marker="o", ms=4, capsize=3)
+    axes.set_yticks(range(len(found.names)), [shortened(name) for name in found.names])
+    axes.set(title="Bound and standard error", xlabel="bits/dim", ylim=(len(found.names) - 0.5, -0.5))
+
+
+def _by_t(axes: Axes, found: Comparison) -> None:
+    for i, (name, bound) in enumerate(zip(found.names, found.bounds, strict=True)):
+        t = np.arange(2, bound.T + 1)
+        terms = bound.by_t[2:].numpy() * bound.T
+        axes.plot(t / bound.T, terms, color=COLORS[i % len(COLORS)], label=shortened(name))
+    axes.set(title="Where the bits go", xlabel="t / T", ylabel="T · L(t−1), bits/dim", ylim=(0, None))
+    axes.legend()
 
 
 def shortened(name: str) -> str:

@@ -79,9 +79,9 @@ def png(figure: Figure, language: str = "en") -> bytes:
 
 
 @mpl.rc_context(STYLE)
-def panels(count: int, height: float = 3.0) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of `count` panels in a row, 10.4 inches wide."""
-    figure = Figure(figsize=(10.4, height))
+def panels(count: int, height: float = 3.0, width: float = 10.4) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of `count` panels in a row, so many inches wide in all."""
+    figure = Figure(figsize=(width, height))
     axes = figure.subplots(1, count, squeeze=False)[0]
     return figure, list(axes)
 

@@ -40,6 +40,15 @@ def sentence(trained: LoadedModel, bound: Bound, what: str) -> str:
         f"{bound.total:.4f} {error} bits/dim on {what}\n"
         f"  L_T {float(bound.by_t[0]):.6f}   L_1..L_(T-1) {float(bound.by_t[2:].sum()):.4f}   "
         f"L_0 {float(bound.by_t[1]):.4f}   an upper bound on the code length\n"
-        f"  T = {bound.T}, {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "
+        f"  {reading(trained)}"
+    )
+
+
+def reading(trained: LoadedModel) -> str:
+    """How a model is read: what its bound depends on besides the images."""
+    T, whole = trained.process.schedule.T, trained.experiment.schedule.T
+    chain = f"T = {T}" if whole == T else f"T = {T} of {whole} steps"
+    return (
+        f"{chain}, {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "
         f"estimate of x_0 {trained.experiment.process.limit}"
     )

@@ -3,19 +3,20 @@
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from ddpm.cli.parts.bounds import measure_bound
+from ddpm.cli.parts.bounds import measure_bound, reading
 from ddpm.cli.parts.drawn import draw_all, say_drawn
 from ddpm.cli.parts.opening import Asked, images_asked, model_to_score
 from ddpm.cli.terminal.console import note, say, show
 from ddpm.cli.terminal.files import JsonTarget, file_for
-from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.speech import in_language, said
 from ddpm.errors import UsageError, quoted
 from ddpm.evaluation.paired import Comparison, Difference
 from ddpm.evaluation.rate import Bound
 from ddpm.figures import plots, style
-from ddpm.report.compare_page import compare_page
+from ddpm.report.compare_page import Made, Model, compare_page
 from ddpm.report.text import right
 from ddpm.storage.atomic import write_bytes, write_csv, write_text
 from ddpm.trained.evaluate import about, require_fitting, result, row
@@ -23,6 +24,7 @@ from ddpm.trained.labels import told_when_scored
 from ddpm.trained.likelihoods import of_bound
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measures.drawn import Drawn
+from ddpm.version import VERSION
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,29 @@ def compare_runs(options: Namespace) -> None:
     if plot:
         write_bytes(plot, style.png(plots.compared(both.found), options.language))
     if page:
-        write_text(page, compare_page(both.found, both.parameters(), both.drawn, both.asked.words, options.language))
+        write_text(page, _page(both, options))
     for name, path in (("csv", table), ("plot", plot), ("html", page)):
         if path:
             say(f"{name}: {path}")
     json_target.tell()
     _say(both)
+
+
+def _page(both: SideBySide, options: Namespace) -> str:
+    """The page of all, in the language of the command."""
+
+    def told(text: str) -> str:
+        return in_language(text, options.language)
+
+    models = [
+        Model(name, size, told(reading(model)), told(verdict(one)) if one else "")
+        for name, size, model, one in zip(
+            both.found.names, both.parameters(), both.models, both.differences, strict=True
+        )
+    ]
+    made = Made(VERSION, date.today().isoformat(), options.seed, " ".join(map(quoted, ["ddpm", *options.typed])))
+    images = told(both.asked.words), told(both.asked.whole_words)
+    return compare_page(both.found, models, both.drawn, images, made, options.language)
 
 
 def _measured(options: Namespace) -> SideBySide:
@@ -129,8 +148,10 @@ def _say(both: SideBySide) -> None:
     show(f"{'':{width}} {' '.join(heads)}")
     for name, size, bound, one in zip(found.names, both.parameters(), found.bounds, both.differences, strict=True):
         show(f"{name:{width}} {size:>12,} {_numbers(bound)}{_compared(one) if one else ''}")
+    for name, model in zip(found.names, both.models, strict=True):
+        say(f"{name}: {reading(model)}")
     if both.drawn:
-        say_drawn(found.names, both.drawn, str(both.asked.about["data"]))
+        say_drawn(found.names, both.drawn, both.asked.whole_words)
 
 
 def _numbers(bound: Bound) -> str:
@@ -139,11 +160,15 @@ def _numbers(bound: Bound) -> str:
 
 
 def _compared(one: Difference) -> str:
+    error = f"{one.stderr:>10.4f}" if len(one.per_image) > 1 else f"{'-':>10}"
+    return f" {one.mean:>+12.4f} {error}   {said(verdict(one))}"
+
+
+def verdict(one: Difference) -> str:
     """The difference in words: below two standard errors it says nothing. Of one image there is no such error."""
     if len(one.per_image) == 1:
-        return f" {one.mean:>+12.4f} {'-':>10}   {said('of one image: no standard error')}"
+        return "of one image: no standard error"
     if one.in_errors is None:
-        what = "the same in every image" if one.mean else "no difference in any image"
-        return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {said(what)}"
-    verdict = "no difference seen" if abs(one.in_errors) < 2 else "better" if one.mean < 0 else "worse"
-    return f" {one.mean:>+12.4f} {one.stderr:>10.4f}   {said(f'{verdict}, {abs(one.in_errors):.1f} standard errors')}"
+        return "the same in every image" if one.mean else "no difference in any image"
+    word = "no difference seen" if abs(one.in_errors) < 2 else "better" if one.mean < 0 else "worse"
+    return f"{word}, {abs(one.in_errors):.1f} standard errors"

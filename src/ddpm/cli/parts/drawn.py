@@ -12,7 +12,7 @@ from ddpm.cli.terminal.words import counted
 from ddpm.evaluation.images.metrics import Choices, metrics_of
 from ddpm.evaluation.images.side import Side
 from ddpm.figures.images import image_set
-from ddpm.report.compare_page import cells, headings
+from ddpm.report.compare_page import biased, cells, headings
 from ddpm.report.text import columns, right
 from ddpm.sampling.images import Plan
 from ddpm.trained.draw import check_variance, samples
@@ -54,15 +54,11 @@ def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
     return found
 
 
-def say_drawn(names: Sequence[str], drawn: Sequence[Drawn], data: str) -> None:
-    """A line for each run: distances with their intervals, and what an image costs."""
+def say_drawn(names: Sequence[str], drawn: Sequence[Drawn], images: str) -> None:
+    """A line for each run: distances from these images with their intervals, and what an image costs."""
     first = drawn[0]
-    assert first.distances is not None
-    images = counted(first.distances.manifest["b"]["images"], "image")
-    say(
-        f"{counted(len(first.images), 'sample')} of each by {first.sampler}, from the same noise, against {images} of {data}"
-    )
-    heads, rows = headings(first, "ko" if SPEECH.korean else "en"), [cells(one) for one in drawn]
+    say(f"{counted(len(first.images), 'sample')} of each by {first.sampler}, from the same noise, against {images}")
+    heads, rows = headings(drawn, "ko" if SPEECH.korean else "en"), [cells(one, biased(drawn)) for one in drawn]
     widths = [max(map(columns, column)) for column in zip(heads, *rows, strict=True)]
     width = max(map(len, names))
     show(f"{'':{width}}  {'  '.join(right(head, size) for head, size in zip(heads, widths, strict=True))}")

@@ -47,13 +47,15 @@ def model_to_score(options: Namespace) -> LoadedModel:
 class Asked:
     """The images of --data, --split and --num-images; `words` say which they are, such as "300 test images of digits".
 
-    `about` is what --json says of them: where they come from. `whole` are those of the split without --num-images.
+    `about` is what --json says of them: where they come from. `whole` are those of the split without --num-images, in
+    `whole_words`.
     """
 
     images: ImageSet
     whole: ImageSet
     words: str
     about: Mapping[str, str | None]
+    whole_words: str
 
 
 def images_asked(options: Namespace, trained: LoadedModel) -> Asked:
@@ -82,11 +84,14 @@ def images_asked(options: Namespace, trained: LoadedModel) -> Asked:
             "and stand for these alone"
         )
     split = options.split if part else None
-    words = [f"{len(images)}", *([split] if split not in (None, "all") else []), plural(len(images), "image")]
     named = "" if part is None or part.folders in ((), (split,)) else f" ({', '.join(part.folders)})"
-    return Asked(
-        images, everything, f"{' '.join(words)} of {options.data}{named}", {"data": options.data, "split": split}
-    )
+
+    def words(count: int) -> str:
+        parts = [f"{count}", *([split] if split not in (None, "all") else []), plural(count, "image")]
+        return f"{' '.join(parts)} of {options.data}{named}"
+
+    about = {"data": options.data, "split": split}
+    return Asked(images, everything, words(len(images)), about, words(len(everything)))
 
 
 def shorter(options: Namespace) -> FewSteps:

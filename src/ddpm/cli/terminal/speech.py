@@ -65,6 +65,11 @@ class Speech:
         return korean.find(text) or "\n".join(map(korean.in_korean, text.split("\n")))
 
 
+def in_language(text: str, language: str) -> str:
+    """A message of a command in a language: what a page says, which does not depend on the terminal."""
+    return catalogue().in_korean(text) if language == "ko" else text
+
+
 def _has_hangul(stream: object) -> bool:
     try:
         "가".encode(getattr(stream, "encoding", None) or "utf-8")

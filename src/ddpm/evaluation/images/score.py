@@ -47,6 +47,11 @@ class Score:
     bias: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def without_bias(self) -> float:
+        """The value for endlessly many images, of which `low` and `high` are the interval: without the bias, where that is known."""
+        return self.value - (self.bias or 0.0)
+
     def as_json(self) -> dict[str, Any]:
         """For a file."""
         interval = {"level": LEVEL, "low": self.low, "high": self.high, "method": self.method}
