@@ -189,6 +189,16 @@ def test_where_there_is_something_already(ddpm, trained, tmp_path):
     _well(ddpm(*drawn, tmp_path / "r", "--json", tmp_path / "r.json"))
 
 
+def test_a_folder_in_use_is_called_as_it_is_given(ddpm, trained, tmp_path):
+    """Neither command has an --output-dir, and the call has no output_dir."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a").touch()
+    for command in (("export", trained, tmp_path / "full"), ("import", tmp_path / "out", tmp_path / "full")):
+        hints = _hinted(ddpm(*command), 73, "give another folder")
+        assert not any("output" in hint for hint in hints)
+        _well(ddpm(*command[:2], tmp_path / ("out" if command[0] == "export" else "run")))
+
+
 def test_a_folder_of_other_things(ddpm, tmp_path):
     (tmp_path / "thesis.tex").touch()
     _hinted(_train(ddpm, "digits", tmp_path), 73, "give a new --output-dir")

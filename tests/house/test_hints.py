@@ -111,6 +111,7 @@ TOLD = {
     "so few images are compared with the samples by eye": "what is left to do",
     "hf auth login": "needs an account",
     "accept them on https://huggingface.co/": "needs an account",
+    "in Python ddpm.model(": "which door is the right one; tests/trained/test_own.py goes through it",
     "a model of pixels needs the original integers": "why",
     "its tables have no rows": "why",
     "and files of weights of OpenAI's": "what is read; tests/interop/test_files.py reads each",

@@ -128,6 +128,45 @@ def test_weights_that_are_not_finite(ddpm, tmp_path, value):
     assert ddpm("import", folder_of(tmp_path / "well", weights=saved(weights)), tmp_path / "run").code == 0
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"_class_name": "UNet2DConditionModel"}, "UNet2DConditionModel is not read, as it draws what a text says: "),
+        ({"_class_name": "AutoencoderKL"}, "AutoencoderKL is not read, as it draws nothing by itself"),
+        (
+            {"architectures": ["BertModel"], "model_type": "bert"},
+            "BertModel is not read, but a UNet2DModel of pixels is: ",
+        ),
+        ({"a": 1}, "no model of a format that is known"),
+    ],
+)
+def test_what_a_folder_holds_is_said(ddpm, tmp_path, config, said):
+    for folder in (tmp_path, tmp_path / "pipeline" / "unet"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config))
+    for folder in (tmp_path, tmp_path / "pipeline"):
+        told = ddpm("import", folder, tmp_path / "run")
+        assert (told.code, said in told.err, "hint: known are" in told.err) == (2, True, True)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_what_a_file_holds_is_said(ddpm, tmp_path, trained):
+    file = tmp_path / "weights.pt"
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(file))
+    (tmp_path / "text.pt").write_text("model:\n  channels: 3\n")
+    torch.save({"a.weight": torch.zeros(2)}, tmp_path / "other.pt")
+    for source, code, said in (
+        (file, 65, f"no file of weights: {file}: it is a TorchScript program"),
+        (tmp_path / "text.pt", 65, "text.pt: it is neither safetensors nor what torch.save writes"),
+        (tmp_path / "other.pt", 2, "weights of no network that is known: 1 tensors, the first 'a.weight': "),
+        (trained, 2, "this is a run already, and needs no import: "),
+    ):
+        told = ddpm("import", source, tmp_path / "run")
+        assert (told.code, said in told.err, "damaged" in told.err) == (code, True, False), told.err
+    torch.save(torch.nn.Linear(2, 2).state_dict(), file)
+    assert set(weights_in(file)) == {"weight", "bias"}
+
+
 def test_links(tmp_path):
     """None leads out of the folder, but the hub's own into its blobs."""
     outside = tmp_path / "secret.bin"
@@ -159,7 +198,7 @@ def test_the_exit_code(ddpm, tmp_path):
 
 
 def test_safetensors_are_read_too(tmp_path):
-    with pytest.raises(DataError, match="damaged weights"):
+    with pytest.raises(DataError, match="no file of weights"):
         file = tmp_path / "x.safetensors"
         file.write_bytes((2**60).to_bytes(8, "little") + b"{}")
         weights_in(file)

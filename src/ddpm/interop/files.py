@@ -51,6 +51,14 @@ REFUSED = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2",
 """Opcodes that name or make other things, and that torch does not write."""
 
 
+NO_HEADER = 2**32
+"""Of safetensors: the first eight bytes of a text say far more than any header has."""
+
+
+class NoWeights(ValueError):
+    """A file of another kind, and not damaged."""
+
+
 def weights_in(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by their names; nested groups are joined with dots.
 
@@ -69,6 +77,8 @@ def weights_in(path: Path) -> Mapping[str, Tensor]:
         raise NotFound(f"no such file: {path}") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {plain.why(error)}") from error
+    except NoWeights as error:
+        raise DataError(f"no file of weights: {path}: {error}") from error
     except ValueError as error:
         raise DataError(f"damaged weights: {path}: {error}") from error
 
@@ -76,6 +86,8 @@ def weights_in(path: Path) -> Mapping[str, Tensor]:
 def _safetensors(data: bytearray) -> Mapping[str, Tensor]:
     if data[:1] == b"\x80" or b"ustar" in data[:512]:
         raise ValueError("it is a pickle as torch wrote it before version 1.6, which cannot be checked")
+    if int.from_bytes(data[:8], "little") >= NO_HEADER:
+        raise NoWeights("it is neither safetensors nor what torch.save writes")
     return tensorfile.tensors_in(data)[1]
 
 
@@ -94,6 +106,10 @@ def _arrays(stream: io.BufferedReader, size: int) -> Mapping[str, Tensor]:
 
 def _torch(stream: io.BufferedReader, size: int) -> Mapping[str, Tensor]:
     with archives.opened(stream) as archive:
+        if any(member.filename.endswith("/constants.pkl") for member in archive.infolist()):
+            raise NoWeights(
+                "it is a TorchScript program, which is not run; torch.save(module.state_dict(), FILE) writes its weights"
+            )
         archives.require_unpacked(archive, size)
         pickles = [member for member in archive.infolist() if member.filename.endswith(".pkl")]
         if len(pickles) != 1 or pickles[0].file_size > PICKLE:

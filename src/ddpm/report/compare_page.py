@@ -142,12 +142,12 @@ def _samples(names: Sequence[str], drawn: Sequence[Drawn], images: str, language
     with_bias = biased(drawn)
     for scores in zip(*(one.distances.scores if one.distances else () for one in drawn), strict=True):
         if scores[0].name in with_bias:
-            rows[SCORES[scores[0].name]] = [Cell(f"{score.value:.4g}") for score in scores]
-            rows[_without(SCORES[scores[0].name])] = [
+            rows[NAMES[scores[0].name]] = [Cell(f"{score.value:.4g}") for score in scores]
+            rows[_without(NAMES[scores[0].name])] = [
                 Cell(f"{score.without_bias:.4g}", interval(score)) for score in scores
             ]
         else:
-            rows[SCORES[scores[0].name]] = [Cell(f"{score.value:.4g}", interval(score)) for score in scores]
+            rows[NAMES[scores[0].name]] = [Cell(f"{score.value:.4g}", interval(score)) for score in scores]
     rows |= {SPEED: [Cell(f"{one.seconds * 1000:.3g}") for one in drawn]}
     rows |= {MEMORY: [Cell(f"{one.memory / 1e6:.3g}") for one in drawn]}
     return Figure(

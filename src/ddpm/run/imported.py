@@ -74,7 +74,7 @@ def import_run(source: Path, folder: RunFolder, told: Told = interop.Told()) -> 
     where, place = hub.fetched(str(source)) if hub.is_name(source) else (str(source.absolute()), source)
     foreign = interop.read(place, told)
     if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-        raise CannotCreate(f"{str(folder.path)!r} is not empty", "use another `output_dir`")
+        raise CannotCreate(f"{str(folder.path)!r} is not empty", "give another folder")
     write(foreign, where, folder)
     return foreign
 

@@ -57,7 +57,7 @@ def export(
             "`format=torch-export` writes the two apart",
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CannotCreate(f"{str(folder)!r} is not empty", "use another `output_dir`")
+        raise CannotCreate(f"{str(folder)!r} is not empty", "give another folder")
     beside = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
     network = trained.process.network
     if not isinstance(network, UNet | LucidrainsUNet | ScheduledNetwork):
