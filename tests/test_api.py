@@ -108,8 +108,11 @@ def test_every_public_name_says_what_it_is():
             assert thing.__doc__, name
 
 
-def test_the_examples_of_the_docstrings_run(trained, tmp_path):
-    """Of every public name, and of the methods of public classes."""
+def test_the_examples_of_the_docstrings_run(trained, tmp_path, monkeypatch):
+    """Of every public name, and of the methods of public classes, where `ddpm demo` left its run."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(trained)
+    monkeypatch.chdir(tmp_path)
     finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
     ran = 0
     for name in public.__all__:
@@ -630,6 +633,15 @@ calls = [
     (lambda: ddpm.ReverseProcess(net, cosine, limit="unlimited"), "the limit of a process is a function"),
     *((lambda make=make: make(T=1.5), "T must be a whole number") for make in ddpm.SCHEDULES.values()),
     (lambda: ddpm.linear(T="1000"), "T must be a whole number"),
+    (lambda: ddpm.load(3), "a model is named by its folder, not by int"),
+    (lambda: ddpm.load(None), "a model is named by its folder, not by NoneType"),
+    (lambda: ddpm.model(p, 28), "the shape of an image is (channels, height, width), not 28"),
+    (lambda: ddpm.from_denoiser(Mute(1, 1), "cosine"), "the schedule is a ddpm.Schedule"),
+    (lambda: ddpm.from_denoiser(3, cosine), "a denoiser is a function (x, sigma), and labels third, not int"),
+    (lambda: ddpm.from_denoiser(lambda x: x, cosine), "a denoiser is called with (x, sigma)"),
+    (lambda: ddpm.ReverseProcess(lambda x: x, cosine), "a network is called with (x_t, timestep), and labels third"),
+    (lambda: ddpm.model(ddpm.ReverseProcess(Mute(1, 1), cosine), (1, 8, 8), classes=3), "is called with (x_t, timestep, label)"),
+    (lambda: ddpm.model(ddpm.ReverseProcess(lambda x, t, y: x, cosine), (1, 8, 8)), "is called with (x_t, timestep), as classes=0"),
 ]
 for number, (call, words) in enumerate(calls):
     try:
@@ -649,7 +661,7 @@ def test_wrong_types_are_refused_in_a_sentence(trained):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WRONG_TYPES, str(trained)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "49\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "58\n"), done.stderr
 
 
 WARNED = """

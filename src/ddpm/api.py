@@ -76,14 +76,16 @@ def load(
     Raises:
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
-        UsageError: weights that the run does not have, no such device, or a setting that cannot be changed any more.
+        UsageError: what is no path, weights that the run does not have, no such device, or a setting that cannot be changed any more.
 
     Example:
         >>> import ddpm
-        >>> model = ddpm.load(run)
+        >>> model = ddpm.load("runs/demo")
         >>> model.schedule.T, model.shape
         (12, (1, 8, 8))
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"a model is named by its folder, not by {type(path).__name__}", "ddpm.model takes a process")
     found = load_run(str(path), weights, pick_device(str(device)), settings or {})
     for note in found.notes:
         warn(note, RunWarning)
@@ -150,7 +152,7 @@ def fit(
     Example:
         >>> import ddpm
         >>> tiny = {"model.channels": 8, "model.multipliers": [1, 2], "model.groups": 4, "model.blocks": 1, "schedule.T": 10}
-        >>> model = ddpm.fit("digits", folder / "run", steps=2, batch_size=8, settings=tiny, progress=False)
+        >>> model = ddpm.fit("digits", "runs/tiny", steps=2, batch_size=8, settings=tiny, progress=False)
         >>> model.step
         2
     """
@@ -464,7 +466,7 @@ def compare(
 
     Example:
         >>> import ddpm
-        >>> found = ddpm.compare(run, ddpm.load(run, "raw"), data="digits", num_images=4, progress=False)
+        >>> found = ddpm.compare("runs/demo", ddpm.load("runs/demo", "raw"), data="digits", num_images=4, progress=False)
         >>> (only,) = found.differences
         >>> len(found.bounds), len(only.per_image), bool(only.stderr >= 0)
         (2, 4, True)
@@ -475,8 +477,8 @@ def compare(
     first = opened[0]
     images = given_images(first.loaded, data, split)
     for model in opened:
-        require_fitting(model.loaded, images, str(model.loaded.folder.path))
+        require_fitting(model.loaded, images, model.loaded.name)
     given = images_of(images)
     bounds = [model.bits_per_dim(given, **how) for model in opened]
-    names = [str(model.loaded.folder.path) if isinstance(model, TrainedModel) else str(model) for model in models]
+    names = [model.loaded.name if isinstance(model, TrainedModel) else str(model) for model in models]
     return Comparison(tuple(names), tuple(bounds))

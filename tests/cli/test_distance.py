@@ -251,5 +251,11 @@ def test_a_distance_is_read_at_a_glance():
     digits = library.images("digits")
     found = library.distance(digits[:60], digits[60:120], "fid,kid", "pixels", progress=False)
     fid, kid = found["fid"], found["kid"]
-    said = f"fid {fid.value:.4g} [{fid.low:.4g}, {fid.high:.4g}]; kid {kid.value:.4g} [{kid.low:.4g}, {kid.high:.4g}]"
+    less = f"less bias {fid.value - fid.bias:.4g}"
+    said = f"fid {fid.value:.4g}, {less} [{fid.low:.4g}, {fid.high:.4g}]; kid {kid.value:.4g} [{kid.low:.4g}, {kid.high:.4g}]"
     assert repr(found) == f"Distances({said}; features pixels)"
+    assert fid.low <= fid.without_bias <= fid.high
+    assert (list(found), "kid" in found, dict(found)["fid"] is fid, len(found)) == (["fid", "kid"], True, True, 2)
+    with pytest.raises(KeyError, match="'FID' was not measured, but fid, kid"):
+        found["FID"]
+    assert "FID" not in found

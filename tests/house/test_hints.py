@@ -142,6 +142,7 @@ TOLD = {
     "the files are the same: the version of ddpm": "needs another version of ddpm",
     "the pictures are the same, but this version": "the same",
     "a uint8 tensor is (N, C, H, W)": "what can be given",
+    "ddpm.model takes a process": "which door is the right one",
     "give batches (x_0, labels)": "what can be given",
     "an array of uint16 has more": "what can be given; tests/figures/test_round_trip.py gives one",
     "images of {} channels are not scaled": "why",

@@ -40,6 +40,11 @@ PYTHON = {
     "the {} of a process is a function, not {}",
     "ddpm.train takes a Schedule",
     "max_broken is a fraction, 0..1, not {}",
+    "a network is called with (x_t, timestep), and labels third: {}",
+    "a denoiser is a function (x, sigma), and labels third, not {}",
+    "a denoiser is called with (x, sigma), and labels third: {}",
+    "the schedule is a ddpm.Schedule, such as ddpm.cosine(), not {}",
+    "p with decoder=ddpm.discretised({}) scores them",
     "print(ddpm.Experiment()) shows all of them",
 }
 """Of the call of a function: no flag leads there."""

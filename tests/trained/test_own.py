@@ -81,6 +81,21 @@ def test_what_is_no_number_is_no_image_and_no_bound():
         list(errors(p, image_set(x_0, "all"), 0, 4, torch.device("cpu"), at=[12, 5]))
 
 
+def test_it_is_named_by_its_network():
+    """And by no folder, which is not there; of images of other levels the way is named."""
+    model = ddpm.model(process(Grey()), (1, 8, 8))
+    assert repr(model) == "TrainedModel('Grey': 1x8x8 images of 256 levels, T = 12)"
+    p = ddpm.from_denoiser(Grey(), ddpm.linear(T=12, beta_1=1e-3, beta_T=0.6), decoder=ddpm.discretised(17))
+    assert repr(ddpm.model(p, (1, 8, 8))).startswith("TrainedModel('Grey': ")
+    with pytest.raises(ddpm.Mismatch) as refused:
+        model.bits_per_dim("digits", progress=False)
+    assert refused.value.hints == ("p with decoder=ddpm.discretised(17) scores them",)
+    with pytest.raises(ddpm.Mismatch) as refused:
+        ddpm.compare(ddpm.model(p, (1, 8, 8)), model, data="digits", num_images=2, progress=False)
+    assert str(refused.value).endswith(": Grey")
+    assert ddpm.model(p, (1, 8, 8)).bits_per_dim("digits", num_images=2, progress=False).images == 2
+
+
 def test_classes_are_told():
     """By name; -1 for none, and guided."""
     model = ddpm.model(process(Grey()), (1, 4, 4), classes=["dark", "light"])

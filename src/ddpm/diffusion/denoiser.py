@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ddpm.diffusion.decoder import Decoder, log_likelihood
 from ddpm.diffusion.prediction import X0
-from ddpm.diffusion.reverse import ReverseProcess, unit_clamp
+from ddpm.diffusion.reverse import ReverseProcess, named, takes, unit_clamp
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, Variance
 from ddpm.errors import UsageError
@@ -39,7 +39,8 @@ def from_denoiser(
         decoder: as in `ReverseProcess`.
 
     Raises:
-        UsageError: nothing is left of the image at T, where sigma would be infinite.
+        UsageError: D is no function of these arguments, or the schedule none; or nothing is left of the image at T,
+            where sigma would be infinite.
 
     Example:
         >>> import ddpm, torch
@@ -49,6 +50,12 @@ def from_denoiser(
         >>> ddpm.sample(p, (2, 5), ddpm.Heun(), steps=10).shape
         torch.Size([2, 5])
     """
+    if not callable(denoiser):
+        raise UsageError(f"a denoiser is a function (x, sigma), and labels third, not {type(denoiser).__name__}")
+    if not isinstance(schedule, Schedule):  # pyright: ignore[reportUnnecessaryIsInstance] (anybody may call it)
+        raise UsageError(f"the schedule is a ddpm.Schedule, such as ddpm.cosine(), not {schedule!r}")
+    if not any(takes(denoiser, count) for count in (2, 3)):
+        raise UsageError(f"a denoiser is called with (x, sigma), and labels third: {named(denoiser)}")
     if schedule.alpha_bar[-1] == 0:
         raise UsageError("a denoiser D(x; sigma) cannot be asked where alpha_bar_T = 0: sigma would be infinite")
     whole = schedule.whole
@@ -90,6 +97,7 @@ class _Told(nn.Module):
     def __init__(self, denoiser: Denoiser) -> None:
         super().__init__()
         self.denoiser = denoiser
+        self.__name__ = named(denoiser)
 
     def forward(self, x_t: Tensor, log_sigma: Tensor, *label: Tensor) -> Tensor:
         sigma = log_sigma.exp()

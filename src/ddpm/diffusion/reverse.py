@@ -3,6 +3,7 @@
 A frozen value: wrap the network (EMA, autocast, DDP, an exact denoiser) and build the process again for nothing.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddpm.diffusion.decoder import Decoder, log_likelihood
 from ddpm.diffusion.forward import ForwardProcess
@@ -38,9 +39,22 @@ def unlimited(x_0: ImageBatch) -> ImageBatch:
 LIMITS: Mapping[str, Callable[[Tensor], Tensor]] = {"unit-clamp": unit_clamp, "unlimited": unlimited}
 
 
-def _shown(part: object) -> str:
+def named(part: object) -> str:
     """What was given, in a message: a name, a class or function by its name, else of which kind it is."""
     return repr(part) if isinstance(part, str | None) else getattr(part, "__name__", type(part).__name__)
+
+
+def takes(network: Network, count: int) -> bool:
+    """Whether a network can be called with so many arguments; true of one that does not say it."""
+    try:
+        signature = inspect.signature(network.forward if isinstance(network, nn.Module) else network)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +74,8 @@ class ReverseProcess:
         (torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 8, 8]))
 
     Raises:
-        UsageError: a part is of another kind, such as a name; or the prediction cannot be inverted at T because the
-            schedule leaves no signal there.
+        UsageError: a part is of another kind, such as a name, or a network takes other arguments; or the prediction cannot be
+            inverted at T because the schedule leaves no signal there.
     """
 
     network: Network
@@ -80,10 +94,12 @@ class ReverseProcess:
             ("variance", Variance, "ddpm.FixedLarge() or ddpm.VARIANCES[name](first)"),
         ):
             if not isinstance(part := getattr(self, name), kind):
-                raise UsageError(f"the {name} of a process is a {kind.__name__}, such as {like}, not {_shown(part)}")
+                raise UsageError(f"the {name} of a process is a {kind.__name__}, such as {like}, not {named(part)}")
         for name in ("network", "limit", "decoder", "project"):
             if not callable(part := getattr(self, name)):
-                raise UsageError(f"the {name} of a process is a function, not {_shown(part)}")
+                raise UsageError(f"the {name} of a process is a function, not {named(part)}")
+        if not any(takes(self.network, count) for count in (2, 3)):
+            raise UsageError(f"a network is called with (x_t, timestep), and labels third: {named(self.network)}")
         if self.prediction.needs_signal and self.schedule.alpha_bar[-1] == 0:
             raise UsageError(
                 f"{type(self.prediction).__name__} cannot be predicted where alpha_bar_T = 0: x_T says nothing of x_0; "
@@ -133,7 +149,7 @@ class ReverseProcess:
         parts = 1 + self.variance.outputs
         expected = (x_t.shape[0], parts * x_t.shape[1], *x_t.shape[2:])
         if not isinstance(output, Tensor) or output.shape != expected:
-            given = tuple(output.shape) if isinstance(output, Tensor) else _shown(output)
+            given = tuple(output.shape) if isinstance(output, Tensor) else named(output)
             raise UsageError(f"{type(self.variance).__name__} needs an output of shape {expected}, not {given}")
         return output.chunk(parts, dim=1) if parts > 1 else (output,)
 

@@ -41,7 +41,7 @@ class Animation:
         >>> moving = ddpm.animate(digit, ddpm.cosine(T=100), frames=11)
         >>> moving.steps
         (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-        >>> moving.save(folder / "forward.gif").name
+        >>> moving.save("forward.gif").name
         'forward.gif'
     """
 

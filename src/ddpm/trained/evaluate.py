@@ -180,8 +180,10 @@ def require_fitting(trained: LoadedModel, images: ImageSet, name: str) -> None:
     """
     data = trained.experiment.data
     if images.shape != data.shape or images.levels != data.levels:
+        other = trained.called is not None and images.shape == data.shape
         raise Mismatch(
-            f"the model is for {data.shape} images of {data.levels} levels, not {images.shape} of {images.levels}: {name}"
+            f"the model is for {data.shape} images of {data.levels} levels, not {images.shape} of {images.levels}: {name}",
+            f"p with decoder=ddpm.discretised({images.levels}) scores them" if other else "",
         )
 
 

@@ -38,7 +38,7 @@ class LoadedModel:
     """A trained model: its run, its experiment, the process on its weights, and which weights they are.
 
     `notes` say which newer checkpoints were passed over, and why. `trained_on` is the fingerprint of its images and their labels
-    (`ddpm.run.data_identity`), None of a model of which it is not known.
+    (`ddpm.run.data_identity`), None of a model of which it is not known. `called` is the name of a network of one's own, of no run.
     """
 
     folder: RunFolder
@@ -49,6 +49,12 @@ class LoadedModel:
     device: torch.device
     notes: tuple[str, ...] = ()
     trained_on: str | None = None
+    called: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For messages: the run folder, or, of a network that is of none, what that is called."""
+        return str(self.folder.path) if self.called is None else self.called
 
     @cached_property
     def digest(self) -> str:

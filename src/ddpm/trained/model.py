@@ -43,7 +43,7 @@ class TrainedModel:
 
     Example:
         >>> import ddpm
-        >>> model = ddpm.load(run)
+        >>> model = ddpm.load("runs/demo")
         >>> model.sample(4, seed=1, progress=False)
         Images(4 of 1x8x8, 17 levels)
     """
@@ -53,10 +53,10 @@ class TrainedModel:
     def __repr__(self) -> str:
         loaded = self.loaded
         shape = "x".join(map(str, self.shape))
-        return (
-            f"TrainedModel({str(loaded.folder.path)!r}, {loaded.weights} weights of step {loaded.step:,}: "
-            f"{shape} images of {self.levels} levels, T = {self.schedule.T})"
-        )
+        which = repr(loaded.name)
+        if loaded.called is None:
+            which += f", {loaded.weights} weights of step {loaded.step:,}"
+        return f"TrainedModel({which}: {shape} images of {self.levels} levels, T = {self.schedule.T})"
 
     @property
     def process(self) -> ReverseProcess:
@@ -165,7 +165,7 @@ class TrainedModel:
 
         Example:
             >>> import ddpm
-            >>> [step.t for step in ddpm.load(run).chain(2, sampler="ddim", steps=4)]
+            >>> [step.t for step in ddpm.load("runs/demo").chain(2, sampler="ddim", steps=4)]
             [3, 2, 1, 0]
         """
         return self._samples(n, How(**how)).run()
@@ -192,7 +192,7 @@ class TrainedModel:
 
         Example:
             >>> import ddpm
-            >>> ddpm.load(run).animate(ddpm.images("digits")[0], timestep=6, frames=10, progress=False)
+            >>> ddpm.load("runs/demo").animate(ddpm.images("digits")[0], timestep=6, frames=10, progress=False)
             Animation(10 frames of 1x8x8, t = 0 to 6 and back)
         """
         frames, asked = check_whole("frames", frames, 2), How(**how)
@@ -242,7 +242,7 @@ class TrainedModel:
 
         Example:
             >>> import ddpm
-            >>> found = ddpm.load(run).bits_per_dim("digits", num_images=4, progress=False)
+            >>> found = ddpm.load("runs/demo").bits_per_dim("digits", num_images=4, progress=False)
             >>> found.images, found.T, len(found.per_image)
             (4, 12, 4)
         """
@@ -272,7 +272,7 @@ class TrainedModel:
 
         Example:
             >>> import ddpm, torch
-            >>> ddpm.load(run).estimate(torch.randn(2, 1, 8, 8), t=6).shape
+            >>> ddpm.load("runs/demo").estimate(torch.randn(2, 1, 8, 8), t=6).shape
             torch.Size([2, 1, 8, 8])
         """
         return self._asked(x_t, t, label, lambda p, x, at: p.estimate(x, at))
@@ -305,7 +305,7 @@ class TrainedModel:
 
         Example:
             >>> import ddpm
-            >>> ddpm.load(run).encode(ddpm.images("digits")[:3], progress=False).shape
+            >>> ddpm.load("runs/demo").encode(ddpm.images("digits")[:3], progress=False).shape
             torch.Size([3, 1, 8, 8])
         """
         t = self.schedule.T if timestep is None else check_whole("timestep", timestep, 1)
@@ -347,7 +347,7 @@ class TrainedModel:
         Example:
             >>> import ddpm
             >>> digits = ddpm.images("digits")
-            >>> ddpm.load(run).interpolate(digits[0], digits[1], timestep=6, num=5, progress=False)
+            >>> ddpm.load("runs/demo").interpolate(digits[0], digits[1], timestep=6, num=5, progress=False)
             Images(5 of 1x8x8, 17 levels)
         """
         timestep, num = check_whole("timestep", timestep), check_whole("num", num, 2)
@@ -392,7 +392,7 @@ class TrainedModel:
             >>> import ddpm, numpy
             >>> hole = numpy.zeros((8, 8), bool)
             >>> hole[2:6, 2:6] = True
-            >>> ddpm.load(run).inpaint(ddpm.images("digits")[0], hole, 2, method="ddnm", progress=False)
+            >>> ddpm.load("runs/demo").inpaint(ddpm.images("digits")[0], hole, 2, method="ddnm", progress=False)
             Images(2 of 1x8x8, 17 levels)
         """
         jump = check_whole("jump", jump, 1)
@@ -409,7 +409,7 @@ class TrainedModel:
 
         Example:
             >>> import ddpm
-            >>> ddpm.load(run).edit(ddpm.images("digits")[0], 2, timestep=6, progress=False)
+            >>> ddpm.load("runs/demo").edit(ddpm.images("digits")[0], 2, timestep=6, progress=False)
             Images(2 of 1x8x8, 17 levels)
         """
         timestep = check_whole("timestep", timestep, 1)

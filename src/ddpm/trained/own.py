@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ddpm.checks import check_whole
 from ddpm.diffusion.decoder import levels_of
 from ddpm.diffusion.prediction import PREDICTIONS
-from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess
+from ddpm.diffusion.reverse import LIMITS, Network, ReverseProcess, named, takes
 from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError
 from ddpm.experiment.config import TABLE, DataConfig, Experiment, ProcessConfig, ScheduleConfig
@@ -66,11 +66,14 @@ def model(
         raise UsageError(
             f"p is a ddpm.ReverseProcess, not {type(p).__name__}", "ddpm.ReverseProcess(network, schedule)"
         )
-    if len(shape) != 3:
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
         raise UsageError(f"the shape of an image is (channels, height, width), not {shape!r}")
     sides = tuple(check_whole("a size", side, 1) for side in shape)
     names = () if isinstance(classes, int) else tuple(classes)
     count = classes if isinstance(classes, int) else len(names)
+    if not takes(p.network, 3 if count else 2):
+        called = "(x_t, timestep, label), as it is told of classes" if count else "(x_t, timestep), as classes=0"
+        raise UsageError(f"the network of this model is called with {called}: {named(p.network)}")
     schedule = p.schedule.whole
     experiment = Experiment(
         preset=CALLED,
@@ -80,6 +83,7 @@ def model(
         model=_shape_of(p.network, count or None),
         objective="hybrid" if p.variance.outputs else "simple",
     )
+    given = p.network
     network = p.network if isinstance(p.network, nn.Module) else _Function(p.network)
     if device is not None:
         place = device if isinstance(device, torch.device) else pick_device(str(device))
@@ -87,7 +91,7 @@ def model(
     else:
         place = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     p = replace(p, network=network.eval())
-    loaded = LoadedModel(RunFolder(Path()), experiment, p, 0, CALLED, place)
+    loaded = LoadedModel(RunFolder(Path()), experiment, p, 0, CALLED, place, called=named(given))
     known = (
         loaded.digest if next(network.parameters(), None) is not None else uuid.uuid4()
     )  # no number tells functions apart

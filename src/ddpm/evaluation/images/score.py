@@ -1,7 +1,7 @@
 """A number with its interval, and what must be known to get it again."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,12 +64,13 @@ def around(centre: float, variance: float, least: float = -math.inf, most: float
     return min(max(centre - half, least), most), max(min(centre + half, most), least)
 
 
-@dataclass(frozen=True)
-class Distances:
+@dataclass(frozen=True, eq=False)
+class Distances(Mapping[str, Score]):
     """What was measured of two sets of images, with what one must know to get it again.
 
     ``found["fid"].value`` is a number as it is published, ``.low`` and ``.high`` the interval that holds the truth in 95 of 100
-    sets, ``.bias`` what the value has too much for so few images. `manifest` says which features, which images and which seeds.
+    sets, ``.bias`` what the value has too much for so few images. ``list(found)`` are the
+    names. `manifest` says which features, which images and which seeds.
     """
 
     scores: tuple[Score, ...]
@@ -78,7 +79,8 @@ class Distances:
     def __repr__(self) -> str:
         """Each number with its interval, and of which features; `manifest` has the rest."""
         numbers = [
-            f"{score.name} {score.value:.4g}" + ("" if score.low is None else f" [{score.low:.4g}, {score.high:.4g}]")
+            f"{score.name} {score.value:.4g}{f', less bias {score.without_bias:.4g}' if score.bias else ''}"
+            f"{'' if score.low is None else f' [{score.low:.4g}, {score.high:.4g}]'}"
             for score in self.scores
         ]
         features = self.manifest.get("features", {}).get("name", "unknown")
@@ -88,9 +90,18 @@ class Distances:
         """A score by its name.
 
         Raises:
-            KeyError: it was not measured.
+            KeyError: it was not measured; the message says which were.
         """
-        return {score.name: score for score in self.scores}[name]
+        found = next((score for score in self.scores if score.name == name), None)
+        if found is None:
+            raise KeyError(f"{name!r} was not measured, but {', '.join(self)}")
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (score.name for score in self.scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
 
     def as_json(self) -> dict[str, Any]:
         """For a file: each number with its interval, its choices and the manifest."""

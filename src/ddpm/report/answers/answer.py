@@ -26,7 +26,7 @@ class LabAnswer:
         >>> answer = ddpm.lab("Q17", T=100)
         >>> answer.numbers["Q17"]["setting"]
         {'schedule': {'name': 'linear', 'T': 100}, 'seed': 0}
-        >>> answer.figure.savefig(folder / "Q17.png")
+        >>> answer.figure.savefig("Q17.png")
     """
 
     name: str
