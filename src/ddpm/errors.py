@@ -211,6 +211,6 @@ def chosen(choices: Mapping[str, Value], name: str, what: str, *others: str) -> 
         )
     if name in choices:
         return choices[name]
-    near = difflib.get_close_matches(name, [*choices, *others], n=1)
+    near = difflib.get_close_matches(name.lower(), [*choices, *others], n=1)
     hints = [f"did you mean {near[0]!r}?"] if near else []
     raise UsageError(f"unknown {what}: {name[:SHOWN]!r}", *hints, f"choose from {', '.join([*choices, *others])}")

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import ddpm as public
+from ddpm.cli.parts import drawing
 from ddpm.trained.measures.drawn import Alive
 from tests.harness.commands import TINY
 
@@ -170,6 +171,31 @@ def test_a_page_of_bounds_alone(ddpm, run, tmp_path):
         "compare", run, run, *OF, "--num-samples", 3, "--sample-steps", 2, "--metrics", "fid", "--language", "ko"
     )
     assert "ancestral로 모델마다 뽑은 샘플 3장, digits의 test 이미지 300장과 견줌" in said.out
+
+
+@pytest.mark.parametrize(
+    "words", [("--metrics", "fid"), ("--features", "pixels"), ("--sampler", "ddim"), ("--eta", "0.5")]
+)
+def test_what_is_of_samples_needs_some(ddpm, run, words):
+    said = ddpm("compare", run, run, *OF, *words)
+    assert (said.code, said.out) == (2, "")
+    assert f"{words[0]} is of what the runs draw, and they draw nothing: {words[1]}" in said.err
+    assert "hint: --num-samples 1000 draws 1000 images" in said.err
+    few = (run, run, "--data", "digits", "--num-images", 2, "--sample-steps", 2, "--num-samples", 4)
+    if words[0] == "--sampler":
+        assert ddpm("compare", *few, *words).code == 0
+    wrong = ddpm("compare", *few, "--metrics", "fld")
+    assert (wrong.code, wrong.out) == (2, "")
+
+
+def test_who_waits_long_is_told_how_to_be_faster(monkeypatch, capsys):
+    clock = iter(range(0, 10**6, 3))
+    monkeypatch.setattr(drawing.time, "monotonic", lambda: next(clock) + 1.0)
+    for steps, lines in ((None, 1), (50, 0)):
+        assert list(drawing.told_how_long(iter(range(100)), 100, steps)) == list(range(100))
+        assert capsys.readouterr().err.count("--sampler ddim --steps 50 looks at fewer steps") == lines
+    list(drawing.told_how_long(iter(range(20)), 20, None))
+    assert capsys.readouterr().err == ""
 
 
 def test_it_is_said_how_the_models_are_read(ddpm, run, tmp_path):

@@ -168,6 +168,52 @@ def test_faults_are_said_in_a_line(ddpm, two, words, code, message, monkeypatch)
     assert message in said.err.splitlines()[0]
 
 
+def test_moments_say_of_which_features_they_are(ddpm, two, tmp_path):
+    """Of files that do not say it no features are named; a matrix that is no covariance is refused."""
+    eye, theirs = np.eye(4), tmp_path / "m.npz"
+    np.savez(theirs, mu=np.zeros(4), sigma=eye)
+    said = ddpm("distance", theirs, theirs, "--metrics", "fid", "--json", tmp_path / "d.json")
+    assert (said.code, "features unknown: " in said.out, "colour" in said.out) == (0, True, False)
+    assert json.loads((tmp_path / "d.json").read_text())["fid"]["manifest"]["features"]["name"] == "unknown"
+    assert library.distance(theirs, theirs, "fid", progress=False).manifest["features"]["name"] == "unknown"
+    kept = ("--features", "pixels", "--metrics", "fid")
+    assert ddpm("distance", *two, *kept, "--save-moments", tmp_path / "b.npz").code == 0
+    assert "features pixels: " in ddpm("distance", tmp_path / "b.npz", tmp_path / "b.npz", *kept).out
+    other = ddpm("distance", two[0], tmp_path / "b.npz", "--features", "digits", "--metrics", "fid")
+    assert (other.code, "'pixels'" in other.err, "'digits' are asked for" in other.err) == (78, True, True)
+    np.savez(theirs, mu=np.zeros(4), sigma=-eye)
+    refused = ddpm("distance", theirs, theirs, "--metrics", "fid")
+    assert (refused.code, "sigma is no covariance, it has the eigenvalue -1" in refused.err) == (65, True)
+
+
+def test_a_set_and_itself(ddpm, two):
+    """Its distance is 0, not what rounding leaves, and it is said that the two are one."""
+    said = ddpm("distance", two[0], two[0], "--metrics", "fid,fid-infinity", "--json", "-")
+    assert json.loads(said.out)["fid"]["value"] == 0
+    assert "A and B are the same images" in said.err
+    assert "so few images" in ddpm("distance", *two, "--metrics", "fid-infinity").err
+
+
+def test_the_interval_is_of_the_value_before_it(ddpm, two):
+    said = ddpm("distance", *two, "--metrics", "fid", "--json", "-")
+    (line,) = [line for line in said.err.splitlines() if line.startswith("Frechet distance (fid)")]
+    found = json.loads(said.out)["fid"]
+    value, bias, left, low, _, high = line.removeprefix("Frechet distance (fid)").split()
+    assert float(left) == pytest.approx(float(value) - float(bias), rel=1e-3)
+    assert float(low) <= float(left) <= float(high)
+    assert float(left) == pytest.approx(found["value"] - found["bias"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [("memorized", "did you mean 'memorised'?"), ("FID", "did you mean 'fid'?"), ("fdi", "did you mean 'fid'?")],
+)
+def test_the_nearest_metric_is_named(ddpm, trained, two, names, hint):
+    said = ddpm("evaluate", trained, "--data", "digits", "--metrics", names)
+    assert (said.code, f"hint: {hint}" in said.err) == (2, True)
+    assert ddpm("distance", *two, "--metrics", "sliced,", "--features", "pixels").code == 0
+
+
 @pytest.mark.parametrize(
     "words",
     [("--num-samples", 5), ("--sampler", "ddim"), ("--features", "pixels"), ("--eta", 0.5), ("--option", "order=2")],

@@ -68,6 +68,7 @@ ELSEWHERE = {
     "ddpm lab table-2 --budget 3m": "cli/test_lab_own.py::test_the_hints_hold",
     "--run RUN names the run": "cli/test_lab_own.py::test_the_hints_hold",
     "--data SOURCE names other images": "cli/test_lab_own.py::test_data_that_are_gone",
+    "--num-samples {} draws {} images": "cli/test_compare.py::test_what_is_of_samples_needs_some",
     "--metrics fid needs fewer": "cli/test_distance.py::test_the_hints_hold",
     "--metrics fid takes moments": "cli/test_distance.py::test_the_hints_hold",
     "--features digits has them": "cli/test_distance.py::test_the_hints_hold",

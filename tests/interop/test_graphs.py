@@ -178,12 +178,30 @@ def test_a_folder_that_draws_without_us(ddpm, trained, tmp_path):
     ]
     hidden = "import sys, runpy; sys.modules['ddpm'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     run = [sys.executable, "-c", hidden, str(tmp_path / "out" / "sample.py"), "3"]
-    subprocess.run(run, check=True, cwd=tmp_path, capture_output=True, timeout=120)
+    done = subprocess.run(run, check=True, cwd=tmp_path, capture_output=True, timeout=120, text=True)
+    assert done.stdout == "samples.npy: (3, 8, 8, 1) (images, height, width, channels), 0..16\n"
+    for asked, code, told in (
+        ("--help", 0, "usage: sample.py"),
+        ("abc", 2, "invalid int"),
+        ("-3", 2, "error"),
+        ("0", 2, "not 0"),
+    ):
+        wrong = subprocess.run(
+            [*run[:-1], asked], cwd=tmp_path, capture_output=True, timeout=120, text=True, check=False
+        )
+        assert (wrong.returncode, told in wrong.stdout + wrong.stderr, "Traceback" in wrong.stderr) == (
+            code,
+            True,
+            False,
+        )
     drawn = np.load(tmp_path / "samples.npy")
     assert drawn.shape == (3, 8, 8, 1)
     assert drawn.dtype == np.uint8
     assert drawn.max() <= 16
     text = (tmp_path / "out" / "README.md").read_text()
+    (shown,) = [part for part in re.findall("```python\n(.*?)```", text, re.DOTALL) if "samples.npy" in part]
+    subprocess.run([sys.executable, "-c", shown], check=True, cwd=tmp_path, timeout=120)
+    assert (tmp_path / "first.png").exists()
     assert f"largest difference to the network it was made from: {found[1]}" in text
 
 

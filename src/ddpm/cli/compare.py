@@ -29,7 +29,7 @@ def flags(parser: ArgumentParser) -> None:
         "--sample-steps", type=positive, default=50, metavar="K", help="of at most K steps of the chain each (50)"
     )
     groups.sampler(drawn)
-    groups.distances(drawn)
+    groups.distances(drawn, None)
     how = parser.add_argument_group("how to measure it")
     groups.chain(how)
     how.add_argument(
@@ -48,5 +48,7 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """Measure, and say it."""
     from ddpm.cli.parts.comparing import compare_runs
+    from ddpm.cli.parts.drawn import check_drawn
 
+    check_drawn(options)
     compare_runs(options)

@@ -54,7 +54,7 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """Draw them: an image in each file, and the sheets that were asked for."""
-    from ddpm.cli.parts.drawing import check_sampler, goes_on, numbers, told_how_to_go_on
+    from ddpm.cli.parts.drawing import check_sampler, goes_on, numbers, told_how_long, told_how_to_go_on
     from ddpm.cli.parts.opening import opened, shortened, shorter
     from ddpm.cli.parts.sheets import SHEETS, Targets, comparison, saved
     from ddpm.cli.terminal.processes import processes
@@ -81,7 +81,7 @@ def run(options: Namespace) -> None:
         world.lead(lambda: goes_on(folder, drawing.common))
         watch = Watch(WATCHED, drawing.moves)
         total = math.ceil(plan.batches() / world.size) * drawing.moves
-        chains = track(drawing.run(world), total, "sampling")
+        chains = track(told_how_long(drawing.run(world), total, options.steps), total, "sampling")
         with told_how_to_go_on(plan, folder, [flag for flag in SHEETS if getattr(options, flag)]):
             values = saved(finished(watch(chains)), drawing, folder, world)
     targets.write(values, watch.frames, drawing)

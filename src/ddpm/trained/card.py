@@ -60,6 +60,16 @@ GRAPH = """\
 $ python sample.py 16
 ```
 
+It writes `samples.npy`: 16 images (16, {height}, {width}, {channels}), whole numbers 0..{top}. To see the first one:
+
+```python
+import numpy
+from PIL import Image
+
+image = numpy.load("samples.npy")[0] * (255.0 / {top})
+Image.fromarray(image.squeeze().round().astype("uint8")).resize((256, 256), 0).save("first.png")
+```
+
 The network takes {inputs} for any number of images n; schedule.json says how its output is read.
 """
 
@@ -191,7 +201,15 @@ def _use(trained: LoadedModel, name: str, channels: int, height: int, width: int
     inputs = f"x_t (n, {channels}, {height}, {width}) float32 and timestep (n,) float32"
     if trained.experiment.model.classes:
         inputs += ", and label (n,) int64, where -1 is no class,"
-    return GRAPH.format(file=graphs.FORMATS[name], runtime="onnxruntime" if name == "onnx" else "torch", inputs=inputs)
+    return GRAPH.format(
+        file=graphs.FORMATS[name],
+        runtime="onnxruntime" if name == "onnx" else "torch",
+        inputs=inputs,
+        height=height,
+        width=width,
+        channels=channels,
+        top=trained.experiment.levels - 1,
+    )
 
 
 def _name_of_data(source: str) -> str:

@@ -17,9 +17,10 @@ from ddpm.data.labels import Labels
 from ddpm.data.open import Part, open_source
 from ddpm.data.splits import Options, SizesDiffer, converted
 from ddpm.diffusion.variance import Fixed, Optimal
-from ddpm.errors import Mismatch, UsageError
+from ddpm.errors import Mismatch, chosen
 from ddpm.evaluation.cheap import Estimate
 from ddpm.evaluation.images.metrics import METRICS as IMAGE_METRICS
+from ddpm.evaluation.images.metrics import listed
 from ddpm.evaluation.likelihood import Likelihood
 from ddpm.evaluation.paired import Difference
 from ddpm.evaluation.rate import Bound, Measured, measure
@@ -41,11 +42,10 @@ def chosen_metrics(names: str) -> list[str]:
     Raises:
         UsageError: an unknown one.
     """
-    metrics = [name.strip() for name in names.split(",")]
-    known = (*METRICS, *LIKELIHOODS, *IMAGE_METRICS, MEMORISED)
+    metrics = listed(names)
+    known = dict.fromkeys((*METRICS, *LIKELIHOODS, *IMAGE_METRICS, MEMORISED))
     for name in metrics:
-        if name not in known:
-            raise UsageError(f"unknown metric: {name!r}", f"choose from {', '.join(known)}")
+        chosen(known, name, "metric")
     return metrics
 
 

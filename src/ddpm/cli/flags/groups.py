@@ -35,9 +35,9 @@ def features(group: _ArgumentGroup) -> None:
     group.add_argument("--features", metavar="NAME", help=f"{FEATURES} (digits of grey images, colour of others)")
 
 
-def distances(group: _ArgumentGroup) -> None:
-    """--metrics A,B of images and --features NAME."""
-    group.add_argument("--metrics", default="fid,kid", metavar="A,B", help=f"{DISTANCES} (fid,kid)")
+def distances(group: _ArgumentGroup, default: str | None = "fid,kid") -> None:
+    """--metrics A,B of images and --features NAME; without a default it is known whether they were asked for."""
+    group.add_argument("--metrics", default=default, metavar="A,B", help=f"{DISTANCES} (fid,kid)")
     features(group)
 
 

@@ -24,8 +24,11 @@ from ddpm.trained.draw import check_variance, samples
 from ddpm.trained.evaluate import MEMORISED
 from ddpm.trained.labels import OWN, asked
 from ddpm.trained.loaded import LoadedModel
-from ddpm.trained.measures.distance import Given, Measurement, about_side, extractor_for, given, some_of
+from ddpm.trained.measures.distance import Given, Measurement, about_side, extractor_for, features_told, given, some_of
 from ddpm.trained.provenance import recorded
+
+TITLES = ("value", "few images add", "without that", "95% interval of it")
+"""Over the columns: the interval is of what stands before it."""
 
 
 def compare_sets(options: Namespace) -> None:
@@ -56,7 +59,7 @@ def compare_sets(options: Namespace) -> None:
             "seed": options.seed,
             "num_images": options.num_images,
         }
-        found = measurement.between(*sides, about)
+        found = measurement.between(*sides, about | features_told((a, b)))
         if saved:
             world.lead(lambda: write_moments(saved, sides[1].moments, extractor))
     json_target.write(found.as_json())
@@ -126,18 +129,21 @@ def say_samples(found: Distances, options: Namespace, words: str) -> None:
 
 
 def say_distances(found: Distances, what: str) -> None:
-    """A line for each number: as published, where the truth is, and what few images add."""
+    """A line for each number: as published, what few images add, what is left without that, and the interval of the latter."""
     features = found.manifest["features"]
     say(what)
     say(f"  features {features['name']}: {features['how']}")
     names = [NAMES[score.name].in_language("ko" if SPEECH.korean else "en") for score in found.scores]
     width = max(map(columns, names))
-    head = (right(said("value"), 12), right(said("95% interval"), 27), right(said("of it from few images"), 22))
+    head = [right(said(title), size) for title, size in zip(TITLES, (12, 16, 14, 27), strict=True)]
     show(f"{'':{width}} {' '.join(head)}")
     for name, score in zip(names, found.scores, strict=True):
         interval = "-" if score.low is None or score.high is None else f"{score.low:.5g} .. {score.high:.5g}"
         bias = "-" if score.bias is None else f"{score.bias:+.4g}"
-        show(f"{left(name, width)} {score.value:>12.5g} {interval:>27} {bias:>22}")
-    fid = next((score for score in found.scores if score.name == "fid"), None)
-    if fid is not None and fid.about.get("enough_images") is False:
-        told([f"so few images say little of a Frechet distance of {fid.about['features']} features"])
+        show(f"{left(name, width)} {score.value:>12.5g} {bias:>16} {score.without_bias:>14.5g} {interval:>27}")
+    few = next((score for score in found.scores if score.about.get("enough_images") is False), None)
+    if few is not None:
+        told([f"so few images say little of a Frechet distance of {few.about['features']} features"])
+    digests = [found.manifest[side].get("digest") for side in "ab"]
+    if digests[0] is not None and digests[0] == digests[1]:
+        told(["A and B are the same images"])

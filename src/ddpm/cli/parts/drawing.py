@@ -1,7 +1,8 @@
 """What the commands that draw images share: options of the sampler, labels, and a set that is drawn in several runs."""
 
+import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from ddpm.cli.flags.settings import assignments
 from ddpm.cli.terminal.console import note
 from ddpm.cli.terminal.words import counted
 from ddpm.errors import CannotCreate, Interrupted, UsageError
+from ddpm.experiment.duration import in_words
 from ddpm.figures.pictures import numbered, text_of
 from ddpm.parallel.launch import launched
 from ddpm.sampling import Sampler
-from ddpm.sampling.images import Plan
+from ddpm.sampling.images import Plan, Sampled
 from ddpm.sampling.langevin import Annealed
 from ddpm.trained.draw import check_variance
 from ddpm.trained.provenance import differences, read_how_drawn
@@ -46,6 +48,22 @@ def check_sampler(options: Namespace, sampler: Sampler, T: int) -> None:
         check_variance(sampler, options.variance)
     if isinstance(sampler, Annealed) and options.steps not in (None, T):
         note(f"ddpm: {options.sampler} needs all {T} steps: in {options.steps} it leaves noise")
+
+
+LONG, SURE = 120.0, 5.0
+"""Seconds: what is worth a word, and after how many it is known how long the whole takes."""
+
+
+def told_how_long(chains: Iterable[Sampled], total: int, steps: int | None) -> Iterator[Sampled]:
+    """The same; says once how to be faster where all `total` of them take long and every step of the chain is gone."""
+    began = time.monotonic()
+    for place, step in enumerate(chains, 1):
+        yield step
+        spent = time.monotonic() - began
+        if began and spent > SURE:
+            if steps is None and (left := spent / place * (total - place)) > LONG:
+                note(f"ddpm: this takes about {in_words(left)} more; --sampler ddim --steps 50 looks at fewer steps")
+            began = 0.0
 
 
 def goes_on(folder: Path, common: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from ddpm.cli.parts.opening import Asked, opened, shortened
 from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.speech import SPEECH
 from ddpm.cli.terminal.words import counted
+from ddpm.errors import UsageError
 from ddpm.evaluation.images.metrics import Choices, metrics_of
 from ddpm.evaluation.images.side import Side
 from ddpm.figures.images import image_set
@@ -20,6 +21,32 @@ from ddpm.trained.labels import NONE, OWN, condition_of
 from ddpm.trained.measures.distance import Measurement, about_side, extractor_for
 from ddpm.trained.measures.drawn import Drawn, draw
 
+METRICS = "fid,kid"
+"""Where none are asked for."""
+DRAWS = 1000
+"""Images, in a hint."""
+
+
+def check_drawn(options: Namespace) -> None:
+    """Refuse what cannot be before anything is measured.
+
+    Raises:
+        UsageError: no such metric; or flags that are of samples, where none are asked for.
+    """
+    if options.num_samples is not None:
+        metrics_of(options.metrics or METRICS)
+        return
+    given = {name: getattr(options, name) for name in ("metrics", "features", "eta")} | {
+        "option": options.option or None
+    }
+    given["sampler"] = options.sampler if options.sampler != "ancestral" else None
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name} is of what the runs draw, and they draw nothing: {value}",
+                f"--num-samples {DRAWS} draws {DRAWS} images",
+            )
+
 
 def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
     """What each of the runs draws by --sampler in --sample-steps, from the same noise, measured against all images of the split.
@@ -29,7 +56,7 @@ def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
     """
     plan = Plan(options.num_samples, options.sampler, numbers(options), options.seed, options.batch_size)
     check_variance(plan.build(), options.variance)
-    names, found = metrics_of(options.metrics), []
+    names, found = metrics_of(options.metrics or METRICS), []
     reference: Side | None = None
     for run in options.run:
         whole = opened(Namespace(**{**vars(options), "run": run}))

@@ -16,6 +16,8 @@ from ddpm.evaluation.images.score import NORMAL, Score
 from ddpm.evaluation.images.side import Side
 from ddpm.seeds import generator
 
+ROUNDING = 1e-12
+"""Of the variances of both sets: what the eigenvalues of a set and itself leave, which is no distance."""
 FEW = 4
 """With fewer images for each feature the bias is not taken off well: halves of the set have no whole covariance."""
 SPLITS, WIDE = (8, 2), 512
@@ -32,8 +34,9 @@ def frechet(a: Moments, b: Moments) -> float:
     """
     root = square_root(a.covariance)
     between = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
-    spread = a.covariance.trace() + b.covariance.trace() - 2 * between
-    return max(float((a.mean - b.mean).square().sum() + spread), 0.0)
+    size = a.covariance.trace() + b.covariance.trace()
+    found = float((a.mean - b.mean).square().sum() + size - 2 * between)
+    return found if found > ROUNDING * float(size) else 0.0
 
 
 def square_root(covariance: Tensor) -> Tensor:
@@ -157,6 +160,7 @@ def infinity(a: Side, b: Side, seed: int = 0) -> Score:
     line = torch.stack([torch.ones(POINTS), 1 / torch.tensor(sizes)], 1).double()
     value, slope = torch.linalg.lstsq(line, found[:, None]).solution[:, 0].tolist()
     about = {"sizes": sizes, "slope": slope, "seed": seed, "features": a.moments.dims}
+    about |= {"enough_images": _images(a, b) >= FEW * a.moments.dims}
     return Score(
         "fid-infinity",
         value,

@@ -111,10 +111,15 @@ def metrics_of(names: str) -> list[str]:
     Raises:
         UsageError: there is no such metric.
     """
-    found = dict.fromkeys(name.strip() for name in names.split(","))
+    found = list(dict.fromkeys(listed(names)))
     for name in found:
         chosen(METRICS, name, "metric")
-    return list(found)
+    return found
+
+
+def listed(names: str) -> list[str]:
+    """The names in a list with commas, one of which may stand at the end; at least one, which may be empty."""
+    return [name for part in names.split(",") if (name := part.strip())] or [""]
 
 
 def scores(names: Sequence[str], a: Side, b: Side, how: Choices | None = None) -> Iterator[Score]:

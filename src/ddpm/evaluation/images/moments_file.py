@@ -22,6 +22,8 @@ MOST_FEATURES = 2**13
 """Numbers of an image; a covariance of so many takes half a gigabyte."""
 PACKED = 36 * 2**20
 """Bytes by which an archive may unpack to more than it has: the moments of 2,048 features, however well they are packed."""
+ROUNDING = 1e-3
+"""How far below 0 an eigenvalue may be, beside the largest one: what float32 and an odd estimate leave."""
 REAL = (np.dtype("float32"), np.dtype("float64"))
 
 
@@ -43,7 +45,10 @@ class MomentsFile:
         """
         for said, own in ((self.digest, extractor.digest), (self.how, extractor.how)):
             if said is not None and said != own:
-                raise Mismatch(f"{name} holds moments of the features {self.features!r}, {said}, not {own}")
+                raise Mismatch(
+                    f"{name} holds moments of the features {self.features!r}, {said}, and those of {extractor.name!r} are asked "
+                    f"for, {own}"
+                )
 
 
 def is_moments(path: Path) -> bool:
@@ -88,7 +93,13 @@ def read_moments(path: Path) -> MomentsFile:
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise DataError(f"no moments of features in {str(path)!r}: a number is not finite")
     covariance = torch.from_numpy(covariance).double()
-    moments = Moments(None, torch.from_numpy(mean).double(), (covariance + covariance.T) / 2)
+    covariance = (covariance + covariance.T) / 2
+    values = torch.linalg.eigvalsh(covariance)
+    if len(values) and values[0] < -ROUNDING * values[-1].clamp(min=0):
+        raise DataError(
+            f"no moments of features in {str(path)!r}: sigma is no covariance, it has the eigenvalue {float(values[0]):.3g}"
+        )
+    moments = Moments(None, torch.from_numpy(mean).double(), covariance)
     return MomentsFile(moments, images, *(texts.get(name) for name in ("features", "digest", "how")))
 
 

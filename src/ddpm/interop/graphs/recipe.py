@@ -3,6 +3,7 @@
 python sample.py 16        draws 16 images into samples.npy: (16, height, width, channels), whole numbers 0..levels-1
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -52,8 +53,14 @@ def draw(network: Network, told: dict[str, Any], noise: Callable[[tuple[int, ...
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     told = json.loads((here / "schedule.json").read_text(encoding="utf-8"))
-    count, classes = int(sys.argv[1]) if len(sys.argv) > 1 else 16, len(told["classes"])
+    parser = argparse.ArgumentParser(description="Draw COUNT images (16) with this folder alone, into samples.npy.")
+    parser.add_argument("count", nargs="?", type=int, default=16, metavar="COUNT")
+    count, classes = parser.parse_args().count, len(told["classes"])
+    if count < 1:
+        parser.error(f"at least 1 image is drawn, not {count}")
     labels = np.arange(count, dtype=np.int64) % classes if classes else np.full(count, -1)
     drawn = draw(opened(here), told, np.random.default_rng(0).standard_normal, labels)
     whole = np.round((np.clip(drawn, -1, 1) + 1) / 2 * (told["levels"] - 1))
-    np.save("samples.npy", np.moveaxis(whole, 1, 3).astype(np.uint8 if told["levels"] <= 256 else np.uint16))
+    images = np.moveaxis(whole, 1, 3).astype(np.uint8 if told["levels"] <= 256 else np.uint16)
+    np.save("samples.npy", images)
+    sys.stdout.write(f"samples.npy: {images.shape} (images, height, width, channels), 0..{told['levels'] - 1}\n")

@@ -140,6 +140,16 @@ def about_side(images: Given, source: str, split: str | None) -> dict[str, Any]:
     }
 
 
+def features_told(sides: Iterable[Given]) -> dict[str, Any]:
+    """What the manifest says of the features where both sides are moments: no extractor of ours has seen an image."""
+    files = [side for side in sides if isinstance(side, MomentsFile)]
+    if len(files) < 2:
+        return {}
+    known = next((one for one in files if one.digest is not None), files[0])
+    how = known.how or "of the files, which do not say it"
+    return {"features": {"name": known.features or "unknown", "digest": known.digest, "how": how}}
+
+
 def extractor_for(features: str | Extractor | None, sides: Iterable[Given], device: torch.device) -> Extractor:
     """By name, or the one that is given; where there is none, by the channels of the images.
 
@@ -221,7 +231,9 @@ def distance(
         name: about_side(side, source, part)
         for name, side, source, part in zip("ab", sides, sources, ("all", split), strict=True)
     }
-    return measurement.between(made[0], made[1], about | {"seed": how.seed, "num_images": number})
+    return measurement.between(
+        made[0], made[1], about | features_told(sides) | {"seed": how.seed, "num_images": number}
+    )
 
 
 def _source(data: Data) -> str:
