@@ -20,7 +20,9 @@ Table = TypeVar("Table", NDArray[np.int64], NDArray[np.float32])
 ONE = 2**30
 """A probability of 1."""
 STEP, REACH = 2**9, 8
-"""z is rounded to multiples of 1/512, and kept within 8 of 0."""
+"""The table has multiples of 1/512, within 8 of 0."""
+BETWEEN = 10
+"""Between two of them z is rounded to 2^-10 of the way."""
 UNIFORM = 10
 """A share of 2^-10 of every prediction is uniform over the levels: nothing is impossible."""
 
@@ -39,14 +41,29 @@ def quantiles() -> NDArray[np.float32]:
     return _checked("quantiles", table.astype(np.float32))
 
 
+def distribution(z: Real) -> Whole:
+    """The normal distribution function in units of 2^-30, at the nearest z of the table."""
+    return phi()[np.rint(np.clip(z, -REACH, REACH) * STEP).astype(np.int64) + REACH * STEP]
+
+
+def finely(z: Real) -> Whole:
+    """The normal distribution function in units of 2^-30, on the straight line between two values of the table.
+
+    Where thousands of levels lie in one deviation, a table alone would give one of them the mass of many.
+    """
+    fine = np.rint(np.clip(z, -REACH, REACH) * (STEP << BETWEEN)).astype(np.int64) + (REACH * STEP << BETWEEN)
+    place = np.minimum(fine >> BETWEEN, 2 * REACH * STEP - 1)
+    first = phi()[place]
+    return first + ((phi()[place + 1] - first) * (fine - (place << BETWEEN)) >> BETWEEN)
+
+
 def below(j: Whole, mean: Real, deviation: Real, levels: int) -> Whole:
     """P(x <= j) of a pixel of whole value, in units of 2^-30; the arguments broadcast.
 
     A normal distribution of which values below 0 count as 0, and above the largest level as that; mixed with the uniform
     one. It increases by at least 1 from each j to the next.
     """
-    z = np.rint(np.clip((j + 0.5 - mean) / deviation, -REACH, REACH) * STEP).astype(np.int64) + REACH * STEP
-    normal = (phi()[z] * (2**UNIFORM - 1)) >> UNIFORM
+    normal = (finely((j + 0.5 - mean) / deviation) * (2**UNIFORM - 1)) >> UNIFORM
     uniform = ((j + 1) << (30 - UNIFORM)) // levels
     return np.where(j < 0, 0, np.where(j >= levels - 1, ONE, normal + uniform))
 
