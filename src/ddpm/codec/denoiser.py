@@ -4,7 +4,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class Estimate:
         return np.asarray(level.deviation)[self.bins]
 
 
+@runtime_checkable
 class Asked(Protocol):
     """Who answers for the network: of images x_t (D,) seen at a level, in one call."""
 
