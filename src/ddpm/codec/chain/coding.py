@@ -1,0 +1,118 @@
+"""Images to stacks and back. A group of images shares a stack: each is hidden in bits that those before it left there.
+
+An image pops its noise and pushes itself, step by step from the pixels to x_K (Bit-Swap: Kingma, Abbeel & Ho 2019): what it
+adds to the stack is its bound. The first image finds an empty stack. So its first step is rounding, which pops nothing, and
+leaves there most of the bits that its other steps pop.
+"""
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from ddpm.codec.chain.profile import ChainProfile
+from ddpm.codec.chain.stack import Stack
+from ddpm.codec.chain.steps import WholeStep, steps_of
+from ddpm.codec.denoiser import Asked, Estimate
+from ddpm.codec.profile import Level
+from ddpm.codec.tables import Real, Whole
+from ddpm.errors import DataError
+
+GROUP = 64
+"""Images on a stack, at most: to read one of them, those above it are read too."""
+ENOUGH = 2.6
+"""Bits for each number of an image on the stack, where its steps can be as fine as they are together."""
+EITHER = np.ones((1, 2), dtype=np.int64)
+
+Asking = Generator[tuple[Real, Level], Estimate, list[Whole]]
+
+
+def encode(groups: Sequence[Sequence[Whole]], profile: ChainProfile, denoiser: Asked) -> list[bytes]:
+    """Groups of images (D,) of whole values, each group as one string. The network sees one image of every group at once.
+
+    Raises:
+        ValueError: a group has more than `GROUP` images.
+    """
+    if any(len(group) > GROUP for group in groups):
+        raise ValueError(f"at most {GROUP} images on a stack")
+    stacks = [Stack() for _ in groups]
+    _together([_push_all(profile, stack, group) for stack, group in zip(stacks, groups, strict=True)], denoiser)
+    return [stack.bytes() for stack in stacks]
+
+
+def decode(
+    stacks: Sequence[bytes], sizes: Sequence[Sequence[int]], profile: ChainProfile, denoiser: Asked
+) -> list[list[Whole]]:
+    """The images of each group, of `sizes` numbers.
+
+    Raises:
+        DataError: one is damaged, or something is left of it.
+    """
+    return _together([_pop_all(profile, Stack(one), of) for one, of in zip(stacks, sizes, strict=True)], denoiser)
+
+
+def _push_all(profile: ChainProfile, stack: Stack, images: Sequence[Whole]) -> Asking:
+    for number, x in enumerate(images):
+        way = int(number > 0 and stack.bits >= ENOUGH * len(x))
+        yield from _push(_steps(profile, way, number, len(x)), stack, x)
+        if number > 0:
+            stack.push(np.array([way]), EITHER)
+    return list(images)
+
+
+def _pop_all(profile: ChainProfile, stack: Stack, sizes: Sequence[int]) -> Asking:
+    images = []
+    for number, size in reversed(list(enumerate(sizes))):
+        way = int(stack.pop(EITHER)[0]) if number > 0 else 0
+        images.append((yield from _pop(_steps(profile, way, number, size), stack)))
+    if stack.bits:
+        raise DataError("the coded bits are damaged")
+    return images[::-1]
+
+
+def _steps(profile: ChainProfile, way: int, number: int, size: int) -> list[WholeStep]:
+    return steps_of(profile.levels, profile.steps, (profile.alone, profile.together)[way], number, size)
+
+
+def _push(steps: list[WholeStep], stack: Stack, x: Whole) -> Generator[tuple[Real, Level], Estimate, None]:
+    """From the image, k_0, to x_K."""
+    k_before, x_before = x, steps[0].x_before(x)
+    for step in steps:
+        k = step.pop_forward(stack, x_before)
+        x_t = step.x(k)
+        estimate = yield x_t, step.level
+        step.push_backward(stack, k, estimate, k_before)
+        k_before, x_before = k, x_t
+    steps[-1].push_prior(stack, k_before)
+
+
+def _pop(steps: list[WholeStep], stack: Stack) -> Generator[tuple[Real, Level], Estimate, Whole]:
+    """From x_K to the image: what was pushed last is popped first."""
+    k = steps[-1].pop_prior(stack)
+    for step in reversed(steps):
+        estimate = yield step.x(k), step.level
+        k_before = step.pop_backward(stack, k, estimate)
+        step.push_forward(stack, step.x_before(k_before), k)
+        k = k_before
+    return k
+
+
+def _together(groups: Sequence[Asking], denoiser: Asked) -> list[list[Whole]]:
+    """Run all, and answer those that ask about one level in one call."""
+    results: dict[int, list[Whole]] = {}
+    asked: dict[int, tuple[Real, Level]] = {}
+
+    def go_on(i: int, answer: Estimate | None) -> None:
+        try:
+            asked[i] = next(groups[i]) if answer is None else groups[i].send(answer)
+        except StopIteration as done:
+            asked.pop(i, None)
+            results[i] = done.value
+
+    for i in range(len(groups)):
+        go_on(i, None)
+    while asked:
+        level = next(iter(asked.values()))[1]
+        now = [i for i, (_, at) in asked.items() if at is level]
+        for i, answer in zip(now, denoiser([asked[i][0] for i in now], level), strict=True):
+            go_on(i, answer)
+    return [results[i] for i in range(len(groups))]
