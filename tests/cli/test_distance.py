@@ -200,7 +200,7 @@ def test_the_interval_is_of_the_value_before_it(ddpm, two):
     found = json.loads(said.out)["fid"]
     value, bias, left, low, _, high = line.removeprefix("Frechet distance (fid)").split()
     assert float(left) == pytest.approx(float(value) - float(bias), rel=1e-3)
-    assert float(low) <= float(left) <= float(high)
+    assert float(low) <= max(float(left), 0) <= float(high)  # a distance is not below 0, an estimate of it may be
     assert float(left) == pytest.approx(found["value"] - found["bias"], rel=1e-4)
 
 

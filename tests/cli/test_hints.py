@@ -145,12 +145,10 @@ def test_a_run_is_no_data_set(ddpm, trained, tmp_path):
         ("evaluate", trained, "--data", trained),
     ):
         said = ddpm(*refused)
-        hints = _hinted(said, 2, "--metrics fid measures what it draws", "draws images: DIR is a data set")
+        _hinted(said, 2, "ddpm evaluate measures what it draws, by metrics such as fid", "is a data set")
         assert "a run is no data set: " in said.err
-    words = _typed(hints, " measures what it draws")
-    _well(ddpm(*[word.replace("SOURCE", "digits") for word in words], *measured))
-    drawn, names = _typed(hints, " draws images: DIR is a data set"), {"N": "3", "DIR": str(tmp_path / "drawn")}
-    _well(ddpm(*[names.get(word, word) for word in drawn], "--steps", 2))
+    _well(ddpm("evaluate", trained, "--data", "digits", *measured))
+    _well(ddpm("sample", trained, "--num", 3, "--output-dir", tmp_path / "drawn", "--steps", 2))
     _well(ddpm("data", tmp_path / "drawn"))
 
 

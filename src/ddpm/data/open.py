@@ -18,7 +18,7 @@ from ddpm.data.indexing.snapshot import Change, match_to_snapshot
 from ddpm.data.sources import cifar, digits, folder, hub, idx, npz, parquet, shards, tar
 from ddpm.data.sources.folder import has_pictures, names_in
 from ddpm.data.splits import DEFAULT, SPLITS, Options, converted, hold_out
-from ddpm.errors import NotFound, UsageError, quoted
+from ddpm.errors import NotFound, UsageError
 
 
 class Kind(StrEnum):
@@ -254,8 +254,8 @@ def _find(source: str) -> tuple[Path, Kind]:
     if (path / "config.json").is_file() and (path / "checkpoints").is_dir():  # its own pictures are sheets of samples
         raise UsageError(
             f"a run is no data set: {source!r}",
-            f"ddpm evaluate {quoted(source)} --data SOURCE --metrics fid measures what it draws",
-            f"ddpm sample {quoted(source)} --num N --output-dir DIR draws images: DIR is a data set",
+            "ddpm evaluate measures what it draws, by metrics such as fid",
+            "the folder that ddpm sample draws images into is a data set",
         )
     kind = kind_of(path)
     if kind is None:
