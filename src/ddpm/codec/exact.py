@@ -6,6 +6,7 @@ One addition, product, division or square root is rounded alike by every machine
 the exponential) are looked up in tables. So `exact(network)` needs no luck: the tests run it in many configurations.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -28,6 +29,10 @@ SILU, SOFTMAX = 13, 12
 """Bits after the point of an argument of SiLU and of softmax."""
 REACH = 16
 """SiLU is x above 16 and 0 below -16; softmax gives nothing to what is 16 below the largest."""
+
+
+AT_ONCE = 2**24
+"""Numbers that a convolution has laid out at a time, at most: 128 MB."""
 
 
 class NotExact(Exception):
@@ -75,10 +80,10 @@ class _Exact(TorchFunctionMode):
             return _SUMS[name](*args, **given)
         if name in _FUNCTIONS:
             return _by_value(_FUNCTIONS[name], args[0])
-        if name in _SINGLE:
+        if name in _SINGLE and _alone(name, args, given):
             if given.get("dtype") == torch.float32:
                 given["dtype"] = torch.float64
-            return func(*args, **given)
+            return func(*_no_reciprocal(name, args), **given)
         if name == "float":
             return args[0].double()
         if name == "dropout" and not given.get("training", True):
@@ -98,27 +103,74 @@ class _Exact(TorchFunctionMode):
     ) -> Tensor:
         r"""A convolution or a dense layer: both a product of matrices. Weights have as many bits as leave the sums whole."""
         whole, bits = self._whole_weights(weight)
+        x = x.double()
         if name == "linear":
             summed = on_lattice(x) @ whole.T
-            return _with(summed * 2.0 ** -(FRACTION + bits), bias)
+            return _with(summed * _power(-(FRACTION + bits)), bias)
         if groups != 1 or isinstance(padding, str) or set(_pair(dilation)) != {1}:
             raise NotExact("a convolution in groups, dilated, or padded by a name")
         (below, across), (up, left) = _pair(stride), _pair(padding)
         high, wide = weight.shape[2:]
         height = (x.shape[2] + 2 * up - high) // below + 1
-        columns = F.unfold(on_lattice(x), (high, wide), padding=(up, left), stride=(below, across))
-        summed = (whole @ columns).unflatten(2, (height, -1))
-        return _with(summed * 2.0 ** -(FRACTION + bits), None if bias is None else bias[:, None, None])
+        some = max(1, AT_ONCE // (x[0].numel() * high * wide))
+        summed = [
+            whole @ F.unfold(on_lattice(part), (high, wide), padding=(up, left), stride=(below, across))
+            for part in x.split(some)
+        ]
+        found = torch.cat(summed).unflatten(2, (height, -1)) * _power(-(FRACTION + bits))
+        return _with(found, None if bias is None else bias[:, None, None])
 
     def _whole_weights(self, weight: Tensor) -> tuple[Tensor, int]:
-        """(outputs, inputs) whole numbers, and their bits after the point: 24, or fewer where the sums would not fit."""
+        """Those of a layer, made once."""
+        if not isinstance(weight, nn.Parameter):  # one that is computed anew may lie where another lay
+            return whole_weights(weight)
         if id(weight) not in self.weights:
-            rows = weight.detach().flatten(1)
-            coarse = (rows * 2.0**24).round()  # of the float32 weights: what is left of 2^-24 is of no account
-            most = int(coarse.abs().sum(1).max().item()).bit_length() - 24  # all rows sum to less than 2^most
-            bits = min(24, WHOLE - FRACTION - LARGEST - most)
-            self.weights[id(weight)] = ((coarse * 2.0 ** (bits - 24)).round(), bits)
+            self.weights[id(weight)] = whole_weights(weight)
         return self.weights[id(weight)]
+
+
+def whole_weights(weight: Tensor) -> tuple[Tensor, int]:
+    """(outputs, inputs) whole numbers, and their bits after the point: 24, or fewer where the sums would not fit.
+
+    Raises:
+        NotExact: they are not finite, or so large that their sum is not known to the last digit.
+    """
+    coarse = (weight.detach().double().flatten(1) * 2.0**24).round()  # what is left of 2^-24 is of no account
+    largest = coarse.abs().sum(1).max().item()
+    if not largest < 2.0**WHOLE:  # NaN is not, either
+        raise NotExact("weights that are not finite, or larger than any that are trained")
+    most = int(largest).bit_length() - 24  # all rows sum to less than 2^most
+    bits = min(24, WHOLE - FRACTION - LARGEST - most)
+    return (coarse * _power(bits - 24)).round(), bits
+
+
+def _alone(name: str, args: tuple[Any, ...], given: Mapping[str, Any]) -> bool:
+    """Whether an operation that may work on each number by itself does so here, with one rounding."""
+    if name in ("add", "sub", "__radd__", "rsub"):  # a + alpha b may be rounded once or twice
+        return given.get("alpha", 1) == 1 and len(args) < 3
+    if name in ("pow", "__pow__"):  # x x; other powers are the machine's
+        return args[1] == 2
+    if name == "interpolate":
+        return given.get("mode", "nearest") == "nearest"
+    if name == "arange":  # first + i step: a sum and a product
+        return all(float(number).is_integer() for number in args)
+    return True
+
+
+def _no_reciprocal(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A number that is divided by, as a tensor: an accelerator multiplies by a number's reciprocal, which rounds twice."""
+    if name in ("div", "true_divide", "__truediv__") and isinstance(args[1], int | float):
+        return args[0], _over(args[1], args[0])
+    return args
+
+
+def _over(number: float, like: Tensor) -> Tensor:
+    return torch.full((), number, dtype=torch.float64, device=like.device)
+
+
+def _power(exponent: int) -> float:
+    """2^exponent, which a machine's power need not be to the last digit."""
+    return math.ldexp(1.0, exponent)
 
 
 def on_lattice(x: Tensor, bits: int = FRACTION) -> Tensor:
@@ -141,11 +193,11 @@ def _group_norm(
     """Mean and variance of whole numbers in int64; squares lose their last bits where that many would not fit."""
     whole = on_lattice(x).long().reshape(len(x), num_groups, -1)
     many = whole.shape[2]
-    centre = (whole.sum(2, keepdim=True).double() / many).round().long()
+    centre = (whole.sum(2, keepdim=True).double() / _over(many, x)).round().long()
     away = whole - centre
     spare = max(0, 2 * (FRACTION + LARGEST + 1) + many.bit_length() - 62)
-    squares = ((away * away) >> spare).sum(2, keepdim=True).double() * 2.0 ** (spare - 2 * FRACTION)
-    normal = (away.double() * 2.0**-FRACTION / (squares / many + eps).sqrt()).reshape(x.shape)
+    squares = ((away * away) >> spare).sum(2, keepdim=True).double() * _power(spare - 2 * FRACTION)
+    normal = (away.double() * 2.0**-FRACTION / (squares / _over(many, x) + eps).sqrt()).reshape(x.shape)
     channels = (-1, *[1] * (x.ndim - 2))
     if weight is not None:
         normal = normal * weight.reshape(channels)
@@ -154,6 +206,8 @@ def _group_norm(
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
     """Two activations: each is rounded to as many bits below its largest as leave the sums whole."""
+    if min(a.ndim, b.ndim) < 2:
+        raise NotExact("a product with a vector")
     bits = (WHOLE - a.shape[-1].bit_length()) // 2
     (a, a_unit), (b, b_unit) = _block(a, bits), _block(b, bits)
     return (a @ b) * (a_unit * b_unit)
@@ -161,8 +215,8 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
 
 def _block(x: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Whole numbers below 2^bits, and the power of two that they count; one for each matrix."""
-    exponent = torch.frexp(x.abs().amax((-2, -1), keepdim=True)).exponent
-    unit = torch.ldexp(torch.ones_like(exponent, dtype=torch.float64), exponent - bits)
+    exponent = torch.frexp(x.double().abs().amax((-2, -1), keepdim=True)).exponent.long().clamp(min=-900)
+    unit = ((exponent - bits + 1023) << 52).view(torch.float64)  # as float64 is written: no machine's power
     return (x / unit).round(), unit
 
 
@@ -203,7 +257,7 @@ def exp_table() -> Tensor:
 
 def _checked(name: str, table: Tensor) -> Tensor:
     if zlib.crc32(table.numpy().tobytes()) != TABLES[name]:
-        raise NotExact(f"the table of {name}: this machine's exponential is not accurate to 1e-12")
+        raise NotExact(f"the table of {name}: this machine's exponential errs by more than 1e-14")
     return table
 
 
@@ -303,6 +357,7 @@ _SINGLE = frozenset(
         "__truediv__",
         "__rtruediv__",
         "__neg__",
+        "pow",
         "__pow__",
         "__ge__",
         "__gt__",

@@ -6,6 +6,7 @@ channels.
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,9 @@ from ddpm.models.shape import UNetShape
 Resample = Callable[[Tensor], Tensor]
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
+LOG_10000 = float(Decimal(10000).ln())
+"""It lies so close to the middle of two float64 that libraries may differ; this is the nearer one (`ddpm.codec.exact`)."""
+
 
 def time_embedding(
     t: Tensor, width: int, freq_shift: int = 1, *, cosines_first: bool = False, theta: float = 10000
@@ -28,7 +32,7 @@ def time_embedding(
     divide by width/2 (`freq_shift` 0), have the cosines first, or end at the frequency 1 / `theta`.
     """
     half = width // 2
-    scale = -math.log(theta) / (half - freq_shift)
+    scale = -(LOG_10000 if theta == 10000 else math.log(theta)) / (half - freq_shift)
     frequencies = torch.exp(scale * torch.arange(half, device=t.device, dtype=torch.float32))
     angles = t.float()[:, None] * frequencies
     waves = [angles.cos(), angles.sin()] if cosines_first else [angles.sin(), angles.cos()]
@@ -124,7 +128,7 @@ class Attention(nn.Module):
         q_BMKN, k_BMKN, v_BMKN = (
             layer(h_BCHW).flatten(2).unflatten(1, (self.heads, -1)) for layer in (self.query, self.key, self.value)
         )
-        weights_BMNN = ((q_BMKN * q_BMKN.shape[2] ** -0.5).transpose(2, 3) @ k_BMKN).softmax(dim=3)
+        weights_BMNN = ((q_BMKN * (1 / math.sqrt(q_BMKN.shape[2]))).transpose(2, 3) @ k_BMKN).softmax(dim=3)
         h_BMKN = v_BMKN @ weights_BMNN.transpose(2, 3)
         return x_BCHW + self.out(h_BMKN.reshape(x_BCHW.shape))
 
