@@ -109,17 +109,49 @@ class Reader:
         del known
         return int(self._agreed(_MODEL.Uniform(below), 1)[0]) if below > 1 else 0
 
-    def _agreed(self, model: object, *parameters: NDArray | int) -> Whole:
-        try:
-            found = [np.asarray(decoder.decode(model, *parameters), dtype=np.int64) for decoder in self._decoders]
-        except AssertionError:  # constriction: no symbols have this code
+    def _agreed(self, model: object, parameter: NDArray | int) -> Whole:
+        """Symbols with these parameters, or so many with none, that both ends say."""
+        before = [] if self.whole else [decoder.clone() for decoder in self._decoders]
+        found = [_decoded(decoder, model, parameter) for decoder in self._decoders]
+        if any(one is None for one in found):
             if self.whole:
-                raise DataError("the coded bits are damaged") from None
-            raise Ended(np.zeros(0, dtype=np.int64)) from None
-        differ = np.flatnonzero(found[0] != found[-1])
-        if len(differ):
-            raise Ended(found[0][: differ[0]])
-        return found[0]
+                raise DataError("the coded bits are damaged")
+            found = _as_far_as_both_go(before, model, parameter)
+            raise Ended(found[0][: _alike(*found)])
+        first, last = found[0], found[-1]
+        assert first is not None and last is not None
+        if (alike := _alike(first, last)) < len(first):
+            raise Ended(first[:alike])
+        return first
+
+
+def _decoded(decoder: Any, model: object, parameter: NDArray | int) -> Whole | None:  # noqa: ANN401
+    """Symbols; None where no symbols have this code, of which constriction makes a failed assertion."""
+    try:
+        return np.asarray(decoder.decode(model, parameter), dtype=np.int64)
+    except AssertionError:
+        return None
+
+
+def _as_far_as_both_go(decoders: list[Any], model: object, parameter: NDArray | int) -> list[Whole]:
+    """The longest beginnings that all can say: the longer ones are no code of one of them."""
+    least, most = 0, parameter if isinstance(parameter, int) else len(parameter)
+    kept: list[Whole] = [np.zeros(0, dtype=np.int64) for _ in decoders]
+    while least < most:
+        middle = (least + most + 1) // 2
+        some = middle if isinstance(parameter, int) else parameter[:middle]
+        found = [_decoded(decoder.clone(), model, some) for decoder in decoders]
+        if any(one is None for one in found):
+            most = middle - 1
+        else:
+            least, kept = middle, [one for one in found if one is not None]
+    return kept
+
+
+def _alike(a: Whole, b: Whole) -> int:
+    """How many of the first numbers are the same."""
+    differ = np.flatnonzero(a != b)
+    return int(differ[0]) if len(differ) else len(a)
 
 
 def _probability(ones: Whole, of: Whole) -> Real:
