@@ -14,6 +14,8 @@ from ddpm.codec.coder import Reader, Writer
 from ddpm.codec.randomness import normals, order
 from ddpm.codec.tables import Real, Whole
 
+AT_ONCE = 2**22
+"""Numbers of candidates that the sender looks at together, at most."""
 BITS = 256
 """Expected bits are counted in whole 256ths: sums of them are alike everywhere."""
 
@@ -34,13 +36,28 @@ def chunks_of(expected: Whole, bits: float, key: int, step: int) -> list[Whole]:
     return [part for part in np.split(shuffled, cuts) if len(part)]
 
 
-def pick(table: NDArray[np.float32], shift: Real, ratio: Real, arrivals: Real) -> int:
-    """The sender's choice among candidates (K, d) of N(0, 1): its distribution is N(shift, 1), in units of p's deviation `ratio`.
+def pick(key: int, stream: int, candidates: int, shift: Real, ratio: Real, private: np.random.Generator) -> int:
+    """The sender's choice among the 2^candidates rows of N(0, 1) that it shares; times `ratio` it is one of N(shift, 1).
 
-    p has `ratio` (d,) times q's deviation, and q lies `shift` (d,) of its own deviations from p's mean.
+    p has `ratio` (d,) times q's deviation, and q lies `shift` (d,) of its own deviations from p's mean. `private` draws the
+    arrivals, which nobody else need know.
     """
+    many, width = 2**candidates, len(shift)
+    arrivals = np.cumsum(private.exponential(size=many))
+    some = max(1, AT_ONCE // width)
+    lateness = [
+        _lateness(
+            normals(key, stream, min(some, many - first), width, first), shift, ratio, arrivals[first : first + some]
+        )
+        for first in range(0, many, some)
+    ]
+    return int(np.argmin(np.concatenate(lateness)))
+
+
+def _lateness(table: NDArray[np.float32], shift: Real, ratio: Real, arrivals: Real) -> Real:
+    """Log tau_i p(a_i) / q(a_i), but for a constant, of candidates (K, d)."""
     log_weight = table @ (ratio * shift) - 0.5 * (table**2 @ (ratio**2 - 1))
-    return int(np.argmin(np.log(arrivals) - log_weight))
+    return np.log(arrivals) - log_weight
 
 
 def code(
@@ -57,4 +74,4 @@ def code(
     many = int(coder.choices(places, digits)[0])
     rest = coder.uniform(2**many, None if chosen is None else chosen + 1 - 2**many)
     number = min(2**many + rest - 1, 2**candidates - 1)
-    return normals(key, stream, 1, width, first=number)[0]
+    return normals(key, stream, 1, width, first=number)[0].astype(np.float64)

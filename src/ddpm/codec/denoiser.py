@@ -14,6 +14,7 @@ from torch import Tensor
 from ddpm.codec.profile import Level, Profile, bins_of
 from ddpm.codec.randomness import normals
 from ddpm.codec.tables import Real
+from ddpm.errors import DataError
 
 GRID = 64
 """Estimates are rounded to multiples of 1/64 grey level."""
@@ -70,7 +71,13 @@ class Denoiser:
 
 
 def read(output: Real, x_t: Real, level: Level, profile: Profile) -> tuple[Real, NDArray[np.int64]]:
-    """Mean and bins that an output (n, outputs, H, W) says of x_t: single operations of float64, alike everywhere."""
+    """Mean and bins that an output (n, outputs, H, W) says of x_t: single operations of float64, alike everywhere.
+
+    Raises:
+        DataError: the output is not finite.
+    """
+    if not np.isfinite(output).all():
+        raise DataError("the network's output is not finite: it is no denoiser of these images")
     channels = profile.shape[0]
     x_0 = level.of_x_t * x_t + level.of_output * output[:, :channels]
     if profile.clamped:

@@ -17,7 +17,7 @@ from ddpm.codec.channel import chunks_of, code, expected_bits, pick
 from ddpm.codec.coder import Ended, Reader, Writer
 from ddpm.codec.denoiser import Asked, Estimate
 from ddpm.codec.profile import Level, Profile, bins_of_average
-from ddpm.codec.randomness import normals, whole
+from ddpm.codec.randomness import whole
 from ddpm.codec.tables import Real, Whole
 
 OFFSETS = 1 << 32
@@ -106,9 +106,7 @@ def _through_noise(
         for chunk, part in enumerate(chunks_of(step.expected(profile)[estimate.bins], profile.chunk, number, 1)):
             chosen = None
             if shift is not None and private is not None:
-                table = normals(number, 2 + chunk, 2**profile.candidates, len(part))
-                arrivals = np.cumsum(private.exponential(size=len(table)))
-                chosen = pick(table, shift[part], ratio[part], arrivals)
+                chosen = pick(number, 2 + chunk, profile.candidates, shift[part], ratio[part], private)
             places = np.asarray(profile.places)
             noise[part] = code(coder, places, number, 2 + chunk, profile.candidates, len(part), chosen)
         z = mean + step.sigma * ratio * noise
@@ -130,7 +128,7 @@ def _in_cells(
     while cells.log_width > 0:
         number = profile.width - cells.log_width
         if 0 <= number < len(profile.fine):
-            of_cell, of_z = cells.variance / profile.half**2, last.sigma**2
+            of_cell, of_z = cells.variance / (profile.half * profile.half), last.sigma * last.sigma
             level = profile.fine[number]
             y = ((cells.centre / profile.half - 1) / of_cell + seen / of_z) / (1 / of_cell + 1 / of_z)
             estimate = yield np.sqrt(level.alpha_bar) * y, level

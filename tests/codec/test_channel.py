@@ -1,0 +1,102 @@
+"""Reverse channel coding: what arrives has the distribution that was meant, at the cost that theory allows."""
+
+import numpy as np
+import pytest
+
+from ddpm.codec.calibrate import zipf
+from ddpm.codec.channel import chunks_of, code, expected_bits, pick
+from ddpm.codec.coder import Reader, Writer
+from ddpm.codec.randomness import normals
+
+
+def simulated(bits, candidates, trials, dims=24):
+    """Share of the shift that arrives, variance along it and across it, mean bits of a choice, and the divergence in bits."""
+    rng = np.random.default_rng(7)
+    ratio = np.ones(dims)
+    shift = rng.normal(size=dims)
+    shift *= np.sqrt(2 * bits * np.log(2)) / np.linalg.norm(shift)
+    places = np.asarray(zipf(bits, candidates))
+    along, across, cost = [], [], 0.0
+    for trial in range(trials):
+        chosen = pick(trial, 2, candidates, shift, ratio, rng)
+        found = normals(trial, 2, 1, dims, first=chosen)[0].astype(np.float64)
+        along.append(found @ shift / np.linalg.norm(shift))
+        across.append(found[0] - along[-1] * shift[0] / np.linalg.norm(shift))
+        digits = (chosen + 1).bit_length() - 1
+        cost += digits - np.log2(places[digits] / places.sum())
+    wide = 1 - (shift[0] / np.linalg.norm(shift)) ** 2
+    return np.mean(along) / np.linalg.norm(shift), np.var(along), np.var(across) / wide, cost / trials
+
+
+@pytest.mark.parametrize(
+    ("bits", "candidates", "mean", "variance"),
+    [(4, 6, 0.81, 0.64), (6, 8, 0.82, 0.56), (4, 8, 0.92, 0.71), (6, 10, 0.91, 0.67)],
+)
+def test_what_arrives_is_that_of_the_measured_table(bits, candidates, mean, variance):
+    """The share of the shift, and the variance along it, with four and sixteen times the candidates that the bits ask for."""
+    trials = 1000
+    found = simulated(bits, candidates, trials)
+    error = 4 / np.sqrt(trials)
+    assert abs(found[0] - mean) < error * np.sqrt(variance / (2 * bits * np.log(2))) + 0.02
+    assert abs(found[1] - variance) < error * np.sqrt(2) * variance + 0.03
+    assert abs(found[2] - 1) < error * np.sqrt(2)
+
+
+@pytest.mark.slow
+def test_with_enough_candidates_it_is_the_distribution_that_was_meant():
+    mean, along, across, cost = simulated(2, 12, 3000)
+    assert abs(mean - 1) < 0.04
+    assert abs(along - 1) < 0.15
+    assert abs(across - 1) < 0.11
+    assert 2 < cost < 2 + np.log2(3) + 2
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6])
+def test_its_cost_is_the_divergence_and_its_logarithm(bits):
+    """log2 of the choice by its static code: KL + log2(KL + 1) + 1.5 bits at most, and no less than what was delivered."""
+    found = simulated(bits, bits + 4, 800)
+    assert 0.8 * bits < found[3] < bits + np.log2(bits + 1) + 1.5
+
+
+def test_a_wider_prediction_is_corrected():
+    """p has twice q's deviation: what arrives, times 2, has q's mean and deviation."""
+    rng = np.random.default_rng(3)
+    ratio, shift = np.full(4, 2.0), np.array([1.0, -1.0, 0.5, 0.0])
+    found = [2 * normals(i, 2, 1, 4, first=pick(i, 2, 12, shift, ratio, rng))[0] for i in range(1500)]
+    assert np.abs(np.mean(found, axis=0) - shift).max() < 0.15
+    assert np.abs(np.var(found, axis=0) - 1).max() < 0.25
+
+
+def test_candidates_in_parts_are_the_same(monkeypatch):
+    shift, ratio = np.linspace(-1, 1, 9), np.linspace(1, 2, 9)
+    whole = [pick(i, 2, 7, shift, ratio, np.random.default_rng(i)) for i in range(20)]
+    monkeypatch.setattr("ddpm.codec.channel.AT_ONCE", 50)
+    assert [pick(i, 2, 7, shift, ratio, np.random.default_rng(i)) for i in range(20)] == whole
+    assert len(set(whole)) > 5
+
+
+@pytest.mark.parametrize("chosen", [0, 1, 2, 62, 63])
+def test_a_choice_is_read_as_it_was_sent(chosen):
+    places, writer = np.asarray(zipf(3.0, 6)), Writer()
+    sent = code(writer, places, 4, 5, 6, 11, chosen)
+    assert np.array_equal(sent, code(Reader(writer.stream()), places, 4, 5, 6, 11, None))
+    assert np.array_equal(sent, normals(4, 5, 64, 11)[chosen])
+
+
+@pytest.mark.parametrize("size", [1, 7, 3072])
+@pytest.mark.parametrize("expected", [0, 1, 40])
+def test_chunks_have_every_dimension_once(size, expected):
+    """And about as many bits each."""
+    bits = np.random.default_rng(4).integers(0, 2 * expected + 1, size)
+    chunks = chunks_of(bits, 6.0, 3, 1)
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(size))
+    assert len(chunks) == max(1, int(bits.sum() / (6 * 256) + 0.5))
+    if len(chunks) > 1:
+        sums = [bits[part].sum() / 256 for part in chunks]
+        assert max(abs(one - np.mean(sums)) for one in sums) <= 2 * expected / 256 + 0.01
+
+
+def test_expected_bits_are_the_divergence():
+    """1/2 log2 of the ratio of variances: the mean over the sender's shift of what `pick` has to say."""
+    ratio = np.array([1.0, 1.0001, 1.5, 2.0, 4.0, 1e6])
+    assert expected_bits(ratio).tolist() == [0, 0, 75, 128, 256, 2551]
