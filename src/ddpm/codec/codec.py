@@ -1,6 +1,6 @@
 """A model as a codec: images to files and back. A file that is written was read again first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,9 @@ from ddpm.codec.progressive import Known
 from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, cut, join, number_of_tiles
 from ddpm.errors import DataError, Mismatch
+
+AT_ONCE = 2**20
+"""Numbers of images that are coded together, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,31 +52,49 @@ class Codec:
         """
         for image in images:
             self._check(image)
+        sizes = [self._tiled(image.shape) for image in images]
+        return [file for some in in_parts(sizes) for file in self._compress(images[some])]
+
+    def _compress(self, images: Sequence[Whole]) -> list[bytes]:
+        """Some of them together."""
         asked = Remembering(self.denoiser)
-        tiles = [cut(image, self.profile.shape).reshape(-1) for image in images]
+        coded = [image for image in images if self._tiled(image.shape) <= container.MOST_NUMBERS]
+        tiles = [cut(image, self.profile.shape).reshape(-1) for image in coded]
         streams = progressive.encode(tiles, self.profile, asked)
         sizes = [len(one) for one in tiles]
         back = progressive.decode(streams, sizes, [True] * len(tiles), self.profile, asked)
         for known, one in zip(back, tiles, strict=True):
             if not np.array_equal(known.pixels, one):
                 raise DataError("what was coded was not read back alike: nothing is written")
-        return [self._smallest(*pair) for pair in zip(images, streams, strict=True)]
+        made = iter(streams)
+        return [self._smallest(image, next(made) if any(image is one for one in coded) else None) for image in images]
+
+    def _tiled(self, shape: tuple[int, ...]) -> int:
+        """Numbers in all tiles of an image."""
+        channels, height, width = shape
+        return number_of_tiles((channels, height, width), self.profile.shape) * self.profile.size
 
     def _check(self, image: Whole) -> None:
-        channels, height, width = image.shape
-        number_of_tiles((channels, height, width), self.profile.shape)
+        self._tiled(image.shape)
         if not 0 < image.size <= container.MOST_NUMBERS:
             raise Mismatch(f"an image of {image.size:,} numbers: 1 to {container.MOST_NUMBERS:,} can be coded")
         if image.min() < 0 or image.max() >= self.profile.levels:
             raise Mismatch(f"the model is for values 0..{self.profile.levels - 1}, not {image.min()}..{image.max()}")
 
-    def _smallest(self, image: Whole, stream: bytes) -> bytes:
-        levels, own = self.profile.levels, self.profile.shape
-        stored, coding = container.store(image, levels), PROGRESSIVE
-        if len(stored) < len(stream) or too_short(len(stream), image.size, self.profile):
-            stream, coding = stored, STORED
-        shape = None if image.shape == own else image.shape
-        return Header(coding, self.name, container.crc_of(image, levels), len(stream), shape).pack() + stream
+    def _smallest(self, image: Whole, stream: bytes | None) -> bytes:
+        """The file by the stream, if there is one that is shorter than the stored pixels."""
+        levels, crc = self.profile.levels, container.crc_of(image, self.profile.levels)
+        channels, height, width = image.shape
+        shape = None if image.shape == self.profile.shape else (channels, height, width)
+        stored = container.store(image, levels)
+        if (
+            stream is None
+            or len(stored) < len(stream)
+            or too_short(len(stream), self._tiled(image.shape), self.profile)
+        ):
+            length = 0 if len(stored) == container.raw_size(image.size, levels) else len(stored)
+            return Header(STORED, self.name, crc, length, shape).pack() + stored
+        return Header(PROGRESSIVE, self.name, crc, len(stream), shape).pack() + stream
 
     def decompress(self, files: Sequence[bytes], limit: int | None = None) -> list[Found]:
         """What the files say, or the first `limit` bytes of each. A file that is cut short is such a beginning.
@@ -82,8 +103,13 @@ class Codec:
             DataError: a file is damaged, or was made with another model.
         """
         opened = [self._opened(file, limit) for file in files]
+        sizes = [self._tiled(one.shape) for one in opened]
+        return [found for some in in_parts(sizes) for found in self._decompress(opened[some])]
+
+    def _decompress(self, opened: "Sequence[_Opened]") -> list[Found]:
+        """Some of them together."""
         coded = [one for one in opened if one.header.coding == PROGRESSIVE]
-        sizes = [number_of_tiles(one.shape, self.profile.shape) * self.profile.size for one in coded]
+        sizes = [self._tiled(one.shape) for one in coded]
         streams, whole = [one.payload for one in coded], [one.whole for one in coded]
         known = iter(progressive.decode(streams, sizes, whole, self.profile, self.denoiser))
         return [self._found(one, next(known) if one.header.coding == PROGRESSIVE else None) for one in opened]
@@ -94,9 +120,12 @@ class Codec:
         if header.model != ours:
             raise DataError(f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}")
         shape = header.shape or self.profile.shape
-        size = number_of_tiles(shape, self.profile.shape) * self.profile.size
+        size = self._tiled(shape)
         if header.coding == PROGRESSIVE and too_short(header.length, size, self.profile):
             raise DataError(f"{header.length:,} bytes are too few for an image of {size:,} numbers")
+        if header.coding == STORED and header.length == 0:
+            header = replace(header, length=container.raw_size(int(np.prod(shape)), self.profile.levels))
+            container.require_no_more(len(payload), header.length)
         if limit is not None:
             payload = payload[: max(0, limit - (len(file) - len(payload)))]
         return _Opened(header, payload, shape)
@@ -105,14 +134,16 @@ class Codec:
         """The image of what was read, if it is what was written."""
         channels, height, width = one.shape
         if known is not None:
-            tiles = known.pixels.reshape(-1, *self.profile.shape)
+            numbers = known.pixels.astype(np.int64) if known.exact else known.pixels
+            tiles = numbers.reshape(-1, *self.profile.shape)
             found = Found(join(tiles, one.shape), known.exact, known.stage, "progressive")
-        elif one.whole:
-            pixels = container.unstore(one.payload, channels * height * width, self.profile.levels)
-            found = Found(pixels.reshape(one.shape), exact=True, stage="exact", coding="stored")
         else:
-            grey = np.full(one.shape, self.profile.half)
-            found = Found(grey, exact=False, stage="nothing", coding="stored")
+            size = channels * height * width
+            read = container.unstore(one.payload, size, self.profile.levels, whole=one.whole)
+            rest = np.full(size - len(read), self.profile.half)
+            pixels = read if one.whole else np.concatenate([read, rest])
+            stage = "exact" if one.whole else f"{len(read)} of {size} numbers"
+            found = Found(pixels.reshape(one.shape), exact=one.whole, stage=stage, coding="stored")
         if found.exact and container.crc_of(found.pixels, self.profile.levels) != one.header.crc:
             if one.whole:
                 raise DataError("damaged: the pixels are not those that were written")
@@ -131,6 +162,18 @@ class _Opened:
         return len(self.payload) == self.header.length
 
 
+def in_parts(sizes: Sequence[int]) -> Iterator[slice]:
+    """Neighbours that are coded together: of at most `AT_ONCE` numbers, or one that has more."""
+    first, total = 0, 0
+    for place, size in enumerate(sizes):
+        if place > first and total + size > AT_ONCE:
+            yield slice(first, place)
+            first, total = place, 0
+        total += size
+    if sizes:
+        yield slice(first, len(sizes))
+
+
 def too_short(length: int, size: int, profile: Profile) -> bool:
     """Whether so few coded bytes say so many numbers that no image is written so: one that would take long to refuse."""
-    return size > profile.size + container.PER_BYTE * length
+    return size > min(profile.size + container.PER_BYTE * length, container.MOST_NUMBERS)

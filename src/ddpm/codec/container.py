@@ -3,9 +3,9 @@ r"""The file: 14 bytes that say what is in it and for which model, then the code
     3 bytes   89 44 50 ("\x89DP")
     1         version (high four bits) and how it is coded (low four): 0 stored, 1 progressive
     4         the model's name: the head of SHA-256 of weights and profile
-    4         CRC-32 of the pixels
+    4         CRC-32 of the shape and the pixels
     1 or more the shape: 0 for the model's own, else channels, height and width, each with 7 bits a byte, lowest first
-    1 or more how many bytes follow, written alike: fewer are a beginning of the file
+    1 or more how many bytes follow, written alike: fewer are a beginning of the file. 0: the pixels as they are
 
 The rest are the coded bits. Nothing is allocated that the shape asks for before it is known to be of sound size.
 """
@@ -36,7 +36,10 @@ SHORTEST = _HEAD.size + 2
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes say: `shape` (C, H, W) is None for that of the model, `length` is the number of bytes that follow."""
+    """What the first bytes say: `shape` (C, H, W) is None for that of the model.
+
+    `length` is the number of bytes that follow; 0 where the pixels do, as they are, which the shape counts.
+    """
 
     coding: int
     model: bytes
@@ -67,9 +70,19 @@ def unpack(file: bytes) -> tuple[Header, bytes]:
     if sides is not None and (min(sides) < 1 or sides[0] * sides[1] * sides[2] > MOST_NUMBERS):
         raise DataError(f"an image of {' x '.join(map(str, sides))}: none, or more than {MOST_NUMBERS:,} numbers")
     length, rest = _read_varint(file, rest)
-    if len(file) - rest > length:
-        raise DataError(f"{len(file) - rest:,} bytes follow its header, and it says {length:,}")
+    if length or kind & 15 != STORED:
+        require_no_more(len(file) - rest, length)
     return Header(kind & 15, model, crc, length, sides), file[rest:]
+
+
+def require_no_more(follow: int, length: int) -> None:
+    """No more bytes than a header speaks of.
+
+    Raises:
+        DataError: there are.
+    """
+    if follow > length:
+        raise DataError(f"{follow:,} bytes follow its header, and it says {length:,}")
 
 
 def _sides(file: bytes, at: int) -> tuple[tuple[int, int, int] | None, int]:
@@ -101,24 +114,27 @@ def _read_varint(file: bytes, at: int) -> tuple[int, int]:
 
 
 def store(pixels: Whole, levels: int) -> bytes:
-    """The pixels without a model, as small as zlib makes them."""
-    return zlib.compress(pixel_bytes(pixels, levels), 9)
+    """The pixels without a model, as small as zlib makes them; or as they are, if it does not."""
+    raw, packer = pixel_bytes(pixels, levels), zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(raw) + packer.flush()
+    return min(raw, packed, key=len)
 
 
-def unstore(payload: bytes, size: int, levels: int) -> Whole:
-    """What was stored, (size,).
+def unstore(payload: bytes, size: int, levels: int, *, whole: bool = True) -> Whole:
+    """What was stored, (size,), or what a beginning of it says. As many bytes as the pixels have are these themselves.
 
     Raises:
         DataError: it is damaged, or holds another number of pixels.
     """
-    width, packer = _width(levels), zlib.decompressobj()
+    width, packer = _width(levels), zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        raw = packer.decompress(payload, size * width + 1)
+        raw = payload if len(payload) == size * width else packer.decompress(payload, size * width + 1)
     except zlib.error as error:
         raise DataError(f"the stored pixels are damaged: {error}") from error
-    if len(raw) != size * width or not packer.eof or packer.unused_data:
+    ends = len(payload) == size * width or (packer.eof and not packer.unused_data)
+    if len(raw) > size * width or (whole and (len(raw) < size * width or not ends)):
         raise DataError("the stored pixels are damaged: there are more or fewer than the image has")
-    found = np.frombuffer(raw, dtype=f"<u{width}").astype(np.int64)
+    found = np.frombuffer(raw[: len(raw) // width * width], dtype=f"<u{width}").astype(np.int64)
     if len(found) and found.max() >= levels:
         raise DataError(f"the stored pixels are damaged: one is {found.max()} of {levels} levels")
     return found
@@ -129,10 +145,16 @@ def pixel_bytes(pixels: Whole, levels: int) -> bytes:
     return pixels.astype(f"<u{_width(levels)}").tobytes()
 
 
+def raw_size(numbers: int, levels: int) -> int:
+    """How many bytes so many numbers have as they are."""
+    return numbers * _width(levels)
+
+
 def crc_of(pixels: Whole, levels: int) -> int:
-    """CRC-32 of the pixels."""
-    return zlib.crc32(pixel_bytes(pixels, levels))
+    """CRC-32 of an image's shape (C, H, W) and pixels."""
+    return zlib.crc32(pixel_bytes(pixels, levels), zlib.crc32(struct.pack("<3I", *pixels.shape)))
 
 
 def _width(levels: int) -> int:
+    """Bytes of a pixel."""
     return 1 if levels <= 256 else 2

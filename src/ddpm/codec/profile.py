@@ -17,6 +17,9 @@ from ddpm.errors import DataError
 VERSION = 1
 """Of the bytes: another one for another meaning of the same bytes."""
 
+LARGEST = 16
+"""Of binary digits: of a choice, of a cell's width, and bits of a chunk."""
+
 FRACTIONS = tuple(2.0 ** (i / 2) for i in range(-20, 1))
 """Where the learned variance's f (0 for beta-tilde, 1 for beta) is cut into bins: powers of 2 and their halves."""
 PLACES = tuple(float(i) for i in (1 / 512, 1 / 128, 1 / 32, 1 / 8, 1 / 2, 7 / 8, 31 / 32, 127 / 128, 511 / 512))
@@ -35,6 +38,12 @@ class Level:
     of_x_t: float
     of_output: float
     deviation: tuple[float, ...]
+
+    def sound(self, bins: int) -> bool:
+        """Whether these can be numbers of a level, with so many deviations."""
+        numbers = (self.timestep, self.of_x_t, self.of_output, *self.deviation)
+        right = len(self.deviation) == bins and 0 <= self.alpha_bar < 1
+        return right and min(self.deviation) > 0 and bool(np.isfinite(numbers).all())
 
     @property
     def sigma(self) -> float:
@@ -78,8 +87,17 @@ class Profile:
             len(self.average) == self.size
             and len(self.places) == self.candidates + 1
             and len(self.noisy) > 1
-            and all(len(level.deviation) == bins for level in (*self.noisy, *self.fine))
+            and all(level.sound(bins) for level in (*self.noisy, *self.fine))
             and all(a.alpha_bar < b.alpha_bar for a, b in itertools.pairwise(self.noisy))
+            and self.noisy[0].alpha_bar == 0
+            and all(level.alpha_bar > 0 for level in self.fine)
+            and min(self.shape) >= 1
+            and 2 <= self.levels <= 2**16
+            and len(self.fine) <= self.width <= LARGEST
+            and 0 < self.chunk <= LARGEST
+            and 1 <= self.candidates <= LARGEST
+            and all(1 <= count < 2**31 for count in self.places)
+            and np.isfinite(self.average).all()
         )
         if not sound or self.version != VERSION:
             raise ValueError("a profile whose parts do not fit each other, or of another version")
