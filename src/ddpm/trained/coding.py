@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ from ddpm.codec.profile import Profile
 from ddpm.codec.tables import Whole
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import DataError, RunWarning, warn
-from ddpm.storage.atomic import read_json, write_json
+from ddpm.storage import durable
+from ddpm.storage.atomic import atomically, read_json, to_strict_json
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.training_images import training_images
 
@@ -40,8 +42,9 @@ def codec_of(trained: LoadedModel) -> Codec:
     """
     profile = kept_profile(trained)
     if profile is None:
-        profile = measured_profile(trained)
-        write_json(profile_file(trained), {"weights": trained.digest, "profile": asdict(profile)})
+        keep_profile(trained, lambda: measured_profile(trained))
+        profile = kept_profile(trained)
+    assert profile is not None
     network = trained.process.network
     assert isinstance(network, nn.Module)
     denoiser = Denoiser(exact(network) if profile.exact else doubled(network), profile, trained.device)
@@ -51,6 +54,25 @@ def codec_of(trained: LoadedModel) -> Codec:
             "the network has no exact arithmetic: read its files where they were written",
         )
     return Codec(denoiser, profile.digest(trained.digest))
+
+
+def keep_profile(trained: LoadedModel, measured: Callable[[], Profile]) -> None:
+    """Write what is measured; that the folder takes a file is tried before.
+
+    Raises:
+        StorageError: it does not.
+    """
+    with atomically(profile_file(trained)) as temporary:
+        temporary.touch()
+        temporary.unlink()
+        profile = measured()
+        durable.write(temporary, [to_strict_json(_as_kept(trained, profile)).encode() + b"\n"])
+
+
+def _as_kept(trained: LoadedModel, profile: Profile) -> dict[str, Any]:
+    """With its own name, by which damage is found."""
+    named = profile.digest(trained.digest).hex()
+    return {"weights": trained.digest, "name": named, "profile": asdict(profile)}
 
 
 def kept_profile(trained: LoadedModel) -> Profile | None:
@@ -65,7 +87,10 @@ def kept_profile(trained: LoadedModel) -> Profile | None:
     values = read_json(file)
     if not isinstance(values, dict) or values.get("weights") != trained.digest:
         raise DataError(f"{str(file)!r} is the codec's profile of other weights", "remove it to make a new one")
-    return Profile.parse(values.get("profile"))
+    profile = Profile.parse(values.get("profile"))
+    if values.get("name") != profile.digest(trained.digest).hex():
+        raise DataError(f"{str(file)!r} is damaged: it is not the codec's profile that was written")
+    return profile
 
 
 def measured_profile(trained: LoadedModel) -> Profile:

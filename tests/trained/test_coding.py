@@ -1,0 +1,114 @@
+"""A trained model as a codec: its profile is measured once and kept; what cannot be read back is not written."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ddpm.errors import DataError, RunWarning, StorageError
+from ddpm.trained import coding
+from ddpm.trained.coding import can_be_exact, codec_of, kept_profile, profile_file
+from ddpm.trained.loaded import load_run
+
+
+@pytest.fixture
+def model(run):
+    return load_run(str(run), "ema", torch.device("cpu"))
+
+
+def images(model, many=3):
+    rng = np.random.default_rng(1)
+    return list(rng.integers(0, model.experiment.levels, size=(many, *model.experiment.shape)))
+
+
+def test_the_profile_is_measured_once(model, monkeypatch):
+    """Files of the first call are read by the second, which measures nothing."""
+    assert kept_profile(model) is None
+    codec = codec_of(model)
+    assert codec.profile == kept_profile(model)
+    assert codec.profile.exact
+    files = codec.compress(images(model))
+    kept = profile_file(model).read_bytes()
+    monkeypatch.setattr(coding, "measured_profile", None)
+    again = codec_of(model)
+    assert again.name == codec.name
+    assert profile_file(model).read_bytes() == kept
+    for found, image in zip(again.decompress(files), images(model), strict=True):
+        assert np.array_equal(found.pixels, image)
+
+
+def test_measuring_again_gives_the_same(model):
+    name = codec_of(model).name
+    profile_file(model).unlink()
+    assert codec_of(model).name == name
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda values: values["profile"].pop("chunk"),
+        lambda values: values["profile"].update(width=99),
+        lambda values: values["profile"]["average"].__setitem__(0, 1.25),
+        lambda values: values["profile"]["noisy"][1].update(alpha_bar=0.0123),
+        lambda values: values.update(weights="of another model"),
+        lambda values: values.clear(),
+    ],
+)
+def test_a_damaged_profile_is_not_made_anew(model, damage):
+    """Files that it made could not be read with another."""
+    codec_of(model)
+    values = json.loads(profile_file(model).read_text())
+    damage(values)
+    profile_file(model).write_text(json.dumps(values))
+    before = profile_file(model).read_bytes()
+    with pytest.raises(DataError):
+        codec_of(model)
+    assert profile_file(model).read_bytes() == before
+
+
+def test_no_profile_is_half_written(model):
+    profile_file(model).parent.mkdir(exist_ok=True)
+    profile_file(model).write_text('{"weights": "')
+    with pytest.raises(DataError, match="no JSON"):
+        codec_of(model)
+
+
+def test_a_folder_that_takes_no_file_is_told_before_anything_is_measured(model, monkeypatch):
+    model.folder.codecs.write_text("a file where the folder should be")
+    monkeypatch.setattr(coding, "calibrated", None)
+    with pytest.raises(StorageError, match="codecs"):
+        codec_of(model)
+
+
+class Foreign(nn.Module):
+    """A network with an operation that has no exact arithmetic here."""
+
+    def __init__(self, network, shift=0.0):
+        super().__init__()
+        self.network, self.shift = network, shift
+
+    def forward(self, x_t, timestep):
+        return self.network(x_t, timestep) + x_t.mean(dim=(1, 2, 3), keepdim=True) * self.shift
+
+
+def foreign(model, shift):
+    return replace(model, process=replace(model.process, network=Foreign(model.process.network, shift)))
+
+
+def test_a_network_without_exact_arithmetic_is_probed(model):
+    """It is coded in float64; where the probe says other numbers, as on another machine, nothing is read or written."""
+    before = foreign(model, 0.0)
+    assert can_be_exact(model)
+    assert not can_be_exact(before)
+    with pytest.warns(RunWarning, match="no exact arithmetic"):
+        codec = codec_of(before)
+    assert not codec.profile.exact
+    assert codec.profile.probe != 0
+    files = codec_of(foreign(model, 0.0)).compress(images(model))
+    for found, image in zip(codec.decompress(files), images(model), strict=True):
+        assert np.array_equal(found.pixels, image)
+    with pytest.raises(DataError, match="other numbers"):
+        codec_of(foreign(model, 1e-2))
