@@ -81,4 +81,6 @@ def shrunk(x_t, timestep):
 def toy(shape=(1, 4, 4), levels=256):
     """A codec of tiny images of which each pixel is on its own."""
     images = np.random.default_rng(1).normal(0.5, SPREAD**0.5 / 2, size=(60, *shape)) * (levels - 1)
-    return codec_of(shrunk, np.rint(images).clip(0, levels - 1).astype(np.int64), levels, Plan(candidates=8, chunk=4.0))
+    return codec_of(
+        shrunk, np.rint(images).clip(0, levels - 1).astype(np.int64), levels, Plan((4.0, 1.0, 0.39), 4.0, 8)
+    )

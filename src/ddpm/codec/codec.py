@@ -139,7 +139,7 @@ class Codec:
             found = Found(join(tiles, one.shape), known.exact, known.stage, "progressive")
         else:
             size = channels * height * width
-            read = container.unstore(one.payload, size, self.profile.levels, whole=one.whole)
+            read = container.unstore(one.payload, one.header.length, size, self.profile.levels)
             rest = np.full(size - len(read), self.profile.half)
             pixels = read if one.whole else np.concatenate([read, rest])
             stage = "exact" if one.whole else f"{len(read)} of {size} numbers"

@@ -1,13 +1,6 @@
-r"""The file: 14 bytes that say what is in it and for which model, then the coded bits. Read with no trust in any of it.
+"""The file: 14 bytes that say what is in it and for which model, then the coded bits. Read with no trust in any of it.
 
-    3 bytes   89 44 50 ("\x89DP")
-    1         version (high four bits) and how it is coded (low four): 0 stored, 1 progressive
-    4         the model's name: the head of SHA-256 of weights and profile
-    4         CRC-32 of the shape and the pixels
-    1 or more the shape: 0 for the model's own, else channels, height and width, each with 7 bits a byte, lowest first
-    1 or more how many bytes follow, written alike: fewer are a beginning of the file. 0: the pixels as they are
-
-The rest are the coded bits. Nothing is allocated that the shape asks for before it is known to be of sound size.
+Nothing is allocated that the shape asks for before it is known to be of sound size. `Header` says what each byte is.
 """
 
 import struct
@@ -36,7 +29,12 @@ SHORTEST = _HEAD.size + 2
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes say: `shape` (C, H, W) is None for that of the model.
+    r"""What the first bytes say: `shape` (C, H, W) is None for that of the model.
+
+    3 bytes are 89 44 50 ("\x89DP"); 1 is the version (high four bits) and how it is coded (low four): 0 stored, 1 progressive;
+    4 are the head of SHA-256 of weights and profile; 4 CRC-32 of the shape and the pixels; then the shape, 0 for the model's
+    own, else channels, height and width, each with 7 bits a byte, lowest first; and, written alike, how many bytes follow:
+    fewer are a beginning of the file.
 
     `length` is the number of bytes that follow; 0 where the pixels do, as they are, which the shape counts.
     """
@@ -120,19 +118,20 @@ def store(pixels: Whole, levels: int) -> bytes:
     return min(raw, packed, key=len)
 
 
-def unstore(payload: bytes, size: int, levels: int, *, whole: bool = True) -> Whole:
-    """What was stored, (size,), or what a beginning of it says. As many bytes as the pixels have are these themselves.
+def unstore(payload: bytes, length: int, size: int, levels: int) -> Whole:
+    """What was stored, (size,), or what a beginning of its `length` bytes says; as many as the pixels have are these.
 
     Raises:
         DataError: it is damaged, or holds another number of pixels.
     """
     width, packer = _width(levels), zlib.decompressobj(-zlib.MAX_WBITS)
+    plain = length == size * width
     try:
-        raw = payload if len(payload) == size * width else packer.decompress(payload, size * width + 1)
+        raw = payload if plain else packer.decompress(payload, size * width + 1)
     except zlib.error as error:
         raise DataError(f"the stored pixels are damaged: {error}") from error
-    ends = len(payload) == size * width or (packer.eof and not packer.unused_data)
-    if len(raw) > size * width or (whole and (len(raw) < size * width or not ends)):
+    ends = plain or (packer.eof and not packer.unused_data)
+    if len(raw) > size * width or (len(payload) == length and (len(raw) < size * width or not ends)):
         raise DataError("the stored pixels are damaged: there are more or fewer than the image has")
     found = np.frombuffer(raw[: len(raw) // width * width], dtype=f"<u{width}").astype(np.int64)
     if len(found) and found.max() >= levels:
