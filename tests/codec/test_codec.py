@@ -85,11 +85,14 @@ def test_channels_that_fit_no_tile_are_refused():
 
 
 def test_an_image_that_fills_its_tiles_badly_is_stored(monkeypatch):
-    """A line of tiles of which most is filling: more work than an image may be."""
+    """A line of tiles of which most is filling: more work than an image may be, so the network is not asked."""
     monkeypatch.setattr(container, "MOST_NUMBERS", 1000)
+    coded, encode = [], codec_file.progressive.encode
+    monkeypatch.setattr(codec_file.progressive, "encode", lambda x, *more: coded.extend(x) or encode(x, *more))
     line = pictures((1, 1, 900), 256)["usual"]
     (file,) = toy().compress([line])
     assert file[3] & 15 == container.STORED
+    assert not coded
     assert np.array_equal(toy().decompress([file])[0].pixels, line)
 
 

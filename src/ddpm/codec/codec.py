@@ -58,7 +58,7 @@ class Codec:
     def _compress(self, images: Sequence[Whole]) -> list[bytes]:
         """Some of them together."""
         asked = Remembering(self.denoiser)
-        coded = [image for image in images if self._tiled(image.shape) <= container.MOST_NUMBERS]
+        coded = [image for image in images if self._is_small(image)]
         tiles = [cut(image, self.profile.shape).reshape(-1) for image in coded]
         streams = progressive.encode(tiles, self.profile, asked)
         sizes = [len(one) for one in tiles]
@@ -67,7 +67,11 @@ class Codec:
             if not np.array_equal(known.pixels, one):
                 raise DataError("what was coded was not read back alike: nothing is written")
         made = iter(streams)
-        return [self._smallest(image, next(made) if any(image is one for one in coded) else None) for image in images]
+        return [self._smallest(image, next(made) if self._is_small(image) else None) for image in images]
+
+    def _is_small(self, image: Whole) -> bool:
+        """Whether its tiles are no more work than the largest image is."""
+        return self._tiled(image.shape) <= container.MOST_NUMBERS
 
     def _tiled(self, shape: tuple[int, ...]) -> int:
         """Numbers in all tiles of an image."""
