@@ -8,14 +8,12 @@ from typing import Unpack
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddpm.checks import check_noisy, check_t, check_whole
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
 from ddpm.evaluation.rate import Bound
-from ddpm.experiment.config import Experiment
 from ddpm.figures.animation import Animation
 from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, one_image, size_of, tell
 from ddpm.figures.progress import followed
@@ -27,6 +25,7 @@ from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, mo
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.export import export
+from ddpm.trained.facts import Facts
 from ddpm.trained.interpolate import interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of
 from ddpm.trained.latents import latents
@@ -34,8 +33,8 @@ from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.score import scored
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainedModel(Facts):
     """A trained model: sample from it, score images with it, change images by it. Frozen; nothing is drawn from a global seed.
 
     Everything that is computed is what the command line computes, to the bit. Times t are the paper's, 1..T; images given as
@@ -49,61 +48,6 @@ class TrainedModel:
     """
 
     loaded: LoadedModel
-
-    def __repr__(self) -> str:
-        loaded = self.loaded
-        shape = "x".join(map(str, self.shape))
-        which = repr(loaded.name)
-        if loaded.called is None:
-            which += f", {loaded.weights} weights of step {loaded.step:,}"
-        return f"TrainedModel({which}: {shape} images of {self.levels} levels, T = {self.schedule.T})"
-
-    @property
-    def process(self) -> ReverseProcess:
-        """p_theta: the network read as a Markov chain."""
-        return self.loaded.process
-
-    @property
-    def schedule(self) -> Schedule:
-        """The schedule of the chain."""
-        return self.process.schedule
-
-    @property
-    def network(self) -> nn.Module:
-        """The network, with the weights that were asked for."""
-        assert isinstance(self.process.network, nn.Module)
-        return self.process.network
-
-    @property
-    def experiment(self) -> Experiment:
-        """What config.json says."""
-        return self.loaded.experiment
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What the classes are called; empty for a model without."""
-        return self.experiment.classes
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        channels, height, width = self.experiment.shape
-        return channels, height, width
-
-    @property
-    def levels(self) -> int:
-        """How many values a pixel's channel can have."""
-        return self.experiment.levels
-
-    @property
-    def step(self) -> int:
-        """After how many steps of training."""
-        return self.loaded.step
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        return self.loaded.device
 
     def sample(
         self,
