@@ -35,7 +35,7 @@ class Found:
 class Codec:
     """Images of a model's levels as bytes. `name` is that of weights and profile (`Profile.digest`)."""
 
-    denoiser: Denoiser
+    denoiser: Denoiser | Remembering
     name: bytes
 
     @property
@@ -50,13 +50,25 @@ class Codec:
             Mismatch: an image has channels that the model does not know, values that are no levels, or too many.
             DataError: what was coded was not read back alike.
         """
+        return [self._smallest(*pair) for pair in zip(images, self._streams(images), strict=True)]
+
+    def progressive(self, images: Sequence[Whole]) -> list[bytes]:
+        """The same to be cut: coded progressively where the pixels alone are smaller too, if it can be. Raises as `compress`."""
+        return [
+            self._smallest(image, stream)
+            if stream is None or self._too_short(image, stream)
+            else self._headed(image, stream, PROGRESSIVE)
+            for image, stream in zip(images, self._streams(images), strict=True)
+        ]
+
+    def _streams(self, images: Sequence[Whole]) -> list[bytes | None]:
+        """Of each image, or None where its tiles are too many; some images at a time."""
         for image in images:
             self._check(image)
         sizes = [self._tiled(image.shape) for image in images]
-        return [file for some in in_parts(sizes) for file in self._compress(images[some])]
+        return [stream for some in in_parts(sizes) for stream in self._together(images[some])]
 
-    def _compress(self, images: Sequence[Whole]) -> list[bytes]:
-        """Some of them together."""
+    def _together(self, images: Sequence[Whole]) -> list[bytes | None]:
         asked = Remembering(self.denoiser)
         coded = [image for image in images if self._is_small(image)]
         tiles = [cut(image, self.profile.shape).reshape(-1) for image in coded]
@@ -67,7 +79,7 @@ class Codec:
             if not np.array_equal(known.pixels, one):
                 raise DataError("what was coded was not read back alike: nothing is written")
         made = iter(streams)
-        return [self._smallest(image, next(made) if self._is_small(image) else None) for image in images]
+        return [next(made) if self._is_small(image) else None for image in images]
 
     def _is_small(self, image: Whole) -> bool:
         """Whether its tiles are no more work than the largest image is."""
@@ -87,18 +99,21 @@ class Codec:
 
     def _smallest(self, image: Whole, stream: bytes | None) -> bytes:
         """The file by the stream, if there is one that is shorter than the stored pixels."""
-        levels, crc = self.profile.levels, container.crc_of(image, self.profile.levels)
+        stored = container.store(image, self.profile.levels)
+        if stream is None or len(stored) < len(stream) or self._too_short(image, stream):
+            return self._headed(image, stored, STORED)
+        return self._headed(image, stream, PROGRESSIVE)
+
+    def _too_short(self, image: Whole, stream: bytes) -> bool:
+        return too_short(len(stream), self._tiled(image.shape), self.profile)
+
+    def _headed(self, image: Whole, payload: bytes, coding: int) -> bytes:
+        levels = self.profile.levels
         channels, height, width = image.shape
         shape = None if image.shape == self.profile.shape else (channels, height, width)
-        stored = container.store(image, levels)
-        if (
-            stream is None
-            or len(stored) < len(stream)
-            or too_short(len(stream), self._tiled(image.shape), self.profile)
-        ):
-            length = 0 if len(stored) == container.raw_size(image.size, levels) else len(stored)
-            return Header(STORED, self.name, crc, length, shape).pack() + stored
-        return Header(PROGRESSIVE, self.name, crc, len(stream), shape).pack() + stream
+        as_it_is = coding == STORED and len(payload) == container.raw_size(image.size, levels)
+        header = Header(coding, self.name, container.crc_of(image, levels), 0 if as_it_is else len(payload), shape)
+        return header.pack() + payload
 
     def decompress(self, files: Sequence[bytes], limit: int | None = None) -> list[Found]:
         """What the files say, or the first `limit` bytes of each. A file that is cut short is such a beginning.

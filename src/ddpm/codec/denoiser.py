@@ -101,8 +101,13 @@ def probe(denoiser: Denoiser) -> int:
 class Remembering:
     """A denoiser that is not asked the same twice: what was coded is read back without the network, whose answers are alike."""
 
-    denoiser: Asked
+    denoiser: "Denoiser | Remembering"
     _answers: dict[tuple[Level, bytes], Estimate] = field(default_factory=dict)
+
+    @property
+    def profile(self) -> Profile:
+        """Of whom it asks."""
+        return self.denoiser.profile
 
     def __call__(self, x_t: Sequence[Real], level: Level) -> list[Estimate]:
         """As in `Asked`."""
