@@ -9,7 +9,9 @@ from typing import Any, NoReturn
 
 from ddpm.cli import (
     compare,
+    compress,
     data,
+    decompress,
     demo,
     distance,
     edit,
@@ -17,6 +19,7 @@ from ddpm.cli import (
     export_model,
     import_model,
     inpaint,
+    inspect_file,
     interpolate,
     lab,
     sample,
@@ -33,6 +36,7 @@ from ddpm.version import VERSION
 GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
     "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate, "compare": compare},
     "with an image": {"inpaint": inpaint, "edit": edit, "interpolate": interpolate},
+    "as files": {"compress": compress, "decompress": decompress, "inspect": inspect_file},
     "other libraries": {"import": import_model, "export": export_model},
     "look inside": {"distance": distance, "schedule": schedule, "lab": lab, "data": data, "verify": verify},
 }

@@ -4,18 +4,22 @@ A `Writer` is told the symbols; a `Reader` finds them. So a codec is one functio
 The coder itself is constriction's range coder: first in, first out, which lets any prefix be read.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
 from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
 
-_QUEUE: Any = constriction.stream.queue  # type: ignore[attr-defined] # it has no types
-_MODEL: Any = constriction.stream.model  # type: ignore[attr-defined]
+_QUEUE: Any = None
+_MODEL: Any = None
+with suppress(ImportError):  # an extra: `ddpm.trained.coded` says what is missing
+    import constriction
+
+    _QUEUE, _MODEL = constriction.stream.queue, constriction.stream.model  # type: ignore[attr-defined] # it has no types
 SMALLEST = 2.0**-20
 """Probability of a bit, at least."""
 

@@ -148,6 +148,16 @@ def save_one(values: Tensor, folder: Path, row: int, meaning: Meaning, text: str
     return path
 
 
+def png_size(values: np.ndarray, levels: int) -> int:
+    """Bytes of the smallest PNG that Pillow makes of an image, (C, H, W) integers 0..levels-1: to compare with."""
+    data, file = png(values, Meaning(levels, len(values)), {}), io.BytesIO()
+    if levels > BYTES:
+        return len(data)
+    with opened(io.BytesIO(data), ("PNG",)) as image:
+        image.save(file, format="PNG", optimize=True)
+    return min(len(data), len(file.getvalue()))
+
+
 def _save_whole(data: bytes, path: Path) -> None:
     """A file that has its name once all of it is written: Ctrl-C leaves no half of one."""
     temporary = path.with_name(f".tmp-{path.name}")

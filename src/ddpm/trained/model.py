@@ -1,6 +1,6 @@
 """A trained model as a value with methods: what one does with it, each in a call. `ddpm.load` and `ddpm.fit` give one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -21,6 +21,7 @@ from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, Sampled
+from ddpm.trained.coded import asked_cut, compressed, decompressed
 from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
@@ -341,7 +342,9 @@ class TrainedModel(Facts):
         """
         jump = check_whole("jump", jump, 1)
         resamplings = None if resamplings is None else check_whole("resamplings", resamplings, 1)
-        x_0, hole = one_image(image, self.shape, self.levels), self._hole(mask, image)
+        x_0, where = one_image(image, self.shape, self.levels), a_mask(mask)
+        tell(*where.said(size_of(image, self.shape, self.levels), *self.shape[1:]))
+        hole = where.seen(*self.shape[1:])
         return self._edited(
             How(**how), lambda model, plan: inpaint(model, x_0, hole, plan, method, jump, resamplings), n
         )
@@ -394,10 +397,79 @@ class TrainedModel(Facts):
         """
         return export(self.loaded, Path(folder).expanduser(), format, private=private)
 
+    def compress(
+        self,
+        images: Data,
+        *,
+        bits_per_pixel: float | None = None,
+        rmse: float | None = None,
+        split: str = "all",
+        batch_size: int = 64,
+        progress: bool = True,
+    ) -> list[bytes]:
+        """A file of each image, in memory: all of it gives the image back exactly, any beginning an estimate (section 4.3).
+
+        The first call measures the codec's profile on training images and keeps it in RUN/codecs: without that file, and these
+        weights, nothing can be read back.
+
+        Args:
+            images: as data of `bits_per_dim`; pictures of any size, which are neither scaled nor cut.
+            bits_per_pixel: at most so many bits for a pixel (of all its channels), the header among them; None for all.
+            rmse: as few bytes as give at most this error, on the scale 0..255; None for all.
+            split: of a source.
+            batch_size: tiles of the model's size at a time; the bytes do not depend on it.
+            progress: whether a bar is shown.
+
+        Warns:
+            RunWarning: a picture is not stored as it is coded.
+
+        Raises:
+            UsageError: constriction is not installed, or there is no such beginning.
+            Mismatch: the images have other levels than the model, or channels that it cannot take.
+            NotFound, DataError: the images cannot be read; or those that the profile is measured on.
+
+        Example:
+            >>> import ddpm
+            >>> model, digits = ddpm.load(run), ddpm.images("digits")[:2]
+            >>> files = model.compress(digits, progress=False)
+            >>> bool((model.decompress(files, progress=False).numpy() == digits.numpy()).all())
+            True
+        """
+        cut, batch_size = asked_cut(bits_per_pixel, rmse), check_whole("batch_size", batch_size, 1)
+        return compressed(self.loaded, images, split, cut, batch_size, progress=progress)
+
+    def decompress(
+        self, data: bytes | Sequence[bytes], bytes: int | None = None, *, batch_size: int = 64, progress: bool = True
+    ) -> Images:
+        """The images of files of `compress`: exact, to the bit, where all of a file is there, else estimates.
+
+        Args:
+            data: one file, or several of images of one size.
+            bytes: how many of each are read; None for all.
+            batch_size: tiles of the model's size at a time.
+            progress: whether a bar is shown.
+
+        Warns:
+            RunWarning: files end early, though all of them was to be read.
+
+        Raises:
+            UsageError: constriction is not installed, or these are no bytes.
+            DataError: a file is damaged, or made with another model.
+            NotFound: this model has coded nothing: RUN/codecs lacks the profile.
+            Mismatch: the images differ in size.
+
+        Example:
+            >>> import ddpm
+            >>> model = ddpm.load(run)
+            >>> model.decompress(model.compress(ddpm.images("digits")[:3], progress=False), bytes=20, progress=False)
+            Images(3 of 1x8x8, 17 levels)
+        """
+        first, batch_size = bytes and check_whole("bytes", bytes), check_whole("batch_size", batch_size, 1)
+        return decompressed(self.loaded, data, first, batch_size, progress=progress)
+
     def _samples(self, n: int, how: How) -> Drawing:
         condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)
-        plan = how.plan(n)
-        model = self._on_chain(how, condition)
+        plan, model = how.plan(n), self._on_chain(how, condition)
         return samples(model, plan, how.spacing, condition)
 
     def _edited(
@@ -409,18 +481,11 @@ class TrainedModel(Facts):
         self, how: How, edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
     ) -> Drawing:
         condition = condition_of_edit(self.experiment, how.label, how.weight, how.guidance_interval)
-        plan = how.plan(n)
-        model = self._on_chain(how, condition, timestep)
+        plan, model = how.plan(n), self._on_chain(how, condition, timestep)
         return replace(edit(model, plan), condition=condition, spacing=how.spacing)
 
     def _on_chain(self, how: How, condition: Condition, timestep: int | None = None) -> LoadedModel:
         return on_few(self.loaded, how.few, OWN if condition.labels else NONE, timestep, how.progress)
-
-    def _hole(self, mask: str | Path | Image.Image | np.ndarray | Tensor, image: Data) -> Tensor:
-        """Where to draw, (1, 1, H, W)."""
-        found = a_mask(mask)
-        tell(*found.said(size_of(image, self.shape, self.levels), *self.shape[1:]))
-        return found.seen(*self.shape[1:])
 
     def _asked(
         self,

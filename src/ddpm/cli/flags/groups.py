@@ -161,6 +161,11 @@ def language(group: _ArgumentGroup) -> None:
     group.add_argument("--language", default=machine_language(), choices=LANGUAGES, metavar="NAME", help=what)
 
 
+def output(group: _ArgumentGroup, what: str) -> None:
+    """-o DIR or FILE of the commands that compress."""
+    group.add_argument("-o", "--output", type=filled, required=True, metavar="OUT", help=what)
+
+
 def output_images(group: _ArgumentGroup) -> None:
     """--output-dir DIR of the commands that draw images."""
     group.add_argument("--output-dir", type=filled, required=True, metavar="DIR", help="folder for 000000.png ...")

@@ -1,7 +1,8 @@
 """Files and folders that a command is asked to write, checked before any work is done."""
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,30 @@ def file_for(name: str | None, *suffixes: str) -> Path | None:
         why = "is read-only" if above.is_dir() else "is a file"
         raise CannotCreate(f"cannot write {name!r}: {str(above)!r} {why}")
     return path
+
+
+def new_files(output: str, names: Sequence[str], ending: str) -> list[Path]:
+    """A new file for each of these names: `output` itself, where it has this ending, or in the folder `output`, which is made.
+
+    Raises:
+        UsageError: several would be one file.
+        CannotCreate: one is there already, or cannot be made.
+    """
+    whole = Path(output).expanduser()
+    if whole.suffix.lower() == ending and not whole.is_dir():
+        if len(names) != 1:
+            raise UsageError(f"{len(names):,} images do not go into one file: {output!r}", "--output DIR takes them")
+        paths = [whole]
+    else:
+        paths = [whole / f"{name}{ending}" for name in names]
+    for path, often in Counter(paths).items():
+        if often > 1:
+            raise UsageError(f"{often:,} images would be one file: {str(path)!r}", "give each its own --output")
+        if path.exists():
+            raise CannotCreate(f"it is there already: {str(path)!r}", "give another --output, or remove it")
+    file_for(str(paths[0]))
+    existing_folder(paths[0].parent)
+    return paths
 
 
 class JsonTarget:

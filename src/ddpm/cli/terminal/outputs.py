@@ -10,8 +10,20 @@ from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.errors import CannotCreate, UsageError
 from ddpm.run.folder import RunFolder
 
-WRITTEN = ("grid", "compare", "animation", "progressive", "npz", "plot", "csv", "html", "json", "save_moments")
-READ = ("image", "mask", "first", "second", "name", "source", "data")
+WRITTEN = (
+    "grid",
+    "compare",
+    "animation",
+    "progressive",
+    "npz",
+    "plot",
+    "csv",
+    "html",
+    "json",
+    "save_moments",
+    "output",
+)
+READ = ("image", "mask", "first", "second", "name", "source", "data", "file")
 DRAWING = ("sample", "inpaint", "edit", "interpolate")
 IMAGE = re.compile(r"\d{6,}\.png")
 
@@ -41,6 +53,8 @@ def check_outputs(options: Namespace) -> None:
         flags[path] = flag
     pictures = {name: _resolved(name) for name in _named(options, WRITTEN).values()}
     pictures = {name: path for name, path in pictures.items() if path.suffix.lower() in SUFFIXES}
+    if options.command == "decompress":
+        pictures[options.output] = _resolved(options.output)
     check_beside_data(options, pictures | ({options.output_dir: folder} if folder else {}))
 
 

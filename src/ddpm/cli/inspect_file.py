@@ -1,0 +1,87 @@
+"""`ddpm inspect`: what a file of `ddpm compress` holds."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled
+from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.files import JsonTarget
+
+ABOUT = "show what a file of `ddpm compress` holds"
+EXAMPLES = """\
+ddpm inspect a.ddpm
+ddpm inspect a.ddpm --run runs/mine --json a.json
+"""
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm inspect`."""
+    what = parser.add_argument_group("what to look at")
+    what.add_argument("file", type=filled, metavar="FILE", help="a file of ddpm compress, or the beginning of one")
+    what.add_argument(
+        "--run", type=filled, metavar="RUN", help="run folder or checkpoint: read it, and say what each part of it adds"
+    )
+    groups.reading(parser)
+    groups.json(parser.add_argument_group("where it goes"), "the same as JSON")
+    groups.running(parser)
+
+
+def run(options: Namespace) -> None:
+    """What the header says; with a model, how far the file goes and what each stage takes."""
+    from ddpm.codec.container import CODINGS, unpack
+    from ddpm.codec.profile import VERSION
+    from ddpm.trained.coded import read_file
+
+    json_target, path = JsonTarget(options.json), Path(options.file).expanduser()
+    file = read_file(path)
+    header, payload = unpack(file)
+    head = len(file) - len(payload)
+    values: dict[str, Any] = {
+        "file": options.file,
+        "version": VERSION,
+        "coding": CODINGS[header.coding],
+        "model": header.model.hex(),
+        "shape": list(header.shape) if header.shape else None,
+        "bytes": len(file),
+        "header_bytes": head,
+        "whole_bytes": head + header.length,
+        "crc": f"{header.crc:08x}",
+    }
+    if options.run is not None:
+        values |= _read(options, file)
+    json_target.write(values)
+    _tell(values)
+    json_target.tell()
+
+
+def _read(options: Namespace, file: bytes) -> dict[str, Any]:
+    """What the model reads in it."""
+    from ddpm.cli.parts.opening import opened
+    from ddpm.trained.coded import codec_to_read, shape_of, stages
+
+    codec = codec_to_read(opened(options))
+    found, ends = stages(codec, repr(options.file), file)
+    return {
+        "shape": list(shape_of(codec, file)),
+        "exact": found.exact,
+        "stages": [{"stage": stage.name, "bytes": stage.bytes, "rmse": stage.rmse} for stage in ends],
+    }
+
+
+def _tell(values: dict[str, Any]) -> None:
+    shape, whole = values["shape"], values["whole_bytes"]
+    say(f"{values['file']}: version {values['version']}, {values['coding']}, of the model {values['model']}")
+    if shape:
+        say(f"{' x '.join(map(str, shape))} (channels, height, width)")
+    else:
+        say("an image of the model's own size")
+    say(f"{values['bytes']:,} of {whole:,} bytes, {values['header_bytes']} of them the header")
+    if "stages" not in values:
+        return
+    pixels = shape[1] * shape[2]
+    for stage in values["stages"]:
+        rate = 8 * stage["bytes"] / pixels
+        say(f"  from byte {stage['bytes']:,} ({rate:.3f} bits per pixel): {stage['stage']}, RMSE {stage['rmse']:.2f}")
+    say("read back exactly" if values["exact"] else "an estimate: the file ends early")

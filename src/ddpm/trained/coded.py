@@ -1,0 +1,435 @@
+"""Images to files of a model and back, as `TrainedModel.compress` and `ddpm compress` do it. The coder itself is an extra."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ddpm.codec import container
+from ddpm.codec.codec import Codec, Found
+from ddpm.codec.denoiser import Remembering
+from ddpm.codec.tables import Real, Whole
+from ddpm.codec.tiles import Shape, number_of_tiles
+from ddpm.data.decoding.formats import SUFFIXES
+from ddpm.data.imageset import ImageSet, to_model
+from ddpm.data.inputs import Photo, photo_of, raw_picture, read_photo
+from ddpm.data.splits import SizesDiffer
+from ddpm.errors import DataError, Mismatch, NotFound, UsageError
+from ddpm.figures.images import Data, Images, image_set, tell
+from ddpm.figures.progress import followed
+from ddpm.trained.coding import codec_of, profile_file
+from ddpm.trained.loaded import LoadedModel
+
+ENDING = ".ddpm"
+"""Of the name of a file."""
+HEAD = 64
+"""Bytes that hold any header."""
+Item = TypeVar("Item")
+
+
+def codec_to_write(trained: LoadedModel, tell: Callable[[str], None] = lambda _line: None) -> Codec:
+    """The codec of a model; `tell` is told where it is measured first.
+
+    Raises:
+        UsageError: constriction is not installed.
+        DataError, NotFound, StorageError: as `ddpm.trained.coding.codec_of`.
+    """
+    _require_coder()
+    kept = profile_file(trained)
+    if not kept.exists():
+        tell(
+            f"the codec's profile of these weights is measured, once, and kept: files are read with it alone: {str(kept)!r}"
+        )
+    return codec_of(trained)
+
+
+def codec_to_read(trained: LoadedModel) -> Codec:
+    """The codec of a model that has coded before: one that is measured now might be another.
+
+    Raises:
+        UsageError: constriction is not installed.
+        NotFound: it has no profile.
+        DataError: as `ddpm.trained.coding.codec_of`.
+    """
+    _require_coder()
+    kept = profile_file(trained)
+    if not kept.exists():
+        raise NotFound(
+            f"there is no codec's profile of these weights: {str(kept)!r}",
+            "copy it from the run that wrote the files: it belongs to the weights",
+        )
+    return codec_of(trained)
+
+
+def _require_coder() -> None:
+    if find_spec("constriction") is None:
+        raise UsageError("the codec needs constriction, which is not installed", "pip install 'ddpm[codec]'")
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """An image to code: what it is called, and a way to its whole values (C, H, W), which are read when they are needed."""
+
+    name: str
+    read: Callable[[], Whole]
+
+
+def images_to_code(
+    trained: LoadedModel, data: Data, split: str = "all", tell: Callable[[str], None] = tell
+) -> list[Given]:
+    """Images as they are, of any size, neither scaled nor cut.
+
+    Args:
+        trained: the model.
+        data: as elsewhere. A picture is called as its file is, without the ending; other images by their numbers: 000000, ...
+        split: of a source.
+        tell: is told of a picture that is not stored as it is coded.
+
+    Raises:
+        Mismatch: they have other levels than the model.
+        NotFound, DataError, UsageError: they cannot be read, or are no images.
+    """
+    levels = trained.experiment.levels
+    path = Path(data).expanduser() if isinstance(data, str | Path) else None
+    if path is not None and path.suffix.lower() in SUFFIXES and path.is_file():
+        return [Given(path.stem, lambda: _of_file(path, levels, tell))]
+    pictures = [data] if isinstance(data, Image.Image) else data
+    if isinstance(pictures, list | tuple) and pictures and all(isinstance(one, Image.Image) for one in pictures):
+        return [Given(f"{i:06d}", lambda one=one: _of_photo(photo_of(one), levels)) for i, one in enumerate(pictures)]
+    own = trained.experiment.data.options()
+    options = replace(own, resolution=None, channels=None, layout=own.layout if path else None)
+    try:
+        found = image_set(data, split, options, levels)
+    except SizesDiffer as error:
+        raise SizesDiffer(str(error), "give the files themselves: each is coded as large as it is") from error
+    _require_levels(levels, found.levels, found.name)
+    return [Given(f"{row:06d}", lambda row=row: _row(found, row)) for row in range(len(found))]
+
+
+def _row(found: ImageSet, row: int) -> Whole:
+    return found.images[torch.tensor([row])][0].numpy().astype(np.int64)
+
+
+def _of_file(path: Path, levels: int, tell: Callable[[str], None]) -> Whole:
+    photo = read_photo(path)
+    values = _of_photo(photo, levels)
+    if photo.exact is None:
+        stored = raw_picture(path)
+        plain = stored.mode in ("1", "L", "P", "RGB") and not stored.has_transparency_data
+        if not plain or not np.array_equal(np.asarray(stored.convert(photo.picture.mode)), np.asarray(photo.picture)):
+            tell(f"coded as it is shown, not as it is stored: upright, 8 bits, in sRGB, on white: {str(path)!r}")
+    return values
+
+
+def _of_photo(photo: Photo, levels: int) -> Whole:
+    _require_levels(levels, photo.levels, photo.name)
+    if photo.exact is not None:
+        return photo.exact.numpy().astype(np.int64)
+    return np.moveaxis(np.atleast_3d(np.asarray(photo.picture)), 2, 0).astype(np.int64)
+
+
+def _require_levels(own: int, levels: int, name: str) -> None:
+    if levels != own:
+        raise Mismatch(f"the model is for images of {own} levels, not {levels}: {name}")
+
+
+Cut = Callable[[Codec, Sequence[Whole]], list[bytes]]
+"""Which part of each image's file is kept."""
+
+
+def all_of_it(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
+    """Whole files."""
+    return codec.compress(images)
+
+
+def asked_cut(bits_per_pixel: float | None, rmse: float | None) -> Cut:
+    """What was asked for: nothing is everything.
+
+    Raises:
+        UsageError: both, or such a number that there is no such part.
+    """
+    if bits_per_pixel is not None and rmse is not None:
+        raise UsageError("`bits_per_pixel` and `rmse` cannot both be asked for")
+    if bits_per_pixel is not None:
+        if not 0 < bits_per_pixel < math.inf:
+            raise UsageError(f"`bits_per_pixel` is a number above 0, not {bits_per_pixel}")
+        return at_rate(bits_per_pixel)
+    if rmse is not None:
+        if not 0 <= rmse < math.inf:
+            raise UsageError(f"`rmse` is a number of at least 0, not {rmse}")
+        return at_rmse(rmse)
+    return all_of_it
+
+
+def at_rate(bits_per_pixel: float) -> Cut:
+    """At most so many bits for a pixel, the header among them."""
+
+    def cut(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
+        most = [int(bits_per_pixel * pixels_of(image.shape) / 8) for image in images]
+        files = codec.compress(images)
+        for file, image, limit in zip(files, images, most, strict=True):
+            if limit < (least := _header(file)):
+                needed = math.ceil(800 * least / pixels_of(image.shape)) / 100
+                raise UsageError(
+                    f"{bits_per_pixel:g} bits per pixel are {limit:,} bytes of an image, and the header alone has {least}",
+                    f"`bits_per_pixel={needed:g}` holds it",
+                )
+        whole = [len(file) <= limit for file, limit in zip(files, most, strict=True)]
+        rest = iter(_to_cut(codec, *_without(images, files, whole)))
+        return [file if all_ else next(rest)[:limit] for file, limit, all_ in zip(files, most, whole, strict=True)]
+
+    return cut
+
+
+def at_rmse(rmse: float) -> Cut:
+    """As few bytes as give an error of at most `rmse`, on the scale 0..255; one byte less gives more. Found by halving."""
+
+    def cut(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
+        smallest = codec.compress(images)
+        files = _to_cut(codec, images, smallest)
+        low, high = [_header(file) - 1 for file in files], [len(file) for file in files]
+        while rows := [i for i in range(len(files)) if high[i] - low[i] > 1]:
+            middle = [(low[i] + high[i]) // 2 for i in rows]
+            errors = rmse_of(
+                codec, [images[i] for i in rows], [files[i][:end] for i, end in zip(rows, middle, strict=True)]
+            )
+            for i, end, error in zip(rows, middle, errors, strict=True):
+                (high if error <= rmse else low)[i] = end
+        found = [file[:end] for file, end in zip(files, high, strict=True)]
+        return [min(pair, key=len) for pair in zip(smallest, found, strict=True)]
+
+    return cut
+
+
+def _without(images: Sequence[Whole], files: Sequence[bytes], done: Sequence[bool]) -> tuple[list[Whole], list[bytes]]:
+    rows = [i for i, all_ in enumerate(done) if not all_]
+    return [images[i] for i in rows], [files[i] for i in rows]
+
+
+def _to_cut(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[bytes]:
+    """Files of which a beginning shows the image: others where only the pixels were stored."""
+    stored = [container.unpack(file)[0].coding == container.STORED for file in files]
+    others = iter(codec.progressive([image for image, is_ in zip(images, stored, strict=True) if is_]))
+    return [next(others) if is_ else file for file, is_ in zip(files, stored, strict=True)]
+
+
+def _header(file: bytes) -> int:
+    return len(file) - len(container.unpack(file)[1])
+
+
+def pixels_of(shape: Sequence[int]) -> int:
+    """Of an image (C, H, W): each has all its channels."""
+    return shape[1] * shape[2]
+
+
+def rmse_of(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[float]:
+    """The errors of what files, or beginnings of them, say of these images, as they are written; on the scale 0..255."""
+    levels = codec.profile.levels
+    found = codec.decompress(files)
+    squares = [np.square(on_levels(one.pixels, levels) - image) for one, image in zip(found, images, strict=True)]
+    return [float(np.sqrt(each.mean())) * 255 / (levels - 1) for each in squares]
+
+
+def on_levels(pixels: Real, levels: int) -> Whole:
+    """Estimated values as whole ones."""
+    return np.clip(np.rint(pixels), 0, levels - 1).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """An image's file, or the beginning of it: `rmse` is its error on the scale 0..255, 0 where it is `whole`."""
+
+    name: str
+    image: Whole
+    file: bytes
+    whole: bool
+    rmse: float
+
+    @property
+    def bits_per_pixel(self) -> float:
+        """The header among them."""
+        return 8 * len(self.file) / pixels_of(self.image.shape)
+
+
+def coded(codec: Codec, given: Iterable[Given], cut: Cut, batch_size: int) -> Iterator[list[Coded]]:
+    """The files, some images at a time, in their order.
+
+    Raises:
+        Mismatch: an image has channels that the model does not know, or is too large.
+        NotFound, DataError: it cannot be read.
+        UsageError: it has no such part as is to be kept.
+    """
+    read = ((one.name, one.read()) for one in given)
+    for batch in _batches(read, lambda pair: _tiles(codec, *pair), batch_size):
+        names, images = zip(*batch, strict=True)
+        asked = replace(codec, denoiser=Remembering(codec.denoiser))
+        files = cut(asked, images)
+        whole = [len(file) == _whole_length(file) for file in files]
+        errors = iter(rmse_of(asked, *_without(images, files, whole)))
+        each = zip(names, images, files, whole, strict=True)
+        yield [Coded(*one, 0.0 if one[-1] else next(errors)) for one in each]
+
+
+def _tiles(codec: Codec, name: str, image: Whole) -> int:
+    channels, height, width = image.shape
+    with _named(name):
+        return number_of_tiles((channels, height, width), codec.profile.shape)
+
+
+def _whole_length(file: bytes) -> int:
+    return _header(file) + container.unpack(file)[0].length
+
+
+def _batches(items: Iterable[Item], size_of: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
+    """Items together up to a size of `most`; a larger one alone."""
+    batch: list[Item] = []
+    held = 0
+    for item in items:
+        size = size_of(item)
+        if batch and held + size > most:
+            yield batch
+            batch, held = [], 0
+        batch.append(item)
+        held += size
+    if batch:
+        yield batch
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Errors of an image, or of a file, name it."""
+    try:
+        yield
+    except (DataError, Mismatch) as error:
+        raise type(error)(f"{error}: {name}", *error.hints) from error
+
+
+def read_file(path: Path) -> bytes:
+    """A file of ours, no more of it than its header says.
+
+    Raises:
+        NotFound, DataError: there is none, or it is something else.
+    """
+    if not path.is_file():
+        raise NotFound(f"no such file: {str(path)!r}")
+    with path.open("rb") as file, _named(repr(str(path))):
+        head = file.read(HEAD)
+        header, payload = container.unpack(head)
+        return head + file.read(header.length - len(payload) + 1)
+
+
+def decoded(
+    codec: Codec, files: Iterable[tuple[str, bytes]], first: int | None, batch_size: int
+) -> Iterator[list[Found]]:
+    """What files say, or the `first` bytes of each, some at a time; each file comes with its name.
+
+    Raises:
+        DataError, Mismatch: a file is damaged, or made with another model.
+    """
+
+    def tiles(pair: tuple[str, bytes]) -> int:
+        name, file = pair
+        with _named(name):
+            return number_of_tiles(shape_of(codec, file), codec.profile.shape)
+
+    for batch in _batches(files, tiles, batch_size):
+        try:
+            yield codec.decompress([file for _, file in batch], first)
+        except (DataError, Mismatch):
+            for name, file in batch:  # which one it is
+                with _named(name):
+                    codec.decompress([file], first)
+            raise
+
+
+def shape_of(codec: Codec, file: bytes) -> Shape:
+    """Of the image in a file."""
+    return container.unpack(file)[0].shape or codec.profile.shape
+
+
+def images_found(found: Sequence[Found], levels: int) -> Images:
+    """What files say as images, on [-1, 1]; estimates lie between the levels.
+
+    Raises:
+        Mismatch: they differ in size.
+    """
+    shapes = {one.pixels.shape for one in found}
+    if len(shapes) > 1:
+        sizes = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)[:3])
+        raise Mismatch(f"the images differ in size: {sizes}", "decompress those of each size alone")
+    values = torch.from_numpy(np.stack([np.asarray(one.pixels, dtype=np.float64) for one in found]))
+    return Images(to_model(values, levels, torch.float64).float(), levels)
+
+
+def compressed(
+    trained: LoadedModel, images: Data, split: str, cut: Cut, batch_size: int, *, progress: bool
+) -> list[bytes]:
+    """A file of each image, in memory."""
+    given = images_to_code(trained, images, split)
+    codec = codec_to_write(trained)
+    files = (one.file for batch in coded(codec, given, cut, batch_size) for one in batch)
+    with followed(files, len(given), "compressing", progress) as made:
+        return list(made)
+
+
+def decompressed(
+    trained: LoadedModel, data: bytes | Sequence[bytes], first: int | None, batch_size: int, *, progress: bool
+) -> Images:
+    """The images of files, or of their first bytes; warns of one that was cut before it came here."""
+    files = [data] if isinstance(data, bytes) else list(data)
+    if not files or not all(isinstance(file, bytes) for file in files):
+        raise UsageError("`data` is the bytes of a file, or of several, as `compress` gives them")
+    codec = codec_to_read(trained)
+    names = ["a file"] if len(files) == 1 else [f"file {i}" for i in range(len(files))]
+    found = (one for batch in decoded(codec, zip(names, files, strict=True), first, batch_size) for one in batch)
+    with followed(found, len(files), "decompressing", progress) as read:
+        every = list(read)
+    if first is None and (cut := sum(not one.exact for one in every)):
+        tell(f"{cut} of {len(files)} files end early: their images are estimates")
+    return images_found(every, codec.profile.levels)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far so many bytes of a file go: `rmse` on the scale 0..255, from what all of the file says."""
+
+    name: str
+    bytes: int
+    rmse: float
+
+
+def stages(codec: Codec, name: str, file: bytes) -> tuple[Found, list[Stage]]:
+    """What a file says, and where in it each stage begins: found by halving.
+
+    Raises:
+        DataError, Mismatch: as `decoded`.
+    """
+    asked = replace(codec, denoiser=Remembering(codec.denoiser))
+    ((found,),) = decoded(asked, [(name, file)], None, 1)
+    known = {len(file): found}
+
+    def look(low: int, high: int) -> None:
+        """Every length between two at which another stage begins."""
+        if high - low > 1 and known[low].stage != known[high].stage:
+            middle = (low + high) // 2
+            known[middle] = asked.decompress([file], middle)[0]
+            look(low, middle)
+            look(middle, high)
+
+    header = _header(file)
+    known[header] = asked.decompress([file], header)[0]
+    look(header, len(file))
+    levels, begins = codec.profile.levels, list[Stage]()
+    last = on_levels(found.pixels, levels)
+    for length in sorted(known):
+        if not begins or known[length].stage != begins[-1].name:
+            apart = np.square(on_levels(known[length].pixels, levels) - last).mean()
+            begins.append(Stage(known[length].stage, length, float(np.sqrt(apart)) * 255 / (levels - 1)))
+    return found, begins
