@@ -76,6 +76,16 @@ ELSEWHERE = {
     "torch.jit.save writes TorchScript": (
         "evaluation/images/features/test_extractors.py::test_a_torchscript_file_makes_features"
     ),
+    "--output DIR takes them": "cli/test_compress.py::test_several_images_are_not_one_file",
+    "give each its own --output": "cli/test_compress.py::test_several_images_are_not_one_file",
+    "give another --output, or remove it": "cli/test_compress.py::test_nothing_is_overwritten",
+    "copy it from the run that wrote the files": (
+        "cli/test_compress.py::test_a_model_that_coded_nothing_is_not_given_a_profile"
+    ),
+    "give the files themselves": "cli/test_compress.py::test_pictures_of_another_size_and_a_folder_of_several",
+    "--bits-per-pixel {} holds it": "cli/test_compress.py::test_values_that_make_no_sense",
+    "remove it to make a new one": "cli/test_compress.py::test_a_profile_of_other_weights",
+    "decompress those of each size alone": "cli/test_compress.py::test_in_python",
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }
 """Hints that another test follows, by a part of them."""
@@ -101,6 +111,8 @@ TOLD = {
     "pip install 'ddpm[hub]'": "needs a network; test_what_can_be_installed looks whether the extra exists",
     "pip install 'ddpm[parquet]'": "the same",
     "pip install 'ddpm[onnx]'": "the same",
+    "pip install 'ddpm[codec]'": "the same",
+    "read its files where they were written": "needs a machine of other arithmetic",
     "--metrics {} measures both": "trained/measures/test_memorised.py::test_its_flags_are_of_it",
     "--split test takes those that a run does not train on": (
         "trained/measures/test_memorised.py::test_training_images_cannot_be_held_out"
