@@ -82,7 +82,6 @@ ELSEWHERE = {
     "copy it from the run that wrote the files": (
         "cli/test_compress.py::test_a_model_that_coded_nothing_is_not_given_a_profile"
     ),
-    "give the files themselves": "cli/test_compress.py::test_pictures_of_another_size_and_a_folder_of_several",
     "--bits-per-pixel {} holds it": "cli/test_compress.py::test_values_that_make_no_sense",
     "remove it to make a new one": "cli/test_compress.py::test_a_profile_of_other_weights",
     "decompress those of each size alone": "cli/test_compress.py::test_in_python",

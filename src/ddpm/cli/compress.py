@@ -79,7 +79,7 @@ def run(options: Namespace) -> None:
     for row in rows[:LINES]:
         _say_row(row)
     if len(rows) > LINES:
-        say(f"and {counted(len(rows) - LINES, 'more image')}")
+        say(f"and {len(rows) - LINES:,} more images")
     say(
         f"{counted(len(rows), 'image')}: {total['bytes']:,} bytes, {total['bits_per_pixel']:.3f} bits per pixel "
         f"({total['raw_bytes']:,} of pixels, {total['png_bytes']:,} as PNG)"

@@ -72,4 +72,4 @@ def run(options: Namespace) -> None:
 
 
 def _estimate(row: dict[str, Any]) -> str:
-    return f"an estimate, from the first {counted(row['bytes'], 'byte')}: as far as {row['stage']}"
+    return f"an estimate, from the first {row['bytes']:,} bytes: as far as {row['stage']}"

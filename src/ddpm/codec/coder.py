@@ -36,7 +36,7 @@ class Ended(Exception):
 class Writer:
     """Takes symbols. `stream()` is the shortest string that gives them back."""
 
-    _encoder: Any = field(default_factory=_QUEUE.RangeEncoder)
+    _encoder: Any = field(default_factory=lambda: _QUEUE.RangeEncoder())  # noqa: PLW0108 (where there is one)
     _said: list[tuple[object, tuple[NDArray, ...], NDArray]] = field(default_factory=list)
 
     def bits(self, ones: Whole, of: Whole, known: Whole | None) -> Whole:

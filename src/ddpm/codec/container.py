@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddpm.codec.profile import VERSION
-from ddpm.codec.tables import Whole
+from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
 
 MAGIC = b"\x89DP"
@@ -139,7 +139,7 @@ def unstore(payload: bytes, length: int, size: int, levels: int) -> Whole:
     return found
 
 
-def pixel_bytes(pixels: Whole, levels: int) -> bytes:
+def pixel_bytes(pixels: Whole | Real, levels: int) -> bytes:
     """One byte a number, or two, lowest first."""
     return pixels.astype(f"<u{_width(levels)}").tobytes()
 
@@ -152,6 +152,8 @@ def raw_size(numbers: int, levels: int) -> int:
 def crc_of(pixels: Whole, levels: int) -> int:
     """CRC-32 of an image's shape (C, H, W) and pixels."""
     return zlib.crc32(pixel_bytes(pixels, levels), zlib.crc32(struct.pack("<3I", *pixels.shape)))
+
+
 
 
 def _width(levels: int) -> int:

@@ -237,7 +237,7 @@ def rmse_of(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> li
     return [float(np.sqrt(each.mean())) * 255 / (levels - 1) for each in squares]
 
 
-def on_levels(pixels: Real, levels: int) -> Whole:
+def on_levels(pixels: Whole | Real, levels: int) -> Whole:
     """Estimated values as whole ones."""
     return np.clip(np.rint(pixels), 0, levels - 1).astype(np.int64)
 
