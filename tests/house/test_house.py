@@ -76,6 +76,7 @@ MANY = {
     "run": "a file for each part of a run",
     "laboratory": "a file for each group of questions",
     "cli": "a file for each command",
+    "codec": "a file for each part of the code",
     "trained": "a file for each thing that a model does",
 }
 """Folders of more than twelve files, and why."""
