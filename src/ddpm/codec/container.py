@@ -13,13 +13,6 @@ from ddpm.codec.profile import VERSION
 from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
 
-# 3 bytes   89 44 50 ("\x89DP")
-# 1         version (high four bits) and how it is coded (low four): 0 stored, 1 progressive
-# 4         the model's name: the head of SHA-256 of weights and profile
-# 4         CRC-32 of the pixels
-# 1 or more the shape: 0 for the model's own, else channels, height and width, each with 7 bits a byte, lowest first
-# 1 or more how many bytes follow, written alike: fewer are a beginning of the file
-
 MAGIC = b"\x89DP"
 STORED, PROGRESSIVE = 0, 1
 CODINGS = {STORED: "stored", PROGRESSIVE: "progressive"}
