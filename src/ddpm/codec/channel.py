@@ -68,7 +68,7 @@ def code(
     candidates: int,
     width: int,
     chosen: int | None,
-) -> NDArray[np.float32]:
+) -> Real:
     """The chosen candidate, (width,): its number is sent as its binary digits, how many by `places`, then the digits."""
     digits = None if chosen is None else np.array([(chosen + 1).bit_length() - 1])
     many = int(coder.choices(places, digits)[0])

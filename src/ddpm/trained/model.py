@@ -48,8 +48,6 @@ class TrainedModel(Facts):
         Images(4 of 1x8x8, 17 levels)
     """
 
-    loaded: LoadedModel
-
     def sample(
         self,
         n: int,
