@@ -13,7 +13,7 @@ from ddpm.cli.terminal.words import counted
 if TYPE_CHECKING:
     from ddpm.trained.coded import Coded
 
-ABOUT = "make images into small files, from which the model gives them back exactly"
+ABOUT = "make images into small files that the model reads back exactly"
 EXAMPLES = """\
 ddpm compress runs/mine a.png b.png -o packed
 ddpm compress runs/mine a.png -o a.ddpm --rmse 10
