@@ -22,8 +22,8 @@ KNOWS = 0.98
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """Step t of an image of 0..levels-1, from x_{t-1} to x_t on a lattice of `spacing` times the step's noise and of dither `u`.
+class ChainStep:
+    """ChainStep t of an image of 0..levels-1, from x_{t-1} to x_t on a lattice of `spacing` times the step's noise and of dither `u`.
 
     `before` is step t - 1, None where x_{t-1} is the image.
     """
@@ -32,7 +32,7 @@ class Step:
     spacing: float
     u: Real
     levels: int
-    before: "Step | None"
+    before: "ChainStep | None"
 
     @cached_property
     def half(self) -> float:
@@ -153,9 +153,9 @@ PART = 2**14
 
 @dataclass(frozen=True, eq=False)
 class WholeStep:
-    """Step t of an image of any size, part by part. What one method pushes, the other of the same name pops."""
+    """ChainStep t of an image of any size, part by part. What one method pushes, the other of the same name pops."""
 
-    parts: list[tuple[slice, Step]]
+    parts: list[tuple[slice, ChainStep]]
 
     @property
     def level(self) -> Level:
@@ -207,6 +207,6 @@ def steps_of(levels: int, ladder: Sequence[Level], spacings: Sequence[float], im
     for t, (level, spacing) in enumerate(zip(ladder, spacings, strict=True), start=1):
         u = dither(t, image, size)
         before = [step for _, step in found[-1].parts] if found else [None] * len(cuts)
-        steps = [Step(level, spacing, u[cut], levels, one) for cut, one in zip(cuts, before, strict=True)]
+        steps = [ChainStep(level, spacing, u[cut], levels, one) for cut, one in zip(cuts, before, strict=True)]
         found.append(WholeStep(list(zip(cuts, steps, strict=True))))
     return found
