@@ -84,11 +84,11 @@ def test_what_was_asked_is_not_asked_again():
     """Reading back what was coded costs no call of the network."""
     calls, codec = [], toy()
 
-    def counted(x_t, level):
+    def counted(x_t, timestep):
         calls.append(len(x_t))
-        return codec.denoiser(x_t, level)
+        return codec.denoiser.network(x_t, timestep)
 
-    asked = Remembering(counted)
+    asked = Remembering(Denoiser(counted, codec.profile))
     x = [image.ravel() for image in _images(3)]
     streams = progressive.encode(x, codec.profile, asked)
     levels = len(codec.profile.noisy) - 1 + len(codec.profile.fine)
