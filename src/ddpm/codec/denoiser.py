@@ -2,9 +2,9 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ddpm.codec.randomness import normals
 from ddpm.codec.tables import Real
 from ddpm.errors import DataError
 
+Result = TypeVar("Result")
 GRID = 64
 """Estimates are rounded to multiples of 1/64 grey level."""
 
@@ -116,3 +117,25 @@ class Remembering:
         if new:
             self._answers.update(zip(new, self.denoiser(list(new.values()), level), strict=True))
         return [self._answers[key] for key in keys]
+
+
+def answered(images: Sequence[Generator[tuple[Real, Level], Estimate, Result]], denoiser: Asked) -> list[Result]:
+    """Run all to their results, and answer those that ask about one level in one call."""
+    results: dict[int, Result] = {}
+    asked: dict[int, tuple[Real, Level]] = {}
+
+    def go_on(i: int, answer: Estimate | None) -> None:
+        try:
+            asked[i] = next(images[i]) if answer is None else images[i].send(answer)
+        except StopIteration as done:
+            asked.pop(i, None)
+            results[i] = done.value
+
+    for i in range(len(images)):
+        go_on(i, None)
+    while asked:
+        level = next(iter(asked.values()))[1]
+        now = [i for i, (_, at) in asked.items() if at is level]
+        for i, answer in zip(now, denoiser([asked[i][0] for i in now], level), strict=True):
+            go_on(i, answer)
+    return [results[i] for i in range(len(images))]

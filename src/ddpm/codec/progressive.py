@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ddpm.codec.cells import Cells, cavity
 from ddpm.codec.channel import chunks_of, code, expected_bits, pick
 from ddpm.codec.coder import Ended, Reader, Writer
-from ddpm.codec.denoiser import Asked, Estimate
+from ddpm.codec.denoiser import Asked, Estimate, answered
 from ddpm.codec.profile import Level, Profile, bins_of_average
 from ddpm.codec.randomness import whole
 from ddpm.codec.tables import Real, Whole
@@ -39,7 +39,7 @@ Asking = Generator[tuple[Real, Level], Estimate, Known]
 def encode(images: Sequence[Whole], profile: Profile, denoiser: Asked) -> list[bytes]:
     """Images (D,) of whole values, each as its own stream; D is the model's own, times tiles."""
     writers = [Writer() for _ in images]
-    _together([_image(profile, writer, len(x), x) for writer, x in zip(writers, images, strict=True)], denoiser)
+    answered([_image(profile, writer, len(x), x) for writer, x in zip(writers, images, strict=True)], denoiser)
     return [writer.stream() for writer in writers]
 
 
@@ -52,29 +52,7 @@ def decode(
         DataError: a whole one is damaged.
     """
     readers = [Reader(stream, all_there) for stream, all_there in zip(streams, whole, strict=True)]
-    return _together([_image(profile, *pair, None) for pair in zip(readers, sizes, strict=True)], denoiser)
-
-
-def _together(images: Sequence[Asking], denoiser: Asked) -> list[Known]:
-    """Run all, and answer those that ask about one level in one call."""
-    results: dict[int, Known] = {}
-    asked: dict[int, tuple[Real, Level]] = {}
-
-    def go_on(i: int, answer: Estimate | None) -> None:
-        try:
-            asked[i] = next(images[i]) if answer is None else images[i].send(answer)
-        except StopIteration as done:
-            asked.pop(i, None)
-            results[i] = done.value
-
-    for i in range(len(images)):
-        go_on(i, None)
-    while asked:
-        level = next(iter(asked.values()))[1]
-        now = [i for i, (_, at) in asked.items() if at is level]
-        for i, answer in zip(now, denoiser([asked[i][0] for i in now], level), strict=True):
-            go_on(i, answer)
-    return [results[i] for i in range(len(images))]
+    return answered([_image(profile, *pair, None) for pair in zip(readers, sizes, strict=True)], denoiser)
 
 
 def _image(profile: Profile, coder: Writer | Reader, size: int, x: Whole | None) -> Asking:

@@ -12,7 +12,7 @@ import numpy as np
 from ddpm.codec.chain.profile import ChainProfile
 from ddpm.codec.chain.stack import Stack
 from ddpm.codec.chain.steps import WholeStep, steps_of
-from ddpm.codec.denoiser import Asked, Estimate
+from ddpm.codec.denoiser import Asked, Estimate, answered
 from ddpm.codec.profile import Level
 from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
@@ -35,7 +35,7 @@ def encode(groups: Sequence[Sequence[Whole]], profile: ChainProfile, denoiser: A
     if any(len(group) > GROUP for group in groups):
         raise ValueError(f"at most {GROUP} images on a stack")
     stacks = [Stack() for _ in groups]
-    _together([_push_all(profile, stack, group) for stack, group in zip(stacks, groups, strict=True)], denoiser)
+    answered([_push_all(profile, stack, group) for stack, group in zip(stacks, groups, strict=True)], denoiser)
     return [stack.bytes() for stack in stacks]
 
 
@@ -47,7 +47,7 @@ def decode(
     Raises:
         DataError: one is damaged, or something is left of it.
     """
-    return _together([_pop_all(profile, Stack(one), of) for one, of in zip(stacks, sizes, strict=True)], denoiser)
+    return answered([_pop_all(profile, Stack(one), of) for one, of in zip(stacks, sizes, strict=True)], denoiser)
 
 
 def _push_all(profile: ChainProfile, stack: Stack, images: Sequence[Whole]) -> Asking:
@@ -94,25 +94,3 @@ def _pop(steps: list[WholeStep], stack: Stack) -> Generator[tuple[Real, Level], 
         step.push_forward(stack, step.x_before(k_before), k)
         k = k_before
     return k
-
-
-def _together(groups: Sequence[Asking], denoiser: Asked) -> list[list[Whole]]:
-    """Run all, and answer those that ask about one level in one call."""
-    results: dict[int, list[Whole]] = {}
-    asked: dict[int, tuple[Real, Level]] = {}
-
-    def go_on(i: int, answer: Estimate | None) -> None:
-        try:
-            asked[i] = next(groups[i]) if answer is None else groups[i].send(answer)
-        except StopIteration as done:
-            asked.pop(i, None)
-            results[i] = done.value
-
-    for i in range(len(groups)):
-        go_on(i, None)
-    while asked:
-        level = next(iter(asked.values()))[1]
-        now = [i for i, (_, at) in asked.items() if at is level]
-        for i, answer in zip(now, denoiser([asked[i][0] for i in now], level), strict=True):
-            go_on(i, answer)
-    return [results[i] for i in range(len(groups))]

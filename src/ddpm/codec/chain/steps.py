@@ -23,7 +23,7 @@ KNOWS = 0.98
 
 @dataclass(frozen=True, eq=False)
 class ChainStep:
-    """ChainStep t of an image of 0..levels-1, from x_{t-1} to x_t on a lattice of `spacing` times the step's noise and of dither `u`.
+    """Step t of an image of 0..levels-1, from x_{t-1} to x_t on a lattice of `spacing` times the step's noise and of dither `u`.
 
     `before` is step t - 1, None where x_{t-1} is the image.
     """
@@ -153,7 +153,7 @@ PART = 2**14
 
 @dataclass(frozen=True, eq=False)
 class WholeStep:
-    """ChainStep t of an image of any size, part by part. What one method pushes, the other of the same name pops."""
+    """Step t of an image of any size, part by part. What one method pushes, the other of the same name pops."""
 
     parts: list[tuple[slice, ChainStep]]
 
