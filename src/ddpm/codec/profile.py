@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ddpm.codec.tables import Real
 from ddpm.errors import DataError
 
+Kind = TypeVar("Kind")
 VERSION = 1
 """Of the bytes: another one for another meaning of the same bytes."""
 
@@ -123,14 +125,23 @@ class Profile:
         Raises:
             DataError: it says something else.
         """
-        try:
-            return TypeAdapter(cls).validate_python(values)
-        except ValidationError as error:
-            raise DataError(f"no profile of a codec: {error.errors()[0]['msg']}") from error
+        return parsed(cls, values)
 
     def digest(self, weights: str) -> bytes:
         """SHA-256 of this profile and of `weights`, which names those: what a file must have been made with."""
         return hashlib.sha256(f"{self.json()}\n{weights}".encode()).digest()
+
+
+def parsed(kind: type[Kind], values: object) -> Kind:
+    """A profile of that kind from what its JSON says.
+
+    Raises:
+        DataError: it says something else.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise DataError(f"no profile of a codec: {error.errors()[0]['msg']}") from error
 
 
 def bins_of_average(profile: Profile) -> np.ndarray:

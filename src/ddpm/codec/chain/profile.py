@@ -6,10 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from pydantic import TypeAdapter, ValidationError
-
-from ddpm.codec.profile import Level
-from ddpm.errors import DataError
+from ddpm.codec.profile import Level, parsed
 
 CERTAIN = math.sqrt(12)
 """At this spacing rounding alone is all the noise of a step, and nothing is popped."""
@@ -55,10 +52,7 @@ class ChainProfile:
         Raises:
             DataError: it says something else.
         """
-        try:
-            return TypeAdapter(cls).validate_python(values)
-        except ValidationError as error:
-            raise DataError(f"no profile of a codec: {error.errors()[0]['msg']}") from error
+        return parsed(cls, values)
 
 
 def spaced(levels: int, steps: tuple[Level, ...], alone: Sequence[float] = ALONE) -> ChainProfile:
