@@ -108,10 +108,10 @@ def test_every_public_name_says_what_it_is():
             assert thing.__doc__, name
 
 
-def test_the_examples_of_the_docstrings_run(trained, tmp_path, monkeypatch):
+def test_the_examples_of_the_docstrings_run(run, tmp_path, monkeypatch):
     """Of every public name, and of the methods of public classes, where `ddpm demo` left its run."""
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "demo").symlink_to(trained)
+    (tmp_path / "runs" / "demo").symlink_to(run)
     monkeypatch.chdir(tmp_path)
     finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
     ran = 0
@@ -119,7 +119,7 @@ def test_the_examples_of_the_docstrings_run(trained, tmp_path, monkeypatch):
         thing = getattr(public, name)
         if not (callable(thing) and getattr(thing, "__module__", "").startswith("ddpm")):
             continue
-        for test in finder.find(thing, name, globs={"run": trained, "folder": tmp_path}):
+        for test in finder.find(thing, name, globs={"run": run, "folder": tmp_path}):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ran += runner.run(test).attempted

@@ -74,14 +74,15 @@ def course(forked, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, without_reports):
-    """A run of six steps that all tests share: one that trains in it, or is refused to, takes `run`."""
+    """A run of six steps that all tests share: one that writes into it, or is refused to, takes `run`."""
     from ddpm.cli import main
 
     folder = tmp_path_factory.mktemp("run") / "tiny"
     assert main(["train", "--output-dir", str(folder), *TINY]) == 0
-    ended = (folder / "exit.json").read_bytes()
+    ended, there = (folder / "exit.json").read_bytes(), set(folder.rglob("*"))
     yield folder
     assert (folder / "exit.json").read_bytes() == ended
+    assert set(folder.rglob("*")) == there
 
 
 @pytest.fixture
