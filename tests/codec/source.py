@@ -7,11 +7,13 @@ import numpy as np
 import torch
 
 from ddpm.codec.calibrate import Plan, calibrated
+from ddpm.codec.chain.calibrate import chained
 from ddpm.codec.codec import Codec
 from ddpm.codec.denoiser import Denoiser
 from ddpm.diffusion.prediction import X0
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
+from ddpm.sampling.timesteps import log_snr
 
 SCHEDULE = linear()
 SPREAD = 0.006
@@ -63,12 +65,14 @@ class Source:
         return codec_of(self.network, self.images(200, seed=99), self.levels)
 
 
-def codec_of(network, images, levels, plan=None):
+def codec_of(network, images, levels, plan=None, with_chain=False):
     """Of a network that gives x_0, calibrated on images (n, C, H, W)."""
     p = ReverseProcess(network, SCHEDULE, X0(), limit=unlimited)
     flat = images.reshape(len(images), -1)
     profile = calibrated(p, flat, images.shape[1:], levels, plan or Plan(), exact=True)
-    return Codec(Denoiser(network, profile), profile.digest("source"))
+    denoiser = Denoiser(network, profile)
+    chain = chained(p, denoiser, flat[:20], log_snr(SCHEDULE, 5)) if with_chain else None
+    return Codec(denoiser, profile.digest("source"), chain)
 
 
 def shrunk(x_t, timestep):
@@ -78,9 +82,9 @@ def shrunk(x_t, timestep):
 
 
 @lru_cache
-def toy(shape=(1, 4, 4), levels=256):
+def toy(shape=(1, 4, 4), levels=256, with_chain=False):
     """A codec of tiny images of which each pixel is on its own."""
     images = np.random.default_rng(1).normal(0.5, SPREAD**0.5 / 2, size=(60, *shape)) * (levels - 1)
     return codec_of(
-        shrunk, np.rint(images).clip(0, levels - 1).astype(np.int64), levels, Plan((4.0, 1.0, 0.39), 4.0, 8)
+        shrunk, np.rint(images).clip(0, levels - 1).astype(np.int64), levels, Plan((4.0, 1.0, 0.39), 4.0, 8), with_chain
     )

@@ -130,7 +130,7 @@ def test_tiles_are_all_of_an_image(own, shape):
 def test_another_model_is_refused():
     (file,) = toy().compress([pictures((1, 4, 4), 256)["usual"]])
     other = Codec(toy().denoiser, b"another name")
-    with pytest.raises(DataError, match="another model"):
+    with pytest.raises(Mismatch, match="another model"):
         other.decompress([file])
 
 

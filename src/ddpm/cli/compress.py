@@ -1,6 +1,7 @@
 """`ddpm compress`: images as files of a model."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpm.cli.flags import groups
@@ -9,15 +10,18 @@ from ddpm.cli.terminal.console import note, say, show, track
 from ddpm.cli.terminal.files import JsonTarget, new_files
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
+from ddpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from ddpm.trained.coded import Coded
+    from ddpm.codec.tables import Whole
+    from ddpm.trained.coded import Coded, Cut, Given
+    from ddpm.trained.loaded import LoadedModel
 
 ABOUT = "make images into small files that the model reads back exactly"
 EXAMPLES = """\
 ddpm compress runs/mine a.png b.png -o packed
 ddpm compress runs/mine a.png -o a.ddpm --rmse 10
-ddpm compress runs/mine digits -o packed --num-images 20 --bits-per-pixel 0.5
+ddpm compress runs/mine digits -o digits.ddpm --num-images 100
 """
 LINES = 20
 """Of so many images each has a line."""
@@ -37,6 +41,11 @@ def flags(parser: ArgumentParser) -> None:
     part = parser.add_argument_group("how much of each file is kept (all)")
     one = part.add_mutually_exclusive_group()
     one.add_argument(
+        "--smallest",
+        action="store_true",
+        help="all of it, coded in the smaller of two ways: where that is by a chain,\na beginning of the file shows nothing",
+    )
+    one.add_argument(
         "--bits-per-pixel", type=number, metavar="X", help="at most X bits for a pixel, the header among them"
     )
     one.add_argument(
@@ -44,21 +53,24 @@ def flags(parser: ArgumentParser) -> None:
     )
     groups.reading(parser)
     where = parser.add_argument_group("where it goes")
-    groups.output(where, "a folder, for files named after the pictures; or FILE.ddpm, for one image")
+    groups.output(
+        where,
+        "a folder, for files named after the pictures; or FILE.ddpm, for one image\n"
+        "or an archive of many, which is smaller and is read whole",
+    )
     groups.json(where, "the same of every image")
     groups.running(parser, 64)
 
 
 def run(options: Namespace) -> None:
-    """A file of each image; none is written that was not read back."""
+    """A file of each image, or one of all; none is written that was not read back."""
     from itertools import islice
-    from pathlib import Path
 
     from ddpm.cli.parts.opening import opened, told
-    from ddpm.storage.atomic import write_bytes
-    from ddpm.trained.coded import ENDING, asked_cut, codec_to_write, coded, images_to_code
+    from ddpm.trained.coded import ENDING, asked_cut, images_to_code
 
-    json_target, cut = JsonTarget(options.json), asked_cut(options.bits_per_pixel, options.rmse)
+    json_target = JsonTarget(options.json)
+    cut = asked_cut(options.bits_per_pixel, options.rmse, smallest=options.smallest)
     trained = opened(options)
 
     def tell(line: str) -> None:
@@ -66,8 +78,57 @@ def run(options: Namespace) -> None:
 
     every = (one for name in options.files for one in images_to_code(trained, name, options.split, tell))
     given = list(islice(every, options.num_images))
+    output = Path(options.output).expanduser()
+    if len(given) > 1 and output.suffix.lower() == ENDING and not output.is_dir():
+        _in_one(options, trained, given, json_target)
+    else:
+        _one_by_one(options, trained, given, cut, json_target)
+
+
+def _note(line: str) -> None:
+    note(f"ddpm: {line}")
+
+
+def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", json_target: JsonTarget) -> None:
+    """An archive."""
+    from ddpm.codec.archive import Group
+    from ddpm.codec.container import ARCHIVE, pixel_bytes
+    from ddpm.figures.pictures import png_size
+    from ddpm.storage.atomic import write_bytes
+    from ddpm.trained.archived import archive_entries, packed
+    from ddpm.trained.coded import ENDING, codec_to_write, pixels_of
+
+    if options.bits_per_pixel is not None or options.rmse is not None:
+        raise UsageError("an archive holds whole images: give a folder as --output for parts of them")
+    (path,) = new_files(options.output, [Path(options.output).stem], ENDING)
+    codec, levels = codec_to_write(trained, _note, chain=True), trained.experiment.levels
+    total: dict[str, Any] = {"bytes": 0, "pixels": 0, "raw_bytes": 0, "png_bytes": 0}
+
+    def seen(image: "Whole") -> None:
+        total["pixels"] += pixels_of(image.shape)
+        total["raw_bytes"] += len(pixel_bytes(image, levels))
+        total["png_bytes"] += png_size(image, levels)
+
+    groups = list[Group]()
+    for _ in track(archive_entries(codec, given, groups, seen), len(given), "compressing"):
+        pass
+    file = packed(codec, groups)
+    write_bytes(path, file)
+    total |= {"bytes": len(file), "images": len(given), "bits_per_pixel": 8 * len(file) / total["pixels"]}
+    json_target.write({"archive": str(path), "total": total, "run": options.run, "model": codec.named(ARCHIVE).hex()})
+    _say_total(total)
+    json_target.tell()
+
+
+def _one_by_one(
+    options: Namespace, trained: "LoadedModel", given: "list[Given]", cut: "Cut", json_target: JsonTarget
+) -> None:
+    """A file of each image."""
+    from ddpm.storage.atomic import write_bytes
+    from ddpm.trained.coded import ENDING, codec_to_write, coded
+
     paths = new_files(options.output, [one.name for one in given], ENDING)
-    codec = codec_to_write(trained, lambda line: note(f"ddpm: {line}"))
+    codec = codec_to_write(trained, _note, chain=options.smallest)
     made = (one for batch in coded(codec, given, cut, options.batch_size) for one in batch)
     rows: list[dict[str, Any]] = []
     for path, one in zip(paths, track(made, len(paths), "compressing"), strict=True):
@@ -80,11 +141,15 @@ def run(options: Namespace) -> None:
         _say_row(row)
     if len(rows) > LINES:
         say(f"and {len(rows) - LINES:,} more images")
+    _say_total(total)
+    json_target.tell()
+
+
+def _say_total(total: dict[str, Any]) -> None:
     say(
-        f"{counted(len(rows), 'image')}: {total['bytes']:,} bytes, {total['bits_per_pixel']:.3f} bits per pixel "
+        f"{counted(total['images'], 'image')}: {total['bytes']:,} bytes, {total['bits_per_pixel']:.3f} bits per pixel "
         f"({total['raw_bytes']:,} of pixels, {total['png_bytes']:,} as PNG)"
     )
-    json_target.tell()
 
 
 def _row(path: str, one: "Coded", levels: int) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """`ddpm decompress`: the images in files of a model."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import count, filled
@@ -11,6 +11,7 @@ from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.files import JsonTarget, new_files
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
+from ddpm.errors import UsageError
 
 ABOUT = "give back the images in files of `ddpm compress`"
 EXAMPLES = """\
@@ -29,9 +30,12 @@ def flags(parser: ArgumentParser) -> None:
         "--run", type=filled, required=True, metavar="RUN", help="run folder or checkpoint, of the model that made them"
     )
     what.add_argument("--bytes", type=count, metavar="N", help="read the first N bytes of each file alone (all)")
+    what.add_argument(
+        "--only", nargs="+", type=count, metavar="I", help="of an archive the images of these numbers, from 0 (all)"
+    )
     groups.reading(parser)
     where = parser.add_argument_group("where it goes")
-    groups.output(where, "a folder, for pictures named after the files; or FILE.png, for one file")
+    groups.output(where, "a folder, for pictures named after the files; or FILE.png, for one image")
     groups.json(where, "how far each file was read")
     groups.running(parser, 64)
 
@@ -41,27 +45,32 @@ def run(options: Namespace) -> None:
     from ddpm.cli.parts.opening import opened
     from ddpm.data.decoding.exact import Meaning, png
     from ddpm.storage.atomic import write_bytes
-    from ddpm.trained.coded import codec_to_read, decoded, on_levels, read_file
+    from ddpm.trained.archived import by_a_chain, every_image
+    from ddpm.trained.coded import codec_to_read, head_of, on_levels, read_file
 
     json_target = JsonTarget(options.json)
-    paths = new_files(options.output, [Path(name).stem for name in options.files], ".png")
+    files = [Path(name).expanduser() for name in options.files]
+    images = [
+        image for name, path in zip(options.files, files, strict=True) for image in _images(name, path, options.only)
+    ]
+    if options.only and not any(image.label is not None for image in images):
+        raise UsageError("--only is for archives, and none of these files is one")
+    paths = new_files(options.output, [image.name for image in images], ".png")
     trained = opened(options)
-    codec, levels, lengths = codec_to_read(trained), trained.experiment.levels, list[int]()
-
-    def files() -> Iterator[tuple[str, bytes]]:
-        for name in options.files:
-            file = read_file(Path(name).expanduser())
-            lengths.append(len(file))
-            yield repr(name), file
-
-    found = (one for batch in decoded(codec, files(), options.bytes, options.batch_size) for one in batch)
+    codec = codec_to_read(trained, chain=any(by_a_chain(head_of(path)) for path in files))
+    levels = trained.experiment.levels
+    read = ((repr(name), read_file(path)) for name, path in zip(options.files, files, strict=True))
+    found = every_image(codec, read, options.bytes, options.batch_size, options.only)
     rows: list[dict[str, Any]] = []
-    for path, one in zip(paths, track(found, len(paths), "decompressing"), strict=True):
+    for path, image, one in zip(paths, images, track(found, len(paths), "decompressing"), strict=True):
         values = on_levels(one.pixels, levels)
         write_bytes(path, png(values, Meaning(levels, len(values)), {}))
-        length = lengths[len(rows)]
-        read = length if options.bytes is None else min(length, options.bytes)
-        rows.append({"file": str(path), "exact": one.exact, "bytes": read, "stage": one.stage, "coding": one.coding})
+        row = {"file": str(path), "exact": one.exact, "stage": one.stage, "coding": one.coding}
+        if image.label is None:
+            row["bytes"] = image.length if options.bytes is None else min(image.length, options.bytes)
+        else:
+            row["label"] = image.label
+        rows.append(row)
     json_target.write({"files": rows, "run": options.run})
     for row in rows:
         if not row["exact"]:
@@ -69,6 +78,26 @@ def run(options: Namespace) -> None:
     exact = sum(row["exact"] for row in rows)
     say(f"{counted(len(rows), 'image')} in {options.output}: {exact:,} exact, {len(rows) - exact:,} estimated")
     json_target.tell()
+
+
+class _Image(NamedTuple):
+    """To be written: what its file will be called, how many bytes it is read from, and its label in an archive."""
+
+    name: str
+    length: int
+    label: str | None = None
+
+
+def _images(name: str, path: Path, only: Sequence[int] | None) -> list[_Image]:
+    """Those of a file, one or many. What they will be called never comes from within it."""
+    from ddpm.trained.archived import is_archive, table_of
+    from ddpm.trained.coded import head_of, read_file
+
+    if not is_archive(head_of(path)):
+        return [_Image(path.stem, path.stat().st_size)]
+    entries = table_of(repr(name), read_file(path)).entries
+    numbers = range(len(entries)) if only is None else sorted({row for row in only if row < len(entries)})
+    return [_Image(f"{path.stem}-{row:06d}", 0, entries[row].label or f"{row:06d}") for row in numbers]
 
 
 def _estimate(row: dict[str, Any]) -> str:

@@ -6,9 +6,13 @@ from typing import Any
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled
-from ddpm.cli.terminal.console import say
+from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget
+from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.words import counted
 
+LINES = 20
+"""Of so many images of an archive each has a line."""
 ABOUT = "show what a file of `ddpm compress` holds"
 EXAMPLES = """\
 ddpm inspect a.ddpm
@@ -30,13 +34,19 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """What the header says; with a model, how far the file goes and what each stage takes."""
-    from ddpm.codec.container import CODINGS, unpack
+    from ddpm.codec.container import ARCHIVE, CODINGS, unpack
     from ddpm.codec.profile import VERSION
     from ddpm.trained.coded import read_file
 
     json_target, path = JsonTarget(options.json), Path(options.file).expanduser()
     file = read_file(path)
     header, payload = unpack(file)
+    if header.coding == ARCHIVE:
+        values = _table(options.file, file) | {"version": VERSION, "model": header.model.hex()}
+        json_target.write(values)
+        _tell_table(values)
+        json_target.tell()
+        return
     head = len(file) - len(payload)
     values: dict[str, Any] = {
         "file": options.file,
@@ -56,12 +66,42 @@ def run(options: Namespace) -> None:
     json_target.tell()
 
 
+def _table(name: str, file: bytes) -> dict[str, Any]:
+    """The table of contents of an archive."""
+    from ddpm.trained.archived import table_of
+
+    archive = table_of(repr(name), file)
+    groups = [
+        {"images": len(group.entries), "bytes": len(group.payload), "stored": group.stored, "crc": f"{group.crc:08x}"}
+        for group in archive.groups
+    ]
+    images = [
+        {"label": entry.label or f"{row:06d}", "shape": list(entry.shape) if entry.shape else None}
+        for row, entry in enumerate(archive.entries)
+    ]
+    header = len(file) - sum(len(group.payload) for group in archive.groups)
+    values = {"file": name, "coding": "archive", "bytes": len(file), "header_bytes": header}
+    return values | {"groups": groups, "images": images}
+
+
+def _tell_table(values: dict[str, Any]) -> None:
+    say(f"{values['file']}: version {values['version']}, an archive, of the model {values['model']}")
+    images, groups = counted(len(values["images"]), "image"), counted(len(values["groups"]), "group")
+    say(f"{images} in {groups}, {values['bytes']:,} bytes, {values['header_bytes']} of them the table of contents")
+    for row, image in enumerate(values["images"][:LINES]):
+        shape = said("of the model's own size") if image["shape"] is None else " x ".join(map(str, image["shape"]))
+        show(f"  {row}: {image['label']}, {shape}")
+    if len(values["images"]) > LINES:
+        say(f"and {len(values['images']) - LINES:,} more images")
+
+
 def _read(options: Namespace, file: bytes) -> dict[str, Any]:
     """What the model reads in it."""
     from ddpm.cli.parts.opening import opened
+    from ddpm.trained.archived import by_a_chain
     from ddpm.trained.coded import codec_to_read, shape_of, stages
 
-    codec = codec_to_read(opened(options))
+    codec = codec_to_read(opened(options), chain=by_a_chain(file))
     found, ends = stages(codec, repr(options.file), file)
     return {
         "shape": list(shape_of(codec, file)),

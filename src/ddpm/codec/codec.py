@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ddpm.codec import container, progressive
-from ddpm.codec.container import PROGRESSIVE, STORED, Header
+from ddpm.codec.chain import coding as chain_coding
+from ddpm.codec.chain.profile import ChainProfile
+from ddpm.codec.container import ARCHIVE, CHAIN, PROGRESSIVE, STORED, Header
 from ddpm.codec.denoiser import Denoiser, Remembering
 from ddpm.codec.profile import Profile
 from ddpm.codec.progressive import Known
@@ -33,114 +35,179 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """Images of a model's levels as bytes. `name` is that of weights and profile (`Profile.digest`)."""
+    """Images of a model's levels as bytes. `name` is that of weights and profile (`Profile.digest`).
+
+    With a `chain` an image may be coded by that too, and archives can be made and read (`ddpm.codec.archive`).
+    """
 
     denoiser: Denoiser | Remembering
     name: bytes
+    chain: ChainProfile | None = None
 
     @property
     def profile(self) -> Profile:
         """What sender and receiver agree on."""
         return self.denoiser.profile
 
-    def compress(self, images: Sequence[Whole]) -> list[bytes]:
+    def named(self, coding: int) -> bytes:
+        """What a file of that coding says of the model: the first bytes of a name."""
+        if coding in (CHAIN, ARCHIVE):
+            return self.the_chain.digest(self.name.hex())[: container.NAME]
+        return self.name[: container.NAME]
+
+    @property
+    def the_chain(self) -> ChainProfile:
+        """That of archives.
+
+        Raises:
+            DataError: there is none.
+        """
+        if self.chain is None:
+            raise DataError("it is coded by a chain, and of the chain of this model there is no profile")
+        return self.chain
+
+    def compress(self, images: Sequence[Whole], coding: int = PROGRESSIVE) -> list[bytes]:
         """A file of each image (C, H, W), of whole values below the profile's levels; each is read again before it is given.
+
+        `coding` may be `container.CHAIN`: a smaller file, of which a beginning shows nothing.
 
         Raises:
             Mismatch: an image has channels that the model does not know, values that are no levels, or too many.
             DataError: what was coded was not read back alike.
         """
-        return [self._smallest(*pair) for pair in zip(images, self._streams(images), strict=True)]
+        streams = self._streams(images, coding)
+        return [self._smallest(image, one, coding) for image, one in zip(images, streams, strict=True)]
 
     def progressive(self, images: Sequence[Whole]) -> list[bytes]:
         """The same to be cut: coded progressively where the pixels alone are smaller too, if it can be. Raises as `compress`."""
         return [
-            self._smallest(image, stream)
+            self._smallest(image, stream, PROGRESSIVE)
             if stream is None or self._too_short(image, stream)
             else self._headed(image, stream, PROGRESSIVE)
-            for image, stream in zip(images, self._streams(images), strict=True)
+            for image, stream in zip(images, self._streams(images, PROGRESSIVE), strict=True)
         ]
 
-    def _streams(self, images: Sequence[Whole]) -> list[bytes | None]:
+    def _streams(self, images: Sequence[Whole], coding: int) -> list[bytes | None]:
         """Of each image, or None where its tiles are too many; some images at a time."""
         for image in images:
-            self._check(image)
-        sizes = [self._tiled(image.shape) for image in images]
-        return [stream for some in in_parts(sizes) for stream in self._together(images[some])]
+            self.check(image)
+        sizes = [self.tiled(image.shape) for image in images]
+        return [stream for some in in_parts(sizes) for stream in self._together(images[some], coding)]
 
-    def _together(self, images: Sequence[Whole]) -> list[bytes | None]:
+    def _together(self, images: Sequence[Whole], coding: int) -> list[bytes | None]:
         asked = Remembering(self.denoiser)
         coded = [image for image in images if self._is_small(image)]
-        tiles = [cut(image, self.profile.shape).reshape(-1) for image in coded]
-        streams = progressive.encode(tiles, self.profile, asked)
-        sizes = [len(one) for one in tiles]
-        back = progressive.decode(streams, sizes, [True] * len(tiles), self.profile, asked)
+        tiles = [self.cut(image) for image in coded]
+        sizes, whole = [len(one) for one in tiles], [True] * len(tiles)
+        if coding == CHAIN:
+            streams = chain_coding.encode([[one] for one in tiles], self.the_chain, asked)
+        else:
+            streams = progressive.encode(tiles, self.profile, asked)
+        back = self._read(coding, streams, sizes, whole, asked)
         for known, one in zip(back, tiles, strict=True):
             if not np.array_equal(known.pixels, one):
                 raise DataError("what was coded was not read back alike: nothing is written")
         made = iter(streams)
         return [next(made) if self._is_small(image) else None for image in images]
 
+    def _read(
+        self,
+        coding: int,
+        streams: Sequence[bytes],
+        sizes: Sequence[int],
+        whole: Sequence[bool],
+        asked: Denoiser | Remembering,
+    ) -> list[Known]:
+        """What streams say of images of `sizes` numbers; those that are not `whole` are beginnings."""
+        if coding == PROGRESSIVE:
+            return progressive.decode(streams, sizes, whole, self.profile, asked)
+        if not all(whole):
+            raise DataError("cut short: a file that is coded by a chain is read whole")
+        found = chain_coding.decode(streams, [[size] for size in sizes], self.the_chain, asked)
+        return [Known(pixels.astype(float), exact=True, stage="exact") for (pixels,) in found]
+
+    def cut(self, image: Whole) -> Whole:
+        """Its tiles, one after the other: (D,)."""
+        return cut(image, self.profile.shape).reshape(-1)
+
     def _is_small(self, image: Whole) -> bool:
         """Whether its tiles are no more work than the largest image is."""
-        return self._tiled(image.shape) <= container.MOST_NUMBERS
+        return self.tiled(image.shape) <= container.MOST_NUMBERS
 
-    def _tiled(self, shape: tuple[int, ...]) -> int:
-        """Numbers in all tiles of an image."""
+    def tiled(self, shape: tuple[int, ...]) -> int:
+        """Numbers in all tiles of an image.
+
+        Raises:
+            Mismatch: its channels can be those of no tile.
+        """
         channels, height, width = shape
         return number_of_tiles((channels, height, width), self.profile.shape) * self.profile.size
 
-    def _check(self, image: Whole) -> None:
-        self._tiled(image.shape)
+    def check(self, image: Whole) -> None:
+        """Whether it can be coded.
+
+        Raises:
+            Mismatch: it cannot.
+        """
+        self.tiled(image.shape)
         if not 0 < image.size <= container.MOST_NUMBERS:
             raise Mismatch(f"an image of {image.size:,} numbers: 1 to {container.MOST_NUMBERS:,} can be coded")
         if image.min() < 0 or image.max() >= self.profile.levels:
             raise Mismatch(f"the model is for values 0..{self.profile.levels - 1}, not {image.min()}..{image.max()}")
 
-    def _smallest(self, image: Whole, stream: bytes | None) -> bytes:
+    def _smallest(self, image: Whole, stream: bytes | None, coding: int) -> bytes:
         """The file by the stream, if there is one that is shorter than the stored pixels."""
         stored = container.store(image, self.profile.levels)
         if stream is None or len(stored) < len(stream) or self._too_short(image, stream):
             return self._headed(image, stored, STORED)
-        return self._headed(image, stream, PROGRESSIVE)
+        return self._headed(image, stream, coding)
 
     def _too_short(self, image: Whole, stream: bytes) -> bool:
-        return too_short(len(stream), self._tiled(image.shape), self.profile)
+        return too_short(len(stream), self.tiled(image.shape), self.profile)
 
     def _headed(self, image: Whole, payload: bytes, coding: int) -> bytes:
         levels = self.profile.levels
         channels, height, width = image.shape
         shape = None if image.shape == self.profile.shape else (channels, height, width)
         as_it_is = coding == STORED and len(payload) == container.raw_size(image.size, levels)
-        header = Header(coding, self.name, container.crc_of(image, levels), 0 if as_it_is else len(payload), shape)
+        header = Header(
+            coding, self.named(coding), container.crc_of(image, levels), 0 if as_it_is else len(payload), shape
+        )
         return header.pack() + payload
 
     def decompress(self, files: Sequence[bytes], limit: int | None = None) -> list[Found]:
         """What the files say, or the first `limit` bytes of each. A file that is cut short is such a beginning.
 
         Raises:
-            DataError: a file is damaged, or was made with another model.
+            DataError: a file is damaged, or an archive.
+            Mismatch: it was made with another model.
         """
         opened = [self._opened(file, limit) for file in files]
-        sizes = [self._tiled(one.shape) for one in opened]
+        sizes = [self.tiled(one.shape) for one in opened]
         return [found for some in in_parts(sizes) for found in self._decompress(opened[some])]
 
     def _decompress(self, opened: "Sequence[_Opened]") -> list[Found]:
         """Some of them together."""
-        coded = [one for one in opened if one.header.coding == PROGRESSIVE]
-        sizes = [self._tiled(one.shape) for one in coded]
-        streams, whole = [one.payload for one in coded], [one.whole for one in coded]
-        known = iter(progressive.decode(streams, sizes, whole, self.profile, self.denoiser))
-        return [self._found(one, next(known) if one.header.coding == PROGRESSIVE else None) for one in opened]
+        known: dict[int, Known] = {}
+        for coding in (PROGRESSIVE, CHAIN):
+            some = {row: one for row, one in enumerate(opened) if one.header.coding == coding}
+            if some:
+                streams, sizes = (
+                    [one.payload for one in some.values()],
+                    [self.tiled(one.shape) for one in some.values()],
+                )
+                read = self._read(coding, streams, sizes, [one.whole for one in some.values()], self.denoiser)
+                known.update(zip(some, read, strict=True))
+        return [self._found(one, known.get(row)) for row, one in enumerate(opened)]
 
     def _opened(self, file: bytes, limit: int | None) -> "_Opened":
         header, payload = container.unpack(file)
-        ours = self.name[: container.NAME]
-        if header.model != ours:
-            raise DataError(f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}")
+        if header.coding == ARCHIVE:
+            raise DataError("an archive of many images, where the file of one was expected")
+        self.require_ours(header)
         shape = header.shape or self.profile.shape
-        size = self._tiled(shape)
-        if header.coding == PROGRESSIVE and too_short(header.length, size, self.profile):
+        size = self.tiled(shape)
+        if header.coding != STORED and too_short(header.length, size, self.profile):
             raise DataError(f"{header.length:,} bytes are too few for an image of {size:,} numbers")
         if header.coding == STORED and header.length == 0:
             header = replace(header, length=container.raw_size(int(np.prod(shape)), self.profile.levels))
@@ -149,13 +216,23 @@ class Codec:
             payload = payload[: max(0, limit - (len(file) - len(payload)))]
         return _Opened(header, payload, shape)
 
+    def require_ours(self, header: Header) -> None:
+        """A file's model is this one.
+
+        Raises:
+            Mismatch: it is another.
+        """
+        ours = self.named(header.coding)
+        if header.model != ours:
+            raise Mismatch(f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}")
+
     def _found(self, one: "_Opened", known: Known | None) -> Found:
         """The image of what was read, if it is what was written."""
         channels, height, width = one.shape
         if known is not None:
             numbers = known.pixels.astype(np.int64) if known.exact else known.pixels
             tiles = numbers.reshape(-1, *self.profile.shape)
-            found = Found(join(tiles, one.shape), known.exact, known.stage, "progressive")
+            found = Found(join(tiles, one.shape), known.exact, known.stage, container.CODINGS[one.header.coding])
         else:
             size = channels * height * width
             read = container.unstore(one.payload, one.header.length, size, self.profile.levels)

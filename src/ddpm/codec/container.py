@@ -11,11 +11,12 @@ import numpy as np
 
 from ddpm.codec.profile import VERSION
 from ddpm.codec.tables import Real, Whole
+from ddpm.codec.tiles import Shape
 from ddpm.errors import DataError
 
 MAGIC = b"\x89DP"
-STORED, PROGRESSIVE = 0, 1
-CODINGS = {STORED: "stored", PROGRESSIVE: "progressive"}
+STORED, PROGRESSIVE, CHAIN, ARCHIVE = range(4)
+CODINGS = {STORED: "stored", PROGRESSIVE: "progressive", CHAIN: "chain", ARCHIVE: "archive"}
 NAME = 4
 """Bytes of the model's name."""
 MOST_NUMBERS = 2**22
@@ -31,10 +32,10 @@ SHORTEST = _HEAD.size + 2
 class Header:
     r"""What the first bytes say: `shape` (C, H, W) is None for that of the model.
 
-    3 bytes are 89 44 50 ("\x89DP"); 1 is the version (high four bits) and how it is coded (low four): 0 stored, 1 progressive;
-    4 are the head of SHA-256 of weights and profile; 4 CRC-32 of the shape and the pixels; then the shape, 0 for the model's
-    own, else channels, height and width, each with 7 bits a byte, lowest first; and, written alike, how many bytes follow:
-    fewer are a beginning of the file.
+    3 bytes are 89 44 50 ("\x89DP"); 1 is the version (high four bits) and how it is coded (low four): 0 stored, 1 progressive,
+    2 by a chain, 3 an archive; 4 are the head of SHA-256 of weights and profile; 4 CRC-32 of the shape and the pixels; then the
+    shape, 0 for the model's own, else channels, height and width, each with 7 bits a byte, lowest first; and, written alike,
+    how many bytes follow: fewer are a beginning of the file. What an archive says else is in `ddpm.codec.archive`.
 
     `length` is the number of bytes that follow; 0 where the pixels do, as they are, which the shape counts.
     """
@@ -43,12 +44,12 @@ class Header:
     model: bytes
     crc: int
     length: int
-    shape: tuple[int, int, int] | None = None
+    shape: Shape | None = None
 
     def pack(self) -> bytes:
         """As bytes."""
-        shape = b"\0" if self.shape is None else b"".join(_varint(side) for side in self.shape)
-        return _HEAD.pack(MAGIC, VERSION << 4 | self.coding, self.model[:NAME], self.crc) + shape + _varint(self.length)
+        head = _HEAD.pack(MAGIC, VERSION << 4 | self.coding, self.model[:NAME], self.crc)
+        return head + shape_bytes(self.shape) + varint(self.length)
 
 
 def unpack(file: bytes) -> tuple[Header, bytes]:
@@ -64,10 +65,8 @@ def unpack(file: bytes) -> tuple[Header, bytes]:
     _, kind, model, crc = _HEAD.unpack_from(file)
     if kind >> 4 != VERSION or kind & 15 not in CODINGS:
         raise DataError(f"of version {kind >> 4}, coding {kind & 15}: this program reads version {VERSION}")
-    sides, rest = _sides(file, _HEAD.size)
-    if sides is not None and (min(sides) < 1 or sides[0] * sides[1] * sides[2] > MOST_NUMBERS):
-        raise DataError(f"an image of {' x '.join(map(str, sides))}: none, or more than {MOST_NUMBERS:,} numbers")
-    length, rest = _read_varint(file, rest)
+    sides, rest = read_shape(file, _HEAD.size)
+    length, rest = read_varint(file, rest)
     if length or kind & 15 != STORED:
         require_no_more(len(file) - rest, length)
     return Header(kind & 15, model, crc, length, sides), file[rest:]
@@ -83,16 +82,31 @@ def require_no_more(follow: int, length: int) -> None:
         raise DataError(f"{follow:,} bytes follow its header, and it says {length:,}")
 
 
-def _sides(file: bytes, at: int) -> tuple[tuple[int, int, int] | None, int]:
-    first, at = _read_varint(file, at)
-    if first == 0:
-        return None, at
-    height, at = _read_varint(file, at)
-    width, at = _read_varint(file, at)
-    return (first, height, width), at
+def shape_bytes(shape: Shape | None) -> bytes:
+    """A shape (C, H, W), or None for the model's own."""
+    return b"\0" if shape is None else b"".join(map(varint, shape))
 
 
-def _varint(number: int) -> bytes:
+def read_shape(file: bytes, at: int) -> tuple[Shape | None, int]:
+    """A shape that begins there, and where the next thing does.
+
+    Raises:
+        DataError: there is none, or it is that of no image, or of one that is too large.
+    """
+    sides = []
+    for _ in range(3):
+        side, at = read_varint(file, at)
+        if not sides and side == 0:
+            return None, at
+        sides.append(side)
+    channels, height, width = sides
+    if min(sides) < 1 or channels * height * width > MOST_NUMBERS:
+        raise DataError(f"an image of {' x '.join(map(str, sides))}: none, or more than {MOST_NUMBERS:,} numbers")
+    return (channels, height, width), at
+
+
+def varint(number: int) -> bytes:
+    """A number below 2^28 with seven bits a byte, the lowest first."""
     found = bytearray()
     while number >= 128:
         found.append(number & 127 | 128)
@@ -100,7 +114,12 @@ def _varint(number: int) -> bytes:
     return bytes(found) + bytes([number])
 
 
-def _read_varint(file: bytes, at: int) -> tuple[int, int]:
+def read_varint(file: bytes, at: int) -> tuple[int, int]:
+    """A number that begins there, and where the next thing does.
+
+    Raises:
+        DataError: there is none.
+    """
     number = 0
     for place in range(4):
         if at + place >= len(file):

@@ -100,10 +100,13 @@ def probe(denoiser: Denoiser) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Remembering:
-    """A denoiser that is not asked the same twice: what was coded is read back without the network, whose answers are alike."""
+    """A denoiser that is not asked the same twice: what was coded is read back without the network, whose answers are alike.
+
+    Estimates are multiples of 1/64 below 2^16, which float32 holds exactly: a number takes six bytes.
+    """
 
     denoiser: "Denoiser | Remembering"
-    _answers: dict[tuple[Level, bytes], Estimate] = field(default_factory=dict)
+    _answers: dict[tuple[Level, bytes], tuple[NDArray[np.float32], NDArray[np.int16]]] = field(default_factory=dict)
 
     @property
     def profile(self) -> Profile:
@@ -115,8 +118,10 @@ class Remembering:
         keys = [(level, hashlib.sha256(one.tobytes()).digest()) for one in x_t]
         new = {key: one for key, one in zip(keys, x_t, strict=True) if key not in self._answers}
         if new:
-            self._answers.update(zip(new, self.denoiser(list(new.values()), level), strict=True))
-        return [self._answers[key] for key in keys]
+            for key, one in zip(new, self.denoiser(list(new.values()), level), strict=True):
+                self._answers[key] = one.mean.astype(np.float32), one.bins.astype(np.int16)
+        found = [self._answers[key] for key in keys]
+        return [Estimate(mean.astype(np.float64), bins.astype(np.int64)) for mean, bins in found]
 
 
 def answered(images: Sequence[Generator[tuple[Real, Level], Estimate, Result]], denoiser: Asked) -> list[Result]:

@@ -34,23 +34,28 @@ HEAD = 64
 Item = TypeVar("Item")
 
 
-def codec_to_write(trained: LoadedModel, tell: Callable[[str], None] = lambda _line: None) -> Codec:
-    """The codec of a model; `tell` is told where it is measured first.
+def codec_to_write(
+    trained: LoadedModel, tell: Callable[[str], None] = lambda _line: None, *, chain: bool = False
+) -> Codec:
+    """The codec of a model, with its `chain` if asked; `tell` is told where it is measured first.
 
     Raises:
         UsageError: constriction is not installed.
         DataError, NotFound, StorageError: as `ddpm.trained.coding.codec_of`.
     """
     _require_coder()
-    kept = profile_file(trained)
-    if not kept.exists():
-        tell(
-            f"the codec's profile of these weights is measured, once, and kept: files are read with it alone: {str(kept)!r}"
-        )
-    return codec_of(trained)
+    if not profile_file(trained).exists():
+        _measures(tell, "the codec's profile of these weights", profile_file(trained))
+    if chain and not profile_file(trained, chain=True).exists():
+        _measures(tell, "the chain of these weights, for archives,", profile_file(trained, chain=True))
+    return codec_of(trained, chain=chain)
 
 
-def codec_to_read(trained: LoadedModel) -> Codec:
+def _measures(tell: Callable[[str], None], what: str, kept: Path) -> None:
+    tell(f"{what} is measured, once, and kept: files are read with it alone: {str(kept)!r}")
+
+
+def codec_to_read(trained: LoadedModel, *, chain: bool = False) -> Codec:
     """The codec of a model that has coded before: one that is measured now might be another.
 
     Raises:
@@ -59,13 +64,13 @@ def codec_to_read(trained: LoadedModel) -> Codec:
         DataError: as `ddpm.trained.coding.codec_of`.
     """
     _require_coder()
-    kept = profile_file(trained)
-    if not kept.exists():
-        raise NotFound(
-            f"there is no codec's profile of these weights: {str(kept)!r}",
-            "copy it from the run that wrote the files: it belongs to the weights",
-        )
-    return codec_of(trained)
+    for kept in [profile_file(trained)] + [profile_file(trained, chain=True)] * chain:
+        if not kept.exists():
+            raise NotFound(
+                f"there is no codec's profile of these weights: {str(kept)!r}",
+                "copy it from the run that wrote the files: it belongs to the weights",
+            )
+    return codec_of(trained, chain=chain)
 
 
 def _require_coder() -> None:
@@ -149,14 +154,22 @@ def all_of_it(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
     return codec.compress(images)
 
 
-def asked_cut(bits_per_pixel: float | None, rmse: float | None) -> Cut:
+def smallest_of_two(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
+    """Whole files, each the smaller of the progressive one and of that by a chain."""
+    ways = codec.compress(images), codec.compress(images, container.CHAIN)
+    return [min(pair, key=len) for pair in zip(*ways, strict=True)]
+
+
+def asked_cut(bits_per_pixel: float | None, rmse: float | None, *, smallest: bool = False) -> Cut:
     """What was asked for: nothing is everything.
 
     Raises:
-        UsageError: both, or such a number that there is no such part.
+        UsageError: two of them, or such a number that there is no such part.
     """
-    if bits_per_pixel is not None and rmse is not None:
-        raise UsageError("`bits_per_pixel` and `rmse` cannot both be asked for")
+    if (bits_per_pixel is not None) + (rmse is not None) + smallest > 1:
+        raise UsageError("only one of `bits_per_pixel`, `rmse` and `smallest` can be asked for")
+    if smallest:
+        return smallest_of_two
     if bits_per_pixel is not None:
         if not 0 < bits_per_pixel < math.inf:
             raise UsageError(f"`bits_per_pixel` is a number above 0, not {bits_per_pixel}")
@@ -279,7 +292,7 @@ def coded(codec: Codec, given: Iterable[Given], cut: Cut, batch_size: int) -> It
 
 def _tiles(codec: Codec, name: str, image: Whole) -> int:
     channels, height, width = image.shape
-    with _named(name):
+    with named_in_errors(name):
         return number_of_tiles((channels, height, width), codec.profile.shape)
 
 
@@ -303,7 +316,7 @@ def _batches(items: Iterable[Item], size_of: Callable[[Item], int], most: int) -
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def named_in_errors(name: str) -> Iterator[None]:
     """Errors of an image, or of a file, name it."""
     try:
         yield
@@ -317,12 +330,25 @@ def read_file(path: Path) -> bytes:
     Raises:
         NotFound, DataError: there is none, or it is something else.
     """
+    head = head_of(path)
+    header, payload = container.unpack(head)
+    follow = header.length or container.raw_size(container.MOST_NUMBERS, 2**16)
+    with path.open("rb") as file:
+        return file.read(len(head) - len(payload) + follow + 1)
+
+
+def head_of(path: Path) -> bytes:
+    """The beginning of a file of ours: all of its header.
+
+    Raises:
+        NotFound, DataError: there is none, or it is something else.
+    """
     if not path.is_file():
         raise NotFound(f"no such file: {str(path)!r}")
-    with path.open("rb") as file, _named(repr(str(path))):
+    with path.open("rb") as file, named_in_errors(repr(str(path))):
         head = file.read(HEAD)
-        header, payload = container.unpack(head)
-        return head + file.read(header.length - len(payload) + 1)
+        container.unpack(head)
+        return head
 
 
 def decoded(
@@ -336,7 +362,7 @@ def decoded(
 
     def tiles(pair: tuple[str, bytes]) -> int:
         name, file = pair
-        with _named(name):
+        with named_in_errors(name):
             return number_of_tiles(shape_of(codec, file), codec.profile.shape)
 
     for batch in _batches(files, tiles, batch_size):
@@ -344,7 +370,7 @@ def decoded(
             yield codec.decompress([file for _, file in batch], first)
         except (DataError, Mismatch):
             for name, file in batch:  # which one it is
-                with _named(name):
+                with named_in_errors(name):
                     codec.decompress([file], first)
             raise
 
@@ -369,31 +395,14 @@ def images_found(found: Sequence[Found], levels: int) -> Images:
 
 
 def compressed(
-    trained: LoadedModel, images: Data, split: str, cut: Cut, batch_size: int, *, progress: bool
+    trained: LoadedModel, images: Data, split: str, cut: Cut, batch_size: int, *, chain: bool, progress: bool
 ) -> list[bytes]:
     """A file of each image, in memory."""
     given = images_to_code(trained, images, split)
-    codec = codec_to_write(trained)
+    codec = codec_to_write(trained, chain=chain)
     files = (one.file for batch in coded(codec, given, cut, batch_size) for one in batch)
     with followed(files, len(given), "compressing", progress) as made:
         return list(made)
-
-
-def decompressed(
-    trained: LoadedModel, data: bytes | Sequence[bytes], first: int | None, batch_size: int, *, progress: bool
-) -> Images:
-    """The images of files, or of their first bytes; warns of one that was cut before it came here."""
-    files = [data] if isinstance(data, bytes) else list(data)
-    if not files or not all(isinstance(file, bytes) for file in files):
-        raise UsageError("`data` is the bytes of a file, or of several, as `compress` gives them")
-    codec = codec_to_read(trained)
-    names = ["a file"] if len(files) == 1 else [f"file {i}" for i in range(len(files))]
-    found = (one for batch in decoded(codec, zip(names, files, strict=True), first, batch_size) for one in batch)
-    with followed(found, len(files), "decompressing", progress) as read:
-        every = list(read)
-    if first is None and (cut := sum(not one.exact for one in every)):
-        tell(f"{cut} of {len(files)} files end early: their images are estimates")
-    return images_found(every, codec.profile.levels)
 
 
 @dataclass(frozen=True)
@@ -406,7 +415,7 @@ class Stage:
 
 
 def stages(codec: Codec, name: str, file: bytes) -> tuple[Found, list[Stage]]:
-    """What a file says, and where in it each stage begins: found by halving.
+    """What a file says, and where in it each stage begins, found by halving: of one that is coded by a chain, at its end.
 
     Raises:
         DataError, Mismatch: as `decoded`.
@@ -424,8 +433,9 @@ def stages(codec: Codec, name: str, file: bytes) -> tuple[Found, list[Stage]]:
             look(middle, high)
 
     header = _header(file)
-    known[header] = asked.decompress([file], header)[0]
-    look(header, len(file))
+    if container.unpack(file)[0].coding != container.CHAIN:
+        known[header] = asked.decompress([file], header)[0]
+        look(header, len(file))
     levels, begins = codec.profile.levels, list[Stage]()
     last = on_levels(found.pixels, levels)
     for length in sorted(known):

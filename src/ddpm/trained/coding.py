@@ -4,20 +4,23 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ddpm.codec.calibrate import Plan, calibrated
+from ddpm.codec.calibrate import Plan, as_it_is, calibrated
+from ddpm.codec.chain.calibrate import chained
+from ddpm.codec.chain.profile import ChainProfile
 from ddpm.codec.codec import Codec
 from ddpm.codec.denoiser import Denoiser, probe
 from ddpm.codec.exact import NotExact, exact
-from ddpm.codec.profile import Profile
+from ddpm.codec.profile import Profile, parsed
 from ddpm.codec.tables import Whole
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import DataError, RunWarning, warn
+from ddpm.sampling.timesteps import log_snr
 from ddpm.storage import durable
 from ddpm.storage.atomic import atomically, read_json, to_strict_json
 from ddpm.trained.loaded import LoadedModel
@@ -25,26 +28,28 @@ from ddpm.trained.training_images import training_images
 
 IMAGES = 256
 """On how many images of the training data a profile is measured."""
+STEPS = 25
+"""Of the chain."""
+Kind = TypeVar("Kind", Profile, ChainProfile)
 
 
-def profile_file(trained: LoadedModel) -> Path:
-    """Where the profile of these weights is kept."""
-    return trained.folder.codecs / f"step-{trained.step:09d}-{trained.weights}.json"
+def profile_file(trained: LoadedModel, *, chain: bool = False) -> Path:
+    """Where the profile of these weights is kept, or that of their chain."""
+    kind = "-chain" if chain else ""
+    return trained.folder.codecs / f"step-{trained.step:09d}-{trained.weights}{kind}.json"
 
 
-def codec_of(trained: LoadedModel) -> Codec:
-    """The codec of these weights; its profile is measured where there is none, which takes K calls of the network on 256 images.
+def codec_of(trained: LoadedModel, *, chain: bool = False) -> Codec:
+    """The codec of these weights, with its `chain` if asked. What was not measured before is measured now, on training images.
 
     Raises:
-        DataError: the profile that is kept belongs to other weights, or is damaged.
-        NotFound: there is none, and no images to measure one on.
+        DataError: what is kept belongs to other weights, or is damaged.
+        NotFound: there is nothing, and no images to measure on.
         StorageError: it cannot be written: what is coded could not be read back.
     """
-    profile = kept_profile(trained)
-    if profile is None:
-        keep_profile(trained, lambda: measured_profile(trained))
-        profile = kept_profile(trained)
-    assert profile is not None
+    profile = kept_profile(trained) or kept_after(
+        profile_file(trained), trained.digest, Profile, lambda: measured_profile(trained)
+    )
     network = trained.process.network
     assert isinstance(network, nn.Module)
     denoiser = Denoiser(exact(network) if profile.exact else doubled(network), profile, trained.device)
@@ -53,26 +58,13 @@ def codec_of(trained: LoadedModel) -> Codec:
             "this machine's arithmetic gives other numbers than that of the codec's profile",
             "the network has no exact arithmetic: read its files where they were written",
         )
-    return Codec(denoiser, profile.digest(trained.digest))
-
-
-def keep_profile(trained: LoadedModel, measured: Callable[[], Profile]) -> None:
-    """Write what is measured; that the folder takes a file is tried before.
-
-    Raises:
-        StorageError: it does not.
-    """
-    with atomically(profile_file(trained)) as temporary:
-        temporary.touch()
-        temporary.unlink()
-        profile = measured()
-        durable.write(temporary, [to_strict_json(_as_kept(trained, profile)).encode() + b"\n"])
-
-
-def _as_kept(trained: LoadedModel, profile: Profile) -> dict[str, Any]:
-    """With its own name, by which damage is found."""
-    named = profile.digest(trained.digest).hex()
-    return {"weights": trained.digest, "name": named, "profile": asdict(profile)}
+    codec = Codec(denoiser, profile.digest(trained.digest))
+    if not chain:
+        return codec
+    file, belongs = profile_file(trained, chain=True), codec.name.hex()
+    found = kept(file, belongs, ChainProfile)
+    found = found or kept_after(file, belongs, ChainProfile, lambda: measured_chain(trained, profile))
+    return replace(codec, chain=found)
 
 
 def kept_profile(trained: LoadedModel) -> Profile | None:
@@ -81,16 +73,41 @@ def kept_profile(trained: LoadedModel) -> Profile | None:
     Raises:
         DataError: it is of other weights, or damaged: a new one would not read the files of the old.
     """
-    file = profile_file(trained)
+    return kept(profile_file(trained), trained.digest, Profile)
+
+
+def kept(file: Path, belongs: str, kind: type[Kind]) -> Kind | None:
+    """A profile of that kind, which belongs to those weights, or to that codec; None if there is no file.
+
+    Raises:
+        DataError: it belongs to others, or is damaged.
+    """
     if not file.exists():
         return None
     values = read_json(file)
-    if not isinstance(values, dict) or values.get("weights") != trained.digest:
+    if not isinstance(values, dict) or values.get("weights") != belongs:
         raise DataError(f"{str(file)!r} is the codec's profile of other weights", "remove it to make a new one")
-    profile = Profile.parse(values.get("profile"))
-    if values.get("name") != profile.digest(trained.digest).hex():
+    profile = parsed(kind, values.get("profile"))
+    if values.get("name") != profile.digest(belongs).hex():
         raise DataError(f"{str(file)!r} is damaged: it is not the codec's profile that was written")
     return profile
+
+
+def kept_after(file: Path, belongs: str, kind: type[Kind], measured: Callable[[], Kind]) -> Kind:
+    """What is measured, once it is written; that the folder takes a file is tried before.
+
+    Raises:
+        StorageError: it does not.
+    """
+    with atomically(file) as temporary:
+        temporary.touch()
+        temporary.unlink()
+        profile = measured()
+        values = {"weights": belongs, "name": profile.digest(belongs).hex(), "profile": asdict(profile)}
+        durable.write(temporary, [to_strict_json(values).encode() + b"\n"])
+    again = kept(file, belongs, kind)
+    assert again is not None
+    return again
 
 
 def measured_profile(trained: LoadedModel) -> Profile:
@@ -99,16 +116,31 @@ def measured_profile(trained: LoadedModel) -> Profile:
     Raises:
         NotFound: they are no longer where they were.
     """
-    images = training_images(trained, "the codec's profile is measured on")
-    network, levels = trained.process.network, trained.experiment.levels
+    pixels, levels = _measured_on(trained), trained.experiment.levels
+    network = trained.process.network
     assert isinstance(network, nn.Module)
-    rows = torch.linspace(0, len(images) - 1, min(IMAGES, len(images))).long()
-    pixels = whole_values(images.take(rows))
     profile = calibrated(trained.process, pixels, shape_of(trained), levels, Plan(), exact=can_be_exact(trained))
     if profile.exact:
         return profile
     warn("the network has no exact arithmetic: its files may be refused on another machine", RunWarning)
     return replace(profile, probe=probe(Denoiser(doubled(network), profile, trained.device)))
+
+
+def measured_chain(trained: LoadedModel, profile: Profile) -> ChainProfile:
+    """The chain of a codec, measured on the images that its profile is; not in exact arithmetic, as that.
+
+    Raises:
+        NotFound: they are no longer where they were.
+    """
+    steps = log_snr(trained.process.schedule, min(STEPS, trained.process.schedule.T))
+    denoiser = Denoiser(as_it_is(trained.process), profile, trained.device)
+    return chained(trained.process, denoiser, _measured_on(trained), steps)
+
+
+def _measured_on(trained: LoadedModel) -> Whole:
+    images = training_images(trained, "the codec's profile is measured on")
+    rows = torch.linspace(0, len(images) - 1, min(IMAGES, len(images))).long()
+    return whole_values(images.take(rows))
 
 
 def can_be_exact(trained: LoadedModel) -> bool:

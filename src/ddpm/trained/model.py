@@ -1,6 +1,6 @@
 """A trained model as a value with methods: what one does with it, each in a call. `ddpm.load` and `ddpm.fit` give one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -21,12 +21,11 @@ from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, Sampled
-from ddpm.trained.coded import asked_cut, compressed, decompressed
+from ddpm.trained.compressor import Compressor
 from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.export import export
-from ddpm.trained.facts import Facts
 from ddpm.trained.interpolate import interpolate
 from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of
 from ddpm.trained.latents import latents
@@ -35,7 +34,7 @@ from ddpm.trained.score import scored
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TrainedModel(Facts):
+class TrainedModel(Compressor):
     """A trained model: sample from it, score images with it, change images by it. Frozen; nothing is drawn from a global seed.
 
     Everything that is computed is what the command line computes, to the bit. Times t are the paper's, 1..T; images given as
@@ -394,76 +393,6 @@ class TrainedModel(Facts):
             NotFound, Unavailable: the hub does not let you, or cannot be reached.
         """
         return export(self.loaded, Path(folder).expanduser(), format, private=private)
-
-    def compress(
-        self,
-        images: Data,
-        *,
-        bits_per_pixel: float | None = None,
-        rmse: float | None = None,
-        split: str = "all",
-        batch_size: int = 64,
-        progress: bool = True,
-    ) -> list[bytes]:
-        """A file of each image, in memory: all of it gives the image back exactly, any beginning an estimate (section 4.3).
-
-        The first call measures the codec's profile on training images and keeps it in RUN/codecs: without that file, and these
-        weights, nothing can be read back.
-
-        Args:
-            images: as data of `bits_per_dim`; pictures of any size, which are neither scaled nor cut.
-            bits_per_pixel: at most so many bits for a pixel (of all its channels), the header among them; None for all.
-            rmse: as few bytes as give at most this error, on the scale 0..255; None for all.
-            split: of a source.
-            batch_size: tiles of the model's size at a time; the bytes do not depend on it.
-            progress: whether a bar is shown.
-
-        Warns:
-            RunWarning: a picture is not stored as it is coded.
-
-        Raises:
-            UsageError: constriction is not installed, or there is no such beginning.
-            Mismatch: the images have other levels than the model, or channels that it cannot take.
-            NotFound, DataError: the images cannot be read; or those that the profile is measured on.
-
-        Example:
-            >>> import ddpm
-            >>> model, digits = ddpm.load(run), ddpm.images("digits")[:2]
-            >>> files = model.compress(digits, progress=False)
-            >>> bool((model.decompress(files, progress=False).numpy() == digits.numpy()).all())
-            True
-        """
-        cut, batch_size = asked_cut(bits_per_pixel, rmse), check_whole("batch_size", batch_size, 1)
-        return compressed(self.loaded, images, split, cut, batch_size, progress=progress)
-
-    def decompress(
-        self, data: bytes | Sequence[bytes], bytes: int | None = None, *, batch_size: int = 64, progress: bool = True
-    ) -> Images:
-        """The images of files of `compress`: exact, to the bit, where all of a file is there, else estimates.
-
-        Args:
-            data: one file, or several of images of one size.
-            bytes: how many of each are read; None for all.
-            batch_size: tiles of the model's size at a time.
-            progress: whether a bar is shown.
-
-        Warns:
-            RunWarning: files end early, though all of them was to be read.
-
-        Raises:
-            UsageError: constriction is not installed, or these are no bytes.
-            DataError: a file is damaged, or made with another model.
-            NotFound: this model has coded nothing: RUN/codecs lacks the profile.
-            Mismatch: the images differ in size.
-
-        Example:
-            >>> import ddpm
-            >>> model = ddpm.load(run)
-            >>> model.decompress(model.compress(ddpm.images("digits")[:3], progress=False), bytes=20, progress=False)
-            Images(3 of 1x8x8, 17 levels)
-        """
-        first, batch_size = bytes and check_whole("bytes", bytes), check_whole("batch_size", batch_size, 1)
-        return decompressed(self.loaded, data, first, batch_size, progress=progress)
 
     def _samples(self, n: int, how: How) -> Drawing:
         condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)

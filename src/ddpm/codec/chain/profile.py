@@ -1,12 +1,13 @@
 """What sender and receiver of a chain must agree on besides the weights: its steps, and how coarse each lattice is."""
 
+import hashlib
 import itertools
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ddpm.codec.profile import Level, parsed
+from ddpm.codec.profile import VERSION, Level, parsed
 
 CERTAIN = math.sqrt(12)
 """At this spacing rounding alone is all the noise of a step, and nothing is popped."""
@@ -32,11 +33,14 @@ class ChainProfile:
     steps: tuple[Level, ...]
     alone: tuple[float, ...]
     together: tuple[float, ...]
+    version: int = VERSION
 
     def __post_init__(self) -> None:
         alpha_bar = [1.0, *(step.alpha_bar for step in self.steps)]
         if any(after >= before for before, after in itertools.pairwise(alpha_bar)):
             raise ValueError("the steps of a chain have more and more noise")
+        if self.version != VERSION:
+            raise ValueError("a chain of another version")
         for spacings in (self.alone, self.together):
             if len(spacings) != len(self.steps) or not all(0.5 <= spacing <= CERTAIN for spacing in spacings):
                 raise ValueError("a lattice for each step, of 0.5 to sqrt(12) times its noise")
@@ -53,6 +57,10 @@ class ChainProfile:
             DataError: it says something else.
         """
         return parsed(cls, values)
+
+    def digest(self, codec: str) -> bytes:
+        """SHA-256 of this chain and of `codec`, the name in hexadecimal of weights and profile (`Profile.digest`)."""
+        return hashlib.sha256(f"{self.json()}\n{codec}".encode()).digest()
 
 
 def spaced(levels: int, steps: tuple[Level, ...], alone: Sequence[float] = ALONE) -> ChainProfile:

@@ -5,16 +5,21 @@ inverse in every state, the empty one too. There a pop gives the first symbol: s
 stack that runs dry costs bits but breaks nothing.
 """
 
+from contextlib import suppress
 from typing import Any
 
-import constriction
 import numpy as np
 
 from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
 
-_STREAM: Any = constriction.stream  # type: ignore[attr-defined] # it has no types
-_CODER, _MODEL = _STREAM.stack.AnsCoder, _STREAM.model.Categorical(perfect=False)
+_CODER: Any = None
+_MODEL: Any = None
+with suppress(ImportError):  # an extra: `ddpm.trained.coded` says what is missing
+    import constriction
+
+    _STREAM: Any = constriction.stream  # type: ignore[attr-defined] # it has no types
+    _CODER, _MODEL = _STREAM.stack.AnsCoder, _STREAM.model.Categorical(perfect=False)
 
 
 class Stack:

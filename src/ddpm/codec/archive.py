@@ -1,0 +1,271 @@
+"""Many images in one file: a table of contents, then groups of images, each group on one stack of the chain.
+
+A group is coded and read as a whole, so an image costs what its bound says; to read one is to read its group. Of a group that
+the chain makes no smaller the pixels are stored.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ddpm.codec import container
+from ddpm.codec.chain.coding import GROUP, decode, encode
+from ddpm.codec.codec import AT_ONCE, Codec, too_short
+from ddpm.codec.container import ARCHIVE, Header, read_shape, read_varint, shape_bytes, varint
+from ddpm.codec.denoiser import Denoiser, Remembering
+from ddpm.codec.tables import Whole
+from ddpm.codec.tiles import Shape, join
+from ddpm.errors import DataError, Mismatch
+
+TABLE = 2**24
+"""Bytes of a table of contents, at most."""
+LABEL = 255
+"""Bytes of what an image is called, at most."""
+DEFLATED = 1100
+"""Bytes that zlib makes of one, at most."""
+TOGETHER = 8
+"""Groups whose images share calls of the network."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image of an archive: what it was called, "" for its number, and its shape (C, H, W), None for the model's own."""
+
+    label: str = ""
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that are read together: coded by the chain, or `stored`; and CRC-32 of their shapes and pixels."""
+
+    entries: tuple[Entry, ...]
+    stored: bool
+    crc: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What an archive holds: groups of images, in their order."""
+
+    model: bytes
+    groups: tuple[Group, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All images."""
+        return tuple(entry for group in self.groups for entry in group.entries)
+
+    def pack(self) -> bytes:
+        """As bytes: the header, whose checksum is that of the table; the table's length; the table; the groups.
+
+        The table, compressed by zlib, has the number of groups and of each how many images, twice how many bytes (one more if
+        they are stored), and the checksum; then of each of its images the shape, the length of the label, and the label.
+
+        Raises:
+            Mismatch: it is too large for its table, or for the length in its header.
+        """
+        table = bytearray(varint(len(self.groups)))
+        for group in self.groups:
+            table += varint(len(group.entries)) + varint(2 * len(group.payload) + group.stored)
+            table += group.crc.to_bytes(4, "big")
+            for entry in group.entries:
+                label = entry.label.encode()
+                table += shape_bytes(entry.shape) + varint(len(label)) + label
+        packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+        packed = packer.compress(table) + packer.flush()
+        rest = varint(len(packed)) + packed + b"".join(group.payload for group in self.groups)
+        if len(table) > TABLE or len(rest) >= 2**27:
+            raise Mismatch("the images are too many for one archive: make several")
+        return Header(ARCHIVE, self.model, zlib.crc32(packed), len(rest)).pack() + rest
+
+
+def unpack(file: bytes) -> Archive:
+    """What an archive holds. Read with no trust: no more is allocated than its table may have.
+
+    Raises:
+        DataError: it is none, or is damaged or cut short.
+    """
+    header, rest = container.unpack(file)
+    if header.coding != ARCHIVE:
+        raise DataError("the file of one image, where an archive was expected")
+    if len(rest) < header.length:
+        raise DataError("cut short: an archive is read whole")
+    length, at = read_varint(rest, 0)
+    packed, at = rest[at : at + length], at + length
+    if zlib.crc32(packed) != header.crc:
+        raise DataError("damaged: the table of contents is not the one that was written")
+    table, groups = _unpacked(packed), list[Group]()
+    many, place = read_varint(table, 0)
+    for _ in range(many):
+        images, place = read_varint(table, place)
+        size, place = read_varint(table, place)
+        crc, place = int.from_bytes(table[place : place + 4], "big"), place + 4
+        if not 1 <= images <= GROUP:
+            raise DataError(f"damaged: a group of {images:,} images, of 1 to {GROUP}")
+        entries = []
+        for _ in range(images):
+            entry, place = _entry(table, place)
+            entries.append(entry)
+        groups.append(Group(tuple(entries), bool(size & 1), crc, rest[at : at + size // 2]))
+        at += size // 2
+    if place != len(table) or at != len(rest):
+        raise DataError("damaged: there are more or fewer bytes than the table of contents says")
+    return Archive(header.model, tuple(groups))
+
+
+def _unpacked(packed: bytes) -> bytes:
+    packer = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        table = packer.decompress(packed, TABLE + 1)
+    except zlib.error as error:
+        raise DataError(f"the table of contents is damaged: {error}") from error
+    if len(table) > TABLE or not packer.eof or packer.unused_data:
+        raise DataError("the table of contents is damaged")
+    return table
+
+
+def _entry(table: bytes, place: int) -> tuple[Entry, int]:
+    shape, place = read_shape(table, place)
+    letters, place = read_varint(table, place)
+    end = place + letters
+    if letters > LABEL or end > len(table):
+        raise DataError("damaged: a label is too long")
+    return Entry(table[place:end].decode(errors="replace"), shape), end
+
+
+def coded(codec: Codec, images: Iterable[tuple[str, Whole]]) -> Iterator[Group]:
+    """Groups of images (C, H, W) of whole values, each with its label ("" for its number); each group is read again.
+
+    Raises:
+        Mismatch: an image cannot be coded with this model, or a label has more than 255 bytes.
+        DataError: what was coded was not read back alike, or the codec has no chain.
+    """
+    waiting: list[list[tuple[str, Whole]]] = []
+    for group in _grouped(codec, images):
+        waiting.append(group)
+        if len(waiting) == TOGETHER:
+            yield from _together(codec, waiting)
+            waiting = []
+    if waiting:
+        yield from _together(codec, waiting)
+
+
+def _grouped(codec: Codec, images: Iterable[tuple[str, Whole]]) -> Iterator[list[tuple[str, Whole]]]:
+    """Neighbours, at most `GROUP`, that have no more than `AT_ONCE` numbers."""
+    group, total = list[tuple[str, Whole]](), 0
+    for label, image in images:
+        codec.check(image)
+        if len(label.encode()) > LABEL:
+            raise Mismatch(f"a name of more than {LABEL} bytes: {label!r}")
+        size = codec.tiled(image.shape)
+        if group and (len(group) == GROUP or total + size > AT_ONCE):
+            yield group
+            group, total = [], 0
+        group.append((label, image))
+        total += size
+    if group:
+        yield group
+
+
+def _together(codec: Codec, groups: Sequence[list[tuple[str, Whole]]]) -> Iterator[Group]:
+    asked = replace(codec, denoiser=Remembering(codec.denoiser))
+    pixels = [[image for _, image in group] for group in groups]
+    small = [row for row, group in enumerate(pixels) if _fit([codec.tiled(image.shape) for image in group])]
+    tiles = [[codec.cut(image) for image in pixels[row]] for row in small]
+    streams = dict(zip(small, encode(tiles, codec.the_chain, asked.denoiser), strict=True))
+    made = [_made(codec, group, streams.get(row)) for row, group in enumerate(groups)]
+    for group, images, back in zip(made, pixels, _read(codec, made, asked.denoiser), strict=True):
+        if not all(np.array_equal(one, image) for one, image in zip(back, images, strict=True)):
+            raise DataError("what was coded was not read back alike: nothing is written")
+        yield group
+
+
+def _made(codec: Codec, group: Sequence[tuple[str, Whole]], stream: bytes | None) -> Group:
+    own, levels = codec.profile.shape, codec.profile.levels
+    entries = [Entry(label, None if image.shape == own else _shape(image)) for label, image in group]
+    images = [image for _, image in group]
+    stored = container.store(np.concatenate([image.ravel() for image in images]), levels)
+    tiled = sum(codec.tiled(image.shape) for image in images)
+    alone = stream is None or len(stored) < len(stream) or too_short(len(stream), tiled, codec.profile)
+    return Group(tuple(entries), alone, _crc(images, levels), stored if stream is None or alone else stream)
+
+
+def _fit(sizes: Sequence[int]) -> bool:
+    """Whether the chain codes them as one group."""
+    return sum(sizes) <= (container.MOST_NUMBERS if len(sizes) == 1 else AT_ONCE)
+
+
+def _shape(image: Whole) -> Shape:
+    channels, height, width = image.shape
+    return channels, height, width
+
+
+def _crc(images: Sequence[Whole], levels: int) -> int:
+    return zlib.crc32(b"".join(container.crc_of(image, levels).to_bytes(4, "big") for image in images))
+
+
+def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) -> Iterator[tuple[int, Whole]]:
+    """The images of an archive (C, H, W) with their numbers, from 0; or those of the `wanted` numbers alone.
+
+    Raises:
+        Mismatch: it was made with another model, or has no image of that number.
+        DataError: it is damaged.
+    """
+    codec.require_ours(Header(ARCHIVE, archive.model, 0, 0))
+    many = len(archive.entries)
+    if wanted is not None and (missing := sorted(row for row in wanted if not 0 <= row < many)):
+        raise Mismatch(f"the archive has {many:,} images, 0 to {many - 1:,}: there is none of number {missing[0]:,}")
+    first, waiting = 0, list[tuple[int, Group]]()
+    for group in archive.groups:
+        rows = range(first, first := first + len(group.entries))
+        if wanted is None or any(row in wanted for row in rows):
+            waiting.append((rows.start, group))
+    for place in range(0, len(waiting), TOGETHER):
+        some = waiting[place : place + TOGETHER]
+        found = _read(codec, [group for _, group in some], codec.denoiser)
+        for (start, _), images in zip(some, found, strict=True):
+            for row, image in enumerate(images, start):
+                if wanted is None or row in wanted:
+                    yield row, image
+
+
+def _read(codec: Codec, groups: Sequence[Group], asked: Denoiser | Remembering) -> list[list[Whole]]:
+    """Of each group its images, if they are those that were written."""
+    shapes = [[entry.shape or codec.profile.shape for entry in group.entries] for group in groups]
+    sizes = [[codec.tiled(shape) for shape in of] for of in shapes]
+    for group, of in zip(groups, sizes, strict=True):
+        if not group.stored and (too_short(len(group.payload), sum(of), codec.profile) or not _fit(of)):
+            raise _not_those(group, sum(of))
+    rows = [row for row, group in enumerate(groups) if not group.stored]
+    streams = [groups[row].payload for row in rows]
+    coded_ = dict(zip(rows, decode(streams, [sizes[row] for row in rows], codec.the_chain, asked), strict=True))
+    found = []
+    for row, (group, of) in enumerate(zip(groups, shapes, strict=True)):
+        images = _joined(codec, coded_[row], of) if row in coded_ else _unstored(codec, group, of)
+        if _crc(images, codec.profile.levels) != group.crc:
+            raise DataError("damaged: the pixels are not those that were written")
+        found.append(images)
+    return found
+
+
+def _joined(codec: Codec, tiles: Sequence[Whole], shapes: Sequence[Shape]) -> list[Whole]:
+    own = codec.profile.shape
+    return [join(one.reshape(-1, *own), shape) for one, shape in zip(tiles, shapes, strict=True)]
+
+
+def _unstored(codec: Codec, group: Group, shapes: Sequence[Shape]) -> list[Whole]:
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    total, levels = sum(sizes), codec.profile.levels
+    if total > min(container.MOST_NUMBERS, DEFLATED * len(group.payload)):
+        raise _not_those(group, total)
+    pixels = container.unstore(group.payload, len(group.payload), total, levels)
+    parts = np.split(pixels, np.cumsum(sizes)[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _not_those(group: Group, numbers: int) -> DataError:
+    return DataError(f"damaged: {len(group.payload):,} bytes are not those of {numbers:,} numbers")

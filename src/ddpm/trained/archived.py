@@ -1,0 +1,138 @@
+"""Archives of a model: many images in one file, as `TrainedModel.archive` and `ddpm compress` make them."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain, groupby
+
+import numpy as np
+
+from ddpm.codec import archive, container
+from ddpm.codec.archive import Archive, Entry, Group
+from ddpm.codec.codec import Codec, Found
+from ddpm.errors import UsageError
+from ddpm.figures.images import Data, Images, tell
+from ddpm.figures.progress import followed
+from ddpm.trained.coded import (
+    Given,
+    codec_to_read,
+    codec_to_write,
+    decoded,
+    images_found,
+    images_to_code,
+    named_in_errors,
+)
+from ddpm.trained.loaded import LoadedModel
+
+
+def archive_entries(
+    codec: Codec, given: Iterable[Given], made: list[Group], seen: Callable[[np.ndarray], None] = lambda _image: None
+) -> Iterator[Entry]:
+    """Code images; gives the entry of each as its group is `made`, and `seen` is told of each image as it is read.
+
+    Images keep their names, but for numbers in their order.
+
+    Raises:
+        Mismatch, NotFound, DataError: as `ddpm.trained.coded.coded`.
+    """
+
+    def read() -> Iterator[tuple[str, np.ndarray]]:
+        for row, one in enumerate(given):
+            image = one.read()
+            with named_in_errors(one.name):
+                codec.check(image)
+            seen(image)
+            yield "" if one.name == f"{row:06d}" else one.name, image
+
+    for group in archive.coded(codec, read()):
+        made.append(group)
+        yield from group.entries
+
+
+def packed(codec: Codec, groups: Iterable[Group]) -> bytes:
+    """The file of an archive.
+
+    Raises:
+        Mismatch: the images are too many.
+    """
+    return Archive(codec.named(container.ARCHIVE), tuple(groups)).pack()
+
+
+def table_of(name: str, file: bytes) -> Archive:
+    """What an archive holds. Errors say its `name`.
+
+    Raises:
+        DataError: it is damaged, or cut short.
+    """
+    with named_in_errors(name):
+        return archive.unpack(file)
+
+
+def is_archive(file: bytes) -> bool:
+    """Whether a file, of which the head is enough, is an archive.
+
+    Raises:
+        DataError: it is no file of ours.
+    """
+    return container.unpack(file)[0].coding == container.ARCHIVE
+
+
+def by_a_chain(file: bytes) -> bool:
+    """Whether a chain is needed to read it.
+
+    Raises:
+        DataError: it is no file of ours.
+    """
+    return container.unpack(file)[0].coding in (container.CHAIN, container.ARCHIVE)
+
+
+def every_image(
+    codec: Codec,
+    files: Iterable[tuple[str, bytes]],
+    first: int | None,
+    batch_size: int,
+    wanted: Collection[int] | None = None,
+) -> Iterator[Found]:
+    """What files say in their order, or the `first` bytes of each; of an archive all images, or those of the `wanted` numbers.
+
+    Raises:
+        UsageError: of an archive a beginning is asked for.
+        DataError, Mismatch: a file is damaged, made with another model, or has no such image.
+    """
+    for archives, some in groupby(files, lambda pair: is_archive(pair[1])):
+        if not archives:
+            yield from chain.from_iterable(decoded(codec, some, first, batch_size))
+            continue
+        if first is not None:
+            raise UsageError("an archive is read whole: a number of bytes is for files of one image")
+        for name, file in some:
+            with named_in_errors(name):
+                for _, image in archive.read(codec, archive.unpack(file), wanted):
+                    yield Found(image, exact=True, stage="exact", coding="archive")
+
+
+def archived(trained: LoadedModel, images: Data, split: str, *, progress: bool) -> bytes:
+    """An archive of images, in memory."""
+    given, made = images_to_code(trained, images, split), list[Group]()
+    codec = codec_to_write(trained, chain=True)
+    with followed(archive_entries(codec, given, made), len(given), "compressing", progress) as entries:
+        for _ in entries:
+            pass
+    return packed(codec, made)
+
+
+def decompressed(
+    trained: LoadedModel, data: bytes | Sequence[bytes], first: int | None, batch_size: int, *, progress: bool
+) -> Images:
+    """The images of files, or of their first bytes, and of archives; warns of one that was cut before it came here."""
+    files = [data] if isinstance(data, bytes) else list(data)
+    if not files or not all(isinstance(file, bytes) for file in files):
+        raise UsageError("`data` is the bytes of a file, or of several, as `compress` and `archive` give them")
+    names = ["a file"] if len(files) == 1 else [f"file {i}" for i in range(len(files))]
+    codec = codec_to_read(trained, chain=any(map(by_a_chain, files)))
+    found = every_image(codec, zip(names, files, strict=True), first, batch_size)
+    with followed(found, None, "decompressing", progress) as read:
+        every = list(read)
+    if not every:
+        raise UsageError("the archive holds no images")
+    if first is None and (cut := sum(not one.exact for one in every)):
+        tell(f"{cut} of {len(files)} files end early: their images are estimates")
+    return images_found(every, codec.profile.levels)
