@@ -1,6 +1,7 @@
 """A network of one's own as a trained model."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -54,11 +55,12 @@ def test_it_has_what_a_model_has():
     assert torch.equal(model.estimate(x_0, 5), torch.full_like(x_0, 0.25))
 
 
-def test_what_is_no_number_is_no_image_and_no_bound():
-    """The t at which it begins is named; samples were black, and the bound a fault of ours."""
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_no_image_and_no_bound(value):
+    """The t at which it begins is named; of the infinite the limit would make an image that is white or black."""
 
     def broken(x_t, timestep):
-        return torch.where(timestep[:, None, None, None] < 5, torch.nan, torch.zeros_like(x_t))
+        return torch.where(timestep[:, None, None, None] < 5, value, torch.zeros_like(x_t))
 
     p = process(broken)
     model, x_0 = ddpm.model(p, (1, 4, 4)), torch.ones(4, 1, 4, 4)

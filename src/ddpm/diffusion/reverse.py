@@ -141,6 +141,8 @@ class ReverseProcess:
     def at_timestep(self, x_t: ImageBatch, timestep: Tensor) -> tuple[Tensor, ...]:
         """The same, by what the network is told, (batch,): a real number where x_t lies between two steps.
 
+        What is infinite becomes NaN: a limit would make an image of it, and nobody would see that there is none.
+
         Raises:
             UsageError: the network's output is no tensor, or has the wrong shape.
         """
@@ -151,6 +153,7 @@ class ReverseProcess:
         if not isinstance(output, Tensor) or output.shape != expected:
             given = tuple(output.shape) if isinstance(output, Tensor) else named(output)
             raise UsageError(f"{type(self.variance).__name__} needs an output of shape {expected}, not {given}")
+        output = output.nan_to_num(torch.nan, torch.nan, torch.nan)
         return output.chunk(parts, dim=1) if parts > 1 else (output,)
 
     def timestep(self, t: Times, like: ImageBatch) -> Tensor:
