@@ -20,15 +20,16 @@ from ddpm.experiment.settings import changed
 from ddpm.run.folder import RunFolder
 from ddpm.run.start import Continue
 from ddpm.run.train import train_run
-from ddpm.trained.loaded import LoadedModel, load_run
-from ddpm.trained.measures.memorised import MemorisedOptions, measure
+from ddpm.trained.measures.memorised import memorised
+from ddpm.trained.model import TrainedModel
+from ddpm.trained.opening import load
 
 CPU = torch.device("cpu")
 QUIET = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
 FEW, SAMPLES = 50, 200
 
 
-def trained(source: str, steps: int, folder: Path) -> LoadedModel:
+def trained(source: str, steps: int, folder: Path) -> TrainedModel:
     """The preset on these images, without dropout, after so many steps of 64 images."""
     settings: dict[str, Any] = {
         **QUIET,
@@ -41,12 +42,12 @@ def trained(source: str, steps: int, folder: Path) -> LoadedModel:
     }
     for _ in train_run(changed(digits(), settings), RunFolder(folder), CPU, Continue(), lambda: False):
         pass
-    return load_run(str(folder), "ema", CPU)
+    return load(folder, device=CPU)
 
 
-def measured(model: LoadedModel) -> dict[str, Any]:
+def measured(model: TrainedModel) -> dict[str, Any]:
     """What the report says of its samples."""
-    found = measure(model, open_source("digits", "test"), MemorisedOptions(num_samples=SAMPLES))
+    found = memorised(model, "digits", num_samples=SAMPLES, progress=False)
     return {name: value for name, value in found.about.items() if name not in ("per_sample", "manifest")}
 
 

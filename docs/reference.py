@@ -35,6 +35,7 @@ ROOMS: Mapping[str, str] = {
 }
 """Packages whose modules the site shows, and what they hold."""
 USUAL = (
+    "ddpm.trained.opening",
     "ddpm.api",
     "ddpm.trained.model",
     "ddpm.trained.own",

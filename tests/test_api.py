@@ -119,7 +119,7 @@ def test_the_examples_of_the_docstrings_run(run, tmp_path, monkeypatch):
         thing = getattr(public, name)
         if not (callable(thing) and getattr(thing, "__module__", "").startswith("ddpm")):
             continue
-        for test in finder.find(thing, name, globs={"run": run, "folder": tmp_path}):
+        for test in finder.find(thing, name, globs={}):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ran += runner.run(test).attempted

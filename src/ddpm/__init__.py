@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ddpm.api import compare as compare
     from ddpm.api import fit as fit
     from ddpm.api import images as images
-    from ddpm.api import load as load
     from ddpm.api import sample as sample
     from ddpm.api import train as train
     from ddpm.diffusion.bound import Term as Term
@@ -104,11 +103,12 @@ if TYPE_CHECKING:
     from ddpm.trained.measures.distance import distance as distance
     from ddpm.trained.measures.memorised import memorised as memorised
     from ddpm.trained.model import TrainedModel as TrainedModel
+    from ddpm.trained.opening import load as load
     from ddpm.trained.own import model as model
     from ddpm.training.loop import Progress as Progress
 
 _PLACES = {
-    "api": ("load", "fit", "train", "sample", "bound", "images", "compare"),
+    "api": ("fit", "train", "sample", "bound", "images", "compare"),
     "report.answers.lab": ("lab",),
     "report.answers.answer": ("LabAnswer",),
     "trained.measures.distance": ("distance",),
@@ -117,6 +117,7 @@ _PLACES = {
     "evaluation.images.features.extractor": ("Extractor",),
     "trained.model": ("TrainedModel",),
     "trained.own": ("model",),
+    "trained.opening": ("load",),
     "figures.images": ("Images",),
     "figures.animation": ("animate", "Animation"),
     "evaluation.rate": ("Bound",),

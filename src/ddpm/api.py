@@ -43,53 +43,15 @@ from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished, finite
 from ddpm.sampling.images import sample as draw
 from ddpm.trained.evaluate import ScoringOptions, given_images, require_fitting
-from ddpm.trained.loaded import load_run
 from ddpm.trained.measured_curve import kept_curve, measured_curve
 from ddpm.trained.model import TrainedModel
+from ddpm.trained.opening import load
 from ddpm.training import loop
 from ddpm.training.loop import Batch, Progress, batches_of, repeated
 from ddpm.training.optimizer import adam
 from ddpm.training.trainer import Recipe
 
 ANCESTRAL = Ancestral()
-
-
-def load(
-    path: str | Path,
-    weights: str = "ema",
-    device: str | torch.device = "auto",
-    settings: Mapping[str, Any] | None = None,
-) -> TrainedModel:
-    """Open a trained model.
-
-    Args:
-        path: a run folder (then its newest whole checkpoint is taken), or one of its checkpoints; or a model of another library
-            that says all of itself, such as a folder of diffusers, here or on the hub: "hf:OWNER/NAME".
-        weights: "ema", the moving average; "raw", the last ones; or another average of the run, such as "ema-0.999".
-        device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
-        settings: how to read it, where that is to be other than in config.json: ``{"process.limit": "unlimited"}``, or
-            ``{"data.source": ...}`` where the data have moved.
-
-    Warns:
-        RunWarning: newer checkpoints are damaged, and were passed over.
-
-    Raises:
-        NotFound: no such folder, no run in it, or no checkpoint yet.
-        DataError: the checkpoint is damaged (all of them, if a run folder was named).
-        UsageError: what is no path, weights that the run does not have, no such device, or a setting that cannot be changed any more.
-
-    Example:
-        >>> import ddpm
-        >>> model = ddpm.load("runs/demo")
-        >>> model.schedule.T, model.shape
-        (12, (1, 8, 8))
-    """
-    if not isinstance(path, str | Path):
-        raise UsageError(f"a model is named by its folder, not by {type(path).__name__}", "ddpm.model takes a process")
-    found = load_run(str(path), weights, pick_device(str(device)), settings or {})
-    for note in found.notes:
-        warn(note, RunWarning)
-    return TrainedModel(found)
 
 
 def fit(

@@ -11,7 +11,7 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import UsageError
 from ddpm.evaluation import closeness
-from ddpm.evaluation.closeness import Nearest, alike, clopper_pearson, featured, judged, pixels, search
+from ddpm.evaluation.closeness import Nearest, alike, clopper_pearson, distinct, featured, judged, pixels, search
 
 
 def some_images(count, seed=0, side=5):
@@ -71,8 +71,27 @@ def test_the_rate_that_held_out_images_allow(m, rate, rank):
 
 
 def test_too_few_held_out_images():
-    with pytest.raises(UsageError, match="at least 19 held-out images, not 18"):
+    with pytest.raises(UsageError, match="at least 19 held-out images that differ from each other, not 18"):
         judged(with_ratios([0.5]), with_ratios(torch.rand(18)), 10, 1)
+
+
+def test_held_out_images_that_are_all_as_close_are_no_sample():
+    """Such as images of one pixel each: the threshold would be that one ratio, and every sample below it a copy."""
+    for spread in (0.0, 1e-8):
+        with pytest.raises(
+            UsageError, match=r"all 30 held-out images are equally close .* \(0\.900\): they are no sample"
+        ):
+            judged(with_ratios([0.5] * 20), with_ratios(0.9 + spread * torch.rand(30)), 10, 1)
+    assert judged(with_ratios([0.5] * 20), with_ratios(0.9 + 1e-3 * torch.rand(30)), 10, 1).count == 20
+
+
+@pytest.mark.parametrize("block", [2**25, 900])
+def test_an_image_that_is_there_twice_is_kept_once(monkeypatch, block):
+    monkeypatch.setattr(closeness, "BLOCK", block)
+    some = some_images(30)
+    rows = torch.tensor([4, 4, 0, 7, 4, 0, 29])
+    assert distinct(some.take(rows)).tolist() == [0, 2, 3, 6]
+    assert torch.equal(distinct(some), torch.arange(30))
 
 
 @pytest.mark.parametrize("training", [1, 9])

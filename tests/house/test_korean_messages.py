@@ -26,6 +26,7 @@ OF_PYTHON = (
     "report/answers/lab.py",
     "run/given_data.py",
     "trained/model.py",
+    "trained/opening.py",
     "trained/own.py",
 )
 """What only `import ddpm` reaches: no command does."""

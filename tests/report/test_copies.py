@@ -9,7 +9,6 @@ import ddpm as face
 from ddpm.data.open import open_source
 from ddpm.report import copies
 from ddpm.run.folder import RunFolder
-from ddpm.trained.measures.memorised import MemorisedOptions, measure
 
 
 @pytest.fixture
@@ -21,8 +20,7 @@ def section(run, monkeypatch):
 
 def test_it_says_what_was_found(run, section, monkeypatch):
     (figure,) = section()
-    options = MemorisedOptions(num_samples=64, sampler="ddim")
-    found = measure(face.load(run, device="cpu").loaded, open_source("digits", "test"), options)
+    found = face.memorised(run, num_samples=64, sampler="ddim", progress=False)
     assert f"{found.closeness.count} of 64 samples (DDIM, 12 steps;" in figure.caption
     assert "1,497 training images than 1.0 % of 300 held-out images are" in figure.caption
     assert f"(p = {found.closeness.p_value:.2g})" in figure.caption

@@ -5,6 +5,7 @@ blurred image is near to all of them, a copy to one alone. How small is suspicio
 images are nearer. If the model does not copy, samples and held-out images of the same classes (`alike`) could be exchanged.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ BLOCK = 2**25
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.01
 """Below such a p-value the text says that samples are closer to training images than chance."""
+ALIKE = 1e-6
+"""Ratios of images drawn from data differ by more."""
 FEWEST = 10
 """Training images: of one alone every ratio is 1, and of a few the mean over the nearest says little."""
 
@@ -113,6 +116,20 @@ def featured(images: ImageSet, features: Features = pixels) -> Float[Tensor, "im
     size = max(1, BLOCK // (8 * math.prod(images.shape)))
     parts = torch.arange(len(images)).split(size)
     return torch.cat([features(images.images[rows].cpu(), images.levels).float() for rows in parts])
+
+
+def distinct(images: ImageSet) -> Int[Tensor, " kept"]:
+    """Rows of the images without those that are there already, pixel for pixel, in their order.
+
+    A draw of the data that is counted twice weighs twice, and says no more: of thirty equal images no share can be judged.
+    """
+    size = max(1, BLOCK // (4 * math.prod(images.shape)))
+    known: dict[bytes, int] = {}
+    for rows in torch.arange(len(images)).split(size):
+        values = images.images[rows].cpu().numpy()
+        for row, one in zip(rows.tolist(), values, strict=True):
+            known.setdefault(hashlib.sha256(one.tobytes()).digest(), row)
+    return torch.tensor(list(known.values()), dtype=torch.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +240,12 @@ def judged(samples: Nearest, held_out: Nearest, training: int, mirrors: int) -> 
             "with them",
             "`split=test` takes those that a run does not train on",
         )
+    nearest, farthest = held_out.ratio.min(), held_out.ratio.max()
+    if farthest - nearest < ALIKE:
+        raise UsageError(
+            f"all {len(held_out.rows)} held-out images are equally close to the training images ({float(nearest):.3f}): they are no "
+            "sample of the data, and say nothing of how close its images are"
+        )
     return found
 
 
@@ -283,7 +306,9 @@ def rate_for(held_out: int) -> float:
     for rate in RATES:
         if _rank(rate, held_out):
             return rate
-    raise UsageError(f"whether a model copies is judged by at least {_least()} held-out images, not {held_out}")
+    raise UsageError(
+        f"whether a model copies is judged by at least {_least()} held-out images that differ from each other, not {held_out}"
+    )
 
 
 def _least() -> int:

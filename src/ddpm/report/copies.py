@@ -1,7 +1,6 @@
 """The section of a run's page that says whether its samples copy training images: on few samples, where that costs next to nothing."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
@@ -13,9 +12,9 @@ from ddpm.parallel.device import pick_device
 from ddpm.report.page import Figure, picture
 from ddpm.report.run_page import NUMBERED
 from ddpm.run.folder import RunFolder
-from ddpm.sampling.few_steps import FewSteps
+from ddpm.trained.draw import How, samples_of
 from ddpm.trained.loaded import load_run
-from ddpm.trained.measures.memorised import Memorised, MemorisedOptions, measure
+from ddpm.trained.measures.memorised import Memorised, measure
 
 SAMPLES, STEPS, HELD_OUT = 64, 20, 1000
 """So many samples are drawn by DDIM in so many steps, and at most so many held-out images are looked at."""
@@ -32,11 +31,10 @@ def copies(folder: RunFolder, language: str = "en") -> Sequence[Figure]:
     try:
         trained = load_run(str(folder.path), "ema", pick_device("auto"))
         steps = min(STEPS, trained.process.schedule.T)
-        shortened = replace(trained, process=FewSteps(steps).of(trained.process))
         data = trained.experiment.data
         held_out = open_source(data.source, "test", data.options())
-        options = MemorisedOptions(num_samples=SAMPLES, sampler="ddim")
-        found = measure(shortened, held_out.take(torch.arange(min(HELD_OUT, len(held_out)))), options)
+        drawing = samples_of(trained, SAMPLES, How(sampler="ddim", steps=steps, progress=False))
+        found = measure(drawing, held_out.take(torch.arange(min(HELD_OUT, len(held_out)))))
     except Failure:  # what the page says beside it stands
         return []
     return [section(found, steps, language)]
@@ -73,7 +71,7 @@ def section(found: Memorised, steps: int, language: str = "en") -> Figure:
         title,
         picture(found.picture(), PAIRS.in_language(language)),
         said,
-        r"\frac{\|x - y_{(1)}\|}{\frac1k\sum_{i=1}^{k}\|x - y_{(i)}\|}",
+        r"\frac{\|x - y_{(1)}\|}{\frac{1}{k}\sum_{i=1}^{k}\|x - y_{(i)}\|}",
         label=NUMBERED.in_language(language),
     )
 

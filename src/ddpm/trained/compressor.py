@@ -47,7 +47,7 @@ class Compressor(Facts):
 
         Example:
             >>> import ddpm
-            >>> model, digits = ddpm.load(run), ddpm.images("digits")[:2]
+            >>> model, digits = ddpm.load("runs/demo"), ddpm.images("digits")[:2]
             >>> files = model.compress(digits, progress=False)
             >>> bool((model.decompress(files, progress=False).numpy() == digits.numpy()).all())
             True
@@ -73,7 +73,7 @@ class Compressor(Facts):
 
         Example:
             >>> import ddpm
-            >>> model, digits = ddpm.load(run), ddpm.images("digits")[:5]
+            >>> model, digits = ddpm.load("runs/demo"), ddpm.images("digits")[:5]
             >>> archive = model.archive(digits, progress=False)
             >>> bool((model.decompress(archive, progress=False).numpy() == digits.numpy()).all())
             True
@@ -102,7 +102,7 @@ class Compressor(Facts):
 
         Example:
             >>> import ddpm
-            >>> model = ddpm.load(run)
+            >>> model = ddpm.load("runs/demo")
             >>> model.decompress(model.compress(ddpm.images("digits")[:3], progress=False), bytes=20, progress=False)
             Images(3 of 1x8x8, 17 levels)
         """

@@ -23,7 +23,7 @@ from ddpm.sampling.condition import ANYTHING, Condition
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, Watch, chains, described, finished, finite, noise_of
 from ddpm.tensors import ImageBatch
-from ddpm.trained.labels import Label
+from ddpm.trained.labels import NONE, OWN, Label, condition_of
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measured_curve import on_chain
 from ddpm.trained.provenance import how_drawn, in_common
@@ -213,6 +213,18 @@ def on_few(model: LoadedModel, few: FewSteps, label: str, timestep: int | None, 
             yield from shown
 
     return on_chain(read, few, watched, timestep, label)
+
+
+def samples_of(model: LoadedModel, n: int, how: How) -> Drawing:
+    """The `n` samples that a call asks for.
+
+    Raises:
+        UsageError: as `TrainedModel.sample`.
+    """
+    condition = condition_of(model.experiment, how.label, how.weight, how.guidance_interval)
+    plan = how.plan(n)
+    on_chain = on_few(model, how.few, OWN if condition.labels else NONE, None, how.progress)
+    return samples(on_chain, plan, how.spacing, condition)
 
 
 def drawn(drawing: Drawing, what: str, how: How) -> Images:

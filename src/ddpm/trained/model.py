@@ -19,15 +19,14 @@ from ddpm.figures.images import BYTES, Data, Images, a_mask, a_photo, one_image,
 from ddpm.figures.progress import followed
 from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of
-from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, Sampled
 from ddpm.trained.compressor import Compressor
-from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples
+from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples_of
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.export import export
 from ddpm.trained.interpolate import interpolate
-from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit, label_of
+from ddpm.trained.labels import NONE, OWN, Label, condition_of_edit, label_of
 from ddpm.trained.latents import latents
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.score import scored
@@ -98,7 +97,7 @@ class TrainedModel(Compressor):
             batch_size=batch_size,
             progress=progress,
         )
-        return drawn(self._samples(n, how), "sampling", how)
+        return drawn(samples_of(self.loaded, n, how), "sampling", how)
 
     def chain(self, n: int, **how: Unpack[DrawingOptions]) -> Iterator[Sampled]:
         """The steps of `sample`, one by one, batch after batch: `.rows`, `.t`, `.x` and the estimate `.x_0`.
@@ -110,7 +109,7 @@ class TrainedModel(Compressor):
             >>> [step.t for step in ddpm.load("runs/demo").chain(2, sampler="ddim", steps=4)]
             [3, 2, 1, 0]
         """
-        return self._samples(n, How(**how)).run()
+        return samples_of(self.loaded, n, How(**how)).run()
 
     def animate(
         self,
@@ -140,7 +139,7 @@ class TrainedModel(Compressor):
         frames, asked = check_whole("frames", frames, 2), How(**how)
         x_0 = None if image is None else one_image(image, self.shape, self.levels)
         if timestep is None:
-            return moving(self._samples(1, asked), x_0, frames, asked)
+            return moving(samples_of(self.loaded, 1, asked), x_0, frames, asked)
         if x_0 is None:
             raise UsageError("`timestep` says how far up an image goes, and there is none")
         t = check_whole("timestep", timestep, 1)
@@ -394,11 +393,6 @@ class TrainedModel(Compressor):
         """
         return export(self.loaded, Path(folder).expanduser(), format, private=private)
 
-    def _samples(self, n: int, how: How) -> Drawing:
-        condition = condition_of(self.experiment, how.label, how.weight, how.guidance_interval)
-        plan, model = how.plan(n), self._on_chain(how, condition)
-        return samples(model, plan, how.spacing, condition)
-
     def _edited(
         self, how: How, edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
     ) -> Images:
@@ -408,11 +402,9 @@ class TrainedModel(Compressor):
         self, how: How, edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
     ) -> Drawing:
         condition = condition_of_edit(self.experiment, how.label, how.weight, how.guidance_interval)
-        plan, model = how.plan(n), self._on_chain(how, condition, timestep)
+        plan, label = how.plan(n), OWN if condition.labels else NONE
+        model = on_few(self.loaded, how.few, label, timestep, how.progress)
         return replace(edit(model, plan), condition=condition, spacing=how.spacing)
-
-    def _on_chain(self, how: How, condition: Condition, timestep: int | None = None) -> LoadedModel:
-        return on_few(self.loaded, how.few, OWN if condition.labels else NONE, timestep, how.progress)
 
     def _asked(
         self,

@@ -13,6 +13,7 @@ from ddpm.run.data_identity import fingerprint_of, snapshot_in
 from ddpm.trained.loaded import LoadedModel
 
 ELSEWHERE = "`data.source=SOURCE` says where they are now"
+OWN_DATA = "ddpm.model(p, shape, data=SOURCE) says it"
 
 
 def training_images(trained: LoadedModel, needed: str) -> ImageSet:
@@ -26,11 +27,11 @@ def training_images(trained: LoadedModel, needed: str) -> ImageSet:
         NotFound: they are no longer where they were; or, of a model of another library, nothing says which they are.
         DataError: they are of another kind.
     """
-    source = _source(trained, needed)
+    source = source_of(trained, needed)
     try:
         images = open_source(source, "train", trained.experiment.data.options())
     except Failure as error:
-        raise NotFound(f"{needed} the training data: {error}", ELSEWHERE) from error
+        raise NotFound(f"{needed} the training data: {error}", _how_said(trained)) from error
     return _of_its_kind(trained, images)
 
 
@@ -52,11 +53,11 @@ def same_images(trained: LoadedModel, needed: str) -> ImageSet:
     """
     if trained.trained_on is None:
         return training_images(trained, needed)
-    source, snapshot = _source(trained, needed), snapshot_in(trained.folder)
+    source, snapshot = source_of(trained, needed), snapshot_in(trained.folder)
     try:
         opened = open_again(source, trained.experiment.data.options(), snapshot.parts)
     except Failure as error:
-        raise NotFound(f"{needed} the training data: {error}", ELSEWHERE) from error
+        raise NotFound(f"{needed} the training data: {error}", _how_said(trained)) from error
     images = _of_its_kind(trained, opened.train)
     try:
         fingerprint_of(
@@ -71,12 +72,24 @@ def same_images(trained: LoadedModel, needed: str) -> ImageSet:
     )
 
 
-def _source(trained: LoadedModel, needed: str) -> str:
+def source_of(trained: LoadedModel, needed: str) -> str:
+    """Where the images of the run are, those that it held out among them.
+
+    Raises:
+        NotFound: nothing says it; `needed` as in `training_images`.
+    """
     data, kept = trained.experiment.data, trained.folder.data
     if data.source == UNKNOWN:
-        raise NotFound(f"{needed} the training data: this model does not say what it was trained on", ELSEWHERE)
+        raise NotFound(
+            f"{needed} the training data: this model does not say what it was trained on", _how_said(trained)
+        )
     moved = kept.exists() and not Path(data.source).exists()  # images that were handed over in memory go with the run
     return str(kept) if moved else data.source
+
+
+def _how_said(trained: LoadedModel) -> str:
+    """In what way a model is told where its training images are: one that was made of a network of one's own by what made it."""
+    return ELSEWHERE if trained.called is None else OWN_DATA
 
 
 def _of_its_kind(trained: LoadedModel, images: ImageSet) -> ImageSet:

@@ -15,7 +15,6 @@ from ddpm.errors import NotFound, RunWarning
 from ddpm.figures.pictures import shown
 from ddpm.trained.measured_curve import images_for_curve
 from ddpm.trained.measures import memorised
-from ddpm.trained.measures.memorised import MemorisedOptions, measure
 from tests.harness.commands import TINY
 
 
@@ -28,8 +27,7 @@ def test_the_command(ddpm, trained, tmp_path):
     both = json.loads((tmp_path / "both.json").read_text())
     assert "bits_per_dim" in both
     found = both["memorised"]
-    held_out = open_source("digits", "test").take(torch.arange(120))
-    expected = measure(face.load(trained).loaded, held_out, MemorisedOptions(num_samples=20, batch_size=7))
+    expected = face.memorised(trained, "digits", num_images=120, num_samples=20, batch_size=7, progress=False)
     assert found == json.loads(json.dumps(expected.about))
     assert (found["samples"], found["held_out"], found["training"], found["neighbours"]) == (20, 120, 1497, 50)
     assert found["rate"] == pytest.approx(1 / 121)
@@ -48,8 +46,7 @@ def test_the_command(ddpm, trained, tmp_path):
 
 def test_the_picture_has_each_sample_above_its_image(trained):
     """The closest first, in bands of eight; a mirrored image is shown mirrored."""
-    held_out = open_source("digits", "test")
-    found = measure(face.load(trained).loaded, held_out, MemorisedOptions(num_samples=10))
+    found = face.memorised(trained, num_samples=10, progress=False)
     sheet = np.asarray(found.picture(10)).astype(int)
     worst = found.closeness.worst(10)
     assert bool((found.closeness.samples.ratio[worst].diff() >= 0).all())
@@ -87,7 +84,7 @@ def test_training_images_cannot_be_held_out(ddpm, trained):
     assert ddpm(*flags, "--split", "test", "--num-images", 100).code == 0
     said = ddpm(*flags, "--num-images", 10)
     assert said.code == 2
-    assert "at least 19 held-out images, not 10" in said.err
+    assert "at least 19 held-out images that differ from each other, not 10" in said.err
 
 
 def test_samples_of_classes_are_compared_with_the_same_classes(ddpm, tmp_path):
@@ -210,19 +207,18 @@ def test_images_that_were_handed_over_in_memory_go_with_the_run(run, tmp_path, m
     (run / "config.json").write_text(json.dumps(config))
     monkeypatch.setattr("ddpm.trained.training_images.fingerprint_of", lambda *_: "")  # it was not trained on these
     moved = shutil.move(run, tmp_path / "moved")
-    held_out = open_source("digits", "test")
-    found = measure(face.load(moved).loaded, held_out, MemorisedOptions(num_samples=2))
+    found = face.memorised(moved, "digits", num_samples=2, progress=False)
     assert 50 < found.closeness.training < 60
     (tmp_path / "moved" / "data.npz").unlink()
     with pytest.raises(NotFound, match="copies are looked for among the training data"):
-        measure(face.load(moved).loaded, held_out, MemorisedOptions(num_samples=2))
+        face.memorised(moved, "digits", num_samples=2, progress=False)
 
 
 def test_mirror_images_count_where_training_mirrored(run):
     config = json.loads((run / "config.json").read_text())
     config["data"]["augmentation"] = "horizontal-flip"
     (run / "config.json").write_text(json.dumps(config))
-    found = measure(face.load(run).loaded, open_source("digits", "test"), MemorisedOptions(num_samples=5))
+    found = face.memorised(run, num_samples=5, progress=False)
     assert found.about["mirror_images"] is True
     assert bool(found.closeness.held_out.mirrored.any())
     assert set(memorised.MIRRORS) == {"horizontal-flip"}
@@ -252,3 +248,60 @@ def test_the_call_is_the_command(ddpm, trained, tmp_path):
         assert found.about["space"] == values[features]["space"]
     assert values["digits"]["median_ratio"] != values[None]["median_ratio"]
     assert (values[None]["unit"], values["digits"]["unit"]) == ("RMSE on 0..255", "length of a difference of features")
+
+
+def test_the_call_draws_as_the_command_does(ddpm, trained, tmp_path):
+    """By any sampler, on fewer steps: the numbers are those of the command with the same flags, and others than by Algorithm 2."""
+    flags = ["--sampler", "ddim", "--steps", 5, "--spacing", "trailing", "--eta", 0.5, "--num-samples", 6]
+    target = tmp_path / "x.json"
+    said = ddpm("evaluate", trained, "--data", "digits", "--metrics", "memorised", *flags, "--json", target)
+    assert said.code == 0, said.err
+    how = {"sampler": face.DDIM(eta=0.5), "steps": 5, "spacing": "trailing", "progress": False}
+    found = face.memorised(str(trained), num_samples=6, **how)
+    assert json.loads(json.dumps(found.about)) == json.loads(target.read_text())["memorised"]
+    assert (found.about["manifest"]["sampler"], found.about["manifest"]["steps"]) == ("ddim", 5)
+    drawn = face.load(trained).sample(6, **how)
+    assert torch.equal(found.drawn, ((drawn.tensor + 1) * 8).round().to(torch.uint8))
+    whole = face.memorised(trained, num_samples=6, progress=False)
+    assert whole.about["per_sample"] != found.about["per_sample"]
+
+
+def test_what_is_no_model(tmp_path):
+    unchecked = getattr(face.load, "__wrapped__", face.load)  # the tests' type checker refuses it first
+    with pytest.raises(face.UsageError, match="a model is named by its folder, not by int"):
+        unchecked(3)
+    with pytest.raises(NotFound):
+        face.memorised(tmp_path / "nowhere")
+
+
+def test_a_network_of_ones_own_is_told_its_data_by_what_made_it():
+    """No setting of a run can: it has none. The hint is followed."""
+    p = face.ReverseProcess(lambda x_t, timestep: torch.zeros_like(x_t), face.linear(T=5), decoder=face.discretised(17))
+    for data in (None, "digits"):
+        with pytest.raises(NotFound, match="does not say what it was trained on") as refused:
+            face.memorised(face.model(p, (1, 8, 8)), data, num_samples=2, progress=False)
+        assert refused.value.hints == ("ddpm.model(p, shape, data=SOURCE) says it",)
+    told = face.model(p, (1, 8, 8), data="digits")
+    assert face.memorised(told, num_samples=2, progress=False).closeness.training == 1497
+
+
+def test_a_held_out_image_counts_once(ddpm, trained, tmp_path):
+    """Thirty black images are one, which judges nothing; by thirty every sample would be close. Of others the repeats are said."""
+    black = np.zeros((30, 8, 8), np.uint8)
+    images = face.Images(torch.from_numpy(black)[:, None] / 8 - 1.0, levels=17)
+    with pytest.raises(face.UsageError, match="at least 19 held-out images that differ from each other, not 1"):
+        face.memorised(trained, images, num_samples=20, progress=False)
+    digits = open_source("digits", "test").tensor()[:40, 0].numpy()
+    np.savez(tmp_path / "twice.npz", images=np.concatenate([digits, digits[:25]]), levels=17)
+    np.savez(tmp_path / "once.npz", images=digits, levels=17)
+    flags = ["--split", "all", "--metrics", "memorised", "--num-samples", 4, "--json", tmp_path / "x.json"]
+    found = {}
+    for name in ("once", "twice"):
+        said = ddpm("evaluate", trained, "--data", tmp_path / f"{name}.npz", *flags)
+        assert said.code == 0, said.err
+        assert ("held-out images that repeat others count once: 25 left out" in said.out) == (name == "twice")
+        found[name] = json.loads((tmp_path / "x.json").read_text())["memorised"]
+    assert [found[name].pop("held_out_repeated") for name in ("once", "twice")] == [0, 25]
+    assert [found[name].pop("held_out_given") for name in ("once", "twice")] == [40, 65]
+    assert found["once"] == found["twice"]
+    assert found["once"]["held_out"] == 40

@@ -85,7 +85,7 @@ def of_samples(options: Namespace, metrics: Sequence[str]) -> list[str]:
     }
     given["sampler"] = options.sampler if options.sampler != "ancestral" else None
     for name, value in given.items():
-        if value is not None and not found and not (name in ("num_samples", "features") and MEMORISED in metrics):
+        if value is not None and not found and MEMORISED not in metrics:
             raise UsageError(f"--{name.replace('_', '-')} is of metrics of samples, such as --metrics fid: {value}")
     if options.csv is not None and {*metrics} <= {*found, MEMORISED}:
         raise UsageError(

@@ -2,18 +2,21 @@
 
 import io
 from argparse import Namespace
-from dataclasses import replace
 from typing import Any
 
+from ddpm.cli.parts.drawing import numbers
 from ddpm.cli.parts.opening import Asked
 from ddpm.cli.terminal.console import say, track
 from ddpm.cli.terminal.files import file_for
 from ddpm.errors import UsageError
+from ddpm.sampling.images import Plan
 from ddpm.storage.atomic import write_bytes
+from ddpm.trained.draw import check_variance, samples
 from ddpm.trained.evaluate import MEMORISED
+from ddpm.trained.labels import OWN, condition_of
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measures.distance import extractor_for
-from ddpm.trained.measures.memorised import Memorised, MemorisedOptions, among, measure
+from ddpm.trained.measures.memorised import PIXELS, SAMPLES, Memorised, measure, space_of
 
 
 def check_flags(options: Namespace, metrics: list[str]) -> None:
@@ -43,14 +46,14 @@ class Copies:
         if not self._wanted:
             return {}
         options = self._options
-        how = MemorisedOptions(
-            seed=options.seed, batch_size=options.batch_size, spacing=options.spacing, label=options.label
-        )
-        if options.num_samples is not None:
-            how = replace(how, num_samples=options.num_samples)
+        plan = Plan(options.num_samples or SAMPLES, options.sampler, numbers(options), options.seed, options.batch_size)
+        check_variance(plan.build(), options.variance)
+        condition = condition_of(trained.experiment, None if options.label == OWN else options.label)
+        space = PIXELS
         if options.features is not None:
-            how = among(how, extractor_for(options.features, [asked.images], trained.device), trained.device)
-        self._found = measure(trained, asked.images, how, track)
+            extractor = extractor_for(options.features, [asked.images], trained.device)
+            space = space_of(extractor, trained.device, options.batch_size)
+        self._found = measure(samples(trained, plan, options.spacing, condition), asked.images, space, track)
         if self._picture:
             data = io.BytesIO()
             self._found.picture().save(data, format="PNG")
@@ -82,6 +85,8 @@ def say_memorised(found: Memorised, what: str) -> None:
             f"  compared with {about['held_out']} of the {about['held_out_given']} held-out images, so that each class is as frequent "
             "as among the samples"
         )
+    if about["held_out_repeated"]:
+        say(f"  held-out images that repeat others count once: {about['held_out_repeated']} left out")
     middle, mirrored = about["median_distance"], " and their mirror images" if one.mirrors == 2 else ""
     say(
         f"  half of the samples are within {middle['samples']:.1f} of one of {one.training:,} training images{mirrored}, half of the "

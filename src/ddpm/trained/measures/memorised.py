@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, Unpack, runtime_checkable
 
 import torch
 from PIL import Image
@@ -17,6 +18,7 @@ from ddpm.evaluation.closeness import (
     Features,
     alike,
     blocks,
+    distinct,
     featured,
     judged,
     pixels,
@@ -27,21 +29,24 @@ from ddpm.evaluation.closeness import (
 from ddpm.evaluation.images.features.extractor import Extractor, as_bytes
 from ddpm.figures.images import Data
 from ddpm.figures.pictures import pairs, shown
-from ddpm.sampling.images import Plan
 from ddpm.seeds import generator
-from ddpm.trained.draw import Drawing, samples
+from ddpm.trained.draw import Drawing, DrawingOptions, How, samples_of
 from ddpm.trained.evaluate import given_images
-from ddpm.trained.labels import OWN, condition_of
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measures.distance import bar
 from ddpm.trained.measures.extractors import extractor_of
 from ddpm.trained.model import TrainedModel
+from ddpm.trained.opening import opened
 from ddpm.trained.provenance import recorded
-from ddpm.trained.training_images import same_images
+from ddpm.trained.training_images import same_images, source_of
 
 Part = TypeVar("Part")
 WORST = 16
 """Pairs in the picture."""
+NEEDED = "copies are looked for among"
+"""The training data, in messages."""
+SAMPLES, BATCH = 200, 128
+"""How many are drawn where nobody says it, and how many images are seen at a time."""
 MIRRORS = {"horizontal-flip": 2}
 """In how many places of the space of images each training image is, where augmentation moves it."""
 
@@ -61,30 +66,21 @@ def quietly(parts: Iterator[Part], _count: int, _label: str) -> Iterator[Part]:
 
 
 @dataclass(frozen=True)
-class MemorisedOptions:
-    """How copies are looked for.
+class Space:
+    """What distances are of.
 
     Args:
-        num_samples: how many samples are drawn, on the chain that the model is read on.
-        sampler: by what; Algorithm 2 is the paper's.
-        seed: of their noise.
-        batch_size: images at a time.
-        spacing: by which rule the steps of the chain were kept.
-        label: of a model with classes: the class of all samples; None for all in turn.
-        features: what distances are of.
-        space: what they are called.
+        features: of images.
+        name: of these.
         unit: of the distances.
     """
 
-    num_samples: int = 200
-    sampler: str = "ancestral"
-    seed: int = 0
-    batch_size: int = 128
-    spacing: str = "uniform"
-    label: str | None = None
     features: Features = pixels
-    space: str = "pixels"
+    name: str = "pixels"
     unit: str = "RMSE on 0..255"
+
+
+PIXELS = Space()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,38 +115,41 @@ class Memorised:
         return pairs(shown(self.drawn[worst], self.train.levels), shown(nearest, self.train.levels))
 
 
-def measure(trained: LoadedModel, held_out: ImageSet, options: MemorisedOptions, track: Track = quietly) -> Memorised:
+def measure(drawing: Drawing, held_out: ImageSet, space: Space = PIXELS, track: Track = quietly) -> Memorised:
     """Draw samples, and look for each of them, and for each held-out image, among the training images.
 
     Args:
-        trained: the model.
-        held_out: images of the same kind that it was not trained on; where samples have classes, some of the same classes are taken.
-        options: how.
+        drawing: the samples, of the model on the chain that they are drawn on.
+        held_out: images of the same kind that it was not trained on, each of which counts once; where samples have classes, some of
+            the same classes are taken.
+        space: what distances are of.
         track: shows the progress.
 
     Raises:
         NotFound: the training images are no longer where they were, or it is not known which they are.
         DataError: they are of another kind, or can no longer be read.
         Mismatch: they are others now; or the model draws classes, and the held-out images have none, or others.
-        UsageError: too few held-out images (of a class too), or training images; or the former are among the latter.
+        UsageError: too few held-out images (of a class too), or training images; or the former are among the latter, or all alike.
     """
-    drawing, given = _drawing(trained, options), len(held_out)
+    trained, given = drawing.model, len(held_out)
+    held_out = held_out.take(distinct(held_out))
+    once = {"held_out_given": given, "held_out_repeated": given - len(held_out)}
     shown = torch.tensor(drawing.condition.of(drawing.plan.rows))
     if len(shown):
-        held_out = held_out.take(_alike(trained, held_out, shown, options.seed))
+        held_out = held_out.take(_alike(trained, held_out, shown, drawing.plan.seed))
     rate_for(len(held_out))
-    train = same_images(trained, "copies are looked for among")
+    train = same_images(trained, NEEDED)
     require_training(len(train))
     steps = track(drawing.run(), drawing.plan.batches() * drawing.moves, "sampling")
     drawn = to_levels(drawing.images(steps).tensor, trained.experiment.levels)
     mirrors = MIRRORS.get(trained.experiment.data.augmentation, 1)
-    both = torch.cat([options.features(drawn, train.levels).float(), featured(held_out, options.features)])
-    looked = search(both, train, options.features, mirrors=mirrors)
+    both = torch.cat([space.features(drawn, train.levels).float(), featured(held_out, space.features)])
+    looked = search(both, train, space.features, mirrors=mirrors)
     *_, nearest = track(looked, blocks(train, both.shape[1]), "looking through the training images")
     here = slice(0, len(drawn)), slice(len(drawn), None)
     found = judged(nearest.take(here[0]), nearest.take(here[1]), len(train), mirrors)
-    by_class = {"held_out_given": given, "same_classes": bool(len(shown))}
-    return Memorised(found, drawn, train, _about(found, drawing, train, held_out, options) | by_class)
+    about = _about(found, drawing, train, held_out, space) | once | {"same_classes": bool(len(shown))}
+    return Memorised(found, drawn, train, about)
 
 
 def _alike(trained: LoadedModel, held_out: ImageSet, shown: Tensor, seed: int) -> Tensor:
@@ -180,90 +179,71 @@ def features_by(extractor: Extractor, device: torch.device, batch_size: int) -> 
     return features
 
 
-def among(options: MemorisedOptions, extractor: Extractor, device: torch.device) -> MemorisedOptions:
-    """The options with distances between what an extractor makes of images."""
-    features = features_by(extractor, device, options.batch_size)
-    return replace(options, features=features, space=extractor.name, unit="length of a difference of features")
+def space_of(extractor: Extractor, device: torch.device, batch_size: int) -> Space:
+    """Distances between what an extractor makes of images."""
+    features = features_by(extractor, device, batch_size)
+    return Space(features, extractor.name, "length of a difference of features")
 
 
 def memorised(
-    model: TrainedModel,
+    model: TrainedModel | str | Path,
     data: Data | None = None,
     *,
     split: str = "test",
-    num_samples: int = 200,
+    num_samples: int = SAMPLES,
     num_images: int | None = None,
     features: str | Extractor | None = None,
-    sampler: str = "ancestral",
-    label: str | int | None = None,
-    seed: int = 0,
-    batch_size: int = 128,
-    progress: bool = True,
+    **how: Unpack[DrawingOptions],
 ) -> Memorised:
     """Whether a model's samples are closer to its training images than chance: what `ddpm evaluate --metrics memorised` does.
 
     Each sample's nearest training image is set against that of held-out images, which cannot be copies: the threshold is the ratio
     of the nearest distance to the mean of the nearest 50 below which one in a hundred of those lies (one in twenty of fewer than 99),
-    and the number of samples below it has a known chance, as long as samples without copies are like held-out images. Of a model
-    that draws classes only so many held-out images are taken that each class is as frequent among them as among the samples.
+    and the number of samples below it has a known chance, as long as samples without copies are like held-out images. A held-out
+    image that is there more than once counts once. Of a model that draws classes only so many held-out images are taken that each
+    class is as frequent among them as among the samples.
 
     Args:
-        model: of a run whose training images are still there.
+        model: of a run whose training images are still there; or the run's folder, which is loaded.
         data: images that it was not trained on; None: those that the run held out.
         split: of the data, where they have parts.
         num_samples: how many are drawn.
         num_images: the first so many of the data; None takes all.
         features: in which distances are measured: a name as `ddpm.distance` takes it, or an `Extractor`; None for pixels.
-        sampler: by which samples are drawn.
-        label: of a model with classes: the class of all samples; None for all in turn.
-        seed: of their noise.
-        batch_size: images at a time.
-        progress: whether a bar is shown, on a terminal or in a notebook.
+        **how: the samples are drawn as by `TrainedModel.sample`: sampler, steps, spacing, variance, exact, seed, label, guidance,
+            guidance_interval, first, batch_size (128), progress.
 
     Raises:
-        NotFound: the training images are no longer where they were, or it is not known which they are.
+        NotFound: the training images are no longer where they were, or it is not known which they are; or there is no such run.
         DataError: they are of another kind, or can no longer be read.
         Mismatch: they are others now; or the model draws classes, and the held-out images have none, or others.
-        UsageError: too few held-out images (of a class too), or training images; or the former are among the latter; no such sampler
-            or features.
+        UsageError: too few held-out images (of a class too), or training images; or the former are among the latter, or all alike;
+            what is no model; no such features; or as `TrainedModel.sample`.
 
     Example:
         >>> import ddpm
-        >>> found = ddpm.memorised(ddpm.load(run), num_samples=4, progress=False)
-        >>> found.closeness.closer, found.about["samples"]
-        (False, 4)
+        >>> found = ddpm.memorised("runs/demo", num_samples=4, sampler="ddim", steps=5, progress=False)
+        >>> found.closeness.closer, found.about["samples"], found.about["manifest"]["steps"]
+        (False, 4, 5)
     """
-    loaded = model.loaded
-    held_out = given_images(loaded, loaded.experiment.data.source if data is None else data, split)
+    loaded, asked = opened(model).loaded, replace(How(**how), batch_size=how.get("batch_size", BATCH))
+    held_out = given_images(loaded, source_of(loaded, NEEDED) if data is None else data, split)
     if num_images is not None:
         held_out = held_out.take(torch.arange(min(check_whole("num_images", num_images, 1), len(held_out))))
-    options = MemorisedOptions(
-        check_whole("num_samples", num_samples, 1),
-        sampler,
-        check_whole("seed", seed),
-        check_whole("batch_size", batch_size, 1),
-        label=None if label is None else str(label),
-    )
+    drawing = samples_of(loaded, check_whole("num_samples", num_samples, 1), asked)
+    space = PIXELS
     if features is not None:
         extractor = extractor_of(features, loaded.experiment.shape[0]).to(loaded.device)
-        options = among(options, extractor, loaded.device)
-    return measure(loaded, held_out, options, bar(progress))
+        space = space_of(extractor, loaded.device, asked.batch_size)
+    return measure(drawing, held_out, space, bar(asked.progress))
 
 
-def _drawing(trained: LoadedModel, options: MemorisedOptions) -> Drawing:
-    plan = Plan(options.num_samples, options.sampler, seed=options.seed, batch_size=options.batch_size)
-    condition = condition_of(trained.experiment, None if options.label == OWN else options.label)
-    return samples(trained, plan, options.spacing, condition)
-
-
-def _about(
-    found: Closeness, drawing: Drawing, train: ImageSet, held_out: ImageSet, options: MemorisedOptions
-) -> dict[str, Any]:
+def _about(found: Closeness, drawing: Drawing, train: ImageSet, held_out: ImageSet, space: Space) -> dict[str, Any]:
     """What `--json` writes."""
     there = found.samples
     return {
-        "space": options.space,
-        "unit": options.unit,
+        "space": space.name,
+        "unit": space.unit,
         "ratio": "distance to the nearest over the mean of those to the k nearest",
         "neighbours": found.neighbours,
         "samples": len(there.rows),
