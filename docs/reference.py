@@ -39,6 +39,7 @@ USUAL = (
     "ddpm.api",
     "ddpm.trained.model",
     "ddpm.trained.own",
+    "ddpm.trained.measures.compared",
     "ddpm.trained.measures.distance",
     "ddpm.trained.measures.memorised",
     "ddpm.evaluation.images.score",

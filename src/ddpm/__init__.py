@@ -13,7 +13,6 @@ __version__ = VERSION
 
 if TYPE_CHECKING:
     from ddpm.api import bound as bound
-    from ddpm.api import compare as compare
     from ddpm.api import fit as fit
     from ddpm.api import images as images
     from ddpm.api import sample as sample
@@ -66,7 +65,6 @@ if TYPE_CHECKING:
     from ddpm.errors import UsageError as UsageError
     from ddpm.evaluation.images.features.extractor import Extractor as Extractor
     from ddpm.evaluation.images.score import Distances as Distances
-    from ddpm.evaluation.paired import Comparison as Comparison
     from ddpm.evaluation.paired import Difference as Difference
     from ddpm.evaluation.rate import Bound as Bound
     from ddpm.experiment.config import Experiment as Experiment
@@ -100,6 +98,8 @@ if TYPE_CHECKING:
     from ddpm.sampling.multistep import PredictorCorrector as PredictorCorrector
     from ddpm.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
     from ddpm.sampling.timesteps import SPACINGS as SPACINGS
+    from ddpm.trained.measures.compared import Comparison as Comparison
+    from ddpm.trained.measures.compared import compare as compare
     from ddpm.trained.measures.distance import distance as distance
     from ddpm.trained.measures.memorised import memorised as memorised
     from ddpm.trained.model import TrainedModel as TrainedModel
@@ -108,9 +108,10 @@ if TYPE_CHECKING:
     from ddpm.training.loop import Progress as Progress
 
 _PLACES = {
-    "api": ("fit", "train", "sample", "bound", "images", "compare"),
+    "api": ("fit", "train", "sample", "bound", "images"),
     "report.answers.lab": ("lab",),
     "report.answers.answer": ("LabAnswer",),
+    "trained.measures.compared": ("compare", "Comparison"),
     "trained.measures.distance": ("distance",),
     "trained.measures.memorised": ("memorised",),
     "evaluation.images.score": ("Distances",),
@@ -121,7 +122,7 @@ _PLACES = {
     "figures.images": ("Images",),
     "figures.animation": ("animate", "Animation"),
     "evaluation.rate": ("Bound",),
-    "evaluation.paired": ("Comparison", "Difference"),
+    "evaluation.paired": ("Difference",),
     "training.loop": ("Progress",),
     "diffusion.schedule": (
         *("Schedule", "linear", "cosine", "quadratic", "constant", "warmup", "jsd", "log_snr", "SCHEDULES"),

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from ddpm.diffusion.decoder import discretised, levels_of, log_likelihood
 from ddpm.diffusion.objective import OBJECTIVES, Objective
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import Ending, Mismatch, RunWarning, UsageError, chosen, warn
-from ddpm.evaluation.paired import Comparison
 from ddpm.evaluation.rate import Bound, measure, summarise
 from ddpm.experiment.duration import in_words
 from ddpm.experiment.request import SHORT, path_of, says_how_long
@@ -42,7 +41,6 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished, finite
 from ddpm.sampling.images import sample as draw
-from ddpm.trained.evaluate import ScoringOptions, given_images, require_fitting
 from ddpm.trained.measured_curve import kept_curve, measured_curve
 from ddpm.trained.model import TrainedModel
 from ddpm.trained.opening import load
@@ -408,39 +406,3 @@ def bound(
     with evaluating(p.network):
         measured = measure(p, found, seed, batch_size, _place(p, device))
         return summarise(measured, p.schedule, len(found), math.prod(found.shape))
-
-
-def compare(
-    *models: TrainedModel | str | Path, data: Data, split: str = "test", **how: Unpack[ScoringOptions]
-) -> Comparison:
-    """The bounds of several models on the same images with the same noise, and their differences: what `ddpm compare` does.
-
-    Args:
-        *models: two or more: trained models, or run folders and checkpoints, which are loaded. All are compared with the first.
-        data: as in `TrainedModel.bits_per_dim`. It is read as the first model's own.
-        split: of a source: "test", "train", "validation" or "all".
-        **how: as in `TrainedModel.bits_per_dim`: num_images, steps, spacing, variance, exact, label, seed, batch_size, progress.
-
-    Raises:
-        UsageError: fewer than two models, or as `TrainedModel.bits_per_dim`.
-        Mismatch: the models are of other images, or not of the same.
-        NotFound, DataError: a run or the data cannot be read.
-
-    Example:
-        >>> import ddpm
-        >>> found = ddpm.compare("runs/demo", ddpm.load("runs/demo", "raw"), data="digits", num_images=4, progress=False)
-        >>> (only,) = found.differences
-        >>> len(found.bounds), len(only.per_image), bool(only.stderr >= 0)
-        (2, 4, True)
-    """
-    if len(models) < 2:
-        raise UsageError(f"a comparison needs two models, not {len(models)}")
-    opened = [model if isinstance(model, TrainedModel) else load(model) for model in models]
-    first = opened[0]
-    images = given_images(first.loaded, data, split)
-    for model in opened:
-        require_fitting(model.loaded, images, model.loaded.name)
-    given = images_of(images)
-    bounds = [model.bits_per_dim(given, **how) for model in opened]
-    names = [model.loaded.name if isinstance(model, TrainedModel) else str(model) for model in models]
-    return Comparison(tuple(names), tuple(bounds))

@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 import statistics
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -112,7 +113,8 @@ def test_chains_of_other_lengths_have_the_images_in_common(ddpm, trained):
     short, whole = public.load(trained), public.load(trained)
     found = public.compare(whole, short, data="digits", num_images=3, steps=6, progress=False)
     assert found.same_noise
-    mixed = public.Comparison(("a", "b"), (found.bounds[0], whole.bits_per_dim("digits", num_images=3, progress=False)))
+    longer = whole.bits_per_dim("digits", num_images=3, progress=False)
+    mixed = replace(found, bounds=(found.bounds[0], longer))
     assert not mixed.same_noise
 
 
@@ -153,6 +155,29 @@ def test_what_they_draw_from_the_same_noise(ddpm, run, tmp_path):
         assert (row["evaluations_per_sample"], row["samples"]) == ("4", "10")
         assert float(row["seconds_per_sample"]) > 0
         assert int(row["memory_bytes"]) > 4 * one["parameters"]
+    called = public.compare(
+        *(run, str(older)),
+        data="digits",
+        num_images=12,
+        num_samples=10,
+        sample_steps=4,
+        sampler="ddim",
+        metrics=["fid", "precision-recall"],
+        seed=2,
+        progress=False,
+    )
+    for place, one in enumerate((first, second)):
+        values = json.loads(json.dumps(called.distances[place].as_json()))
+        assert len(values) == 3
+        for name, value in values.items():
+            assert {**value, "manifest": None} == {**one["samples"][name], "manifest": None}
+        assert (called.parameters[place], called.drawn[place].memory) == (
+            one["parameters"],
+            one["samples"]["memory_bytes"],
+        )
+        assert called.drawn[place].seconds > 0
+        assert called.drawn[place].images.tensor.shape == (10, 1, 8, 8)
+    assert f"fid {first['samples']['fid']['value']:.4g}" in repr(called)
     text = page.read_text()
     assert text.count('class="pixels"') == 2
     assert f"{first['samples']['fid']['value']:.4g}" in text
@@ -186,6 +211,19 @@ def test_what_is_of_samples_needs_some(ddpm, run, words):
         assert ddpm("compare", *few, *words).code == 0
     wrong = ddpm("compare", *few, "--metrics", "fld")
     assert (wrong.code, wrong.out) == (2, "")
+
+
+@pytest.mark.parametrize("given", [{"metrics": "fid"}, {"features": "pixels"}, {"sampler": "ddim"}])
+def test_a_call_that_draws_nothing_takes_nothing_of_samples(run, given):
+    ((name, value),) = given.items()
+    pair = {"data": "digits", "num_images": 2, "sample_steps": 2, "progress": False}
+    with pytest.raises(public.UsageError, match=f"^{name} is of what the models draw, and they draw nothing: {value}") as refused:
+        public.compare(run, run, **pair, **given)
+    assert refused.value.hints == ("num_samples=1000 draws 1000 images",)
+    found = public.compare(run, run, **pair, **given, num_samples=30)
+    assert len(found.distances) == len(found.drawn) == 2
+    none = public.compare(run, run, **pair)
+    assert (none.distances, none.drawn) == ((), ())
 
 
 def test_who_waits_long_is_told_how_to_be_faster(monkeypatch, capsys):

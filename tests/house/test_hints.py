@@ -68,6 +68,9 @@ ELSEWHERE = {
     "ddpm lab table-2 --budget 3m": "cli/test_lab_own.py::test_the_hints_hold",
     "--run RUN names the run": "cli/test_lab_own.py::test_the_hints_hold",
     "--data SOURCE names other images": "cli/test_lab_own.py::test_data_that_are_gone",
+    "num_samples=1000 draws 1000 images": (
+        "cli/test_compare.py::test_a_call_that_draws_nothing_takes_nothing_of_samples"
+    ),
     "--num-samples {} draws {} images": "cli/test_compare.py::test_what_is_of_samples_needs_some",
     "--metrics fid needs fewer": "cli/test_distance.py::test_the_hints_hold",
     "--metrics fid takes moments": "cli/test_distance.py::test_the_hints_hold",

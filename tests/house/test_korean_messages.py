@@ -25,6 +25,7 @@ OF_PYTHON = (
     "figures/images.py",
     "report/answers/lab.py",
     "run/given_data.py",
+    "trained/measures/compared.py",
     "trained/model.py",
     "trained/opening.py",
     "trained/own.py",

@@ -30,7 +30,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Paired:
     """The bounds of several models on the same images with the same noise. `differences` are to the first model.
 
     At the same t the models see the same noise, where their chains have as many steps (`same_noise`); else only the images

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
-from ddpm.evaluation.paired import Comparison
+from ddpm.evaluation.paired import Paired
 from ddpm.evaluation.rate import Bound
 from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, panels
 
@@ -64,7 +64,7 @@ def bound_by_t(bound: Bound) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def compared(found: Comparison) -> Figure:
+def compared(found: Paired) -> Figure:
     """Bounds of several models on the same images: each with its standard error, and term by term over the way up."""
     figure, (left, right) = panels(2)
     _totals(left, found)
@@ -73,7 +73,7 @@ def compared(found: Comparison) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def compared_apart(found: Comparison) -> list[Figure]:
+def compared_apart(found: Paired) -> list[Figure]:
     """The same as two figures, which a page can put below each other."""
     figures = []
     for drawn in (_totals, _by_t):
@@ -87,14 +87,14 @@ COLORS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
 """Of models, in turn."""
 
 
-def _totals(axes: Axes, found: Comparison) -> None:
+def _totals(axes: Axes, found: Paired) -> None:
     for i, bound in enumerate(found.bounds):
         axes.errorbar(bound.total, i, xerr=bound.stderr, color=COLORS[i % len(COLORS)], marker="o", ms=4, capsize=3)
     axes.set_yticks(range(len(found.names)), [shortened(name) for name in found.names])
     axes.set(title="Bound and standard error", xlabel="bits/dim", ylim=(len(found.names) - 0.5, -0.5))
 
 
-def _by_t(axes: Axes, found: Comparison) -> None:
+def _by_t(axes: Axes, found: Paired) -> None:
     for i, (name, bound) in enumerate(zip(found.names, found.bounds, strict=True)):
         t = np.arange(2, bound.T + 1)
         terms = bound.by_t[2:].numpy() * bound.T

@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ddpm.evaluation.images.score import NAMES, Score
-from ddpm.evaluation.paired import Comparison
+from ddpm.evaluation.paired import Paired
 from ddpm.figures import plots, style
 from ddpm.figures.pictures import tile, to_pictures
 from ddpm.language import Text
@@ -76,7 +76,7 @@ class Made:
 
 
 def compare_page(
-    found: Comparison,
+    found: Paired,
     models: Sequence[Model],
     drawn: Sequence[Drawn] | None,
     images: tuple[str, str],
@@ -107,7 +107,7 @@ def compare_page(
     return page(title, INTRODUCTION.in_language(language), facts, sections, footnote, language)
 
 
-def _bounds(found: Comparison, models: Sequence[Model], images: str, language: str) -> Figure:
+def _bounds(found: Paired, models: Sequence[Model], images: str, language: str) -> Figure:
     differences = (None, *found.differences)
     rows = {
         PARAMETERS: [Cell(f"{model.parameters:,}") for model in models],

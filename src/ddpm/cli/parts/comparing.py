@@ -7,20 +7,20 @@ from datetime import date
 from typing import Any
 
 from ddpm.cli.parts.bounds import measure_bound, reading
-from ddpm.cli.parts.drawn import draw_all, say_drawn
-from ddpm.cli.parts.opening import Asked, images_asked, model_to_score
+from ddpm.cli.parts.drawn import draw_alike, say_drawn
+from ddpm.cli.parts.opening import Asked, images_asked, opened, shortened
 from ddpm.cli.terminal.console import note, say, show
 from ddpm.cli.terminal.files import JsonTarget, file_for
 from ddpm.cli.terminal.speech import in_language, said
 from ddpm.errors import UsageError, quoted
-from ddpm.evaluation.paired import Comparison, Difference
+from ddpm.evaluation.paired import Difference, Paired
 from ddpm.evaluation.rate import Bound
 from ddpm.figures import plots, style
 from ddpm.report.compare_page import Made, Model, compare_page
 from ddpm.report.text import right
 from ddpm.storage.atomic import write_bytes, write_csv, write_text
 from ddpm.trained.evaluate import about, require_fitting, result, row
-from ddpm.trained.labels import told_when_scored
+from ddpm.trained.labels import NONE, OWN, told_when_scored
 from ddpm.trained.likelihoods import of_bound
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measures.drawn import Drawn
@@ -33,7 +33,7 @@ class SideBySide:
 
     models: Sequence[LoadedModel]
     labels: Sequence[str | None]
-    found: Comparison
+    found: Paired
     drawn: Sequence[Drawn] | None
     asked: Asked
 
@@ -94,7 +94,8 @@ def _page(both: SideBySide, options: Namespace) -> str:
 
 
 def _measured(options: Namespace) -> SideBySide:
-    models = [model_to_score(Namespace(**{**vars(options), "run": run})) for run in options.run]
+    whole = [opened(Namespace(**{**vars(options), "run": run})) for run in options.run]
+    models = [shortened(options, model, label=NONE if options.label == NONE else OWN) for model in whole]
     asked = images_asked(options, models[0])
     images = asked.images
     for model in models[1:]:
@@ -104,8 +105,8 @@ def _measured(options: Namespace) -> SideBySide:
         measure_bound(model, images, options.seed, options.batch_size, labels)
         for model, (_, labels) in zip(models, told, strict=True)
     ]
-    found = Comparison(tuple(options.run), tuple(bounds))
-    drawn = draw_all(options, asked) if options.num_samples else None
+    found = Paired(tuple(options.run), tuple(bounds))
+    drawn = draw_alike(options, whole, asked) if options.num_samples else None
     return SideBySide(models, [label for label, _ in told], found, drawn, asked)
 
 

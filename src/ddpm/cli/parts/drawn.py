@@ -2,27 +2,22 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ddpm.cli.parts.drawing import numbers
-from ddpm.cli.parts.opening import Asked, opened, shortened
+from ddpm.cli.parts.opening import Asked, watched
 from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.speech import SPEECH
 from ddpm.cli.terminal.words import counted
 from ddpm.errors import UsageError
-from ddpm.evaluation.images.metrics import Choices, metrics_of
-from ddpm.evaluation.images.side import Side
-from ddpm.figures.images import image_set
+from ddpm.evaluation.images.metrics import metrics_of
 from ddpm.report.compare_page import biased, cells, headings
 from ddpm.report.text import columns, right
+from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan
-from ddpm.trained.draw import check_variance, samples
-from ddpm.trained.labels import NONE, OWN, condition_of
-from ddpm.trained.measures.distance import Measurement, about_side, extractor_for
-from ddpm.trained.measures.drawn import Drawn, draw
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.measured_curve import on_chain
+from ddpm.trained.measures.drawn import METRICS, Alike, Drawn, draw_all
 
-METRICS = "fid,kid"
-"""Where none are asked for."""
 DRAWS = 1000
 """Images, in a hint."""
 
@@ -48,37 +43,26 @@ def check_drawn(options: Namespace) -> None:
             )
 
 
-def draw_all(options: Namespace, asked: Asked) -> list[Drawn]:
+def draw_alike(options: Namespace, models: Sequence[LoadedModel], asked: Asked) -> list[Drawn]:
     """What each of the runs draws by --sampler in --sample-steps, from the same noise, measured against all images of the split.
 
     Raises:
         UsageError: no such sampler, metric or features.
     """
-    plan = Plan(options.num_samples, options.sampler, numbers(options), options.seed, options.batch_size)
-    check_variance(plan.build(), options.variance)
-    names, found = metrics_of(options.metrics or METRICS), []
-    reference: Side | None = None
-    for run in options.run:
-        whole = opened(Namespace(**{**vars(options), "run": run}))
-        condition = condition_of(whole.experiment, None)
-        steps = min(options.sample_steps, whole.process.schedule.T)
-        few = Namespace(**{**vars(options), "steps": steps})
-        model = shortened(few, whole, label=OWN if condition.labels else NONE)
-        one = draw(
-            samples(model, plan, options.spacing, condition), lambda steps, count: track(steps, count, "sampling")
-        )
-        extractor = extractor_for(options.features, [asked.whole], model.device)
-        measurement = Measurement(names, extractor, Choices(options.seed), options.batch_size, model.device, track)
-        reference = measurement.side(asked.whole, options.data) if reference is None else reference
-        drawn = image_set(one.images, "all")
-        about = {
-            "a": about_side(drawn, run, "all") | one.as_json(),
-            "b": about_side(asked.whole, options.data, options.split),
-            "seed": options.seed,
-        }
-        distances = measurement.between(measurement.side(drawn, run), reference, about)
-        found.append(replace(one, distances=distances))
-    return found
+    how = Alike(
+        Plan(options.num_samples, options.sampler, numbers(options), options.seed, options.batch_size),
+        FewSteps(options.sample_steps, options.spacing, options.variance, options.exact),
+        metrics_of(options.metrics or METRICS),
+        options.features,
+        asked.whole,
+        options.data,
+        options.split,
+    )
+
+    def read(model: LoadedModel, few: FewSteps, label: str) -> LoadedModel:
+        return on_chain(model, few, watched(model), None, label)
+
+    return draw_all(list(zip(options.run, models, strict=True)), how, read, track)
 
 
 def say_drawn(names: Sequence[str], drawn: Sequence[Drawn], images: str) -> None:

@@ -2,8 +2,8 @@
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,10 +11,21 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ddpm.data.imageset import ImageSet
+from ddpm.evaluation.images.features.extractor import Extractor
+from ddpm.evaluation.images.metrics import Choices
 from ddpm.evaluation.images.score import Distances
-from ddpm.figures.images import Images
-from ddpm.sampling.images import Sampled, described
-from ddpm.trained.draw import Drawing
+from ddpm.evaluation.images.side import Side
+from ddpm.figures.images import Images, image_set
+from ddpm.sampling.few_steps import FewSteps
+from ddpm.sampling.images import Plan, Sampled, described
+from ddpm.trained.draw import Drawing, check_variance, samples
+from ddpm.trained.labels import NONE, OWN, condition_of
+from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.measures.distance import Measurement, Watch, about_side, extractor_for
+
+METRICS = "fid,kid"
+"""Where none are asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +88,70 @@ def draw(drawing: Drawing, watch: Callable[[Iterable[Sampled], int], Iterator[Sa
     images = drawing.images(watch(clock, drawing.plan.batches() * drawing.moves))
     name, _ = described(drawing.sampler)
     return Drawn(images, name, drawing.begin, drawing.evaluations, clock.seconds / len(images), memory)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What several models draw alike, from the same noise, and how it is measured.
+
+    Args:
+        plan: how many images, by which sampler, from which seed.
+        few: by which rule, and on at most how many steps of the chain.
+        metrics: names of `ddpm.evaluation.images.metrics.METRICS`.
+        features: the extractor, or its name; None by the channels of the images.
+        reference: the real images from which distances are taken.
+        source: what these are called.
+        split: of the source.
+    """
+
+    plan: Plan
+    few: FewSteps
+    metrics: Sequence[str]
+    features: str | Extractor | None
+    reference: ImageSet
+    source: str
+    split: str | None
+
+
+def draw_all(
+    models: Sequence[tuple[str, LoadedModel]],
+    how: Alike,
+    on_chain: Callable[[LoadedModel, FewSteps, str], LoadedModel],
+    watch: Watch,
+) -> list[Drawn]:
+    """What each of the models draws, of all classes in turn, and how far it is from the reference.
+
+    Args:
+        models: each with its name, on the whole chain.
+        how: what they have in common.
+        on_chain: reads a model on fewer steps, told its classes ("own") or not ("none").
+        watch: shows progress.
+
+    Raises:
+        UsageError: no such sampler, spacing, metric or features, or the sampler has no variance.
+        Mismatch: the images are none for the extractor.
+    """
+    plan, found = how.plan, []
+    check_variance(plan.build(), how.few.variance)
+    reference: Side | None = None
+    for name, whole in models:
+        condition = condition_of(whole.experiment, None)
+        few = replace(how.few, steps=min(how.few.steps or whole.process.schedule.T, whole.process.schedule.T))
+        model = on_chain(whole, few, OWN if condition.labels else NONE)
+        drawing = samples(model, plan, few.spacing, condition)
+        one = draw(drawing, lambda steps, count: watch(steps, count, "sampling"))
+        extractor = extractor_for(how.features, [how.reference], model.device)
+        measurement = Measurement(how.metrics, extractor, Choices(plan.seed), plan.batch_size, model.device, watch)
+        reference = measurement.side(how.reference, how.source) if reference is None else reference
+        images = image_set(one.images, "all")
+        about = {
+            "a": about_side(images, name, "all") | one.as_json(),
+            "b": about_side(how.reference, how.source, how.split),
+            "seed": plan.seed,
+        }
+        distances = measurement.between(measurement.side(images, name), reference, about)
+        found.append(replace(one, distances=distances))
+    return found
 
 
 class _Clock:
