@@ -39,6 +39,48 @@ def test_kid_is_the_double_loop(monkeypatch):
     assert found.about["full_variance"] == pytest.approx(expected, rel=1e-9)
 
 
+def expected_kernel(a, b):
+    """Of two independent draws of Gaussians, each a mean and a covariance: E (s + 1)^3 for s = x^T y/D, by the moments of s."""
+    D = len(a[0])
+    (first_a, second_a, third_a), (first_b, second_b, third_b) = map(raw_moments, (a, b))
+    one = (first_a * first_b).sum() / D
+    two = (second_a * second_b).sum() / D**2
+    three = (third_a * third_b).sum() / D**3
+    return 1 + 3 * one + 3 * two + three
+
+
+def raw_moments(gaussian):
+    """E x_i, E x_i x_j and E x_i x_j x_k."""
+    mean, covariance = gaussian
+    apart = torch.einsum("i,jk->ijk", mean, covariance)
+    third = torch.einsum("i,j,k->ijk", mean, mean, mean) + apart + apart.permute(1, 0, 2) + apart.permute(2, 1, 0)
+    return mean, covariance + torch.outer(mean, mean), third
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (0.4, 1.0), (0.0, 1.3), (0.4, 1.3)])
+def test_the_interval_of_kid_covers_the_truth(shift, scale):
+    """In 95 of 100 sets of Gaussians, of which KID is known; of one law, where it is 0, at least so often: the jackknife is wide."""
+    D, times = 8, 200
+    sizes = 1 / torch.arange(1, D + 1).double()
+    a = torch.zeros(D).double() + 0.5, torch.diag(sizes)
+    b = a[0] + shift * sizes.sqrt(), torch.diag(sizes * scale**2)
+    truth = float(expected_kernel(a, a) + expected_kernel(b, b) - 2 * expected_kernel(a, b))
+    assert (abs(truth) < 1e-12) == ((shift, scale) == (0, 1))
+    found = []
+    for seed in range(times):
+        x, y = (
+            normal(2 * seed + side, n, D) * one[1].diag().sqrt() + one[0] for side, n, one in ((0, 150, a), (1, 200, b))
+        )
+        found.append(kernel.score(x, y))
+    share = sum(one.low <= truth <= one.high for one in found) / times
+    error = 3 * math.sqrt(0.95 * 0.05 / times)
+    assert share >= 0.95 - error
+    if truth > 1e-12:
+        assert share <= 0.95 + error
+    values = torch.tensor([one.value for one in found])
+    assert abs(float(values.mean()) - truth) < 4 * float(values.std()) / math.sqrt(times), "unbiased"
+
+
 def test_kid_of_subsets_is_near_that_of_all_and_its_variance_is_that_of_many_sets():
     x, y = normal(0, 60, 2), normal(1, 60, 2) + 0.3
     found = kernel.score(x, y, subsets=300, subset_size=30)
