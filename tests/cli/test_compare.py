@@ -217,7 +217,9 @@ def test_what_is_of_samples_needs_some(ddpm, run, words):
 def test_a_call_that_draws_nothing_takes_nothing_of_samples(run, given):
     ((name, value),) = given.items()
     pair = {"data": "digits", "num_images": 2, "sample_steps": 2, "progress": False}
-    with pytest.raises(public.UsageError, match=f"^{name} is of what the models draw, and they draw nothing: {value}") as refused:
+    with pytest.raises(
+        public.UsageError, match=f"^{name} is of what the models draw, and they draw nothing: {value}"
+    ) as refused:
         public.compare(run, run, **pair, **given)
     assert refused.value.hints == ("num_samples=1000 draws 1000 images",)
     found = public.compare(run, run, **pair, **given, num_samples=30)

@@ -118,6 +118,23 @@ def test_the_same_samples_from_the_same_noise(tmp_path, format, case):
     assert graphs.apart(experiment, other, tmp_path) == pytest.approx(1e-3, rel=0.5)
 
 
+@pytest.mark.slow
+def test_large_weights_lie_beside_their_graph(tmp_path, monkeypatch):
+    """A file of ONNX holds 2 GB: from 1.5 GB on, which is nothing here, the weights are in a file of their own; both are read."""
+    experiment = an_experiment()
+    _, weights = its_weights(experiment)
+    monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 0)
+    synced = []
+    monkeypatch.setattr("ddpm.interop.graphs.writing.durable.sync", lambda path: synced.append(path.name))
+    WRITERS["onnx"](experiment, weights, tmp_path)
+    assert sorted(name for name in synced if name.startswith("network")) == ["network.onnx", "network.onnx.data"]
+    assert (tmp_path / "network.onnx.data").stat().st_size > 3.8 * sum(weight.numel() for weight in weights.values())
+    assert graphs.apart(experiment, weights, tmp_path) < 1e-5
+    (tmp_path / "network.onnx.data").unlink()
+    with pytest.raises(Exception, match=r"network\.onnx\.data"):
+        recipe.opened(tmp_path)
+
+
 def test_what_differs_is_not_kept(trained, tmp_path, monkeypatch):
     """Neither what is a little off, nor what is no number."""
     loaded = face.load(trained).loaded

@@ -35,12 +35,12 @@ BATCHES = (1, 2, 5)
 
 
 def write_onnx(experiment: Experiment, weights: Mapping[str, Tensor], folder: Path) -> list[str]:
-    """Write network.onnx, schedule.json and sample.py into a folder that is there.
+    """Write network.onnx (and network.onnx.data, where the weights are more than 1.5 GB), schedule.json and sample.py.
 
     Args:
         experiment: how the network is read.
         weights: under our names.
-        folder: where.
+        folder: where; it is there.
 
     Returns:
         What does not carry over: nothing.
@@ -59,7 +59,10 @@ def write_onnx(experiment: Experiment, weights: Mapping[str, Tensor], folder: Pa
         )
     assert graph is not None
     graph.save(folder / FORMATS["onnx"])
-    durable.sync(folder / FORMATS["onnx"])
+    for file in folder.glob(
+        f"{FORMATS['onnx']}*"
+    ):  # weights that a file of ONNX cannot hold, 2 GB, lie beside it in one of their own
+        durable.sync(file)
     return []
 
 
