@@ -7,6 +7,7 @@ import torch
 
 import ddpm as face
 from ddpm.data.open import open_source
+from ddpm.figures.style import formula
 from ddpm.report import copies
 from ddpm.run.folder import RunFolder
 
@@ -27,6 +28,7 @@ def test_it_says_what_was_found(run, section, monkeypatch):
     assert "Samples are no closer to training images than chance." in figure.caption
     assert "those to the nearest 50." in figure.caption
     assert "<img" in figure.drawing
+    assert formula(figure.tex).startswith("<svg")  # matplotlib reads no `\\frac1k`, and a training ended in an error
     monkeypatch.setattr("ddpm.evaluation.closeness.NEIGHBOURS", 7)
     (korean,) = section("ko")
     assert "가장 가까운 7장과의" in korean.caption
