@@ -42,6 +42,7 @@ USUAL = (
     "ddpm.trained.measures.compared",
     "ddpm.trained.measures.distance",
     "ddpm.trained.measures.memorised",
+    "ddpm.trained.measures.real_bytes",
     "ddpm.evaluation.images.score",
     "ddpm.evaluation.images.features.extractor",
     "ddpm.figures.images",

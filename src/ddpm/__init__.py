@@ -102,6 +102,9 @@ if TYPE_CHECKING:
     from ddpm.trained.measures.compared import compare as compare
     from ddpm.trained.measures.distance import distance as distance
     from ddpm.trained.measures.memorised import memorised as memorised
+    from ddpm.trained.measures.real_bytes import RealBytes as RealBytes
+    from ddpm.trained.measures.real_bytes import filmstrip as filmstrip
+    from ddpm.trained.measures.real_bytes import real_bytes as real_bytes
     from ddpm.trained.model import TrainedModel as TrainedModel
     from ddpm.trained.opening import load as load
     from ddpm.trained.own import model as model
@@ -114,6 +117,7 @@ _PLACES = {
     "trained.measures.compared": ("compare", "Comparison"),
     "trained.measures.distance": ("distance",),
     "trained.measures.memorised": ("memorised",),
+    "trained.measures.real_bytes": ("real_bytes", "filmstrip", "RealBytes"),
     "evaluation.images.score": ("Distances",),
     "evaluation.images.features.extractor": ("Extractor",),
     "trained.model": ("TrainedModel",),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ddpm.experiment.config import Experiment
     from ddpm.run.folder import RunFolder
 
-ABOUT = "train, sample and evaluate on the embedded digits, with a report"
+ABOUT = "train, sample and evaluate on embedded digits, with a report"
 EXAMPLES = """\
 ddpm demo
 ddpm demo --budget 10m --output-dir runs/longer

@@ -22,6 +22,7 @@ from ddpm.cli import (
     inspect_file,
     interpolate,
     lab,
+    rate_distortion,
     sample,
     schedule,
     train,
@@ -36,7 +37,12 @@ from ddpm.version import VERSION
 GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
     "start": {"demo": demo, "train": train, "sample": sample, "evaluate": evaluate, "compare": compare},
     "with an image": {"inpaint": inpaint, "edit": edit, "interpolate": interpolate},
-    "as files": {"compress": compress, "decompress": decompress, "inspect": inspect_file},
+    "as files": {
+        "compress": compress,
+        "decompress": decompress,
+        "inspect": inspect_file,
+        "rate-distortion": rate_distortion,
+    },
     "other libraries": {"import": import_model, "export": export_model},
     "look inside": {"distance": distance, "schedule": schedule, "lab": lab, "data": data, "verify": verify},
 }
@@ -186,7 +192,7 @@ def _listed() -> str:
     """The commands in their groups, each in a line."""
     lines = []
     for title, commands in GROUPS.items():
-        lines += [f"{said(title)}:", *(f"  {name:<13} {said(command.ABOUT)}" for name, command in commands.items()), ""]
+        lines += [f"{said(title)}:", *(f"  {name:<15} {said(command.ABOUT)}" for name, command in commands.items()), ""]
     return "\n".join(lines).rstrip()
 
 

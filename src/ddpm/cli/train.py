@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ddpm.run.folder import RunFolder
     from ddpm.run.start import Start
 
-ABOUT = "train a model; the same command continues a run that was stopped"
+ABOUT = "train a model; the same command goes on with a stopped run"
 EXAMPLES = """\
 ddpm train --data pets --conditional --output-dir runs/pets --budget 2h
 ddpm train --output-dir runs/pets --steps 40000

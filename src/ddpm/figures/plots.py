@@ -4,18 +4,20 @@ Text and axes are drawn in one ink, so that a page can show them light or dark; 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from ddpm.diffusion.schedule import Schedule
 from ddpm.diffusion.variance import FixedLarge, FixedSmall
 from ddpm.evaluation.paired import Paired
 from ddpm.evaluation.rate import Bound
-from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, panels
+from ddpm.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, STYLE, panels
 
 LONG = 24
 """Characters of a name in a figure."""
@@ -121,6 +123,64 @@ def rate_distortion(bound: Bound) -> Figure:
     axes[1].set(title="Rate", xlabel="reverse steps done (T − t)", ylabel="bits/dim received", ylim=(0, None))
     axes[2].plot(rates, errors, color=PURPLE)
     axes[2].set(title="Rate and distortion", xlabel="bits/dim received", ylabel="RMSE on 0…255", ylim=(0, None))
+    return figure
+
+
+THEORY = "theory: the bound"
+"""What the account of a bound is called beside real files."""
+
+
+@mpl.rc_context(STYLE)
+def real_bytes(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    lossless: Mapping[str, float],
+    account: Sequence[tuple[float, float]],
+    dims: int,
+) -> Figure:
+    """Figure 5 of the paper with real files: errors over bits/dim, and over bytes on a log scale.
+
+    Args:
+        curves: (bytes of an image, RMSE on 0..255) of each format.
+        lossless: bytes of an image that give it back exactly, by format.
+        account: (bits/dim, RMSE) as the bound has it; none is not drawn.
+        dims: numbers of an image.
+    """
+    figure, (left, right) = panels(2, height=3.6)
+    colors = dict(zip(dict.fromkeys((*curves, *lossless)), COLORS, strict=False))
+    for axis, unit in ((left, 8 / dims), (right, 1)):
+        if account:
+            rates, errors = zip(*account, strict=True)
+            axis.plot([rate * dims / 8 * unit for rate in rates], errors, color=INK, lw=1, ls="--", label=THEORY)
+        for name, points in curves.items():
+            sizes, errors = zip(*points, strict=True)
+            axis.plot([size * unit for size in sizes], errors, color=colors[name], label=name, marker="o", ms=2.5)
+        for name, size in lossless.items():
+            label = name if name not in curves else ""
+            axis.plot(size * unit, 0, color=colors[name], label=label, marker="D", ms=6, ls="", clip_on=False, zorder=3)
+        worst = max(points[0][1] for points in curves.values())
+        axis.set(ylabel="RMSE on 0…255", ylim=(0, 1.1 * worst))
+    ends = [*(points[-1][0] for points in curves.values()), *lossless.values()]
+    left.set(title="Rate and distortion of real files", xlabel="bits/dim", xlim=(0, 8 * max(ends) / dims * 1.03))
+    right.set(title="Diamonds: lossless files", xlabel="bytes of an image", xscale="log")
+    right.set_xlim(left=0.7 * min(points[0][0] for points in curves.values()))
+    for ticks in (right.xaxis.set_major_formatter, right.xaxis.set_minor_formatter):
+        ticks(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    right.legend()
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def filmstrip(rows: Sequence[Sequence[tuple[np.ndarray, int]]], columns: Sequence[str]) -> Figure:
+    """Pictures (C, H, W) uint8 and below each how many bytes it was made of: a row an image, a column a part of its file."""
+    figure = Figure(figsize=(1.5 * len(columns), 0.2 + 1.75 * len(rows)))
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for axis, title in zip(axes[0], columns, strict=True):
+        axis.set_title(title, loc="center")
+    for axis, (picture, size) in zip(axes.flat, chain.from_iterable(rows), strict=True):
+        axis.imshow(np.moveaxis(picture, 0, 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set(xticks=[], yticks=[], xlabel=f"{size:,} bytes")
+        axis.spines[:].set_visible(False)
+        axis.grid(visible=False)
     return figure
 
 

@@ -188,14 +188,14 @@ def at_rate(bits_per_pixel: float) -> Cut:
         most = [int(bits_per_pixel * pixels_of(image.shape) / 8) for image in images]
         files = codec.compress(images)
         for file, image, limit in zip(files, images, most, strict=True):
-            if limit < (least := _header(file)):
+            if limit < (least := header_size(file)):
                 needed = math.ceil(800 * least / pixels_of(image.shape)) / 100
                 raise UsageError(
                     f"{bits_per_pixel:g} bits per pixel are {limit:,} bytes of an image, and the header alone has {least}",
                     f"`bits_per_pixel={needed:g}` holds it",
                 )
         whole = [len(file) <= limit for file, limit in zip(files, most, strict=True)]
-        rest = iter(_to_cut(codec, *_without(images, files, whole)))
+        rest = iter(to_cut(codec, *_without(images, files, whole)))
         return [file if all_ else next(rest)[:limit] for file, limit, all_ in zip(files, most, whole, strict=True)]
 
     return cut
@@ -206,8 +206,8 @@ def at_rmse(rmse: float) -> Cut:
 
     def cut(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
         smallest = codec.compress(images)
-        files = _to_cut(codec, images, smallest)
-        low, high = [_header(file) - 1 for file in files], [len(file) for file in files]
+        files = to_cut(codec, images, smallest)
+        low, high = [header_size(file) - 1 for file in files], [len(file) for file in files]
         while rows := [i for i in range(len(files)) if high[i] - low[i] > 1]:
             middle = [(low[i] + high[i]) // 2 for i in rows]
             errors = rmse_of(
@@ -226,14 +226,15 @@ def _without(images: Sequence[Whole], files: Sequence[bytes], done: Sequence[boo
     return [images[i] for i in rows], [files[i] for i in rows]
 
 
-def _to_cut(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[bytes]:
-    """Files of which a beginning shows the image: others where only the pixels were stored."""
+def to_cut(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[bytes]:
+    """The images' files of which a beginning shows the image: others where only the pixels were stored."""
     stored = [container.unpack(file)[0].coding == container.STORED for file in files]
     others = iter(codec.progressive([image for image, is_ in zip(images, stored, strict=True) if is_]))
     return [next(others) if is_ else file for file, is_ in zip(files, stored, strict=True)]
 
 
-def _header(file: bytes) -> int:
+def header_size(file: bytes) -> int:
+    """Bytes of a file's header."""
     return len(file) - len(container.unpack(file)[1])
 
 
@@ -297,7 +298,7 @@ def _tiles(codec: Codec, name: str, image: Whole) -> int:
 
 
 def _whole_length(file: bytes) -> int:
-    return _header(file) + container.unpack(file)[0].length
+    return header_size(file) + container.unpack(file)[0].length
 
 
 def _batches(items: Iterable[Item], size_of: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
@@ -432,8 +433,8 @@ def stages(codec: Codec, name: str, file: bytes) -> tuple[Found, list[Stage]]:
             look(low, middle)
             look(middle, high)
 
-    header = _header(file)
     if container.unpack(file)[0].coding != container.CHAIN:
+        header = header_size(file)
         known[header] = asked.decompress([file], header)[0]
         look(header, len(file))
     levels, begins = codec.profile.levels, list[Stage]()

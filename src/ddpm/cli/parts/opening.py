@@ -40,7 +40,12 @@ def opened(options: Namespace) -> LoadedModel:
 
 def model_to_score(options: Namespace) -> LoadedModel:
     """The model that is to score images, told their labels unless --label none."""
-    return shortened(options, opened(options), label=NONE if options.label == NONE else OWN)
+    return read_to_score(options, opened(options))
+
+
+def read_to_score(options: Namespace, trained: LoadedModel) -> LoadedModel:
+    """An open model as it scores images."""
+    return shortened(options, trained, label=NONE if options.label == NONE else OWN)
 
 
 @dataclass(frozen=True, eq=False)
