@@ -26,10 +26,10 @@ def test_one_answer(ddpm, trained, tmp_path):
     assert again.out == said.out.replace(f"json: {tmp_path / 'a.json'}\n", "")  # its own data are the digits
 
 
-def test_fewer_steps_and_other_weights(ddpm, trained, tmp_path, monkeypatch):
+def test_fewer_steps_and_other_weights(ddpm, run, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("ddpm.figures.style.png", lambda _, language="en": drawn.append(language) or b"")
-    flags = ("--run", trained, "--steps", 5, "--weights", "raw", "--split", "train", "--num-images", 3)
+    flags = ("--run", run, "--steps", 5, "--weights", "raw", "--split", "train", "--num-images", 3)
     said = ddpm("lab", "Q5", *flags, "--output-dir", tmp_path, "--json", "-", "--language", "ko")
     assert said.code == 0, said.err
     model = json.loads(said.out)["Q5"]["model"]
@@ -47,10 +47,10 @@ def test_the_list(ddpm, trained):
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_one_page_of_all(ddpm, trained, tmp_path, monkeypatch, language):
+def test_one_page_of_all(ddpm, run, tmp_path, monkeypatch, language):
     some = {name: ON_MODEL[name] for name in ("Q5", "masking")}
     monkeypatch.setattr("ddpm.cli.laboratory.own_model.ON_MODEL", some)
-    said = ddpm("lab", "all", "--run", trained, "--num-images", 3, "--output-dir", tmp_path, "--language", language)
+    said = ddpm("lab", "all", "--run", run, "--num-images", 3, "--output-dir", tmp_path, "--language", language)
     assert said.code == 0, said.err
     page = (tmp_path / "lab-own.html").read_text(encoding="utf-8")
     assert page.count("<section id=") == 2

@@ -21,9 +21,10 @@ from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.data.imageset import ImageSet, to_model
 from ddpm.data.inputs import Photo, photo_of, raw_picture, read_photo
 from ddpm.data.splits import SizesDiffer
-from ddpm.errors import DataError, Mismatch, NotFound, UsageError
+from ddpm.errors import DataError, Failure, Mismatch, NotFound, UsageError
 from ddpm.figures.images import Data, Images, image_set, tell
 from ddpm.figures.progress import followed
+from ddpm.language import Text
 from ddpm.trained.coding import codec_of, profile_file
 from ddpm.trained.loaded import LoadedModel
 
@@ -73,8 +74,39 @@ def codec_to_read(trained: LoadedModel, *, chain: bool = False) -> Codec:
     return codec_of(trained, chain=chain)
 
 
+NOT_INSTALLED = Text(
+    "Real bytes are not shown, as the coder is not installed: pip install 'ddpm[codec]' gets it.",
+    "부호기가 설치되어 있지 않아 실제 바이트는 보이지 않는다. pip install 'ddpm[codec]'로 설치한다.",
+)
+NO_RUN = Text(
+    "Real bytes are those of a run: a network of your own is read with what a run keeps beside its weights.",
+    "실제 바이트는 run에서만 잰다. 코덱은 run이 가중치 곁에 두는 것으로 읽기 때문이다.",
+)
+NO_CODEC = Text(
+    "Real bytes are not shown, as this run's codec cannot be opened: ddpm compress RUN FILE -o OUT says why.",
+    "이 run의 코덱을 열 수 없어 실제 바이트는 보이지 않는다. ddpm compress RUN FILE -o OUT이 까닭을 알려 준다.",
+)
+
+
+def codec_or_why(trained: LoadedModel) -> Codec | Text:
+    """The codec of a model, measured and kept where it has none yet, for whoever can do without; else why there is none."""
+    if trained.called is not None:
+        return NO_RUN
+    if not is_installed():
+        return NOT_INSTALLED
+    try:
+        return codec_of(trained)
+    except Failure:
+        return NO_CODEC
+
+
+def is_installed() -> bool:
+    """Whether there is the coder."""
+    return find_spec("constriction") is not None
+
+
 def _require_coder() -> None:
-    if find_spec("constriction") is None:
+    if not is_installed():
         raise UsageError("the codec needs constriction, which is not installed", "pip install 'ddpm[codec]'")
 
 

@@ -1,5 +1,7 @@
 """A subject whose network is the exact model itself, and one that is the tiny trained run."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -53,9 +55,10 @@ def exact_answers(exact_subject):
 
 
 @pytest.fixture(scope="session")
-def own_subject(trained):
-    """The tiny run on eight held-out digits."""
-    model = load_run(str(trained), "ema", torch.device("cpu"))
+def own_subject(trained, tmp_path_factory):
+    """The tiny run on eight held-out digits; a copy, in which the codec's profile is kept."""
+    run = shutil.copytree(trained, tmp_path_factory.mktemp("own") / "run")
+    model = load_run(str(run), "ema", torch.device("cpu"))
     return subject(model, images_to_evaluate(model, "digits", "test").take(torch.arange(8)), "tiny")
 
 

@@ -2,7 +2,10 @@
 
 import math
 import re
+import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +14,7 @@ from ddpm.analytic.mixture import gaussian, two_points
 from ddpm.analytic.ordering import in_order
 from ddpm.analytic.process import Diffused
 from ddpm.analytic.quadrature import kernel_entropy, mmse
+from ddpm.codec.codec import Codec
 from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.bound import term, terms
 from ddpm.diffusion.gaussian import kl
@@ -26,6 +30,10 @@ from ddpm.laboratory.own.variances import position
 from ddpm.laboratory.questions import QUESTIONS
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import noise_from
+from ddpm.trained.coded import NO_CODEC, NO_RUN, NOT_INSTALLED, codec_or_why
+from ddpm.trained.coding import profile_file
+from ddpm.trained.loaded import load_run
+from ddpm.trained.measures.real_bytes import whole_images
 from tests.laboratory.own.conftest import stood_in
 
 LOG2 = math.log(2)
@@ -61,6 +69,46 @@ def test_the_columns_agree_where_the_network_is_the_exact_model(exact_answers, n
                     mine = row[columns.index(column.replace("exact model", "this network"))]
                     assert mine == pytest.approx(row[i], **close), (column, row)
     assert pairs or name == "masking"
+
+
+def test_q5_has_real_files(own_subject, own_answers):
+    """Those of the run's codec: the first is what `compress` makes, and all of a file is exact."""
+    answer, codec = own_answers["Q5"], own_subject.codec()
+    files = codec.compress(whole_images(own_subject.images))
+    size = np.mean([len(file) for file in files])
+    bits, bound = 8 * size / 64, own_subject.by_network.bound.total
+    assert f"take {size:,.1f} bytes each, header included" in answer.text.en
+    assert f"{bits:.4f} bits/dim, {bits / bound:.3f} times the bound" in answer.text.en
+    table = answer.tables[1]
+    assert table.columns[0] == "bytes of a file"
+    assert table.rows[-1][2] == 0
+    assert [row[1] for row in table.rows] == [pytest.approx(8 * row[0] / 64) for row in table.rows]
+    (line,) = [one for one in answer.figure.axes[1].get_lines() if one.get_label() == "its real files"]
+    assert line.get_ydata()[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("why", "words"), [(NO_RUN, "those of a run"), (NOT_INSTALLED, "pip install"), (NO_CODEC, "ddpm compress RUN")]
+)
+def test_q5_says_why_there_are_no_real_files(exact_subject, why, words):
+    answer = ON_MODEL["Q5"](replace(exact_subject, codec=lambda: why))
+    assert words in answer.text.en
+    assert why.ko in answer.text.ko
+    assert len(answer.tables) == 1
+
+
+def test_a_codec_that_cannot_be_had(trained, tmp_path, monkeypatch):
+    """Without the coder, of a damaged profile, and of no run."""
+    model = load_run(str(shutil.copytree(trained, tmp_path / "run")), "ema", torch.device("cpu"))
+    assert codec_or_why(replace(model, called="a function")) is NO_RUN
+    with monkeypatch.context() as patch:
+        patch.setattr("ddpm.trained.coded.find_spec", lambda name: None)
+        assert codec_or_why(model) is NOT_INSTALLED
+    profile_file(model).parent.mkdir(exist_ok=True)
+    profile_file(model).write_text("{}")
+    assert codec_or_why(model) is NO_CODEC
+    profile_file(model).unlink()
+    assert isinstance(codec_or_why(model), Codec)
 
 
 def test_another_network_is_told_from_the_exact_one():

@@ -11,6 +11,7 @@ from ddpm.diffusion.gaussian import Gaussian
 from ddpm.evaluation.paired import Difference, difference
 from ddpm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from ddpm.laboratory.answer import Answer, Table, Text
+from ddpm.laboratory.own.files import in_files
 from ddpm.laboratory.own.subject import Subject
 from ddpm.laboratory.verdict import verdict
 from ddpm.sampling.images import evenly
@@ -88,10 +89,13 @@ def progressive(subject: Subject) -> Answer:
     rows = [(curves[0][i][0], *curves[0][i][1:], *curves[1][i][1:]) for i in shown]
     goal = curves[0][0][2] / 2
     found, half = learned(difference(exact, network)), sooner(goal, *(bits_until(curve, goal) for curve in curves))
+    coded = in_files(subject, goal)
     figure, (left, right) = panels(2)
     for curve, color, name in zip(curves, (ORANGE, BLUE), ("exact model", "this network"), strict=True):
         left.plot([t for t, _, _ in curve], [rmse for _, _, rmse in curve], color=color, label=name)
         right.plot([bits for _, bits, _ in curve], [rmse for _, _, rmse in curve], color=color, label=name)
+    if coded.curve:
+        right.plot(*zip(*coded.curve, strict=True), color=GREEN, label="its real files")
     left.set(title=f"Distortion, {subject.label}", xlabel="t", ylabel="RMSE on 0…255", ylim=(0, None))
     left.invert_xaxis()
     right.set(title=f"{len(subject.images)} images", xlabel="bits/dim received", ylabel="RMSE on 0…255", ylim=(0, None))
@@ -101,9 +105,9 @@ def progressive(subject: Subject) -> Answer:
         Text(
             "Theory: read as a code, L_T and the terms L_{t-1} are what has been sent when x_t is known, and the "
             f"estimate of x_0 is what can be shown then (Algorithms 3 and 4). This network, {network.total:.4f} "
-            f"bits/dim, {found.en}. {half.en}.",
+            f"bits/dim, {found.en}. {half.en}. {coded.text.en}",
             "이론: 부호로 읽으면 L_T와 L_{t-1}은 x_t를 알 때까지 보낸 비트이고, 그때 보여 줄 수 있는 것이 x_0의 "
-            f"추정값이다(알고리즘 3, 4). 이 신경망({network.total:.4f} bits/dim)은 {found.ko}. {half.ko}.",
+            f"추정값이다(알고리즘 3, 4). 이 신경망({network.total:.4f} bits/dim)은 {found.ko}. {half.ko}. {coded.text.ko}",
         ),
         [
             Table(
@@ -115,7 +119,8 @@ def progressive(subject: Subject) -> Answer:
                     "RMSE on 0..255, this network",
                 ),
                 rows,
-            )
+            ),
+            *coded.tables,
         ],
         figure,
     )

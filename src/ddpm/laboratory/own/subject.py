@@ -8,7 +8,7 @@ more than covariances.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from ddpm.analytic.bound import mmse_of_gaussian
 from ddpm.analytic.mixture import Mixture, mixture
 from ddpm.analytic.process import Diffused
+from ddpm.codec.codec import Codec
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.diffusion.reverse import ReverseProcess
@@ -25,8 +26,10 @@ from ddpm.diffusion.variance import Fixed, Optimal
 from ddpm.errors import NotFound
 from ddpm.evaluation.rate import Bound, images_of, in_float64, measure, summarise
 from ddpm.laboratory.answer import Setting
+from ddpm.language import Text
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.tensors import ImageBatch, PerStep
+from ddpm.trained.coded import NO_RUN, codec_or_why
 from ddpm.trained.labels import told_when_scored
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measured_curve import images_for_curve
@@ -67,6 +70,7 @@ class Subject:
         seed: of all noise.
         device: where the network is.
         followed: shows the progress of what takes longer.
+        codec: opens the codec of the network's run, or says why there is none.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Subject:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     followed: Followed = unfollowed
+    codec: Callable[[], Codec | Text] = lambda: NO_RUN
 
     def __post_init__(self) -> None:
         Setting(self.name, self.schedule)  # refuses chains of which most questions make no sense
@@ -192,7 +197,16 @@ def subject(  # noqa: D417
         others = images
     _, labels = told_when_scored(trained.experiment, images, None)
     return Subject(
-        name or trained.folder.path.name, p, law_of(others), images, others, labels, seed, trained.device, followed
+        name or trained.folder.path.name,
+        p,
+        law_of(others),
+        images,
+        others,
+        labels,
+        seed,
+        trained.device,
+        followed,
+        partial(codec_or_why, trained),
     )
 
 

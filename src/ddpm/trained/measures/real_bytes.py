@@ -213,8 +213,10 @@ Watch = Callable[[Iterator[Traced], int], Iterator[Traced]]
 """Shows the progress of so many images; gives them."""
 
 
-def measure(codec: Codec, images: ImageSet, batch_size: int, watch: Watch) -> RealBytes:
-    """Real bytes of images of the model's own size.
+def measure(
+    codec: Codec, images: ImageSet, batch_size: int, watch: Watch, formats: Mapping[str, Format] | None = None
+) -> RealBytes:
+    """Real bytes of images of the model's own size, beside other formats: None for all that there are.
 
     Raises:
         UsageError: there are none.
@@ -222,7 +224,7 @@ def measure(codec: Codec, images: ImageSet, batch_size: int, watch: Watch) -> Re
     """
     if not len(images):
         raise UsageError("there are no images to code")
-    formats, whole = known(), whole_images(images)
+    formats, whole = known() if formats is None else formats, whole_images(images)
     parts = (one for batch in traced(codec, whole, formats, batch_size) for one in batch)
     return together(list(watch(parts, len(whole))), whole[0].size, formats)
 
