@@ -8,6 +8,7 @@ from PIL import Image
 
 from ddpm.evaluation.rate import Bound
 from ddpm.report import run_page
+from ddpm.report.coded import coded
 from ddpm.report.copies import copies
 from ddpm.report.page import Fact, Figure
 from ddpm.run.folder import RunFolder
@@ -47,6 +48,7 @@ def _write(folder: RunFolder, bits: Fact, before: Sequence[Figure], after: Seque
         *before,
         *learned,
         *after,
+        *coded(folder, language),
         *copies(folder, language),
         run_page.schedule(schedule, experiment.schedule.name, language),
     ]
