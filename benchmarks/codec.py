@@ -1,124 +1,195 @@
-"""Real bytes of real files: our codec beside PNG, WebP and JPEG on MNIST's test images.
+"""Real bytes of real files: our codec beside PNG, WebP, JPEG and JPEG XL, on the first images of a test set such as MNIST's.
 
-`python -m benchmarks.codec RUN MNIST [--images 100]`. RUN is a trained model of 28x28 grey images; its files hold the header
-and were read back to the pixel. Others' files are those of Pillow at their best effort, each image by itself, and all in one
-sheet. Lossy: the mean RMSE (0..255) of the first N bytes of our files, and the bytes that WebP and JPEG take for no more.
+`python -m benchmarks.codec RUN MNIST [--images 1000] [--progressive 100] [--bound-images 100]`. Our files hold their header and are
+read back to the pixel. Others' are those of Pillow at their best effort: each image by itself, and all in one sheet, the best of a
+few shapes. Progressive: what the first bytes of files show, beside WebP, JPEG and JPEG XL at their qualities. JPEG XL is left out
+where pillow-jxl-plugin is not installed. Writes benchmarks/results/codec.json.
 """
 
 import argparse
-import io
-import statistics
+import math
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import torch
+from torch import Tensor
 
 import ddpm
 from benchmarks.machine import save
 from ddpm.codec.codec import Codec
-from ddpm.codec.denoiser import Remembering
-from ddpm.codec.profile import Profile
-from ddpm.data.open import open_source
-from ddpm.trained.coding import codec_of
+from ddpm.codec.tables import Whole
+from ddpm.data.imageset import ImageSet
+from ddpm.trained.coded import codec_to_write, header_size
+from ddpm.trained.evaluate import given_images
+from ddpm.trained.measures.other_formats import known, lossless_sizes
+from ddpm.trained.measures.real_bytes import OURS, RealBytes, measure, whole_images
+from ddpm.trained.model import TrainedModel
 
-PREFIXES = range(16, 257, 16)
-
-
-def pillow(pixels: np.ndarray, kind: str, **how: Any) -> bytes:
-    """One picture in another format."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, **how)
-    return stream.getvalue()
-
-
-LOSSLESS: dict[str, Callable[[np.ndarray], bytes]] = {
-    "PNG": lambda pixels: pillow(pixels, "PNG", optimize=True),
-    "WebP lossless": lambda pixels: pillow(pixels, "WEBP", lossless=True, quality=100, method=6, exact=True),
-}
-LOSSY: dict[str, tuple[str, dict[str, Any]]] = {"WebP": ("WEBP", {"method": 6}), "JPEG": ("JPEG", {"optimize": True})}
+BATCH = 64
+ERRORS = (22, 20, 18, 16, 14, 12, 11)
+"""RMSE on 0..255 at which the lossy formats are compared."""
+LARGEST = 16383
+"""Of a side of a WebP picture."""
+Archive = Callable[[TrainedModel, Sequence[Whole]], bytes]
+"""All images as one file of ours, which whoever makes it has read back."""
 
 
-def rmse(a: np.ndarray, b: np.ndarray) -> float:
-    """On the scale of 0..255."""
-    return float(np.sqrt(np.mean((a.astype(float) - b.astype(float)) ** 2)))
+@dataclass
+class Timed:
+    """A network, how often it was asked, and for how many seconds."""
+
+    network: Callable[[Tensor, Tensor], Tensor]
+    seconds: float = 0.0
+    calls: list[int] = field(default_factory=list)
+
+    def __call__(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+        """As the network."""
+        begun = time.perf_counter()
+        output = self.network(x_t, timestep)
+        self.seconds += time.perf_counter() - begun
+        self.calls.append(len(x_t))
+        return output
 
 
-def curve(kind: str, how: dict[str, Any], images: np.ndarray) -> list[dict[str, float]]:
-    """Bytes and RMSE of another format, in the mean over images, at its qualities."""
-    found = []
-    for quality in (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100):
-        files = [pillow(one, kind, quality=quality, **how) for one in images]
-        back = [np.asarray(Image.open(io.BytesIO(file)).convert("L")) for file in files]
-        errors = [rmse(*pair) for pair in zip(images, back, strict=True)]
-        found.append({"quality": quality, "bytes": statistics.mean(map(len, files)), "rmse": statistics.mean(errors)})
-    return found
+def timed(codec: Codec, images: Sequence[Whole]) -> tuple[list[bytes], dict[str, Any]]:
+    """Files of the images, read back; and what that costs for an image."""
+    found: dict[str, Any] = {}
+
+    def clocked(name: str, work: Callable[[Codec], list[Any]]) -> list[Any]:
+        network = Timed(codec.denoiser.network)
+        begun = time.perf_counter()
+        result = work(replace(codec, denoiser=replace(codec.denoiser, network=network)))
+        seconds = time.perf_counter() - begun
+        found[name] = {
+            "seconds_per_image": seconds / len(images),
+            "share_of_network": network.seconds / seconds,
+            "times_the_network": seconds / network.seconds,
+            "network_images_per_image": sum(network.calls) / len(images),
+        }
+        return result
+
+    files = clocked("write", lambda timed: _in_parts(timed.compress, images))
+    back = clocked("read", lambda timed: _in_parts(timed.decompress, files))
+    assert all(one.exact and np.array_equal(one.pixels, x) for one, x in zip(back, images, strict=True))
+    return files, found | {"peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-class Remembered(Remembering):
-    """Longer beginnings of a file ask the network what shorter ones asked."""
-
-    @property
-    def profile(self) -> Profile:
-        """As the denoiser's own."""
-        return self.denoiser.profile
+def _in_parts(work: Callable[[Sequence[Any]], list[Any]], items: Sequence[Any]) -> list[Any]:
+    return [one for first in range(0, len(items), BATCH) for one in work(items[first : first + BATCH])]
 
 
-def prefixes(codec: Codec, files: list[bytes], images: np.ndarray) -> list[dict[str, float]]:
-    """Of the first N bytes of our files."""
-    remembered = Codec(Remembered(codec.denoiser), codec.name)
-    found = []
-    for length in PREFIXES:
-        back = remembered.decompress(files, length)
-        errors = [rmse(one[0], shown.pixels[0]) for one, shown in zip(images, back, strict=True)]
-        exact = sum(one.exact for one in back) / len(back)
-        found.append({"bytes": length, "rmse": statistics.mean(errors), "exact": exact})
-    return found
+def sheets(images: Sequence[Whole]) -> Iterator[tuple[str, Whole]]:
+    """All images in one picture: square, narrower, a column, a row, and each image as a line of its pixels."""
+    channels, height, width = images[0].shape
+    square = math.ceil(math.sqrt(len(images)))
+    for columns in dict.fromkeys((square, max(1, square // 4), 1, len(images))):
+        rows = math.ceil(len(images) / columns)
+        if max(rows * height, columns * width) <= LARGEST:
+            sheet = np.zeros((channels, rows * height, columns * width), dtype=np.int64)
+            for number, image in enumerate(images):
+                top, left = number // columns * height, number % columns * width
+                sheet[:, top : top + height, left : left + width] = image
+            yield f"{rows} x {columns}", sheet
+    if max(len(images), height * width) <= LARGEST:
+        yield "a line each", np.stack([image.reshape(channels, -1) for image in images], axis=1)
 
 
-def main() -> None:
-    """All of it."""
+def best_sheets(images: Sequence[Whole], levels: int) -> dict[str, dict[str, Any]]:
+    """Of each lossless format its best sheet."""
+    best: dict[str, dict[str, Any]] = {}
+    for shape, sheet in sheets(images):
+        for name, size in lossless_sizes(sheet, levels, known()).items():
+            if name not in best or size < best[name]["bytes"]:
+                best[name] = {"bytes": size, "bits_per_dim": 8 * size / (len(images) * images[0].size), "shape": shape}
+    return best
+
+
+def lossless(files: Sequence[bytes], images: Sequence[Whole], levels: int) -> dict[str, Any]:
+    """Bits/dim of single files, headers included."""
+    sizes = [lossless_sizes(image, levels, known()) for image in images]
+    mean = {OURS: np.mean([len(file) for file in files])}
+    mean |= {name: np.mean([one[name] for one in sizes]) for name in sizes[0]}
+    best = min(value for name, value in mean.items() if name != OURS)
+    return {
+        "bits_per_dim": {name: float(8 * value / images[0].size) for name, value in mean.items()},
+        "of_the_best_other": float(mean[OURS] / best),
+    }
+
+
+def progressive(real: RealBytes) -> dict[str, Any]:
+    """The curves, and bytes at equal errors."""
+    errors = [point.rmse for point in real.curves[OURS]]
+    rows = [{"rmse": rmse, "bytes": {name: real.bytes_at(rmse, name) for name in real.curves}} for rmse in ERRORS]
+    for row in rows:
+        row["of_webp"] = row["bytes"][OURS] / row["bytes"]["WebP"]
+    return {
+        "images": real.images,
+        "never_more_error": all(b <= a for a, b in pairwise(errors)),
+        "at_equal_rmse": rows,
+        "most_of_webp": max(row["of_webp"] for row in rows),
+        "curves": real.as_json()["curves"],
+    }
+
+
+def above_the_bound(model: TrainedModel, files: Sequence[bytes], images: ImageSet, steps: int | None) -> dict[str, Any]:
+    """The bound of some images, and how many times it their files take."""
+    some = model.bits_per_dim(ddpm.Images(images.scaled(), images.levels), steps=steps, progress=False)
+    real = 8 * float(np.mean([len(file) for file in files[: len(images)]])) / some.dims
+    return {
+        "images": some.images,
+        "T": some.T,
+        "bits_per_dim": some.total,
+        "stderr": some.stderr,
+        "files_bits_per_dim": real,
+        "times_the_bound": real / some.total,
+    }
+
+
+def report(
+    model: TrainedModel, data: str, counts: Mapping[str, int], steps: int | None, archive: Archive | None = None
+) -> dict[str, Any]:
+    """All of it, of so many `images`, those of the `progressive` part and those of the `bound`."""
+    images = given_images(model.loaded, data, "test")
+    first = {name: images.take(torch.arange(min(count, len(images)))) for name, count in counts.items()}
+    codec, whole = codec_to_write(model.loaded), whole_images(first["images"])
+    codec.compress(whole[:1])  # the network's first call is slower
+    files, speed = timed(codec, whole)
+    together = None if archive is None else archive(model, whole)
+    return {
+        "images": f"the first {len(whole)} of the test set",
+        "run": {"steps": model.step, "parameters": sum(one.numel() for one in model.network.parameters())},
+        "calls": len(codec.profile.noisy) - 1 + len(codec.profile.fine),
+        "header_bytes": float(np.mean([header_size(file) for file in files])),
+        "lossless": lossless(files, whole, model.levels),
+        "archive_bits_per_dim": together and 8 * len(together) / (len(whole) * whole[0].size),
+        "sheets": best_sheets(whole, model.levels),
+        "bound": above_the_bound(model, files, first["bound"], steps),
+        "speed": speed,
+        "progressive": progressive(measure(codec, first["progressive"], BATCH, lambda parts, _count: parts)),
+    }
+
+
+def main(archive: Archive | None = None) -> None:
+    """From the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--progressive", type=int, default=100)
+    parser.add_argument("--bound-images", type=int, default=100, help="on how many of the images the bound is measured")
+    parser.add_argument("--steps", type=int, help="of the bound's chain (all)")
     options = parser.parse_args()
-    model = ddpm.load(options.run)
-    codec = codec_of(model.loaded)
-    images = open_source(str(options.data), "test").images[: options.images].numpy()
-    begun = time.perf_counter()
-    files = codec.compress([one.astype(np.int64) for one in images])
-    written = time.perf_counter()
-    back = codec.decompress(files)
-    read = time.perf_counter()
-    assert all(one.exact and np.array_equal(one.pixels, x) for one, x in zip(back, images, strict=True))
-    pixels = images[:, 0]
-    side = int(np.ceil(np.sqrt(len(pixels))))
-    sheet = np.zeros((side * 28, side * 28), dtype=np.uint8)
-    for number, one in enumerate(pixels):
-        row, column = divmod(number, side)
-        sheet[28 * row : 28 * row + 28, 28 * column : 28 * column + 28] = one
-    bound = model.bits_per_dim(str(options.data), num_images=options.images, progress=False)
-    per_pixel = 8 / (784 * len(pixels))
-    save(
-        "codec",
-        {
-            "images": f"the first {len(pixels)} of the test set",
-            "run": {"steps": model.step, "parameters": sum(one.numel() for one in model.network.parameters())},
-            "bound": {"bits_per_dim": bound.total, "stderr": bound.stderr, "T": model.schedule.T},
-            "calls": len(codec.profile.noisy) - 1 + len(codec.profile.fine),
-            "bits_per_pixel": {
-                "ours": sum(map(len, files)) * per_pixel,
-                **{name: sum(len(write(one)) for one in pixels) * per_pixel for name, write in LOSSLESS.items()},
-            },
-            "sheet": {name: 8 * len(write(sheet)) / (784 * len(pixels)) for name, write in LOSSLESS.items()},
-            "seconds_per_image": {"write": (written - begun) / len(pixels), "read": (read - written) / len(pixels)},
-            "prefixes": prefixes(codec, files, images),
-            "others": {name: curve(kind, how, pixels) for name, (kind, how) in LOSSY.items()},
-        },
-    )
+    counts = {"images": options.images, "progressive": options.progressive, "bound": options.bound_images}
+    counts["bound"] = min(counts["bound"], counts["images"])
+    found = report(ddpm.load(options.run), str(options.data), counts, options.steps, archive)
+    print(found["lossless"], found["bound"]["times_the_bound"], found["progressive"]["most_of_webp"])
+    print(save("codec", found))
 
 
 if __name__ == "__main__":

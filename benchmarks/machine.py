@@ -59,7 +59,17 @@ def save(name: str, result: dict[str, Any]) -> Path:
         **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "versions": _versions("torch", "numpy", "safetensors", "diffusers", "torch-fidelity", "torchmetrics"),
+        "versions": _versions(
+            "torch",
+            "numpy",
+            "safetensors",
+            "diffusers",
+            "torch-fidelity",
+            "torchmetrics",
+            "pillow",
+            "pillow-jxl-plugin",
+            "constriction",
+        ),
     }
     write_text(path, json.dumps({"about": about, **result}, indent=1) + "\n")
     return path

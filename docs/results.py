@@ -242,6 +242,45 @@ def memorisation() -> Rows:
     return ("trained on", "samples that are suspected", "share (95 % interval)", "p"), rows
 
 
+def codec_lossless() -> Rows:
+    """Exact files of ours and of others: each image by itself, and all together."""
+    found = result("codec")
+    single, archive, bound = found["lossless"]["bits_per_dim"], found["archive_bits_per_dim"], found["bound"]
+    together = {name: f"{one['bits_per_dim']:.3f} ({one['shape']})" for name, one in found["sheets"].items()}
+    together["ddpm"] = "" if archive is None else f"{archive:.3f} (archive)"
+    rows = [[name, f"{value:.3f}", together.get(name, "")] for name, value in single.items()]
+    images = f"the model's bound, T = {bound['T']}, {bound['images']} images"
+    rows.append([images, _bound(bound), f"files: {bound['times_the_bound']:.3f} times it"])
+    return ("bits/dim, headers included", f"single files, {found['images']}", "all in one sheet"), rows
+
+
+def codec_progressive() -> Rows:
+    """Bytes of an image until its error is so small."""
+    found = result("codec")["progressive"]["at_equal_rmse"]
+    names = list(found[0]["bytes"])
+    rows = []
+    for one in found:
+        cells = [f"{one['bytes'][name]:.1f}" if one["bytes"][name] else "" for name in names]
+        rows.append([f"{one['rmse']}", *cells, f"{one['of_webp']:.2f}"])
+    return ("RMSE on 0..255", *names, "ddpm / WebP"), rows
+
+
+def codec_speed() -> Rows:
+    """What writing and reading a file costs."""
+    found = result("codec")["speed"]
+    rows = [
+        [
+            what,
+            f"{one['seconds_per_image']:.2f} s",
+            f"{one['network_images_per_image']:.1f}",
+            f"{one['share_of_network']:.0%}",
+            f"{one['times_the_network']:.2f}",
+        ]
+        for what, one in ((what, found[what]) for what in ("write", "read"))
+    ]
+    return ("an image", "time", "network evaluations", "share of the network", "time / the network's"), rows
+
+
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "training_step": ("training_step", training_step),
     "mnist": ("mnist", mnist),
@@ -258,6 +297,9 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "data_loading": ("data_loading", data_loading),
     "agreement": ("agreement", agreement),
     "memorisation": ("memorisation", memorisation),
+    "codec_lossless": ("codec", codec_lossless),
+    "codec_progressive": ("codec", codec_progressive),
+    "codec_speed": ("codec", codec_speed),
     "metrics_agreement": ("metrics_agreement", metrics_agreement),
 }
 """Each table of the page: the benchmark whose numbers it shows, and how it is made."""
