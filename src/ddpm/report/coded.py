@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,13 +10,13 @@ import torch
 from ddpm.codec.codec import Codec
 from ddpm.data.open import open_source
 from ddpm.errors import Failure, RunWarning
-from ddpm.experiment.config import Experiment
 from ddpm.figures.pictures import png_size, tile
 from ddpm.language import Text
 from ddpm.parallel.device import pick_device
 from ddpm.report.page import Figure, filmstrip
 from ddpm.report.run_page import NUMBERED
 from ddpm.run.folder import RunFolder
+from ddpm.run.log import read_metrics
 from ddpm.trained.coded import codec_or_why
 from ddpm.trained.coding import IMAGES
 from ddpm.trained.loaded import load_run
@@ -29,8 +30,7 @@ LEVELS, EXACT = 16, 4
 
 def coded(folder: RunFolder, language: str = "en") -> Sequence[Figure]:
     """The section, a sentence alone where there is no codec; none where the training was too short for it, or the data are gone."""
-    experiment = folder.read_experiment()
-    if not affordable(experiment):
+    if not affordable(read_metrics(folder.metrics)):
         return []
     with warnings.catch_warnings():
         warnings.simplefilter(
@@ -49,9 +49,9 @@ def coded(folder: RunFolder, language: str = "en") -> Sequence[Figure]:
             return []
 
 
-def affordable(experiment: Experiment) -> bool:
-    """Whether the profile and a few images cost little beside the training, where a step is worth three evaluations of the network."""
-    trained = 3 * experiment.training.steps * experiment.training.batch_size
+def affordable(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether the profile and a few images cost little beside the training, whose steps are worth three evaluations of the network."""
+    trained = 3 * rows[-1]["images"] if rows else 0
     return SHARE * trained >= (IMAGES + ROWS) * LEVELS * EXACT
 
 
