@@ -83,6 +83,12 @@ def test_a_file_that_ends_early_is_an_estimate(ddpm, coder, packed, tmp_path):
     assert "an estimate, from the first 20 bytes: as far as " in said.out
     assert ddpm("decompress", packed[0], "--run", coder / "run", "-o", tmp_path / "b.png", "--bytes", 20).code == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    for name, seed in (("c", 1), ("d", 1), ("e", 2)):
+        drawn = ("--bytes", 20, "--sample", "--seed", seed)
+        assert ddpm("decompress", packed[0], "--run", coder / "run", "-o", tmp_path / f"{name}.png", *drawn).code == 0
+    drawn = [(tmp_path / f"{name}.png").read_bytes() for name in "abcde"]
+    assert len(set(drawn)) == 3
+    assert drawn[2] == drawn[3]
 
 
 def test_what_is_inside(ddpm, coder, packed):

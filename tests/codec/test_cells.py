@@ -86,3 +86,21 @@ def test_masses_of_halves_add_up(levels, width, mean, deviation, data):
         if cells.log_width:
             assert cells.halves(m, s)[1] == child
     assert cells.first == cells.last == x
+
+
+def test_the_mean_within_a_cell_is_that_of_a_normal_distribution_cut_at_its_ends():
+    """By numerical integration; the ends of the levels are no ends, and what lies beyond is taken for them."""
+    rng = np.random.default_rng(3)
+    offset = rng.integers(0, 16, 400)
+    cells = Cells((rng.integers(0, 256, 400) + offset) >> 4, 4, offset, 256)
+    mean, deviation = cells.centre + rng.normal(0, 12, 400), rng.uniform(0.5, 30, 400)
+    found = cells.expected(mean, deviation)
+    for i in range(400):
+        low = -400 if cells.first[i] == 0 else cells.first[i] - 0.5
+        high = 656 if cells.last[i] == 255 else cells.last[i] + 0.5
+        x = np.linspace(low, high, 20_001)
+        density = np.exp(-(((x - mean[i]) / deviation[i]) ** 2) / 2)
+        wanted = (x * density).sum() / density.sum() if density.sum() > 1e-4 else mean[i]
+        assert found[i] == pytest.approx(np.clip(wanted, cells.first[i], cells.last[i]), abs=0.05)
+    far = Cells(np.array([3]), 4, np.array([0]), 256).expected(np.array([500.0]), np.array([1.0]))
+    assert far[0] == 63

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ddpm.cli.flags import groups
-from ddpm.cli.flags.kinds import count, filled
+from ddpm.cli.flags.kinds import count, filled, natural
 from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.files import JsonTarget, new_files
 from ddpm.cli.terminal.speech import said
@@ -31,6 +31,12 @@ def flags(parser: ArgumentParser) -> None:
     )
     what.add_argument("--bytes", type=count, metavar="N", help="read the first N bytes of each file alone (all)")
     what.add_argument(
+        "--sample",
+        action="store_true",
+        help="draw what the bytes leave open (the mean of all images\nthat they could be of)",
+    )
+    what.add_argument("--seed", type=natural, default=0, metavar="S", help="of what is drawn (0)")
+    what.add_argument(
         "--only", nargs="+", type=count, metavar="I", help="of an archive the images of these numbers, from 0 (all)"
     )
     groups.reading(parser)
@@ -45,6 +51,7 @@ def run(options: Namespace) -> None:
     from ddpm.cli.parts.opening import opened
     from ddpm.data.decoding.exact import Meaning, png
     from ddpm.storage.atomic import write_bytes
+    from ddpm.trained.agreeing import agreeing
     from ddpm.trained.archived import by_a_chain, every_image
     from ddpm.trained.coded import codec_to_read, head_of, on_levels, read_file
 
@@ -61,6 +68,8 @@ def run(options: Namespace) -> None:
     levels = trained.experiment.levels
     read = ((repr(name), read_file(path)) for name, path in zip(options.files, files, strict=True))
     found = every_image(codec, read, options.bytes, options.batch_size, options.only)
+    if options.sample:
+        found = (agreeing(trained, one, options.seed, row) for row, one in enumerate(found))
     rows: list[dict[str, Any]] = []
     for path, image, one in zip(paths, images, track(found, len(paths), "decompressing"), strict=True):
         values = on_levels(one.pixels, levels)

@@ -8,8 +8,12 @@ again, of less noise, and a bit more of each pixel is coded. With cells of one v
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
 from ddpm.codec.tables import Real, Whole, below
+
+POSSIBLE = 1e-9
+"""Of a cell with less mass the mean is not computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,19 @@ class Cells:
         )  # first of the upper
         at = below(np.stack([first - 1, middle - 1, last]), mean, deviation, self.levels)
         return at[2] - at[1], at[2] - at[0]
+
+    def expected(self, mean: Real, deviation: Real) -> Real:
+        """The mean of each pixel within its cell, where pixels are normal with this mean and deviation, cut at the cell's ends.
+
+        No bit depends on it. Where the cell is all but impossible it is the value nearest to `mean`.
+        """
+        first, last = self.first, self.last
+        low = np.where(first == 0, -np.inf, (first - 0.5 - mean) / deviation)
+        high = np.where(last == self.levels - 1, np.inf, (last + 0.5 - mean) / deviation)
+        mass = ndtr(high) - ndtr(low)
+        away = (np.exp(-low * low / 2) - np.exp(-high * high / 2)) / np.sqrt(2 * np.pi)
+        shift = np.divide(away, mass, out=np.zeros_like(mass), where=mass > POSSIBLE)
+        return (mean + deviation * shift).clip(first, last)
 
     def split(self, upper: Whole) -> "Cells":
         """Cells of half the width."""

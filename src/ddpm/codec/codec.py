@@ -11,7 +11,7 @@ from ddpm.codec.chain.profile import ChainProfile
 from ddpm.codec.container import ARCHIVE, CHAIN, PROGRESSIVE, STORED, Header
 from ddpm.codec.denoiser import Denoiser, Remembering
 from ddpm.codec.profile import Profile
-from ddpm.codec.progressive import Known
+from ddpm.codec.progressive import Known, Seen
 from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, cut, join, number_of_tiles
 from ddpm.errors import DataError, Mismatch
@@ -24,13 +24,15 @@ AT_ONCE = 2**20
 class Found:
     """What a file, or the first bytes of one, says: `pixels` (C, H, W), of whole values if `exact`, else estimated.
 
-    `stage` names how far it came, and `coding` how the file was made.
+    `stage` names how far it came, `coding` how the file was made, and `seen` what it says of the image's tiles, if it is coded
+    progressively and says anything.
     """
 
     pixels: np.ndarray
     exact: bool
     stage: str
     coding: str
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +234,9 @@ class Codec:
         if known is not None:
             numbers = known.pixels.astype(np.int64) if known.exact else known.pixels
             tiles = numbers.reshape(-1, *self.profile.shape)
-            found = Found(join(tiles, one.shape), known.exact, known.stage, container.CODINGS[one.header.coding])
+            found = Found(
+                join(tiles, one.shape), known.exact, known.stage, container.CODINGS[one.header.coding], known.seen
+            )
         else:
             size = channels * height * width
             read = container.unstore(one.payload, one.header.length, size, self.profile.levels)

@@ -24,13 +24,35 @@ OFFSETS = 1 << 32
 """Key of the shared offsets; steps of the channel have keys of their own, below."""
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the bits say of an image, for whoever draws one that agrees with them: x_t (D,) at a level, and the ends of its cells."""
+
+    x_t: Real
+    level: Level
+    first: Whole
+    last: Whole
+
+
 @dataclass(eq=False)
 class Known:
-    """What is known of an image so far: `pixels` (D,) as best estimated; `exact` once there is nothing more to say."""
+    """What is known of an image so far: `pixels` (D,) as best estimated; `exact` once there is nothing more to say.
+
+    `seen` is None where nothing is.
+    """
 
     pixels: Real
     exact: bool = False
     stage: str = "nothing"
+    seen: Seen | None = None
+
+    def within(self, cells: Cells, where: NDArray[np.bool_] | None = None) -> None:
+        """The pixels lie in these cells: all, or those of `where`."""
+        if self.seen is not None:
+            first, last = cells.first, cells.last
+            if where is not None:
+                first, last = np.where(where, first, self.seen.first), np.where(where, last, self.seen.last)
+            self.seen = replace(self.seen, first=first, last=last)
 
 
 Asking = Generator[tuple[Real, Level], Estimate, Known]
@@ -88,6 +110,7 @@ def _through_noise(
             places = np.asarray(profile.places)
             noise[part] = code(coder, places, number, 2 + chunk, profile.candidates, len(part), chosen)
         z = mean + step.sigma * ratio * noise
+        known.seen = Seen(z, following, np.zeros(len(z), dtype=np.int64), np.full(len(z), profile.levels - 1))
         estimate = yield z, following
         known.pixels, known.stage = estimate.mean, f"noise {following.sigma * profile.half:.0f}"
     return z, estimate
@@ -109,10 +132,13 @@ def _in_cells(
             of_cell, of_z = cells.variance / (profile.half * profile.half), last.sigma * last.sigma
             level = profile.fine[number]
             y = ((cells.centre / profile.half - 1) / of_cell + seen / of_z) / (1 / of_cell + 1 / of_z)
-            estimate = yield np.sqrt(level.alpha_bar) * y, level
+            x_t = np.sqrt(level.alpha_bar) * y
+            known.seen = Seen(x_t, level, cells.first, cells.last)
+            estimate = yield x_t, level
             mean, deviation = cavity(estimate.mean, estimate.deviation(level), cells)
-            known.pixels = np.clip(estimate.mean, cells.first, cells.last)
             known.stage = f"cells of {2**cells.log_width}"
+        known.pixels = cells.expected(mean, deviation)
+        known.within(cells)
         cells = _halve(cells, mean, deviation, coder, x, known)
     return cells
 
@@ -126,18 +152,13 @@ def _halve(cells: Cells, mean: Real, deviation: Real, coder: Writer | Reader, x:
     try:
         bits[open_] = coder.bits(upper[open_], both[open_], told)
     except Ended as end:
-        _partly(cells, np.flatnonzero(open_)[: len(end.known)], end.known, bits, open_, known)
+        read, sure = np.flatnonzero(open_)[: len(end.known)], ~open_
+        bits[read], sure[read] = end.known, True
+        finer = cells.split(bits)
+        known.pixels = np.where(sure, finer.expected(mean, deviation), known.pixels)
+        known.within(finer, sure)
         raise
     return cells.split(bits)
-
-
-def _partly(cells: Cells, read: Whole, found: Whole, bits: Whole, open_: NDArray[np.bool_], known: Known) -> None:
-    """The estimate within the halves that were still read."""
-    bits[read] = found
-    finer, sure = cells.split(bits), ~open_
-    sure[read] = True
-    pixels = np.clip(known.pixels, cells.first, cells.last)
-    known.pixels = np.where(sure, np.clip(pixels, finer.first, finer.last), pixels)
 
 
 @dataclass(frozen=True)

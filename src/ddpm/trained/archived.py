@@ -11,6 +11,7 @@ from ddpm.codec.codec import Codec, Found
 from ddpm.errors import UsageError
 from ddpm.figures.images import Data, Images, tell
 from ddpm.figures.progress import followed
+from ddpm.trained.agreeing import agreeing
 from ddpm.trained.coded import (
     Given,
     codec_to_read,
@@ -120,7 +121,14 @@ def archived(trained: LoadedModel, images: Data, split: str, *, progress: bool) 
 
 
 def decompressed(
-    trained: LoadedModel, data: bytes | Sequence[bytes], first: int | None, batch_size: int, *, progress: bool
+    trained: LoadedModel,
+    data: bytes | Sequence[bytes],
+    first: int | None,
+    batch_size: int,
+    *,
+    sample: bool,
+    seed: int,
+    progress: bool,
 ) -> Images:
     """The images of files, or of their first bytes, and of archives; warns of one that was cut before it came here."""
     files = [data] if isinstance(data, bytes) else list(data)
@@ -129,6 +137,8 @@ def decompressed(
     names = ["a file"] if len(files) == 1 else [f"file {i}" for i in range(len(files))]
     codec = codec_to_read(trained, chain=any(map(by_a_chain, files)))
     found = every_image(codec, zip(names, files, strict=True), first, batch_size)
+    if sample:
+        found = (agreeing(trained, one, seed, row) for row, one in enumerate(found))
     with followed(found, None, "decompressing", progress) as read:
         every = list(read)
     if not every:

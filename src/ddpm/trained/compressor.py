@@ -81,13 +81,22 @@ class Compressor(Facts):
         return archived(self.loaded, images, split, progress=progress)
 
     def decompress(
-        self, data: bytes | Sequence[bytes], bytes: int | None = None, *, batch_size: int = 64, progress: bool = True
+        self,
+        data: bytes | Sequence[bytes],
+        bytes: int | None = None,
+        *,
+        sample: bool = False,
+        seed: int = 0,
+        batch_size: int = 64,
+        progress: bool = True,
     ) -> Images:
         """The images of files of `compress`: exact, to the bit, where all of a file is there, else estimates; and of `archive`.
 
         Args:
             data: one file, or several, of images of one size.
             bytes: how many of each are read; None for all.
+            sample: whether the model draws what the bytes leave open, where else the mean of all that could be is shown.
+            seed: of what is drawn: image i depends on it and i alone.
             batch_size: tiles of the model's size at a time.
             progress: whether a bar is shown.
 
@@ -107,4 +116,5 @@ class Compressor(Facts):
             Images(3 of 1x8x8, 17 levels)
         """
         first, batch_size = bytes and check_whole("bytes", bytes), check_whole("batch_size", batch_size, 1)
-        return decompressed(self.loaded, data, first, batch_size, progress=progress)
+        seed = check_whole("seed", seed)
+        return decompressed(self.loaded, data, first, batch_size, sample=sample, seed=seed, progress=progress)
