@@ -22,9 +22,11 @@ from torch import Tensor
 
 import ddpm
 from benchmarks.machine import save
+from ddpm.codec import archive
 from ddpm.codec.codec import Codec
 from ddpm.codec.tables import Whole
 from ddpm.data.imageset import ImageSet
+from ddpm.trained.archived import packed
 from ddpm.trained.coded import codec_to_write, header_size
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.measures.other_formats import known, lossless_sizes
@@ -36,8 +38,6 @@ ERRORS = (22, 20, 18, 16, 14, 12, 11)
 """RMSE on 0..255 at which the lossy formats are compared."""
 LARGEST = 16383
 """Of a side of a WebP picture."""
-Archive = Callable[[TrainedModel, Sequence[Whole]], bytes]
-"""All images as one file of ours, which whoever makes it has read back."""
 
 
 @dataclass
@@ -151,23 +151,33 @@ def above_the_bound(model: TrainedModel, files: Sequence[bytes], images: ImageSe
     }
 
 
-def report(
-    model: TrainedModel, data: str, counts: Mapping[str, int], steps: int | None, archive: Archive | None = None
-) -> dict[str, Any]:
+def archived(model: TrainedModel, whole: Sequence[Whole]) -> tuple[int, dict[str, float]]:
+    """How many bytes an archive of images has, and how long it takes to write and to read."""
+    codec = codec_to_write(model.loaded, chain=True)
+    began = time.perf_counter()
+    file = packed(codec, archive.coded(codec, (("", image) for image in whole)))
+    written = time.perf_counter()
+    for (_, found), image in zip(archive.read(codec, archive.unpack(file)), whole, strict=True):
+        assert np.array_equal(found, image)
+    return len(file), {"write": written - began, "read": time.perf_counter() - written}
+
+
+def report(model: TrainedModel, data: str, counts: Mapping[str, int], steps: int | None) -> dict[str, Any]:
     """All of it, of so many `images`, those of the `progressive` part and those of the `bound`."""
     images = given_images(model.loaded, data, "test")
     first = {name: images.take(torch.arange(min(count, len(images)))) for name, count in counts.items()}
     codec, whole = codec_to_write(model.loaded), whole_images(first["images"])
     codec.compress(whole[:1])  # the network's first call is slower
     files, speed = timed(codec, whole)
-    together = None if archive is None else archive(model, whole)
+    together, seconds = archived(model, whole)
     return {
         "images": f"the first {len(whole)} of the test set",
         "run": {"steps": model.step, "parameters": sum(one.numel() for one in model.network.parameters())},
         "calls": len(codec.profile.noisy) - 1 + len(codec.profile.fine),
         "header_bytes": float(np.mean([header_size(file) for file in files])),
         "lossless": lossless(files, whole, model.levels),
-        "archive_bits_per_dim": together and 8 * len(together) / (len(whole) * whole[0].size),
+        "archive_bits_per_dim": 8 * together / (len(whole) * whole[0].size),
+        "archive_seconds": seconds,
         "sheets": best_sheets(whole, model.levels),
         "bound": above_the_bound(model, files, first["bound"], steps),
         "speed": speed,
@@ -175,7 +185,7 @@ def report(
     }
 
 
-def main(archive: Archive | None = None) -> None:
+def main() -> None:
     """From the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
@@ -187,7 +197,7 @@ def main(archive: Archive | None = None) -> None:
     options = parser.parse_args()
     counts = {"images": options.images, "progressive": options.progressive, "bound": options.bound_images}
     counts["bound"] = min(counts["bound"], counts["images"])
-    found = report(ddpm.load(options.run), str(options.data), counts, options.steps, archive)
+    found = report(ddpm.load(options.run), str(options.data), counts, options.steps)
     print(found["lossless"], found["bound"]["times_the_bound"], found["progressive"]["most_of_webp"])
     print(save("codec", found))
 
