@@ -1,6 +1,7 @@
 """A trained model as a codec: its profile is measured once and kept; what cannot be read back is not written."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,21 @@ from ddpm.trained.loaded import load_run
 @pytest.fixture
 def model(run):
     return load_run(str(run), "ema", torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def measured_run(trained, tmp_path_factory):
+    """A run that has coded, to be copied."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("measured") / "run")
+    codec_of(load_run(str(folder), "ema", torch.device("cpu")))
+    return folder
+
+
+@pytest.fixture
+def measured(measured_run, tmp_path):
+    """A copy of it, for one test."""
+    folder = shutil.copytree(measured_run, tmp_path / "measured")
+    return load_run(str(folder), "ema", torch.device("cpu"))
 
 
 def images(model, many=3):
@@ -40,10 +56,16 @@ def test_the_profile_is_measured_once(model, monkeypatch):
         assert np.array_equal(found.pixels, image)
 
 
-def test_measuring_again_gives_the_same(model):
-    name = codec_of(model).name
-    profile_file(model).unlink()
-    assert codec_of(model).name == name
+def test_measuring_again_gives_the_same(measured):
+    """Of the chain too."""
+    name = codec_of(measured).name
+    profile_file(measured).unlink()
+    chain = codec_of(measured, chain=True)
+    assert chain.name == name
+    kept = profile_file(measured, chain=True).read_bytes()
+    profile_file(measured, chain=True).unlink()
+    assert codec_of(measured, chain=True).chain == chain.chain
+    assert profile_file(measured, chain=True).read_bytes() == kept
 
 
 @pytest.mark.parametrize(
@@ -57,16 +79,15 @@ def test_measuring_again_gives_the_same(model):
         lambda values: values.clear(),
     ],
 )
-def test_a_damaged_profile_is_not_made_anew(model, damage):
+def test_a_damaged_profile_is_not_made_anew(measured, damage):
     """Files that it made could not be read with another."""
-    codec_of(model)
-    values = json.loads(profile_file(model).read_text())
+    values = json.loads(profile_file(measured).read_text())
     damage(values)
-    profile_file(model).write_text(json.dumps(values))
-    before = profile_file(model).read_bytes()
+    profile_file(measured).write_text(json.dumps(values))
+    before = profile_file(measured).read_bytes()
     with pytest.raises(DataError):
-        codec_of(model)
-    assert profile_file(model).read_bytes() == before
+        codec_of(measured)
+    assert profile_file(measured).read_bytes() == before
 
 
 def test_no_profile_is_half_written(model):
