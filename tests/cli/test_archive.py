@@ -44,8 +44,8 @@ def test_there_and_back(ddpm, coder, packed, tmp_path):
 def test_some_of_them(ddpm, coder, packed, tmp_path):
     back = ("decompress", packed, "--run", coder / "run")
     assert ddpm(*back, "-o", tmp_path / "one.png", "--only", 3).code == 0
-    library.images("digits")[3].save(tmp_path / "wanted")
-    assert _same(tmp_path / "one.png", tmp_path / "wanted" / "000000.png")
+    (wanted,) = library.images("digits")[3:4].save(tmp_path / "wanted")
+    assert _same(tmp_path / "one.png", wanted)
     assert ddpm(*back, "-o", tmp_path / "two", "--only", 4, 1).code == 0
     assert [path.name for path in sorted((tmp_path / "two").iterdir())] == ["digits-000001.png", "digits-000004.png"]
     _one_line(ddpm(*back, "-o", tmp_path / "o", "--only", 5), 2, "0 to 4")
@@ -89,8 +89,8 @@ def test_what_is_wrong_is_one_line(ddpm, coder, packed, tmp_path):
     wrong[4] ^= 1
     (tmp_path / "other.ddpm").write_bytes(wrong)
     _one_line(ddpm("decompress", tmp_path / "other.ddpm", *back), 78, "another model")
-    one = next((coder / "packed").iterdir())
-    _one_line(ddpm("decompress", one, *back, "--only", 0), 2, "for archives")
+    assert ddpm("compress", coder / "run", coder / "in" / "000000.png", "-o", tmp_path / "one.ddpm").code == 0
+    _one_line(ddpm("decompress", tmp_path / "one.ddpm", *back, "--only", 0), 2, "for archives")
 
 
 def test_the_smaller_of_two_codes(ddpm, coder, tmp_path):

@@ -11,7 +11,7 @@ from ddpm.codec import archive, container
 from ddpm.codec.archive import Archive, Entry, Group
 from ddpm.codec.chain import coding as chain_coding
 from ddpm.codec.container import ARCHIVE, CHAIN, STORED, Header, varint
-from ddpm.errors import DataError, Mismatch
+from ddpm.errors import DataError, Mismatch, UsageError
 from tests.codec.source import toy
 
 
@@ -95,7 +95,7 @@ def test_some_images_are_read_with_their_groups_alone(monkeypatch):
     assert sorted(found) == [3, 66]
     assert np.array_equal(found[66], images[66])
     assert len(asked) == 2
-    with pytest.raises(Mismatch, match="none of number 70"):
+    with pytest.raises(UsageError, match="none of number 70"):
         back(file, {70})
 
 

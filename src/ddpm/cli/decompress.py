@@ -99,13 +99,17 @@ class _Image(NamedTuple):
 
 def _images(name: str, path: Path, only: Sequence[int] | None) -> list[_Image]:
     """Those of a file, one or many. What they will be called never comes from within it."""
+    from ddpm.codec.archive import require
     from ddpm.trained.archived import is_archive, table_of
     from ddpm.trained.coded import head_of, read_file
 
     if not is_archive(head_of(path)):
         return [_Image(path.stem, path.stat().st_size)]
-    entries = table_of(repr(name), read_file(path)).entries
-    numbers = range(len(entries)) if only is None else sorted({row for row in only if row < len(entries)})
+    archive = table_of(repr(name), read_file(path))
+    if only is not None:
+        require(archive, only)
+    entries = archive.entries
+    numbers = range(len(entries)) if only is None else sorted(set(only))
     return [_Image(f"{path.stem}-{row:06d}", 0, entries[row].label or f"{row:06d}") for row in numbers]
 
 

@@ -17,7 +17,7 @@ from ddpm.codec.container import ARCHIVE, Header, read_shape, read_varint, shape
 from ddpm.codec.denoiser import Denoiser, Remembering
 from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, join
-from ddpm.errors import DataError, Mismatch
+from ddpm.errors import DataError, Mismatch, UsageError
 
 TABLE = 2**24
 """Bytes of a table of contents, at most."""
@@ -208,17 +208,28 @@ def _crc(images: Sequence[Whole], levels: int) -> int:
     return zlib.crc32(b"".join(container.crc_of(image, levels).to_bytes(4, "big") for image in images))
 
 
+def require(archive: Archive, wanted: Collection[int]) -> None:
+    """The archive has images of these numbers.
+
+    Raises:
+        UsageError: it has not.
+    """
+    many = len(archive.entries)
+    if missing := sorted(row for row in wanted if not 0 <= row < many):
+        raise UsageError(f"the archive has {many:,} images, 0 to {many - 1:,}: there is none of number {missing[0]:,}")
+
+
 def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) -> Iterator[tuple[int, Whole]]:
     """The images of an archive (C, H, W) with their numbers, from 0; or those of the `wanted` numbers alone.
 
     Raises:
-        Mismatch: it was made with another model, or has no image of that number.
+        UsageError: it has no image of that number.
+        Mismatch: it was made with another model.
         DataError: it is damaged.
     """
     codec.require_ours(Header(ARCHIVE, archive.model, 0, 0))
-    many = len(archive.entries)
-    if wanted is not None and (missing := sorted(row for row in wanted if not 0 <= row < many)):
-        raise Mismatch(f"the archive has {many:,} images, 0 to {many - 1:,}: there is none of number {missing[0]:,}")
+    if wanted is not None:
+        require(archive, wanted)
     first, waiting = 0, list[tuple[int, Group]]()
     for group in archive.groups:
         rows = range(first, first := first + len(group.entries))
