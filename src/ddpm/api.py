@@ -33,6 +33,7 @@ from ddpm.run.ending import ended_in_order, heard
 from ddpm.run.events import Event, Expected, Started, Stepped
 from ddpm.run.folder import RunFolder
 from ddpm.run.given_data import keep, source_of
+from ddpm.run.imported import own_folder
 from ddpm.run.pace import ends_by_time
 from ddpm.run.plan import DAY, refuse
 from ddpm.run.start import start_of
@@ -116,7 +117,7 @@ def fit(
         >>> model.step
         2
     """
-    folder = RunFolder(Path(output_dir).expanduser())
+    folder = RunFolder(own_folder(output_dir))
     short = {name: fields.pop(name) for name in SHORT if name in fields} | {"steps": steps, "budget": budget}
     named = {path_of(name): value for name, value in fields.items()} | dict(settings or {})
     if "data.source" in named:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
@@ -48,9 +47,10 @@ def run(options: Namespace) -> None:
     from ddpm.parallel.device import pick_device
     from ddpm.run.ending import recorded
     from ddpm.run.folder import RunFolder
+    from ddpm.run.imported import own_folder
     from ddpm.run.start import Continue
 
-    folder, device = RunFolder(Path(options.output_dir).expanduser()), pick_device(options.device)
+    folder, device = RunFolder(own_folder(options.output_dir)), pick_device(options.device)
     with recorded(folder):
         follow(_experiment(folder, options.budget), folder, device, Continue())
         _show(folder, device, options.budget, options.language)

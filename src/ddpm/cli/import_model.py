@@ -1,7 +1,6 @@
 """`ddpm import`: a model of another library becomes a run."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, positive
@@ -52,12 +51,12 @@ def run(options: Namespace) -> None:
     from ddpm.interop import Told
     from ddpm.report.text import columns, left
     from ddpm.run.folder import RunFolder
-    from ddpm.run.imported import import_run
+    from ddpm.run.imported import import_run, own_folder, place
 
     json_target = JsonTarget(options.json)
-    folder = RunFolder(Path(options.output_dir).expanduser())
+    folder = RunFolder(own_folder(options.output_dir))
     told = Told((options.resolution,) if options.resolution else None, options.flags)
-    foreign = import_run(Path(options.source).expanduser(), folder, told)
+    foreign = import_run(place(options.source), folder, told)
     json_target.write({"format": foreign.format, "run": str(folder.path), "found": dict(foreign.facts)})
     found = {said(f"{name}:").removesuffix(":"): said(value) for name, value in foreign.facts.items()}
     rows = {said("format:").removesuffix(":"): foreign.format} | found

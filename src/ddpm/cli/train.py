@@ -102,10 +102,11 @@ def place_of(options: Namespace) -> "tuple[RunFolder, Start]":
     """Where the run is, and how it starts."""
     from ddpm.cli.flags.settings import assignments
     from ddpm.run.folder import RunFolder
+    from ddpm.run.imported import own_folder
     from ddpm.run.start import start_of
 
     change = assignments(options.change, "--change A.B=VALUE")
-    return RunFolder(Path(options.output_dir).expanduser()), start_of(options.resume, change)
+    return RunFolder(own_folder(options.output_dir)), start_of(options.resume, change)
 
 
 def experiment_of(options: Namespace) -> "Experiment":

@@ -1,7 +1,6 @@
 """`ddpm verify`: whether the checkpoints of a run are whole."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import Any
 
 from ddpm.cli.flags import groups
@@ -29,10 +28,11 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """A line for each checkpoint."""
+    from ddpm.run.imported import own_folder
     from ddpm.run.verify import require_whole, resumable, verify
 
     json_target, verdicts = JsonTarget(options.json), []
-    for verdict in verify(Path(options.run).expanduser()):
+    for verdict in verify(own_folder(options.run)):
         verdicts.append(verdict)
         worth, what = said(verdict.worth), said(verdict.damage or f"{verdict.bytes:,} bytes of tensors")
         show(f"{verdict.path.name}  {left(worth, WIDEST)}  {what}")

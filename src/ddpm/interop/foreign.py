@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -42,6 +42,7 @@ class Foreign:
         ema: their moving average, where there is one beside them; else the same.
         step: of the training, 0 where nothing says it.
         facts: what was found, in a few words for each: what `ddpm import` prints.
+        beside: files that its run has beside the weights, by their names in its folder.
     """
 
     format: str
@@ -50,6 +51,7 @@ class Foreign:
     ema: Mapping[str, Tensor]
     step: int
     facts: Mapping[str, str]
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def require_size(experiment: Experiment, shapes: Shapes, where: str) -> None:

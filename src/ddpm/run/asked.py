@@ -17,6 +17,7 @@ from ddpm.experiment.request import requested, usual_preset
 from ddpm.experiment.settings import NOTHING, changed, compared
 from ddpm.run.fine_tune import begun_with, successor
 from ddpm.run.folder import RunFolder
+from ddpm.run.imported import place
 from ddpm.run.start import From, Start, ways_on
 
 
@@ -56,7 +57,7 @@ def asked_for(
         Mismatch: the run began with other weights, or a setting is to be changed that cannot be.
     """
     own = start.own(folder)
-    path = None if init_from is None else Path(init_from).expanduser()
+    path = None if init_from is None else place(init_from)
     if path is not None and isinstance(start, From):
         raise UsageError(
             "`init_from` and a checkpoint to resume from exclude each other", "`resume` goes on with a run"

@@ -16,6 +16,7 @@ from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import CHANGEABLE, changed_after, changed_from
 from ddpm.experiment.settings import NOTHING, changed, compared, flat, spelled
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
+from ddpm.run.imported import own_folder
 from ddpm.run.log import read_metrics
 from ddpm.run.validate import require_newest
 
@@ -257,7 +258,7 @@ def start_of(text: str, change: Mapping[str, Any] = NOTHING) -> Start:
     `change` are settings that a run gets anew from there on.
     """
     named: Mapping[str, Start] = {"auto": Continue(change=change), "never": Fresh(change=change)}
-    return named.get(text) or From(Path(text).expanduser(), change=change)
+    return named.get(text) or From(own_folder(text), change=change)
 
 
 def _require_run_or_nothing(folder: RunFolder) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from ddpm.errors import UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import NOTHING, changed
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
-from ddpm.run.imported import read_run
+from ddpm.run.imported import place, read_run
 from ddpm.seeds import generator
 
 READINGS = (
@@ -80,10 +79,10 @@ class LoadedModel:
 
 
 def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> LoadedModel:
-    """The model of a run folder (its newest whole checkpoint), of one checkpoint, or of another library (`ddpm.interop`).
+    """The model of a run folder (its newest whole checkpoint), of one checkpoint, or another (`ddpm.run.imported`).
 
     Args:
-        run: the folder.
+        run: the folder, or the name of a model.
         weights: "ema", "raw", or another average of the run, such as "ema-0.999".
         device: where to put the network.
         settings: those of `READINGS`, where they are to be other than in the experiment.
@@ -93,7 +92,7 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    folder, content, notes = find_checkpoint(read_run(Path(run).expanduser()))
+    folder, content, notes = find_checkpoint(read_run(place(run)))
     experiment = folder.read_experiment()
     group = tensors_called(experiment, weights)
     experiment = _read_otherwise(experiment, settings)

@@ -1,7 +1,6 @@
 """`ddpm schedule`: every table of a schedule: by name, of a run, or from a file."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from ddpm.errors import NotFound, UsageError, chosen
 from ddpm.experiment.config import LEARNED, TABLE, Experiment, ScheduleConfig
 from ddpm.experiment.request import read_table
 from ddpm.run.folder import folder_of
-from ddpm.run.imported import read_run
+from ddpm.run.imported import is_name, place, read_run
 from ddpm.trained.loaded import load_run
 
 
@@ -28,7 +27,7 @@ def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
     """
     if name in SCHEDULES:
         return name, ScheduleConfig(name, 1000 if steps is None else steps).build(256)
-    path = Path(name).expanduser()
+    path = place(name)
     if path.suffix == ".json":
         beta = tuple(read_table(path))
         if steps is not None:
@@ -39,7 +38,7 @@ def find(name: str, steps: int | None = None) -> tuple[str, Schedule]:
             "a learned schedule is that of a run: name the run folder",
             "ddpm train --schedule learned --objective variational makes one",
         )
-    if not path.is_dir():
+    if not path.is_dir() and not is_name(path):
         chosen(SCHEDULES, name, "schedule, run or file", "a run folder", "a file that ddpm schedule --json wrote")
     folder = folder_of(read_run(path))
     experiment = folder.read_experiment()
