@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from ddpm.interop import shipped
 from ddpm.interop.foreign import Foreign
 from ddpm.run.folder import RunFolder
 from ddpm.run.imported import write
+from ddpm.run.log import read_metrics
 from ddpm.storage import tensorfile
 from ddpm.trained.coding import codec_of
 from ddpm.trained.loaded import load_run
@@ -47,7 +49,7 @@ def measured(
     with tempfile.TemporaryDirectory() as beside:
         run = RunFolder(Path(beside) / "run")
         float32 = shipped.whole(weights)
-        write(Foreign("ddpm", experiment, float32, float32, step, {}), NAME, run)
+        write(Foreign(shipped.FORMAT, experiment, float32, float32, step, {}), NAME, run)
         codec_of(load_run(str(run.path), "ema", CPU), chain=True)
         files = {file.name: file.read_bytes() for file in run.codecs.iterdir()}
         return files, bits(str(run.path), experiment.data.source)
@@ -59,6 +61,18 @@ def bits(run: str, data: str) -> dict[str, float]:
     return {"bits_per_dim": bound.total, "stderr": bound.stderr}
 
 
+def facts(run: str, experiment: Experiment) -> dict[str, Any]:
+    """How the model was trained."""
+    last = read_metrics(RunFolder(Path(run)).metrics)[-1]
+    return {
+        "parameters": experiment.size()[1],
+        "T": experiment.schedule.T,
+        "step": last["step"],
+        "batch_size": experiment.training.batch_size,
+        "training_seconds": last["seconds"],
+    }
+
+
 def main() -> None:
     """Round, measure, write."""
     parser = argparse.ArgumentParser()
@@ -68,7 +82,8 @@ def main() -> None:
     experiment, step, weights = halved(options.run)
     here = replace(experiment, data=replace(experiment.data, source=options.data))
     files, bound = measured(here, step, weights)
-    result = {"step": step, "test_images": IMAGES, "half": bound, "float32": bits(options.run, options.data)}
+    result = facts(options.run, experiment) | {"test_images": IMAGES, "half": bound}
+    result["float32"] = bits(options.run, options.data)
     print(result, save("shipped_mnist", result))  # before the model changes the sources
     folder = Path(shipped.__file__).with_name(NAME)
     shutil.rmtree(folder, ignore_errors=True)

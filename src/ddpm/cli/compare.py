@@ -17,7 +17,11 @@ def flags(parser: ArgumentParser) -> None:
     """Of `ddpm compare`."""
     what = parser.add_argument_group("what to compare")
     what.add_argument(
-        "run", type=filled, nargs="+", metavar="RUN", help="run folders or checkpoints; all are compared with the first"
+        "run",
+        type=filled,
+        nargs="+",
+        metavar="RUN",
+        help="run folders, checkpoints or ddpm:mnist; all are compared with the first",
     )
     groups.data(what)
     groups.scored_images(what)

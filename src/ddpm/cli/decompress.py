@@ -27,7 +27,11 @@ def flags(parser: ArgumentParser) -> None:
         "files", nargs="+", type=filled, metavar="FILE", help="files of ddpm compress, or beginnings of them"
     )
     what.add_argument(
-        "--run", type=filled, required=True, metavar="RUN", help="run folder or checkpoint, of the model that made them"
+        "--run",
+        type=filled,
+        required=True,
+        metavar="RUN",
+        help="run folder, checkpoint or ddpm:mnist, of the model that made them",
     )
     what.add_argument("--bytes", type=count, metavar="N", help="read the first N bytes of each file alone (all)")
     what.add_argument(

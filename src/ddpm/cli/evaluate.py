@@ -28,7 +28,7 @@ def flags(parser: ArgumentParser) -> None:
         type=filled,
         nargs="+",
         metavar="RUN",
-        help="run folder or checkpoint; several are compared (ddpm compare)",
+        help="run folder, checkpoint or ddpm:mnist; several are compared (ddpm compare)",
     )
     groups.data(what)
     groups.scored_images(what)

@@ -25,7 +25,10 @@ def flags(parser: ArgumentParser) -> None:
     what = parser.add_argument_group("what to look at")
     what.add_argument("file", type=filled, metavar="FILE", help="a file of ddpm compress, or the beginning of one")
     what.add_argument(
-        "--run", type=filled, metavar="RUN", help="run folder or checkpoint: read it, and say what each part of it adds"
+        "--run",
+        type=filled,
+        metavar="RUN",
+        help="run folder, checkpoint or ddpm:mnist: read it, and say what each part of it adds",
     )
     groups.reading(parser)
     groups.json(parser.add_argument_group("where it goes"), "the same as JSON")

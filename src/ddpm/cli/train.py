@@ -91,7 +91,7 @@ def _beginning(group: _ArgumentGroup) -> None:
         "--init-from",
         type=filled,
         metavar="RUN",
-        help="begin a new run with the weights of another one, or of a checkpoint: its preset, network and process stay",
+        help="begin a new run with the weights of another one, of a checkpoint or of ddpm:mnist: its preset, network and process stay",
     )
     group.add_argument(
         "--init-weights", default="ema", metavar="NAME", help="which of its weights: ema, raw or ema-DECAY (ema)"

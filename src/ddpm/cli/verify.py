@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled
 from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.speech import said
@@ -21,7 +22,8 @@ WIDEST = 7
 
 def flags(parser: ArgumentParser) -> None:
     """Of `ddpm verify`."""
-    groups.run_folder(parser.add_argument_group("what to check"))
+    what = parser.add_argument_group("what to check")
+    what.add_argument("run", type=filled, metavar="RUN", help="run folder or checkpoint")
     groups.json(parser.add_argument_group("where it goes"), "the same as JSON")
     groups.running(parser)
 

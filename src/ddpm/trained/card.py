@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.errors import NotFound
-from ddpm.interop import graphs
+from ddpm.interop import graphs, shipped
 from ddpm.run.log import read_metrics
 from ddpm.storage.atomic import read_json
 from ddpm.trained.loaded import LoadedModel
@@ -86,7 +86,14 @@ def card(trained: LoadedModel, name: str, apart: float | None = None) -> str:
     kind = "unconditional" if not experiment.model.classes else "class-conditional"
     channels, height, width = experiment.shape
     lines = [
-        *("---", *_front_matter(trained, name), "---", "", f"# {plain(trained.folder.path.absolute().name)}", ""),
+        *(
+            "---",
+            *_front_matter(trained, name),
+            "---",
+            "",
+            f"# {plain(trained.typed or trained.folder.path.absolute().name)}",
+            "",
+        ),
         f"A diffusion model (DDPM, Ho, Jain, Abbeel 2020) of {height}x{width} images, {kind}, written by ddpm {VERSION}.",
         *("", "## Model", "", *_table(_model(trained))),
         *("", "## Training", "", *_table(_training(trained))),
@@ -146,7 +153,7 @@ def _model(trained: LoadedModel) -> dict[str, str]:
 
 def _training(trained: LoadedModel) -> dict[str, str]:
     """How the run went up to these weights; of a model of another library what is known of it."""
-    if (origin := _origin(trained.folder.origin)) is not None:
+    if (origin := _origin(trained.folder.origin)) not in (None, shipped.FORMAT):
         return {"trained by": f"another library, read as {plain(origin)}; nothing more is known of its training here"}
     experiment = trained.experiment
     recipe, data = experiment.training, experiment.data

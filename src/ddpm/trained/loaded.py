@@ -14,7 +14,7 @@ from ddpm.errors import UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import NOTHING, changed
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
-from ddpm.run.imported import place, read_run
+from ddpm.run.imported import is_name, place, read_run
 from ddpm.seeds import generator
 
 READINGS = (
@@ -37,7 +37,8 @@ class LoadedModel:
     """A trained model: its run, its experiment, the process on its weights, and which weights they are.
 
     `notes` say which newer checkpoints were passed over, and why. `trained_on` is the fingerprint of its images and their labels
-    (`ddpm.run.data_identity`), None of a model of which it is not known. `called` is the name of a network of one's own, of no run.
+    (`ddpm.run.data_identity`), None of a model of which it is not known. `called` is the name of a network of one's own, of no run;
+    `typed` that of a model whose run is in the cache.
     """
 
     folder: RunFolder
@@ -49,11 +50,12 @@ class LoadedModel:
     notes: tuple[str, ...] = ()
     trained_on: str | None = None
     called: str | None = None
+    typed: str | None = None
 
     @property
     def name(self) -> str:
-        """For messages: the run folder, or, of a network that is of none, what that is called."""
-        return str(self.folder.path) if self.called is None else self.called
+        """For messages: the run folder, or, of a model that has none of its own, what that is called."""
+        return self.called or self.typed or str(self.folder.path)
 
     @cached_property
     def digest(self) -> str:
@@ -92,7 +94,8 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
     """
-    folder, content, notes = find_checkpoint(read_run(place(run)))
+    path = place(run)
+    folder, content, notes = find_checkpoint(read_run(path))
     experiment = folder.read_experiment()
     group = tensors_called(experiment, weights)
     experiment = _read_otherwise(experiment, settings)
@@ -106,7 +109,8 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
             schedule = Schedule(schedule.beta.cpu(), schedule.timestep_map.cpu(), kind=schedule.kind)
     process = experiment.reverse_process(network, experiment.process.limit, schedule)
     step, trained_on = int(content.numbers["step"]), content.numbers["images"] or None
-    return LoadedModel(folder, experiment, process, step, weights, device, notes, trained_on)
+    typed = str(path) if is_name(path) else None
+    return LoadedModel(folder, experiment, process, step, weights, device, notes, trained_on, typed=typed)
 
 
 def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:

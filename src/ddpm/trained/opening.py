@@ -22,7 +22,8 @@ def load(
 
     Args:
         path: a run folder (then its newest whole checkpoint is taken), or one of its checkpoints; or a model of another library
-            that says all of itself, such as a folder of diffusers, here or on the hub: "hf:OWNER/NAME".
+            that says all of itself, such as a folder of diffusers, here or on the hub: "hf:OWNER/NAME"; or "ddpm:mnist", a small
+            model of MNIST that comes with the package. A folder of such a name is "./ddpm:mnist".
         weights: "ema", the moving average; "raw", the last ones; or another average of the run, such as "ema-0.999".
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "mps".
         settings: how to read it, where that is to be other than in config.json: ``{"process.limit": "unlimited"}``, or
@@ -34,7 +35,8 @@ def load(
     Raises:
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
-        UsageError: what is no path, weights that the run does not have, no such device, or a setting that cannot be changed any more.
+        UsageError: what is no path, a name of no model of the package, weights that the run does not have, no such device, or a setting that
+            cannot be changed any more.
 
     Example:
         >>> import ddpm

@@ -9,7 +9,12 @@ from ddpm.language import LANGUAGES, machine_language
 
 def run_folder(group: _ArgumentGroup) -> None:
     """RUN: a trained model."""
-    group.add_argument("run", type=filled, metavar="RUN", help="run folder or checkpoint")
+    group.add_argument(
+        "run",
+        type=filled,
+        metavar="RUN",
+        help="run folder or checkpoint; or ddpm:mnist, a small model that comes with ddpm",
+    )
 
 
 def data(group: _ArgumentGroup) -> None:
@@ -137,7 +142,10 @@ def own_model(parser: ArgumentParser) -> None:
     """A trained model and real images to ask the laboratory about, and how long table-2 trains."""
     group = parser.add_argument_group("on your own model")
     group.add_argument(
-        "--run", type=filled, metavar="RUN", help="run folder or checkpoint: answer on its network and real images too"
+        "--run",
+        type=filled,
+        metavar="RUN",
+        help="run folder, checkpoint or ddpm:mnist: answer on its network and real images too",
     )
     group.add_argument("--data", type=filled, metavar="SOURCE", help="the real images (those of the run, held out)")
     group.add_argument("--split", metavar="NAME", help="part of the data: test, train, validation or all (test)")

@@ -15,7 +15,7 @@ from ddpm.experiment.settings import from_dict
 from ddpm.interop.foreign import Foreign
 from ddpm.storage import strict, tensorfile
 
-PREFIX = "ddpm:"
+PREFIX, FORMAT = "ddpm:", "ddpm"
 STEPS = {"ddpm:mnist": 8000}
 """Of the training of each, by its name."""
 CONFIG, WEIGHTS, CODECS = "config.json", "weights.safetensors", "codecs"
@@ -36,7 +36,7 @@ def read(name: str) -> Foreign:
     experiment = from_dict(strict.parse((folder / CONFIG).read_bytes()))
     weights = whole(tensorfile.tensors_in(bytearray((folder / WEIGHTS).read_bytes()))[1])
     profiles = {f"{CODECS}/{one.name}": one.read_bytes() for one in (folder / CODECS).iterdir()}
-    return Foreign("ddpm", experiment, weights, weights, step, _facts(experiment, step), profiles)
+    return Foreign(FORMAT, experiment, weights, weights, step, _facts(experiment, step), profiles)
 
 
 def whole(half: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
