@@ -71,6 +71,21 @@ def mnist() -> Rows:
     return ("20 minutes each", "ddpm, preset mnist", "diffusers"), rows
 
 
+def shipped_mnist() -> Rows:
+    """The model that comes with the package."""
+    found = result("shipped_mnist")
+    rows = [
+        ["parameters", f"{found['parameters']:,}"],
+        [
+            "training",
+            f"{found['step']:,} steps of {found['batch_size']} images, {found['training_seconds'] / 60:.0f} minutes on one core",
+        ],
+        [f"bits/dim of {found['test_images']} test images, T = {found['T']}", _bound(found["half"])],
+        ["the same before rounding to half precision", _bound(found["float32"])],
+    ]
+    return ("``ddpm:mnist``", ""), rows
+
+
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.2g}" if value < 0.01 else f"{value:.2f}"
 
@@ -284,6 +299,7 @@ def codec_speed() -> Rows:
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "training_step": ("training_step", training_step),
     "mnist": ("mnist", mnist),
+    "shipped_mnist": ("shipped_mnist", shipped_mnist),
     "sampler_overhead": ("sampler_overhead", sampler_overhead),
     "short_chains": ("short_chains", short_chains),
     "frechet_narrow": ("frechet_narrow", lambda: frechet("frechet_narrow")),

@@ -104,6 +104,9 @@ def in_cache(foreign: Foreign, source: str) -> Path:
             shutil.rmtree(beside)
             if not RunFolder(folder).begun():  # otherwise another process was faster
                 raise
+    for name, data in foreign.beside.items():
+        if not (folder / name).exists():
+            write_bytes(folder / name, data)
     return folder
 
 

@@ -35,8 +35,8 @@ def load(
     Raises:
         NotFound: no such folder, no run in it, or no checkpoint yet.
         DataError: the checkpoint is damaged (all of them, if a run folder was named).
-        UsageError: what is no path, a name of no model of the package, weights that the run does not have, no such device, or a setting that
-            cannot be changed any more.
+        UsageError: what is no path, a name of no model of the package, weights that the run does not have, no such device, or a
+            setting that cannot be changed any more.
 
     Example:
         >>> import ddpm
