@@ -62,7 +62,9 @@ def run(options: Namespace) -> None:
     json_target = JsonTarget(options.json)
     files = [Path(name).expanduser() for name in options.files]
     images = [
-        image for name, path in zip(options.files, files, strict=True) for image in _images(name, path, options.only)
+        image
+        for name, path in zip(options.files, files, strict=True)
+        for image in _images(name, path, options.only, options.bytes)
     ]
     if options.only and not any(image.label is not None for image in images):
         raise UsageError("--only is for archives, and none of these files is one")
@@ -101,15 +103,16 @@ class _Image(NamedTuple):
     label: str | None = None
 
 
-def _images(name: str, path: Path, only: Sequence[int] | None) -> list[_Image]:
+def _images(name: str, path: Path, only: Sequence[int] | None, first: int | None) -> list[_Image]:
     """Those of a file, one or many. What they will be called never comes from within it."""
     from ddpm.codec.archive import require
-    from ddpm.trained.archived import is_archive, table_of
+    from ddpm.trained.archived import is_archive, table_of, whole_only
     from ddpm.trained.coded import head_of, read_file
 
     if not is_archive(head_of(path)):
         return [_Image(path.stem, path.stat().st_size)]
     archive = table_of(repr(name), read_file(path))
+    whole_only(first)
     if only is not None:
         require(archive, only)
     entries = archive.entries

@@ -85,6 +85,16 @@ def by_a_chain(file: bytes) -> bool:
     return container.unpack(file)[0].coding in (container.CHAIN, container.ARCHIVE)
 
 
+def whole_only(first: int | None) -> None:
+    """Of an archive no beginning is asked for.
+
+    Raises:
+        UsageError: one is.
+    """
+    if first is not None:
+        raise UsageError("an archive is read whole: a number of bytes is for files of one image")
+
+
 def every_image(
     codec: Codec,
     files: Iterable[tuple[str, bytes]],
@@ -102,8 +112,7 @@ def every_image(
         if not archives:
             yield from chain.from_iterable(decoded(codec, some, first, batch_size))
             continue
-        if first is not None:
-            raise UsageError("an archive is read whole: a number of bytes is for files of one image")
+        whole_only(first)
         for name, file in some:
             with named_in_errors(name):
                 for _, image in archive.read(codec, archive.unpack(file), wanted):
