@@ -181,7 +181,7 @@ def subject(  # noqa: D417
     Where the training images are gone, the Gaussian is of the images given.
 
     Args:
-        trained: the model, such as ``ddpm.load(run).loaded``.
+        trained: the model, such as ``ddpm.load("runs/demo").loaded``.
         images: those to score.
         steps: of the chain that are used; None for all.
 

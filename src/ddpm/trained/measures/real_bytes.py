@@ -259,7 +259,7 @@ def real_bytes(
 
     Example:
         >>> import ddpm
-        >>> found = ddpm.real_bytes(ddpm.load(run), "digits", num_images=2, progress=False)
+        >>> found = ddpm.real_bytes(ddpm.load("runs/demo"), "digits", num_images=2, progress=False)
         >>> found.curves["ddpm"][-1].rmse
         0.0
     """
@@ -321,7 +321,7 @@ def filmstrip(model: TrainedModel, data: Data, *, split: str = "test", parts: Se
 
     Example:
         >>> import ddpm
-        >>> figure = ddpm.filmstrip(ddpm.load(run), ddpm.images("digits")[:2])
+        >>> figure = ddpm.filmstrip(ddpm.load("runs/demo"), ddpm.images("digits")[:2])
         >>> len(figure.axes)
         10
     """
