@@ -301,7 +301,7 @@ def test_what_an_evaluation_can_measure(ddpm, trained):
     base = ("evaluate", trained, "--data", "digits", "--num-images", "40")
     hints = _hinted(ddpm(*base, "--metrics", "bits"), 2, "choose from")
     names = hints[-1].removeprefix("choose from ").split(", ")
-    few = ("--metrics", ",".join(names), "--draws", "1", "--tolerance", "0.1")
+    few = ("--metrics", ",".join(names), "--draws", "1", "--tolerance", "0.1", "--num-samples", "50")
     _hinted(ddpm(*base, *few, "--evaluations", "2"), 2, "without --evaluations")
     _well(ddpm(*base, *few))
     hints = _hinted(ddpm(*base, "--set", "process.prediction=x0"), 2, "choose from")

@@ -118,7 +118,7 @@ def test_the_same_samples_from_the_same_noise(tmp_path, format, case):
     assert graphs.apart(experiment, other, tmp_path) == pytest.approx(1e-3, rel=0.5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_large_weights_lie_beside_their_graph(tmp_path, monkeypatch):
     """A file of ONNX holds 2 GB: from 1.5 GB on, which is nothing here, the weights are in a file of their own; both are read."""
     experiment = an_experiment()
