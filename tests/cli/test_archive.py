@@ -81,6 +81,8 @@ def test_what_is_wrong_is_one_line(ddpm, coder, packed, tmp_path):
     back = ("--run", coder / "run", "-o", tmp_path / "o")
     (tmp_path / "cut.ddpm").write_bytes(packed.read_bytes()[:-3])
     _one_line(ddpm("decompress", tmp_path / "cut.ddpm", *back), 65, "cut short")
+    (tmp_path / "empty.ddpm").write_bytes(archive.Archive(packed.read_bytes()[4:8], ()).pack())
+    _one_line(ddpm("decompress", tmp_path / "empty.ddpm", *back), 65, "no images")
     wrong = bytearray(packed.read_bytes())
     wrong[-9] ^= 4
     (tmp_path / "wrong.ddpm").write_bytes(wrong)

@@ -11,7 +11,7 @@ from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.files import JsonTarget, new_files
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
-from ddpm.errors import UsageError
+from ddpm.errors import DataError, UsageError
 
 ABOUT = "give back the images in files of `ddpm compress`"
 EXAMPLES = """\
@@ -66,6 +66,8 @@ def run(options: Namespace) -> None:
         for name, path in zip(options.files, files, strict=True)
         for image in _images(name, path, options.only, options.bytes)
     ]
+    if not images:
+        raise DataError("the archive holds no images")
     if options.only and not any(image.label is not None for image in images):
         raise UsageError("--only is for archives, and none of these files is one")
     paths = new_files(options.output, [image.name for image in images], ".png")
