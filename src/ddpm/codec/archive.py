@@ -185,23 +185,17 @@ def _together(codec: Codec, groups: Sequence[list[tuple[str, Whole]]]) -> Iterat
 
 
 def _made(codec: Codec, group: Sequence[tuple[str, Whole]], stream: bytes | None) -> Group:
-    own, levels = codec.profile.shape, codec.profile.levels
-    entries = [Entry(label, None if image.shape == own else _shape(image)) for label, image in group]
-    images = [image for _, image in group]
+    entries = [Entry(label, codec.told_shape(image)) for label, image in group]
+    images, levels = [image for _, image in group], codec.profile.levels
     stored = container.store(np.concatenate([image.ravel() for image in images]), levels)
     tiled = sum(codec.tiled(image.shape) for image in images)
-    alone = stream is None or len(stored) < len(stream) or too_short(len(stream), tiled, codec.profile)
-    return Group(tuple(entries), alone, _crc(images, levels), stored if stream is None or alone else stream)
+    kept = codec.if_smaller(stream, stored, tiled)
+    return Group(tuple(entries), kept is None, _crc(images, levels), stored if kept is None else kept)
 
 
 def _fit(sizes: Sequence[int]) -> bool:
     """Whether the chain codes them as one group."""
     return sum(sizes) <= (container.MOST_NUMBERS if len(sizes) == 1 else AT_ONCE)
-
-
-def _shape(image: Whole) -> Shape:
-    channels, height, width = image.shape
-    return channels, height, width
 
 
 def _crc(images: Sequence[Whole], levels: int) -> int:

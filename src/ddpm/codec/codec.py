@@ -160,20 +160,32 @@ class Codec:
     def _smallest(self, image: Whole, stream: bytes | None, coding: int) -> bytes:
         """The file by the stream, if there is one that is shorter than the stored pixels."""
         stored = container.store(image, self.profile.levels)
-        if stream is None or len(stored) < len(stream) or self._too_short(image, stream):
-            return self._headed(image, stored, STORED)
-        return self._headed(image, stream, coding)
+        kept = self.if_smaller(stream, stored, self.tiled(image.shape))
+        return self._headed(image, stored, STORED) if kept is None else self._headed(image, kept, coding)
+
+    def if_smaller(self, stream: bytes | None, stored: bytes, numbers: int) -> bytes | None:
+        """The stream of so many numbers, if there is one that is no longer than what is stored, and not too short to be read."""
+        if stream is None or len(stored) < len(stream) or too_short(len(stream), numbers, self.profile):
+            return None
+        return stream
+
+    def told_shape(self, image: Whole) -> Shape | None:
+        """An image's shape as a file says it: None for the model's own."""
+        channels, height, width = image.shape
+        return None if image.shape == self.profile.shape else (channels, height, width)
 
     def _too_short(self, image: Whole, stream: bytes) -> bool:
         return too_short(len(stream), self.tiled(image.shape), self.profile)
 
     def _headed(self, image: Whole, payload: bytes, coding: int) -> bytes:
         levels = self.profile.levels
-        channels, height, width = image.shape
-        shape = None if image.shape == self.profile.shape else (channels, height, width)
         as_it_is = coding == STORED and len(payload) == container.raw_size(image.size, levels)
         header = Header(
-            coding, self.named(coding), container.crc_of(image, levels), 0 if as_it_is else len(payload), shape
+            coding,
+            self.named(coding),
+            container.crc_of(image, levels),
+            0 if as_it_is else len(payload),
+            self.told_shape(image),
         )
         return header.pack() + payload
 
