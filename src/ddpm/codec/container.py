@@ -1,4 +1,4 @@
-"""The file: 14 bytes that say what is in it and for which model, then the coded bits. Read with no trust in any of it.
+"""The file: 13 bytes or 14 that say what is in it and for which model, then the coded bits. Read with no trust in any of it.
 
 Nothing is allocated that the shape asks for before it is known to be of sound size. `Header` says what each byte is.
 """
@@ -17,6 +17,8 @@ from ddpm.errors import DataError
 MAGIC = b"\x89DP"
 STORED, PROGRESSIVE, CHAIN, ARCHIVE = range(4)
 CODINGS = {STORED: "stored", PROGRESSIVE: "progressive", CHAIN: "chain", ARCHIVE: "archive"}
+SHAPED = 8
+"""Added to a coding where a shape follows, which is not the model's own."""
 NAME = 4
 """Bytes of the model's name."""
 MOST_NUMBERS = 2**22
@@ -24,7 +26,7 @@ MOST_NUMBERS = 2**22
 PER_BYTE = 256
 """Numbers that a coded byte can stand for, at most: a short file is not an image that takes hours."""
 _HEAD = struct.Struct(">3sB4sI")
-SHORTEST = _HEAD.size + 2
+SHORTEST = _HEAD.size + 1
 """Bytes of a header."""
 
 
@@ -33,9 +35,10 @@ class Header:
     r"""What the first bytes say: `shape` (C, H, W) is None for that of the model.
 
     3 bytes are 89 44 50 ("\x89DP"); 1 is the version (high four bits) and how it is coded (low four): 0 stored, 1 progressive,
-    2 by a chain, 3 an archive; 4 are the head of SHA-256 of weights and profile; 4 CRC-32 of the shape and the pixels; then the
-    shape, 0 for the model's own, else channels, height and width, each with 7 bits a byte, lowest first; and, written alike,
-    how many bytes follow: fewer are a beginning of the file. What an archive says else is in `ddpm.codec.archive`.
+    2 by a chain, 3 an archive, and 8 more if a shape follows; 4 are the head of SHA-256 of weights and profile; 4 CRC-32 of the
+    shape and the pixels; then the shape, if it is not the model's own: channels, height and width, each with 7 bits a byte,
+    lowest first; and, written alike, how many bytes follow: fewer are a beginning of the file. What an archive says else is
+    in `ddpm.codec.archive`.
 
     `length` is the number of bytes that follow; 0 where the pixels do, as they are, which the shape counts.
     """
@@ -48,8 +51,9 @@ class Header:
 
     def pack(self) -> bytes:
         """As bytes."""
-        head = _HEAD.pack(MAGIC, VERSION << 4 | self.coding, self.model[:NAME], self.crc)
-        return head + shape_bytes(self.shape) + varint(self.length)
+        shape = b"" if self.shape is None else shape_bytes(self.shape)
+        kind = self.coding | (SHAPED if shape else 0)
+        return _HEAD.pack(MAGIC, VERSION << 4 | kind, self.model[:NAME], self.crc) + shape + varint(self.length)
 
 
 def unpack(file: bytes) -> tuple[Header, bytes]:
@@ -63,13 +67,17 @@ def unpack(file: bytes) -> tuple[Header, bytes]:
     if len(file) < SHORTEST:
         raise DataError(f"too short: {len(file)} bytes, and the header alone has {SHORTEST}")
     _, kind, model, crc = _HEAD.unpack_from(file)
-    if kind >> 4 != VERSION or kind & 15 not in CODINGS:
-        raise DataError(f"of version {kind >> 4}, coding {kind & 15}: this program reads version {VERSION}")
-    sides, rest = read_shape(file, _HEAD.size)
+    coding, sides, rest = kind & 7, None, _HEAD.size
+    if kind >> 4 != VERSION or coding not in CODINGS:
+        raise DataError(f"of version {kind >> 4}, coding {coding}: this program reads version {VERSION}")
+    if kind & SHAPED:
+        sides, rest = read_shape(file, rest)
+        if sides is None:
+            raise DataError("damaged: it says that a shape follows, and none does")
     length, rest = read_varint(file, rest)
-    if length or kind & 15 != STORED:
+    if length or coding != STORED:
         require_no_more(len(file) - rest, length)
-    return Header(kind & 15, model, crc, length, sides), file[rest:]
+    return Header(coding, model, crc, length, sides), file[rest:]
 
 
 def require_no_more(follow: int, length: int) -> None:

@@ -4,7 +4,6 @@ One function says it for both sides (`_image`): it asks the denoiser by `yield`,
 Where a prefix ends, what is known of the image so far is what the last estimate says, within the cells that were read.
 """
 
-import zlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -94,7 +93,7 @@ def _through_noise(
     """From nothing to the least noisy of the `noisy` levels: z there, and the estimate of x_0."""
     z = np.zeros(len(known.pixels))
     estimate = Estimate(known.pixels, np.tile(bins_of_average(profile), len(z) // profile.size))
-    private = None if x is None else np.random.default_rng(zlib.crc32(x.tobytes()))
+    places = np.asarray(profile.places)
     steps = zip(profile.noisy[:-1], profile.noisy[1:], strict=True)
     for number, (level, following) in enumerate(steps):
         step = _Step(level, following)
@@ -104,11 +103,10 @@ def _through_noise(
         shift = None if x is None else step.c_0 * (x / profile.half - 1 - of_x_0) / step.sigma
         noise = np.zeros(len(z))
         for chunk, part in enumerate(chunks_of(step.expected(profile)[estimate.bins], profile.chunk, number, 1)):
-            chosen = None
-            if shift is not None and private is not None:
-                chosen = pick(number, 2 + chunk, profile.candidates, shift[part], ratio[part], private)
-            places = np.asarray(profile.places)
-            noise[part] = code(coder, places, number, 2 + chunk, profile.candidates, len(part), chosen)
+            stream, candidates, chosen = 2 + chunk, profile.candidates, None
+            if shift is not None:
+                chosen = pick(number, stream, candidates, shift[part], ratio[part], places)
+            noise[part] = code(coder, places, number, stream, candidates, len(part), chosen)
         z = mean + step.sigma * ratio * noise
         known.seen = Seen(z, following, np.zeros(len(z), dtype=np.int64), np.full(len(z), profile.levels - 1))
         estimate = yield z, following
