@@ -1,9 +1,10 @@
 """Real bytes of real files: our codec beside PNG, WebP, JPEG and JPEG XL, on the first images of a test set such as MNIST's.
 
 `python -m benchmarks.codec RUN MNIST [--images 1000] [--archive 300] [--progressive 100] [--bound-images 40]`. Our files hold their
-header and are read back to the pixel; seconds are those of the processor, of one thread. Others' are those of Pillow at their best effort: each image by itself, and all in one sheet, the best of a
-few shapes. Progressive: what the first bytes of files show, beside WebP, JPEG and JPEG XL at their qualities. JPEG XL is left out
-where pillow-jxl-plugin is not installed. Writes benchmarks/results/codec.json.
+header and are read back to the pixel; seconds are those of the processor, of one thread. Others' are those of Pillow at their best
+effort: each image by itself, and all in one sheet, the best of a few shapes. Progressive: what the first bytes of files show, beside
+WebP, JPEG and JPEG XL at their qualities. JPEG XL is left out where pillow-jxl-plugin is not installed. Writes
+benchmarks/results/codec.json.
 """
 
 import argparse

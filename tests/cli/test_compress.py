@@ -13,7 +13,7 @@ import ddpm as library
 from ddpm.codec import container
 from tests.cli.test_errors import _one_line
 
-HEADER = 14
+HEADER = 13
 
 
 @pytest.fixture(name="packed", scope="module")

@@ -1,5 +1,6 @@
 """Archives: many images in one file, exact; damage in it is told, and no image is another."""
 
+import time
 import tracemalloc
 import zlib
 from dataclasses import replace
@@ -236,3 +237,24 @@ def test_a_table_that_unpacks_to_more_than_it_may_is_refused():
 def test_an_empty_archive_holds_nothing():
     assert back(packed([])) == {}
     assert container.CODINGS[STORED] == "stored"
+
+
+@pytest.mark.parametrize("label", [b"", b"a"])
+def test_a_table_of_a_million_images_is_refused_at_once(label):
+    """Some kilobytes that unpack to as long a table as there may be; its groups have a byte of payload, or none."""
+    for payload in (0, 1):
+        entry = b"\0" + varint(len(label)) + label
+        group = varint(chain_coding.GROUP) + varint(2 * payload) + bytes(4) + chain_coding.GROUP * entry
+        many = (archive.TABLE - 4) // len(group)
+        packer = zlib.compressobj(9, wbits=-15)
+        packed = packer.compress(varint(many) + many * group) + packer.flush()
+        rest = varint(len(packed)) + packed + bytes(many * payload)
+        file = Header(container.ARCHIVE, toy().name, zlib.crc32(packed), len(rest)).pack() + rest
+        began = time.process_time()
+        try:
+            found = archive.unpack(file)
+        except DataError:
+            assert payload == 0
+        else:
+            assert len(found.entries) == chain_coding.GROUP * many
+        assert time.process_time() - began < 2

@@ -8,12 +8,13 @@ import pytest
 
 from ddpm.codec import codec as codec_file
 from ddpm.codec import container
-from ddpm.codec.codec import Codec, in_parts
+from ddpm.codec.calibrate import Plan
+from ddpm.codec.codec import Codec, in_batches
 from ddpm.codec.container import Header
 from ddpm.codec.profile import Profile
 from ddpm.codec.tiles import cut, join, number_of_tiles
 from ddpm.errors import DataError, Mismatch
-from tests.codec.source import toy
+from tests.codec.source import codec_of, toy
 
 SHAPES = [(1, 4, 4), (1, 1, 1), (1, 7, 5), (1, 3, 90), (3, 4, 4), (3, 9, 2)]
 
@@ -109,10 +110,11 @@ def test_a_codec_that_reads_something_else_writes_nothing(monkeypatch):
 
 
 def test_many_images_are_coded_in_parts(monkeypatch):
+    sizes = [4, 4, 3, 90, 1, 1, 8]
+    assert list(in_batches(sizes, int, 10)) == [[4, 4], [3], [90], [1, 1, 8]]
+    assert list(in_batches(sizes, int, 1000, many=3)) == [[4, 4, 3], [90, 1, 1], [8]]
+    assert list(in_batches([], int, 10)) == []
     monkeypatch.setattr(codec_file, "AT_ONCE", 10)
-    parts = [part.indices(7)[:2] for part in in_parts([4, 4, 3, 90, 1, 1, 8])]
-    assert parts == [(0, 2), (2, 3), (3, 4), (4, 7)]
-    assert list(in_parts([])) == []
     images = [pictures((1, 4, 4), 256)["usual"]] * 3
     assert len(set(toy().compress(images))) == 1
 
@@ -178,3 +180,21 @@ def test_a_header_is_read_as_it_was_written():
         for length in (0, 127, 128, 2**28 - 1):
             header = Header(container.PROGRESSIVE, b"name", 2**32 - 1, length, shape)
             assert container.unpack(header.pack()) == (header, b"")
+
+
+def test_a_network_without_limits_is_read_as_it_was_written():
+    """Of 65,536 levels, with estimates far from any level: what verified a file and what reads it hold the same numbers."""
+    images = np.random.default_rng(1).integers(28000, 38000, (30, 1, 4, 4))
+    wild = codec_of(lambda x_t, _timestep: 9.0 * x_t.double(), images, 65536, Plan((4.0, 1.0, 0.39), 4.0, 8))
+    files = wild.progressive(list(images[:4]))
+    for found, image in zip(wild.decompress(files), images, strict=False):
+        assert found.exact
+        assert np.array_equal(found.pixels, image)
+
+
+def test_a_file_of_pixels_as_they_are_is_whole():
+    """Its header counts no bytes: the shape does."""
+    (file,) = toy().compress([np.random.default_rng(6).integers(0, 256, (1, 4, 4))])
+    assert container.unpack(file)[0].length == 0
+    assert toy().whole_length(file) == len(file)
+    assert toy().whole_length(file[:-3]) == len(file)

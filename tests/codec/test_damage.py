@@ -8,7 +8,8 @@ import zlib
 import numpy as np
 import pytest
 
-from ddpm.codec import container
+from ddpm.codec import archive, container
+from ddpm.codec.archive import Entry, Group
 from ddpm.codec.container import Header
 from ddpm.errors import DataError, Mismatch
 from tests.codec.source import toy
@@ -128,6 +129,29 @@ def hostile(rng, seeds):
     if rng.random() < 0.2:
         packed[int(rng.integers(len(packed)))] = int(rng.integers(256))
     return bytes(packed), shape
+
+
+def test_hostile_headers_and_tables_are_refused_or_read(files):
+    """100,000 files, as far as what is read before the network is asked: the header, a table of contents, stored pixels."""
+    rng, told, slowest = np.random.default_rng(5), {"read": 0, "error": 0}, 0.0
+    table = archive.Archive(
+        toy().name[:4], (Group((Entry("one", None),) * 3, stored=True, crc=7, payload=bytes(90)),)
+    ).pack()
+    for _ in range(100_000):
+        file, _ = hostile(rng, [*files, table])
+        began = time.process_time()
+        try:
+            header, payload = container.unpack(file)
+            if header.coding == container.ARCHIVE:
+                archive.unpack(file)
+            elif header.coding == container.STORED:
+                container.unstore(payload, header.length, int(np.prod(header.shape or (1, 4, 4))), 256)
+            told["read"] += 1
+        except DataError:
+            told["error"] += 1
+        slowest = max(slowest, time.process_time() - began)
+    assert slowest < 1
+    assert min(told.values()) > 10_000
 
 
 @pytest.mark.slow

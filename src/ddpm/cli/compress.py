@@ -136,7 +136,7 @@ def _one_by_one(
         rows.append(_row(str(path), one, trained.experiment.levels))
     total = {key: sum(row[key] for row in rows) for key in ("bytes", "pixels", "raw_bytes", "png_bytes")}
     total |= {"images": len(rows), "bits_per_pixel": 8 * total["bytes"] / total["pixels"]}
-    json_target.write({"files": rows, "total": total, "run": options.run, "model": codec.name[:4].hex()})
+    json_target.write({"files": rows, "total": total, "run": options.run})
     for row in rows[:LINES]:
         _say_row(row)
     if len(rows) > LINES:

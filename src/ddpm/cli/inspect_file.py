@@ -37,7 +37,7 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """What the header says; with a model, how far the file goes and what each stage takes."""
-    from ddpm.codec.container import ARCHIVE, CODINGS, unpack
+    from ddpm.codec.container import ARCHIVE, CODINGS, STORED, unpack
     from ddpm.codec.profile import VERSION
     from ddpm.trained.coded import read_file
 
@@ -51,6 +51,8 @@ def run(options: Namespace) -> None:
         json_target.tell()
         return
     head = len(file) - len(payload)
+    plain = header.coding == STORED and header.length == 0  # the pixels as they are: how many, the model says
+    whole_bytes = None if plain else head + header.length
     values: dict[str, Any] = {
         "file": options.file,
         "version": VERSION,
@@ -59,7 +61,7 @@ def run(options: Namespace) -> None:
         "shape": list(header.shape) if header.shape else None,
         "bytes": len(file),
         "header_bytes": head,
-        "whole_bytes": head + header.length,
+        "whole_bytes": whole_bytes,
         "crc": f"{header.crc:08x}",
     }
     if options.run is not None:
@@ -107,6 +109,7 @@ def _read(options: Namespace, file: bytes) -> dict[str, Any]:
     codec = codec_to_read(opened(options), chain=by_a_chain(file))
     found, ends = stages(codec, repr(options.file), file)
     return {
+        "whole_bytes": codec.whole_length(file),
         "shape": list(shape_of(codec, file)),
         "exact": found.exact,
         "stages": [{"stage": stage.name, "bytes": stage.bytes, "rmse": stage.rmse} for stage in ends],
@@ -120,7 +123,10 @@ def _tell(values: dict[str, Any]) -> None:
         say(f"{' x '.join(map(str, shape))} (channels, height, width)")
     else:
         say("an image of the model's own size")
-    say(f"{values['bytes']:,} of {whole:,} bytes, {values['header_bytes']} of them the header")
+    if whole is None:
+        say(f"{values['bytes']:,} bytes, {values['header_bytes']} of them the header; the pixels follow as they are")
+    else:
+        say(f"{values['bytes']:,} of {whole:,} bytes, {values['header_bytes']} of them the header")
     if "stages" not in values:
         return
     pixels = shape[1] * shape[2]

@@ -12,29 +12,32 @@ import numpy as np
 
 from ddpm.codec import container
 from ddpm.codec.chain.coding import GROUP, decode, encode
-from ddpm.codec.codec import AT_ONCE, Codec, too_short
+from ddpm.codec.codec import AT_ONCE, Codec, in_batches, too_short
 from ddpm.codec.container import ARCHIVE, Header, read_shape, read_varint, shape_bytes, varint
 from ddpm.codec.denoiser import Denoiser, Remembering
 from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, join
 from ddpm.errors import DataError, Mismatch, UsageError
 
-TABLE = 2**24
+TABLE = 2**21
 """Bytes of a table of contents, at most."""
 LABEL = 255
 """Bytes of what an image is called, at most."""
 DEFLATED = 1100
 """Bytes that zlib makes of one, at most."""
-TOGETHER = 8
-"""Groups whose images share calls of the network."""
+TOGETHER = 2**19
+"""Numbers of the groups whose images share calls of the network, at most; a group that has more is alone."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """An image of an archive: what it was called, "" for its number, and its shape (C, H, W), None for the model's own."""
 
     label: str = ""
     shape: Shape | None = None
+
+
+PLAIN = Entry()
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,10 @@ def unpack(file: bytes) -> Archive:
         images, place = read_varint(table, place)
         size, place = read_varint(table, place)
         crc, place = int.from_bytes(table[place : place + 4], "big"), place + 4
-        if not 1 <= images <= GROUP:
-            raise DataError(f"damaged: a group of {images:,} images, of 1 to {GROUP}")
+        if not 1 <= images <= min(GROUP, 1 + DEFLATED * (size // 2)):
+            raise DataError(
+                f"damaged: a group of {images:,} images in {size // 2:,} bytes; a group has at most {GROUP}"
+            )
         entries = []
         for _ in range(images):
             entry, place = _entry(table, place)
@@ -129,6 +134,8 @@ def _unpacked(packed: bytes) -> bytes:
 
 
 def _entry(table: bytes, place: int) -> tuple[Entry, int]:
+    if table[place : place + 2] == b"\0\0":  # as most are
+        return PLAIN, place + 2
     shape, place = read_shape(table, place)
     letters, place = read_varint(table, place)
     end = place + letters
@@ -144,31 +151,17 @@ def coded(codec: Codec, images: Iterable[tuple[str, Whole]]) -> Iterator[Group]:
         Mismatch: an image cannot be coded with this model, or a label has more than 255 bytes.
         DataError: what was coded was not read back alike, or the codec has no chain.
     """
-    waiting: list[list[tuple[str, Whole]]] = []
-    for group in _grouped(codec, images):
-        waiting.append(group)
-        if len(waiting) == TOGETHER:
-            yield from _together(codec, waiting)
-            waiting = []
-    if waiting:
-        yield from _together(codec, waiting)
 
-
-def _grouped(codec: Codec, images: Iterable[tuple[str, Whole]]) -> Iterator[list[tuple[str, Whole]]]:
-    """Neighbours, at most `GROUP`, that have no more than `AT_ONCE` numbers."""
-    group, total = list[tuple[str, Whole]](), 0
-    for label, image in images:
+    def size_of(pair: tuple[str, Whole]) -> int:
+        label, image = pair
         codec.check(image)
         if len(label.encode()) > LABEL:
             raise Mismatch(f"a name of more than {LABEL} bytes: {label!r}")
-        size = codec.tiled(image.shape)
-        if group and (len(group) == GROUP or total + size > AT_ONCE):
-            yield group
-            group, total = [], 0
-        group.append((label, image))
-        total += size
-    if group:
-        yield group
+        return codec.tiled(image.shape)
+
+    groups = in_batches(images, size_of, AT_ONCE, GROUP)
+    for some in in_batches(groups, lambda group: sum(map(size_of, group)), TOGETHER):
+        yield from _together(codec, some)
 
 
 def _together(codec: Codec, groups: Sequence[list[tuple[str, Whole]]]) -> Iterator[Group]:
@@ -224,13 +217,16 @@ def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) 
     codec.require_ours(Header(ARCHIVE, archive.model, 0, 0))
     if wanted is not None:
         require(archive, wanted)
+
+    def size_of(item: tuple[int, Group]) -> int:
+        return sum(codec.tiled(entry.shape or codec.profile.shape) for entry in item[1].entries)
+
     first, waiting = 0, list[tuple[int, Group]]()
     for group in archive.groups:
         rows = range(first, first := first + len(group.entries))
         if wanted is None or any(row in wanted for row in rows):
             waiting.append((rows.start, group))
-    for place in range(0, len(waiting), TOGETHER):
-        some = waiting[place : place + TOGETHER]
+    for some in in_batches(waiting, size_of, TOGETHER):
         found = _read(codec, [group for _, group in some], codec.denoiser)
         for (start, _), images in zip(some, found, strict=True):
             for row, image in enumerate(images, start):

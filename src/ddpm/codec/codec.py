@@ -1,7 +1,8 @@
 """A model as a codec: images to files and back. A file that is written was read again first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, cut, join, number_of_tiles
 from ddpm.errors import DataError, Mismatch
 
+Item = TypeVar("Item")
 AT_ONCE = 2**20
 """Numbers of images that are coded together, at most."""
 
@@ -93,8 +95,8 @@ class Codec:
         """Of each image, or None where its tiles are too many; some images at a time."""
         for image in images:
             self.check(image)
-        sizes = [self.tiled(image.shape) for image in images]
-        return [stream for some in in_parts(sizes) for stream in self._together(images[some], coding)]
+        parts = in_batches(images, lambda image: self.tiled(image.shape), AT_ONCE)
+        return [stream for some in parts for stream in self._together(some, coding)]
 
     def _together(self, images: Sequence[Whole], coding: int) -> list[bytes | None]:
         asked = Remembering(self.denoiser)
@@ -197,8 +199,8 @@ class Codec:
             Mismatch: it was made with another model.
         """
         opened = [self._opened(file, limit) for file in files]
-        sizes = [self.tiled(one.shape) for one in opened]
-        return [found for some in in_parts(sizes) for found in self._decompress(opened[some])]
+        parts = in_batches(opened, lambda one: self.tiled(one.shape), AT_ONCE)
+        return [found for some in parts for found in self._decompress(some)]
 
     def _decompress(self, opened: "Sequence[_Opened]") -> list[Found]:
         """Some of them together."""
@@ -223,12 +225,22 @@ class Codec:
         size = self.tiled(shape)
         if header.coding != STORED and too_short(header.length, size, self.profile):
             raise DataError(f"{header.length:,} bytes are too few for an image of {size:,} numbers")
-        if header.coding == STORED and header.length == 0:
-            header = replace(header, length=container.raw_size(int(np.prod(shape)), self.profile.levels))
-            container.require_no_more(len(payload), header.length)
+        header = replace(header, length=self._length(header))
+        container.require_no_more(len(payload), header.length)
         if limit is not None:
             payload = payload[: max(0, limit - (len(file) - len(payload)))]
         return _Opened(header, payload, shape)
+
+    def _length(self, header: Header) -> int:
+        """How many bytes follow a header."""
+        plain = header.coding == STORED and header.length == 0
+        shape = header.shape or self.profile.shape
+        return container.raw_size(int(np.prod(shape)), self.profile.levels) if plain else header.length
+
+    def whole_length(self, file: bytes) -> int:
+        """How many bytes a file has, if it is not cut short."""
+        header, payload = container.unpack(file)
+        return len(file) - len(payload) + self._length(header)
 
     def require_ours(self, header: Header) -> None:
         """A file's model is this one.
@@ -274,16 +286,20 @@ class _Opened:
         return len(self.payload) == self.header.length
 
 
-def in_parts(sizes: Sequence[int]) -> Iterator[slice]:
-    """Neighbours that are coded together: of at most `AT_ONCE` numbers, or one that has more."""
-    first, total = 0, 0
-    for place, size in enumerate(sizes):
-        if place > first and total + size > AT_ONCE:
-            yield slice(first, place)
-            first, total = place, 0
-        total += size
-    if sizes:
-        yield slice(first, len(sizes))
+def in_batches(
+    items: Iterable[Item], size_of: Callable[[Item], int], most: int, many: int | None = None
+) -> Iterator[list[Item]]:
+    """Neighbours together: of a size of at most `most`, or one that has more; and at most so `many`."""
+    batch, held = list[Item](), 0
+    for item in items:
+        size = size_of(item)
+        if batch and (held + size > most or len(batch) == many):
+            yield batch
+            batch, held = [], 0
+        batch.append(item)
+        held += size
+    if batch:
+        yield batch
 
 
 def too_short(length: int, size: int, profile: Profile) -> bool:

@@ -21,7 +21,7 @@ GRID = 64
 """Estimates are rounded to multiples of 1/64 grey level."""
 
 
-PROBE = 1 << 33
+PROBE = 1 << 34
 """Key of the probe's noise."""
 BATCH = 64
 """Images at a time in the network."""
@@ -83,7 +83,8 @@ def read(output: Real, x_t: Real, level: Level, profile: Profile) -> tuple[Real,
     x_0 = level.of_x_t * x_t + level.of_output * output[:, :channels]
     if profile.clamped:
         x_0 = np.clip(x_0, -1, 1)
-    mean = (np.rint((x_0 + 1) * profile.half * GRID) / GRID).ravel()
+    grey = np.clip((x_0 + 1) * profile.half, -profile.levels, 2 * profile.levels)  # float32 holds it, for `Remembering`
+    mean = (np.rint(grey * GRID) / GRID).ravel()
     fraction = (output[:, channels:].ravel() + 1) / 2 if profile.learned else None
     return mean, bins_of(fraction, mean / (profile.levels - 1))
 
@@ -102,7 +103,7 @@ def probe(denoiser: Denoiser) -> int:
 class Remembering:
     """A denoiser that is not asked the same twice: what was coded is read back without the network, whose answers are alike.
 
-    Estimates are multiples of 1/64 below 2^16, which float32 holds exactly: a number takes six bytes.
+    Estimates are multiples of 1/64 up to 2^17, which float32 holds exactly: a number takes six bytes.
     """
 
     denoiser: "Denoiser | Remembering"

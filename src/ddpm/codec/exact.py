@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from ddpm.errors import DataError
 
 FRACTION = 14
 """Bits after the point of what enters a sum: activations are rounded to multiples of 2^-14."""
@@ -35,8 +37,11 @@ AT_ONCE = 2**24
 """Numbers that a convolution has laid out at a time, at most: 128 MB."""
 
 
-class NotExact(Exception):
-    """The network does something for which there is no exact arithmetic here; the argument names it."""
+class NotExact(DataError):
+    """The network does something for which there is no exact arithmetic here; it is named."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"not computed alike on every machine, as this codec asks: {what}")
 
 
 def exact(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
@@ -264,7 +269,7 @@ def _checked(name: str, table: Tensor) -> Tensor:
 def _by_value(function: Callable[[Decimal], Decimal], x: Tensor) -> Tensor:
     """A function of few different numbers (the sinusoids of a timestep), computed in 50 digits and rounded once."""
     values, places = torch.unique(x.double(), return_inverse=True)
-    with localcontext(prec=50):
+    with localcontext(Context(prec=50, rounding=ROUND_HALF_EVEN, traps=[])):
         found = [float(function(Decimal(value))) for value in values.tolist()]
     return torch.tensor(found, dtype=torch.float64, device=x.device)[places]
 

@@ -6,6 +6,7 @@ A profile is numbers alone, written as JSON beside the weights. Both name a file
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ VERSION = 1
 LARGEST = 16
 """Of binary digits: of a choice, of a cell's width, and bits of a chunk."""
 
-FRACTIONS = tuple(2.0 ** (i / 2) for i in range(-20, 1))
+FRACTIONS = tuple(math.ldexp(math.sqrt(2) if i % 2 else 1.0, i // 2) for i in range(-20, 1))
 """Where the learned variance's f (0 for beta-tilde, 1 for beta) is cut into bins: powers of 2 and their halves."""
 PLACES = tuple(float(i) for i in (1 / 512, 1 / 128, 1 / 32, 1 / 8, 1 / 2, 7 / 8, 31 / 32, 127 / 128, 511 / 512))
 """Where the estimated value is cut, as a share of the range: near black and white it errs less."""

@@ -123,7 +123,7 @@ def _in_cells(
     top = (profile.levels - 1 + width - 1).bit_length()
     cells = Cells(np.zeros(len(z), dtype=np.int64), top, offset, profile.levels)
     mean, deviation = estimate.mean, estimate.deviation(last)
-    seen = z / np.sqrt(last.alpha_bar)  # x_0 plus noise of variance sigma^2
+    seen = z / np.sqrt(last.alpha_bar)  # x_0 plus noise of variance sigma^2, or of a little less (`pick`)
     while cells.log_width > 0:
         number = profile.width - cells.log_width
         if 0 <= number < len(profile.fine):

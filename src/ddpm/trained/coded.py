@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 
 from ddpm.codec import container
-from ddpm.codec.codec import Codec, Found
+from ddpm.codec.codec import Codec, Found, in_batches
 from ddpm.codec.denoiser import Remembering
 from ddpm.codec.tables import Real, Whole
 from ddpm.codec.tiles import Shape, number_of_tiles
@@ -32,7 +31,6 @@ ENDING = ".ddpm"
 """Of the name of a file."""
 HEAD = 64
 """Bytes that hold any header."""
-Item = TypeVar("Item")
 
 
 def codec_to_write(
@@ -313,11 +311,11 @@ def coded(codec: Codec, given: Iterable[Given], cut: Cut, batch_size: int) -> It
         UsageError: it has no such part as is to be kept.
     """
     read = ((one.name, one.read()) for one in given)
-    for batch in _batches(read, lambda pair: _tiles(codec, *pair), batch_size):
+    for batch in in_batches(read, lambda pair: _tiles(codec, *pair), batch_size):
         names, images = zip(*batch, strict=True)
         asked = replace(codec, denoiser=Remembering(codec.denoiser))
         files = cut(asked, images)
-        whole = [len(file) == _whole_length(file) for file in files]
+        whole = [len(file) == codec.whole_length(file) for file in files]
         errors = iter(rmse_of(asked, *_without(images, files, whole)))
         each = zip(names, images, files, whole, strict=True)
         yield [Coded(*one, 0.0 if one[-1] else next(errors)) for one in each]
@@ -327,25 +325,6 @@ def _tiles(codec: Codec, name: str, image: Whole) -> int:
     channels, height, width = image.shape
     with named_in_errors(name):
         return number_of_tiles((channels, height, width), codec.profile.shape)
-
-
-def _whole_length(file: bytes) -> int:
-    return header_size(file) + container.unpack(file)[0].length
-
-
-def _batches(items: Iterable[Item], size_of: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
-    """Items together up to a size of `most`; a larger one alone."""
-    batch: list[Item] = []
-    held = 0
-    for item in items:
-        size = size_of(item)
-        if batch and held + size > most:
-            yield batch
-            batch, held = [], 0
-        batch.append(item)
-        held += size
-    if batch:
-        yield batch
 
 
 @contextmanager
@@ -398,7 +377,7 @@ def decoded(
         with named_in_errors(name):
             return number_of_tiles(shape_of(codec, file), codec.profile.shape)
 
-    for batch in _batches(files, tiles, batch_size):
+    for batch in in_batches(files, tiles, batch_size):
         try:
             yield codec.decompress([file for _, file in batch], first)
         except (DataError, Mismatch):
@@ -448,7 +427,9 @@ class Stage:
 
 
 def stages(codec: Codec, name: str, file: bytes) -> tuple[Found, list[Stage]]:
-    """What a file says, and where in it each stage begins, found by halving: of one that is coded by a chain, at its end.
+    """What a file says, and where in it each stage begins, found by halving.
+
+    Of a file that is coded by a chain, at its end; of one that is stored, how far each sixteenth of it comes.
 
     Raises:
         DataError, Mismatch: as `decoded`.
@@ -465,10 +446,14 @@ def stages(codec: Codec, name: str, file: bytes) -> tuple[Found, list[Stage]]:
             look(low, middle)
             look(middle, high)
 
-    if container.unpack(file)[0].coding != container.CHAIN:
-        header = header_size(file)
+    header, coding = header_size(file), container.unpack(file)[0].coding
+    if coding == container.PROGRESSIVE:
         known[header] = asked.decompress([file], header)[0]
         look(header, len(file))
+    if coding == container.STORED:  # every byte is a stage there: some are enough
+        for sixteenth in range(16):
+            length = header + (len(file) - header) * sixteenth // 16
+            known[length] = asked.decompress([file], length)[0]
     levels, begins = codec.profile.levels, list[Stage]()
     last = on_levels(found.pixels, levels)
     for length in sorted(known):
