@@ -94,7 +94,7 @@ class Survey:
 
 def survey(listing: Listing, options: Options) -> Survey:
     """What the index says about the images; no pixel is kept in memory."""
-    index = listing.looked_through()
+    index = listing.looked_through(options.reading)
     good = index.good()
     entries, names = index.entries[good], index.names_of(good)
     sizes = Counter(zip(entries["width"].tolist(), entries["height"].tolist(), strict=True))

@@ -127,7 +127,7 @@ def _reader(path: Path, kind: Kind, options: Options) -> _Reader:
 
         def read(part: str) -> ImageSet:
             listing = parts.listing(part)
-            return image_set(looked_at(listing, listing.looked_through()), options)
+            return image_set(looked_at(listing, listing.looked_through(options.reading)), options)
 
         return parts.names, read, lambda part: tuple("/".join(top) for top in parts.layout.folders_of(part))
     reads = READS[kind]
@@ -210,7 +210,7 @@ def _looked_through(
     change, same = Change(), began.keys() == set(names)
     for part in names:
         listing = parts.listing(part)
-        index = listing.looked_through()
+        index = listing.looked_through(options.reading)
         if same:
             looked[part], other = match_to_snapshot(began[part], listing, index)
             change = change.and_then(other)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddpm.checks import check_whole
 from ddpm.data.decoding.picture import fit
+from ddpm.data.decoding.scaled import SCALED, Reading
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import DataError, UsageError
 from ddpm.seeds import key
@@ -51,6 +52,7 @@ class Options:
         resolution: (height, width) that images are scaled to cover and then cropped to; None keeps their size.
         channels: 1 or 3, to which images are converted; None keeps theirs (a folder is grey if all its images are).
         levels: how many values a pixel can have, of files that do not say it; None takes 256, or 65536 of uint16.
+        decoding: by which rule of `scaled.DECODINGS` a picture in a file becomes a smaller one.
         layout: what the axes of an array in a file are: "NHW", "NCHW" or "NHWC"; None takes what the file or its shape says.
         held_out: the fraction of the images for "test", if the source has no test set.
         max_broken: the fraction of the files that may be unreadable; more is an error.
@@ -66,6 +68,12 @@ class Options:
     in_memory: int = 2**30
     workers: int | None = None
     layout: str | None = None
+    decoding: str = SCALED
+
+    @property
+    def reading(self) -> Reading:
+        """What the files of pictures are asked for."""
+        return Reading(self.decoding, self.resolution)
 
 
 DEFAULT = Options()

@@ -66,7 +66,8 @@ class DataConfig:
 
     So are the `class_names` of a model with classes, where the data have names for them. `resolution` and `channels` of None
     leave the images as they are. `in_memory` is how many bytes of images of a folder are held in memory; more are read batch
-    by batch, by `workers` processes (None: as many as suit the machine), which changes no bit of a run.
+    by batch, by `workers` processes (None: as many as suit the machine), which changes no bit of a run. `decoding` is the rule by
+    which large pictures become small (`data.decoding.scaled`).
     """
 
     source: str = "digits"
@@ -81,6 +82,7 @@ class DataConfig:
     in_memory: Annotated[int, Ge(0)] = 2**30
     workers: Annotated[int, Ge(0), Le(256)] | None = None
     layout: Literal["NHW", "NCHW", "NHWC"] | None = None
+    decoding: Literal["scaled", "full"] = "scaled"
 
     def options(self) -> Options:
         """How to read any split of this data."""
@@ -94,6 +96,7 @@ class DataConfig:
             in_memory=self.in_memory,
             workers=self.workers,
             layout=self.layout,
+            decoding=self.decoding,
         )
 
 

@@ -100,7 +100,17 @@ def requested(
 
 READ = tuple(
     f"data.{name}"
-    for name in ("resolution", "channels", "levels", "layout", "max_broken", "held_out", "in_memory", "workers")
+    for name in (
+        "resolution",
+        "channels",
+        "levels",
+        "layout",
+        "max_broken",
+        "held_out",
+        "in_memory",
+        "workers",
+        "decoding",
+    )
 )
 """How images are read; the other settings of the data say which they are, and what a training makes of them."""
 

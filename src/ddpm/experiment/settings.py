@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ddpm.data.decoding.scaled import FULL
 from ddpm.errors import SHOWN, UsageError, chosen
 from ddpm.experiment.config import Experiment
 from ddpm.models.networks import KINDS, kind_of
@@ -26,6 +27,8 @@ NOT_GIVEN: Mapping[str, int | tuple[()]] = {
     **{"model.head_channels": 0, "model.time_channels": 0, "model.time_embedding": 0},
 }
 """How JSON, and whoever types a setting, writes that it is not given: None in an experiment."""
+BEFORE: Mapping[str, Mapping[str, Any]] = {"data": {"decoding": FULL}}
+"""What settings are, by their sections, in files that were written before there were such settings: what was done then."""
 ALL_IN_JSON = -1
 """How JSON writes `ALL_CLASSES`."""
 _LIMITS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -81,7 +84,7 @@ def from_dict(values: object) -> Experiment:
     """
     if not isinstance(values, Mapping):
         raise UsageError(f"a configuration is an object with fields, not {type(values).__name__}")
-    like = _like(values)
+    like, values = _like(values), _with_what_was(values)
     try:
         experiment = _ADAPTER.validate_python(_named(values, like, ""))
     except ValidationError as error:
@@ -115,6 +118,12 @@ def _wanted(kind: str, context: Mapping[str, Any]) -> str:
     if kind in _LIMITS:
         return _LIMITS[kind](context)
     return _KINDS.get(kind.split("_", maxsplit=1)[0], "an object with fields")
+
+
+def _with_what_was(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the settings that a section of an older file does not have."""
+    added = {name: {**BEFORE[name], **values[name]} for name in BEFORE if isinstance(values.get(name), Mapping)}
+    return {**values, **added}
 
 
 def _like(values: Mapping[str, Any]) -> Experiment:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ddpm import checkpoints
 from ddpm.checkpoints import Checkpoint
 from ddpm.data.batches import too_many
+from ddpm.data.decoding.scaled import Reading
 from ddpm.data.indexing.index import WHOLE, Index
 from ddpm.data.indexing.snapshot import NOTHING, Change, DataSnapshot, line, packed, unpacked
 from ddpm.data.open import Opened
@@ -97,11 +98,12 @@ def fingerprint_of(
     what = line(kinds, {"lost before": tuple(name for name in further if name not in known)})
     read = bool(kinds.decoded_otherwise) and replace(kinds, decoded_otherwise=()) == Change()
     what = what or "".join(beyond[-1:]) or _of_other_kind(opened, snapshot)
-    way = UNDERSTOOD if _only_understood_otherwise(kinds, opened, snapshot) else READ if read else BACK
+    reading = experiment.data.options().reading
+    way = UNDERSTOOD if _only_understood_otherwise(kinds, opened, snapshot, reading) else READ if read else BACK
     raise Mismatch(f"the images are no longer those that the run began with: {source}{what and ': '}{what}", way, NEW)
 
 
-def _only_understood_otherwise(change: Change, opened: Opened, snapshot: DataSnapshot) -> bool:
+def _only_understood_otherwise(change: Change, opened: Opened, snapshot: DataSnapshot, reading: Reading) -> bool:
     """Whether every picture is what it was and where it was, and only classes or splits are made of its folders otherwise.
 
     Of tables and archives classes are not only folders: somebody may have written others into them.
@@ -110,7 +112,7 @@ def _only_understood_otherwise(change: Change, opened: Opened, snapshot: DataSna
     if opened.understood is None or not snapshot.parts or not other or replace(change, relabelled=()) != Change():
         return False
     parts = opened.understood
-    there = {part: parts.listing(part).looked_through() for part in ("all", *parts.names)}
+    there = {part: parts.listing(part).looked_through(reading) for part in ("all", *parts.names)}
     if change.relabelled and (there["all"].entries["length"] != WHOLE).any():
         return False
     in_use = [_places(index) for part, index in there.items() if part not in ("all", "validation")]

@@ -32,7 +32,9 @@ def _indexed(root):
 def looked(monkeypatch):
     """The rows that are decoded, from here on."""
     rows, real = [], index._looked
-    monkeypatch.setattr(index, "_looked", lambda sources, missing: (rows.extend(missing), real(sources, missing))[1])
+    monkeypatch.setattr(
+        index, "_looked", lambda sources, missing, how: (rows.extend(missing), real(sources, missing, how))[1]
+    )
     return rows
 
 
@@ -79,7 +81,7 @@ def test_the_kinds_of_span_are_kept_in_the_numbers_of_old_files(tmp_path, monkey
         TableRow("/y.parquet", 4),
         FilePart("/x.tar", 0, 0),
     ]
-    monkeypatch.setattr(index, "_looked", lambda _sources, _missing: [])
+    monkeypatch.setattr(index, "_looked", lambda _sources, _missing, _reading: [])
     names = ("a.png", "x.tar/b.png", "y.parquet/00000004", "x.tar/c.png")
     found = index.indexed(tmp_path, [index.Source(name, span, 9, 8) for name, span in zip(names, spans, strict=True)])
     kept = [tuple(int(found.entries[field][row]) for field in ("offset", "length", "shard")) for row in range(4)]

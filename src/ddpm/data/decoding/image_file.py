@@ -30,7 +30,7 @@ from ddpm.data.decoding.formats import (
     reads_heif,
 )
 from ddpm.data.decoding.parquet_rows import row_bytes, table
-from ddpm.data.decoding.picture import decode, fit
+from ddpm.data.decoding.scaled import DECODINGS, FULL, Decoded, Shrink, is_much_larger, not_at_all, read
 from ddpm.data.decoding.span import Fault, FilePart, Span, TableRow, WholeFile
 from ddpm.errors import in_a_line
 
@@ -79,12 +79,13 @@ def answer_to(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
             found = table(request["table"])
             return {"rows": found.rows, "classes": found.classes, "texts": found.texts}, found.labels.tobytes()
         span = span_in(request)
+        decoding = request["decoding"]
         if "shape" not in request:
-            facts = look(span)
+            facts, small = look(span, decoding, request["size"])
             values = {"sha256": facts.sha256.hex(), "values": facts.values.hex()}
-            return {**vars(facts), **values, "meaning": facts.meaning and vars(facts.meaning)}, b""
-        scale = Scale(*request["scale"])
-        return {}, pixels(span, bytes.fromhex(request["sha256"]), tuple(request["shape"]), scale).tobytes()
+            return {**vars(facts), **values, "meaning": facts.meaning and vars(facts.meaning)}, small
+        sha256, shape, scale = bytes.fromhex(request["sha256"]), tuple(request["shape"]), Scale(*request["scale"])
+        return {}, pixels(span, sha256, shape, scale, decoding).tobytes()
     except Fault as fault:
         return {"fault": fault.kind, "message": str(fault)}, b""
 
@@ -139,14 +140,14 @@ def _bytes_of(path: str, offset: int, length: int | None) -> bytes:
         return file.read(length)
 
 
-def picture_of(data: bytes) -> Image.Image:
-    """The picture in the bytes of a file, as `picture.decode` gives it.
+def picture_of(data: bytes, shrink: Shrink = not_at_all) -> Decoded:
+    """The picture in the bytes of a file, as `scaled.read` gives it.
 
     Raises:
         Fault: they are no picture, or one that cannot be decoded.
     """
     try:
-        return decode(io.BytesIO(data))
+        return read(io.BytesIO(data), shrink)
     except UnidentifiedImageError as error:
         known = format_of(data)
         other = "not an image of a known format" if known is None or is_read(known) else not_read(known)
@@ -160,31 +161,46 @@ def picture_of(data: bytes) -> Image.Image:
         raise Fault("too large" if f"{MAX_PIXELS:,}" in str(error) else "damaged", in_a_line(error)) from error
 
 
-def look(span: Span) -> Facts:
-    """Decode an image once, for the index.
+def look(span: Span, decoding: str = FULL, size: tuple[int, int] | None = None) -> tuple[Facts, bytes]:
+    """Decode an image once, for the index; and its pixels, for the same work, where they are to have (height, width) `size`.
+
+    The pixels are uint8, as many channels as the picture has, height, width. There are none (no bytes) where `pixels` would
+    decode it otherwise, or where the picture is not much larger than `size`.
+
+    Args:
+        span: where it is.
+        decoding: the rule, of `DECODINGS`. It decides which pixels are looked at, which `values` are those of.
+        size: None where it is not known yet.
 
     Raises:
         Fault: as `read_bytes` and `picture_of`.
     """
     data = read_bytes(span)
-    meaning = _meaning_of(data)
+    meaning, small, rule = _meaning_of(data), b"", DECODINGS[decoding]
     if meaning is not None and not meaning.is_picture:
-        values = _exact(data, meaning)
-        size, grey = (values.shape[2], values.shape[1]), meaning.channels == 1
-        occurring = np.bincount(nearest(values, 256, meaning.levels - 1).ravel(), minlength=256) > 0
+        exact = _exact(data, meaning)
+        whole, grey = (exact.shape[2], exact.shape[1]), meaning.channels == 1
+        occurring = np.bincount(nearest(exact, 256, meaning.levels - 1).ravel(), minlength=256) > 0
     else:
-        picture = picture_of(data)
-        size, grey, occurring = picture.size, picture.mode == "L", np.array(picture.histogram()).reshape(-1, 256).any(0)
+        found = picture_of(data, rule.index)
+        whole, grey = found.size, found.picture.mode == "L"
+        occurring = np.array(found.picture.histogram()).reshape(-1, 256).any(0)
+        if size is not None and is_much_larger(whole[0] * whole[1], *size) and found.is_as(rule.pixels(*size)):
+            small = planes(found.fitted(*size)).tobytes()
     with opened(io.BytesIO(data)) as header:
         mode = header.mode
-    return Facts(hashlib.sha256(data).digest(), mode, *size, grey, np.packbits(occurring).tobytes(), meaning)
+    width, height = whole
+    values = np.packbits(occurring).tobytes()
+    return Facts(hashlib.sha256(data).digest(), mode, width, height, grey, values, meaning), small
 
 
-def pixels(span: Span, sha256: bytes, shape: tuple[int, int, int], scale: Scale = PICTURE) -> np.ndarray:
+def pixels(
+    span: Span, sha256: bytes, shape: tuple[int, int, int], scale: Scale = PICTURE, decoding: str = FULL
+) -> np.ndarray:
     """An image of the index as (channels, height, width) integers: scaled until it covers that size, then cropped to the centre.
 
     They are uint8, or uint16 above 256 levels. A file that says what its values mean has the levels, channels and size that it
-    says; `scale` is of other files.
+    says; `scale` is of other files. `decoding` is the rule by which they become smaller.
 
     Raises:
         Fault: as `look`; of the kind "changed" if its bytes do not have this hash.
@@ -198,10 +214,24 @@ def pixels(span: Span, sha256: bytes, shape: tuple[int, int, int], scale: Scale 
     if scale.levels > BYTES:
         return _sixteen_bit(data, scale)[None]
     channels, height, width = shape
-    fitted = fit(picture_of(data), height, width).convert("L" if channels == 1 else "RGB")
-    values = np.asarray(fitted)
-    values = values[None] if channels == 1 else np.ascontiguousarray(values.transpose(2, 0, 1))
+    fitted = picture_of(data, DECODINGS[decoding].pixels(height, width)).fitted(height, width)
+    values = planes(fitted.convert("L" if channels == 1 else "RGB"))
     return values if scale == PICTURE else nearest(values, scale.levels, scale.top).clip(max=scale.levels - 1)
+
+
+def planes(picture: Image.Image) -> np.ndarray:
+    """A picture in L or RGB as (channels, height, width) uint8."""
+    values = np.asarray(picture)
+    return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def in_channels(values: np.ndarray, channels: int) -> np.ndarray:
+    """What `planes` made, as grey (1 channel) or in colour (3), as Pillow converts pictures; as it is, if it is that already."""
+    if len(values) == channels:
+        return values
+    if channels == 3:
+        return np.repeat(values, 3, axis=0)
+    return planes(Image.fromarray(np.ascontiguousarray(values.transpose(1, 2, 0))).convert("L"))
 
 
 def _meaning_of(data: bytes) -> Meaning | None:

@@ -7,7 +7,7 @@ that the worker processes start quickly.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,10 @@ UNMOVED = 10
 """A profile named sRGB moves no value of 0..255 by more than this, or it is another one (such as "linear sRGB")."""
 
 
-def decode(file: Path | io.BytesIO) -> Image.Image:
+def decode(file: Path | io.BytesIO, prepare: Callable[[Image.Image], None] = lambda _image: None) -> Image.Image:
     """The first frame of an image file (or of its bytes), upright, in mode L or RGB with 8 bits, in the colours of sRGB.
+
+    `prepare` is called with the picture of which only the header is read yet.
 
     Raises:
         One of `READ_ERRORS`: the file is no image, is damaged, is larger than 64 megapixels, or holds floating point
@@ -43,6 +45,7 @@ def decode(file: Path | io.BytesIO) -> Image.Image:
     with opened(file) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+        prepare(image)
         return as_shown(image)
 
 

@@ -1,6 +1,7 @@
 """The index of a folder: the size, time, SHA-256, mode, width and height of every image, or what is wrong with it.
 
-Worker processes build it once, which decodes each file once. It is kept in the user's cache folder, where all runs and
+Worker processes build it once, which decodes each file once; where large pictures are to become small, these are kept from then
+on (`small_pictures`). It is kept in the user's cache folder, where all runs and
 commands find it, and not beside the data, which may be read-only. An entry is used again as long as the size and time of its
 file stay the same. A cached index that is damaged, or was made by other rules, is not used: a new one is built.
 """
@@ -20,8 +21,10 @@ import numpy as np
 
 from ddpm.data.decoding.exact import MAX_LEVELS, Meaning
 from ddpm.data.decoding.image_file import RULES
+from ddpm.data.decoding.scaled import DEFAULT, FULL, Reading
 from ddpm.data.decoding.span import FilePart, Span, TableRow, WholeFile
 from ddpm.data.decoding.workers import Answer, WorkerPool, cores
+from ddpm.data.indexing.small_pictures import Writer, folder_of
 from ddpm.storage.sealed import cache_folder, sealed, unsealed
 
 ENTRY = np.dtype(
@@ -121,13 +124,13 @@ def without_places(entries: np.ndarray) -> np.ndarray:
     return entries
 
 
-def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
+def indexed(root: Path, sources: Sequence[Source], part: str = "all", reading: Reading = DEFAULT) -> Index:
     """The index of these images of a part of `root`; what the cache knows already is not decoded again.
 
     Raises:
         Unavailable: no process can be started that decodes.
     """
-    cache = cache_file(root, part)
+    cache = cache_file(root, part, reading.decoding)
     known = load(cache, root)
     names = [source.name for source in sources]
     entries, faults, meanings = np.zeros(len(sources), ENTRY), {}, {}
@@ -141,10 +144,13 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
     shards = {path: number for number, path in enumerate(files)}
     entries["shard"] = [shards.get(source.span.path, -1) for source in sources]
     index = Index(os.fspath(root), names, entries, faults, tuple(shards), meanings)
+    small = Writer(folder_of(root, reading))
     try:
         saved = time.monotonic()
-        for done, (row, answer) in enumerate(_looked(sources, missing), 1):
+        for done, (row, answer) in enumerate(_looked(sources, missing, reading), 1):
             _enter(entries, faults, meanings, row, answer)
+            if answer.pixels:
+                small.add(entries["sha256"][row].tobytes(), 1 if entries["grey"][row] else 3, answer.pixels)
             for observer in OBSERVERS:
                 observer(done, len(missing))
             if time.monotonic() - saved > SAVE_SECONDS:  # a machine may be taken away before the last one
@@ -153,6 +159,7 @@ def indexed(root: Path, sources: Sequence[Source], part: str = "all") -> Index:
     finally:  # keeps what was found even if indexing is interrupted
         if missing or known is None or len(known) != len(index):
             _save(cache, index)
+        small.flush()
     return index
 
 
@@ -182,16 +189,17 @@ def _reuse(
     return np.flatnonzero(~unchanged).tolist()
 
 
-def _looked(sources: Sequence[Source], rows: Sequence[int]) -> Iterator[tuple[int, Answer]]:
+def _looked(sources: Sequence[Source], rows: Sequence[int], reading: Reading) -> Iterator[tuple[int, Answer]]:
     """The workers' answer about each of these rows; they are only a little ahead of the caller."""
     if not rows:
         return
     tasks = [rows[start : start + PER_TASK] for start in range(0, len(rows), PER_TASK)]
+    asked = vars(reading)
     pool = WorkerPool(min(cores(), len(tasks)), PATIENCE, TRIES)
     waiting: deque[tuple[Sequence[int], Future[list[Answer]]]] = deque()
     try:
         for task in tasks:
-            waiting.append((task, pool.ask([vars(sources[row].span) for row in task])))
+            waiting.append((task, pool.ask([{**vars(sources[row].span), **asked} for row in task])))
             if len(waiting) > TASKS_WAITING * pool.workers:
                 yield from _finished(waiting)
         while waiting:
@@ -222,9 +230,10 @@ def _enter(
         meanings[row] = Meaning(**facts["meaning"])
 
 
-def cache_file(root: Path, part: str = "all") -> Path:
-    """The file that keeps the index of a part of a folder: in the user's cache."""
-    about = b"\0".join((os.fsencode(root.resolve()), RULES.encode(), part.encode()))
+def cache_file(root: Path, part: str = "all", decoding: str = DEFAULT.decoding) -> Path:
+    """The file that keeps the index of a part of a folder, made by this rule: in the user's cache."""
+    rule = "" if decoding == FULL else decoding  # as those were called that know no other
+    about = b"\0".join((os.fsencode(root.resolve()), RULES.encode(), part.encode(), *filter(None, [rule.encode()])))
     name = hashlib.sha256(about).hexdigest()[:32]
     return cache_folder("index") / name
 

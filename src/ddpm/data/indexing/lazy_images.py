@@ -1,7 +1,8 @@
 """Images that stay in their files until they are asked for: a large folder is read so instead of into one tensor.
 
 Every read is checked against the hash in the index, so the pixels are those of the first time, whichever process reads them:
-how many processes read, and how far ahead, cannot change a pixel.
+how many processes read, and how far ahead, cannot change a pixel. Large pictures that were made small before are not even read
+(`small_pictures`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm.data.decoding.image_file import BYTES, PICTURE, Scale, answer_to
+from ddpm.data.decoding.image_file import BYTES, PICTURE, Scale, answer_to, in_channels
+from ddpm.data.decoding.scaled import DEFAULT
 from ddpm.data.decoding.workers import Answer, WorkerPool
 from ddpm.data.indexing.index import Index
+from ddpm.data.indexing.small_pictures import SmallPictures
 from ddpm.data.pixels import Lost
 from ddpm.errors import Unavailable
 
@@ -89,7 +92,8 @@ def _without(rows: Tensor, lost: Mapping[int, str]) -> Tensor:
 class LazyImages:
     """Images of an index as (N, C, H, W) uint8 (int32 above 256 levels), read when they are indexed, as one would index a tensor.
 
-    `rows` (N,) are their rows in the index, and `image` is (C, H, W). `scale` says how many levels they have.
+    `rows` (N,) are their rows in the index, and `image` is (C, H, W). `scale` says how many levels they have, `decoding` is the rule
+    by which large pictures become small, and `small` keeps those that have; None where there are none.
     """
 
     index: Index
@@ -97,6 +101,8 @@ class LazyImages:
     image: tuple[int, int, int]
     reader: Reader = field(repr=False)
     scale: Scale = PICTURE
+    decoding: str = DEFAULT.decoding
+    small: SmallPictures | None = field(default=None, repr=False)
 
     device = torch.device("cpu")
     known_by_hash = True
@@ -134,13 +140,18 @@ class LazyImages:
         return replace(self, rows=self.rows[rows.cpu().numpy()])
 
     def prefetch(self, rows: Tensor) -> None:
-        """Begin to read the images at `rows`, in worker processes."""
+        """Begin to read the images at `rows`, in worker processes, but for those that are kept small."""
         if self.reader.workers and len(rows):
-            self.reader.prefetch(self._requests(rows.tolist()), self._key(rows))
+            left = rows if self.small is None else rows[[not self.small.has(row) for row in self._rows_of(rows)]]
+            if len(left):
+                self.reader.prefetch(self._requests(left.tolist()), self._key(left))
 
     def _key(self, rows: Tensor) -> bytes:
         """What the reader knows a request by: the rows of the index, since several sets share one reader."""
         return self.rows[rows.cpu().numpy()].tobytes()
+
+    def _rows_of(self, rows: Tensor) -> list[int]:
+        return self.rows[rows.cpu().numpy()].tolist()
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
         """The images at `rows`, (n, C, H, W).
@@ -151,18 +162,39 @@ class LazyImages:
         """
         if isinstance(rows, slice):
             rows = torch.arange(len(self))[rows]
-        numbers = rows.tolist()
-        values = np.empty((len(numbers), *self.image), self._sent)
-        answers = self.reader.answers(self._requests(numbers), self._key(rows))
-        lost = {}
-        for place, (row, answer) in enumerate(zip(numbers, answers, strict=True)):
-            if "fault" in answer.facts:
-                lost[row] = answer.facts["message"]
-            else:
-                values[place] = np.frombuffer(answer.pixels, self._sent).reshape(self.image)
+        values = np.empty((len(rows), *self.image), self._sent)
+        left = self._fill_in_kept(rows, values)
+        lost = self._fill_in_read(rows, values, left) if left else {}
         if lost:
             raise self._lost(lost)
         return torch.from_numpy(values if self._kept is torch.uint8 else values.astype(np.int32))
+
+    def _fill_in_kept(self, rows: Tensor, values: np.ndarray) -> list[int]:
+        """Fill in the images that are kept small; the places of the others."""
+        if self.small is None:
+            return list(range(len(rows)))
+        left = []
+        for place, row in enumerate(self._rows_of(rows)):
+            if (found := self.small.get(row)) is None:
+                left.append(place)
+            else:
+                values[place] = in_channels(found, self.image[0])
+        return left
+
+    def _fill_in_read(self, rows: Tensor, values: np.ndarray, places: list[int]) -> dict[int, str]:
+        """Fill in the images at these places from their files; those that are lost, each with the reason."""
+        some, lost = rows[places], {}
+        requests = self._requests(some.tolist())
+        answers = self.reader.answers(requests, self._key(some))
+        for place, row, request, answer in zip(places, self._rows_of(some), requests, answers, strict=True):
+            if "fault" in answer.facts:
+                lost[int(rows[place])] = answer.facts["message"]
+                continue
+            found = np.frombuffer(answer.pixels, self._sent).reshape(request["shape"])
+            values[place] = in_channels(found, self.image[0])
+            if self.small is not None:
+                self.small.put(row, found)
+        return lost
 
     def tensor(self) -> Tensor:
         """All of them, (N, C, H, W), read in parts.
@@ -209,12 +241,20 @@ class LazyImages:
         yield self.index.entries["sha256"][self.rows].tobytes()
 
     def close(self) -> None:
-        """End the worker processes; the next read starts new ones."""
+        """End the worker processes; the next read starts new ones. What was made small is written down."""
         self.reader.close()
+        if self.small is not None:
+            self.small.flush()
 
     def _requests(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        found, scale = [], (self.scale.levels, self.scale.top)
+        found, about = [], {"scale": (self.scale.levels, self.scale.top), "decoding": self.decoding}
         for row in self.rows[rows].tolist():
             sha256 = self.index.entries["sha256"][row].tobytes().hex()
-            found.append({**vars(self.index.span(row)), "sha256": sha256, "shape": self.image, "scale": scale})
+            found.append({**vars(self.index.span(row)), "sha256": sha256, "shape": self._shape_of(row), **about})
         return found
+
+    def _shape_of(self, row: int) -> tuple[int, int, int]:
+        """As which an image is read: as many channels as the file has, where it is then kept for whoever wants it."""
+        if self.small is None or not self.small.is_large(row):
+            return self.image
+        return 1 if self.index.entries["grey"][row] else 3, *self.image[1:]

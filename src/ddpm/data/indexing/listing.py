@@ -15,6 +15,7 @@ import torch
 
 from ddpm.data.decoding import formats
 from ddpm.data.decoding.formats import SUFFIXES
+from ddpm.data.decoding.scaled import Reading
 from ddpm.data.folders import Folder, Layout, Place, understood
 from ddpm.data.imageset import Broken, no_labels
 from ddpm.data.indexing.index import Index, Source, indexed
@@ -107,13 +108,13 @@ class Listing:
     split: np.ndarray
     unread: tuple[Broken, ...] = ()
 
-    def looked_through(self) -> Index:
+    def looked_through(self, reading: Reading) -> Index:
         """The index of these images; what the cache knows already is not decoded again.
 
         Raises:
             Unavailable: no process can be started that decodes.
         """
-        return indexed(self.root, self.sources, self.part)
+        return indexed(self.root, self.sources, self.part, reading)
 
 
 def no_split() -> np.ndarray:

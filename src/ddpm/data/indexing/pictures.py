@@ -6,6 +6,7 @@ The same for folders, archives and tables. Those that cannot be read are left ou
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from ddpm.data.imageset import Broken, ImageSet, no_labels
 from ddpm.data.indexing.index import Index
 from ddpm.data.indexing.lazy_images import LazyImages, Reader
 from ddpm.data.indexing.listing import Classes, Listing
+from ddpm.data.indexing.small_pictures import SmallPictures
 from ddpm.data.splits import Options, SizesDiffer, proposed_side
 from ddpm.errors import DataError, quoted
 
@@ -83,7 +85,9 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
         channels, size = all_have.channels or 1, None
     height, width = size or _common_size(index, rows)
     workers = min(MOST_WORKERS, max(1, cores() - 1)) if options.workers is None else options.workers
-    files = LazyImages(index, rows, (channels, height, width), Reader(workers), all_have.scale)
+    files = LazyImages(index, rows, (channels, height, width), Reader(workers), all_have.scale, options.decoding)
+    if size is not None and all_have.scale == PICTURE:
+        files = replace(files, small=SmallPictures(Path(index.root), options.reading, index.entries))
     labels, classes, lost = pictures.labels, pictures.classes, sorted(pictures.lost.items())
     lost = {int(np.searchsorted(rows, row)): reason for row, reason in lost}
     found = ImageSet(
@@ -103,6 +107,8 @@ def image_set(pictures: Pictures, options: Options, decode: Decode = ImageSet.in
         return decode(replace(found, images=replace(files, reader=reader)))
     finally:
         reader.close()
+        if files.small is not None:
+            files.small.flush()
 
 
 def broken(index: Index) -> tuple[Broken, ...]:
