@@ -213,6 +213,18 @@ def data_loading() -> Rows:
     return ("images are in / are read by", "batches a second, alone", "beside a step of 20 ms"), rows
 
 
+def large_images() -> Rows:
+    """Large JPEGs that are trained on small."""
+    found = result("large_images")
+    peer = f"{found['lucidrains_milliseconds_per_image']:.1f}"
+    parts = {"index and first epoch": peer, "second epoch": peer, "first epoch of another start": peer}
+    ours = found["milliseconds_per_image"]
+    rows = [[part, *(f"{times[part]:.2f}" for times in ours.values()), other] for part, other in parts.items()]
+    total = "two epochs with the index / lucidrains"
+    rows.append([total, *(f"{times[total]:.2f}" for times in ours.values()), ""])
+    return ("ms of processor time for an image", *ours, "lucidrains' data set"), rows
+
+
 def agreement() -> Rows:
     """Differences to diffusers' samplers."""
     found = result("agreement")["largest_relative_difference"]
@@ -311,6 +323,7 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "checkpoint_cost": ("checkpoint_cost", checkpoint_cost),
     "exact_training": ("exact_training", exact_training),
     "data_loading": ("data_loading", data_loading),
+    "large_images": ("large_images", large_images),
     "agreement": ("agreement", agreement),
     "memorisation": ("memorisation", memorisation),
     "codec_lossless": ("codec", codec_lossless),

@@ -65,6 +65,11 @@ class Writer:
         self._bytes += len(pixels) + HASH + CHECK
         return self.flush() if self._bytes >= AT_ONCE else []
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be written: all is, or could not be."""
+        return not self._waiting
+
     def flush(self) -> list[Path]:
         """Write what was collected. If that fails, nothing is kept from now on, and decoding takes longer."""
         waiting, self._waiting, self._bytes = self._waiting, {}, 0
@@ -140,6 +145,7 @@ class SmallPictures:
         self._large = entries["good"] & is_much_larger(pixels, *reading.size)
         self._writer = Writer(folder_of(root, reading))
         self._files: list[_File] = []
+        self._new: dict[int, np.ndarray] = {}  # by their rows, until they are written
         self._at = np.full((len(entries), 2), -1, np.int32)  # of each row its file and its place there
         self._sorted = np.argsort(_as_text(self._hashes), kind="stable")
         for file in _found(self._writer.folder, self._size) if self._large.any() else ():
@@ -151,10 +157,12 @@ class SmallPictures:
 
     def has(self, row: int) -> bool:
         """Whether the small picture of this row is there, unless its file proves to be damaged."""
-        return bool(self._at[row, 0] >= 0)
+        return row in self._new or bool(self._at[row, 0] >= 0)
 
     def get(self, row: int) -> np.ndarray | None:
         """The small picture of a row, (channels of the file, height, width) uint8; None if it has to be decoded."""
+        if row in self._new:
+            return self._new[row]
         file, place = self._at[row].tolist()
         if file < 0:
             return None
@@ -164,8 +172,9 @@ class SmallPictures:
         return found
 
     def put(self, row: int, pixels: np.ndarray) -> None:
-        """What `get` is to give from now on, here (soon) and elsewhere."""
-        if self._large[row] and self._at[row, 0] < 0:
+        """What `get` is to give from now on, and elsewhere once it is written."""
+        if self._large[row] and not self.has(row):
+            self._new[row] = pixels
             self._include(self._writer.add(self._hashes[row].tobytes(), len(pixels), pixels.tobytes()))
 
     def flush(self) -> None:
@@ -176,6 +185,8 @@ class SmallPictures:
         for path in written:
             if (file := _File.found(path, self._size)) is not None:
                 self._take_in(file)
+        if self._writer.is_empty:
+            self._new.clear()
 
     def _take_in(self, file: "_File") -> None:
         """Note which of the rows a file holds."""
