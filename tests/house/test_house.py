@@ -240,6 +240,48 @@ def test_help_imports_nothing_heavy():
     assert "ddpm demo" in done.stdout
 
 
+HEAVY = "{'matplotlib', 'tensorboard', 'scipy.stats', 'scipy.integrate', 'scipy.optimize', 'torch._dynamo', 'sympy', 'sklearn'}"
+"""What takes a second to import, and only a report, a likelihood, a codec or a compiler needs."""
+
+
+def _heavy(code, *arguments):
+    """Which of `HEAVY` a command had imported when it printed them."""
+    code = f"import os, sys\n{code}".replace("SEEN", f"print('seen', sorted({HEAVY} & set(sys.modules)), flush=True)")
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (seen,) = [line for line in done.stdout.splitlines() if line.startswith("seen")]
+    return seen
+
+
+def test_training_begins_without_what_draws_its_report(tmp_path):
+    """A run waits for nothing heavy up to the end of its first step: half of the time that it took to begin was imports."""
+    code = """
+from ddpm.training import trainer
+update = trainer.update
+def first(*parts):
+    assert update(*parts).step == 1
+    SEEN
+    os._exit(0)
+trainer.update = first
+from ddpm.cli import main
+main(sys.argv[1:])
+"""
+    small = "model.channels=8", "model.blocks=1", "training.batch_size=2"
+    settings = [word for setting in small for word in ("--set", setting)]
+    assert _heavy(code, "train", "--data", "digits", "--output-dir", tmp_path / "run", *settings) == "seen []"
+
+
+def test_sampling_imports_nothing_that_it_does_not_use(tmp_path):
+    code = "from ddpm.cli import main\nassert main(sys.argv[1:]) == 0\nSEEN"
+    asked = "--num", "1", "--steps", "1", "--grid", tmp_path / "grid.png", "--output-dir", tmp_path / "images"
+    assert _heavy(code, "sample", "ddpm:mnist", *asked) == "seen []"
+    assert (tmp_path / "grid.png").exists()
+
+
+def test_a_schedule_is_told_without_what_would_plot_it():
+    assert _heavy("from ddpm.cli import main\nassert main(sys.argv[1:]) == 0\nSEEN", "schedule", "linear") == "seen []"
+
+
 def test_what_benchmarks_and_pages_import_exists():
     """They are seldom run: a name that moves must take them along."""
     files = [path for folder in ("benchmarks", "docs", "examples") for path in (ROOT / folder).rglob("*.py")]

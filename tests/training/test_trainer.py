@@ -17,7 +17,7 @@ from ddpm.models.dropout import place
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
 from ddpm.seeds import key
-from ddpm.training.optimizer import constant, cosine, ema_decay, learning_rate, update_ema
+from ddpm.training.optimizer import Adam, constant, cosine, ema_decay, learning_rate, update_ema
 from ddpm.training.precision import choose, in_precision
 from ddpm.training.trainer import TIMESTEPS, Recipe, State, draws, stratified, train, uniform
 
@@ -203,6 +203,40 @@ def test_one_step_is_the_textbook_one():
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-5)
         torch.testing.assert_close(average, 0.1 * begin + 0.9 * ours)
+
+
+def test_adam_is_torchs_fused_one_to_the_bit():
+    """Of two kinds of numbers, one parameter without a gradient, and a learning rate that changes; state and groups too."""
+
+    def weights():
+        random = torch.Generator().manual_seed(0)
+        return [
+            torch.randn(5, 7, generator=random).to(kind).requires_grad_() for kind in (torch.float32, torch.float64) * 3
+        ]
+
+    def steps(optimizer, parameters):
+        random = torch.Generator().manual_seed(1)
+        for step in range(20):
+            for parameter in parameters[step % 2 :]:
+                parameter.grad = torch.randn(5, 7, generator=random).to(parameter.dtype) * 10 ** (step - 10)
+            optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+            optimizer.step()
+            optimizer.zero_grad()
+            assert all(parameter.grad is None for parameter in parameters)
+        return optimizer.state_dict()
+
+    ours, theirs = weights(), weights()
+    state = steps(Adam(ours, 1e-3), ours)
+    expected = steps(torch.optim.Adam(theirs, 1e-3, fused=True), theirs)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert len({float(held["step"]) for held in state["state"].values()}) == 2
+    for index, held in expected["state"].items():
+        assert all(torch.equal(held[name], state["state"][index][name]) for name in ("step", "exp_avg", "exp_avg_sq"))
+    (group,), (known,) = state["param_groups"], expected["param_groups"]
+    assert group == {name: known[name] for name in group}
+    another = Adam(weights(), 1e-3)
+    another.load_state_dict(state)
+    assert torch.equal(another.state[another.param_groups[0]["params"][3]]["exp_avg"], expected["state"][3]["exp_avg"])
 
 
 def test_it_learns():

@@ -58,7 +58,6 @@ def run(options: Namespace) -> None:
     from ddpm.cli.parts.opening import opened, shortened, shorter
     from ddpm.cli.parts.sheets import SHEETS, Targets, comparison, saved
     from ddpm.cli.terminal.processes import processes
-    from ddpm.figures import style
     from ddpm.sampling.images import Plan, Watch, finished
     from ddpm.storage.atomic import write_bytes
     from ddpm.trained.draw import samples
@@ -87,6 +86,8 @@ def run(options: Namespace) -> None:
     targets.write(values, watch.frames, drawing)
     written = {name: str(path) for name, path in vars(targets).items() if path}
     if sheet:
+        from ddpm.figures import style
+
         write_bytes(sheet, style.png(comparison(whole, plan, how, condition)))
         written["compare"] = str(sheet)
     json_target.write(

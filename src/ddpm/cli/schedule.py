@@ -31,7 +31,6 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """Print ten lines of the tables, and write all."""
-    from ddpm.figures import plots, style
     from ddpm.storage.atomic import write_bytes
     from ddpm.trained.schedules import find, tables
 
@@ -39,6 +38,8 @@ def run(options: Namespace) -> None:
     name, schedule = find(options.name, options.steps)
     values = tables(schedule)
     if plot:
+        from ddpm.figures import plots, style
+
         write_bytes(plot, style.png(plots.schedule(schedule, name), options.language))
     json_target.write({"name": name, **values})
     say(f"{name}, T = {schedule.T}")

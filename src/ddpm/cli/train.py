@@ -143,14 +143,10 @@ def run(options: Namespace) -> None:
 
 def _trained_in(folder: "RunFolder", start: "Start", options: Namespace) -> None:
     from ddpm.cli.flags.settings import assignments
-    from ddpm.cli.parts.opening import watched
     from ddpm.cli.parts.training import ask, follow
     from ddpm.experiment.request import says_how_long
     from ddpm.parallel.device import pick_device
-    from ddpm.report.training import report_training
     from ddpm.run.ending import recorded
-    from ddpm.trained.loaded import load_run
-    from ddpm.trained.measured_curve import kept_curve, measured_curve
 
     consent = (
         None
@@ -161,9 +157,20 @@ def _trained_in(folder: "RunFolder", start: "Start", options: Namespace) -> None
     with recorded(folder):
         follow(experiment, folder, device, start, consent)
         if not launch.number():
-            say(f"done: {folder.path}; report: {report_training(folder, options.language)}")
-            if options.curve:
-                trained = load_run(str(folder.path), "ema", device)
-                if kept_curve(trained) is None:
-                    measured_curve(trained, watched(trained))
+            _told_of(folder, options)
         require_told()
+
+
+def _told_of(folder: "RunFolder", options: Namespace) -> None:
+    """The report of a finished training and, if asked for, its measured curve. What draws is imported here: training begins without."""
+    from ddpm.cli.parts.opening import watched
+    from ddpm.parallel.device import pick_device
+    from ddpm.report.training import report_training
+    from ddpm.trained.loaded import load_run
+    from ddpm.trained.measured_curve import kept_curve, measured_curve
+
+    say(f"done: {folder.path}; report: {report_training(folder, options.language)}")
+    if options.curve:
+        trained = load_run(str(folder.path), "ema", pick_device(options.device))
+        if kept_curve(trained) is None:
+            measured_curve(trained, watched(trained))

@@ -8,7 +8,7 @@ again, of less noise, and a bit more of each pixel is coded. With cells of one v
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from ddpm.codec.tables import Real, Whole, below
 
@@ -62,7 +62,7 @@ class Cells:
         first, last = self.first, self.last
         low = np.where(first == 0, -np.inf, (first - 0.5 - mean) / deviation)
         high = np.where(last == self.levels - 1, np.inf, (last + 0.5 - mean) / deviation)
-        mass = ndtr(high) - ndtr(low)
+        mass = scipy.special.ndtr(high) - scipy.special.ndtr(low)
         away = (np.exp(-low * low / 2) - np.exp(-high * high / 2)) / np.sqrt(2 * np.pi)
         shift = np.divide(away, mass, out=np.zeros_like(mass), where=mass > POSSIBLE)
         return (mean + deviation * shift).clip(first, last)

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from ddpm.errors import DataError
 
@@ -32,13 +32,13 @@ UNIFORM = 10
 def phi() -> Whole:
     """The normal distribution function at multiples of 1/512 from -8 to 8, in units of 2^-30."""
     z = np.arange(-REACH * STEP, REACH * STEP + 1) / STEP
-    return _checked("distribution", np.rint(ndtr(z) * ONE).astype(np.int64))
+    return _checked("distribution", np.rint(scipy.special.ndtr(z) * ONE).astype(np.int64))
 
 
 @lru_cache(maxsize=1)
 def quantiles() -> NDArray[np.float32]:
     """The normal quantiles of (i + 1/2) / 65536, to 2^-16: what 16 random bits stand for."""
-    table = np.rint(ndtri((np.arange(2**16) + 0.5) / 2**16) * 2**16) / 2**16
+    table = np.rint(scipy.special.ndtri((np.arange(2**16) + 0.5) / 2**16) * 2**16) / 2**16
     return _checked("quantiles", table.astype(np.float32))
 
 

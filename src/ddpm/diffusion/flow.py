@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 import torch
-from scipy.integrate import solve_ivp
-from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from ddpm.diffusion.bound import term
@@ -90,7 +89,7 @@ def _timestep(schedule: Schedule) -> Callable[[float], float]:
     values = schedule.timestep_map[1:].double().flip(0).numpy()
     if schedule.T == 1:
         return lambda log_snr: float(values[0])
-    between = PchipInterpolator(angles, values)
+    between = scipy.interpolate.PchipInterpolator(angles, values)
     return lambda log_snr: float(between(math.atan(math.exp(log_snr / 2))))
 
 
@@ -203,7 +202,9 @@ def _solve(
         return found.cpu().double().numpy()
 
     tolerances = allowed.cpu().double().numpy()
-    found = solve_ivp(asked, (start, end), y.cpu().double().numpy(), method=METHOD, rtol=1e-13, atol=tolerances)
+    found = scipy.integrate.solve_ivp(
+        asked, (start, end), y.cpu().double().numpy(), method=METHOD, rtol=1e-13, atol=tolerances
+    )
     if not found.success:
         raise Diverged(f"the flow cannot be followed to the end: {found.message}")
     return torch.as_tensor(found.y[:, -1]).to(y), int(found.nfev)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.special import logsumexp
-from scipy.stats import beta, betabinom
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
@@ -199,8 +198,8 @@ class Closeness:
         smaller than the truth.) The tail is summed: one less what is before it would be 0 where it is small.
         """
         n, m = len(self.suspected), len(self.held_out.rows)
-        tail = betabinom.logpmf(np.arange(self.count, n + 1), n, self.rank, m + 1 - self.rank)
-        return min(1.0, float(np.exp(logsumexp(tail))))
+        tail = scipy.stats.betabinom.logpmf(np.arange(self.count, n + 1), n, self.rank, m + 1 - self.rank)
+        return min(1.0, float(np.exp(scipy.special.logsumexp(tail))))
 
     @property
     def p_values(self) -> Float[Tensor, " samples"]:
@@ -322,5 +321,5 @@ def _rank(rate: float, held_out: int) -> int:
 def clopper_pearson(count: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The interval of a share of which `count` of `of` were found: it covers the truth at least so often."""
     out = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(beta.ppf(out, count, of - count + 1))
-    return low, 1.0 if count == of else float(beta.ppf(1 - out, count + 1, of - count))
+    low = 0.0 if count == 0 else float(scipy.stats.beta.ppf(out, count, of - count + 1))
+    return low, 1.0 if count == of else float(scipy.stats.beta.ppf(1 - out, count + 1, of - count))

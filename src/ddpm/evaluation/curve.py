@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass, replace
 from functools import partial
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from ddpm.data.imageset import ImageSet
@@ -86,7 +86,7 @@ def _L_0(p: ReverseProcess, pairs: list[tuple[Tensor, Tensor]], log_var: float) 
 def _best_variance(L_0: Callable[[float], float], error: float) -> tuple[float, float]:
     """The variance with the smallest L_0, and this; not worse than with the error itself. `L_0` is told its logarithm."""
     centre = math.log(error)
-    found = minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         L_0, bounds=(centre - BELOW, centre + ABOVE), method="bounded", options={"xatol": PRECISION}
     )
     least, log_var = min((L_0(centre), centre), (float(found.fun), float(found.x)))

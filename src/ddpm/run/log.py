@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,12 +111,10 @@ class RunLog:
     """The log of a run from `step` on; lines of later steps, left by a run that was cut off, are removed first."""
 
     def __init__(self, folder: RunFolder, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (a second to import)
-
         _forget_after(folder.metrics, step)
         self._path, self._waiting = folder.metrics, b""
         self._file = folder.metrics.open("ab", buffering=0)
-        self._new_board, self._logs = partial(SummaryWriter, folder.logs, purge_step=step + 1), folder.logs
+        self._logs, self._purged = folder.logs, step + 1
         self._board: SummaryWriter | None = None
         self._board_failed = False
         self._hook = threading.excepthook
@@ -178,6 +175,11 @@ class RunLog:
             if not failed_before:
                 why = error.strerror if isinstance(error, OSError) else "TensorBoard needs a name in UTF-8"
                 raise StorageError(f"cannot write {str(self._logs)!r}: {why}") from error
+
+    def _new_board(self) -> "SummaryWriter":
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (a second to import: training begins without)
+
+        return SummaryWriter(self._logs, purge_step=self._purged)
 
     def _without_board(self, failed: threading.ExceptHookArgs) -> None:
         """A failure in a thread of TensorBoard's own is ignored here: the next call of TensorBoard raises it."""

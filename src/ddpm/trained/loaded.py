@@ -101,8 +101,12 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     experiment = _read_otherwise(experiment, settings)
     with torch.device("meta"):
         network = experiment.network()
-    network.to_empty(device=device).eval()
-    checkpoints.load_weights(network, content.tensors[group])
+    # Not to_empty, with which torch imports sympy: most of a second.
+    empty = {
+        name: torch.empty(like.shape, dtype=like.dtype, device=device) for name, like in network.named_parameters()
+    }
+    network.load_state_dict(empty, assign=True)
+    checkpoints.load_weights(network.eval(), content.tensors[group])
     with torch.no_grad():
         schedule = experiment.schedule_of(network)
         if experiment.schedule.learned:  # it lives where the network is

@@ -4,16 +4,15 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ddpm.cli.terminal.console import track
 from ddpm.cli.terminal.files import file_for
 from ddpm.data.imageset import to_levels
-from ddpm.figures import plots
 from ddpm.figures.pictures import save_animation, save_npz, shown, square, tile, to_pictures
 from ddpm.parallel.launch import number
 from ddpm.parallel.world import World
@@ -26,6 +25,9 @@ from ddpm.trained.draw import Drawing
 from ddpm.trained.labels import NONE, OWN
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measured_curve import kept_curve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHEETS = ("grid", "npz", "animation", "progressive")
 
@@ -86,7 +88,7 @@ def saved(batches: Iterator[tuple[range, Tensor]], drawing: Drawing, folder: Pat
     return world.all_gather_rows(torch.cat(drawn))[order]
 
 
-def comparison(whole: LoadedModel, plan: Plan, how: FewSteps, condition: Condition) -> Figure:
+def comparison(whole: LoadedModel, plan: Plan, how: FewSteps, condition: Condition) -> "Figure":
     """The sheet of `ddpm sample --compare`, with progress."""
     columns, levels = budgets(whole.process.schedule.T), whole.experiment.levels
     rows: dict[str, list[np.ndarray | None]] = {}
@@ -95,4 +97,6 @@ def comparison(whole: LoadedModel, plan: Plan, how: FewSteps, condition: Conditi
     for cell in track(cells, len(columns) * len(COMPARED), "comparing"):
         picture = None if cell.images is None else np.array(square(to_pictures(cell.images, levels)))
         rows.setdefault(cell.sampler, []).append(picture)
+    from ddpm.figures import plots
+
     return plots.comparison(rows, [f"{budget} evaluations" for budget in columns])
