@@ -1,14 +1,18 @@
 """How a run starts is decided once, where it is typed; what each way of starting refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from ddpm.checkpoints import folder_name, found, step_of
+from ddpm.checkpoints import Checkpoint, folder_name, found, step_of
 from ddpm.errors import CannotCreate, DataError, NotFound
 from ddpm.experiment.presets import digits
+from ddpm.parallel.world import ALONE
 from ddpm.run.folder import RunFolder
-from ddpm.run.start import Continue, Fresh, From, start_of
+from ddpm.run.session import conditions
+from ddpm.run.start import Continue, Fresh, From, other_conditions, start_of
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,14 @@ def test_another_process_reads_the_step_that_the_first_one_found(trained):
     last = folder.checkpoints / folder_name(6)
     assert [From(trained).read_again(folder, step).numbers["step"] for step in (3, 6)] == [3, 6]
     assert From(last).read_again(folder, 6).numbers["step"] == 6
+
+
+def test_masks_drawn_otherwise_are_told():
+    """By a checkpoint of before, which says nothing of them; not where there is no dropout, or nothing has changed."""
+    now = conditions(digits(), torch.device("cpu"), ALONE)
+    before = {name: value for name, value in now.items() if name != "dropout"}
+    (line,) = other_conditions(Checkpoint({}, {"made_by": before}), now)
+    assert line == "not the same to the bit from here on: dropout 16-bit masks (before: bernoulli masks)"
+    assert not other_conditions(Checkpoint({}, {"made_by": now}), now)
+    without = replace(digits(), model=replace(digits().model, dropout=0.0))
+    assert not other_conditions(Checkpoint({}, {"made_by": before}), conditions(without, torch.device("cpu"), ALONE))

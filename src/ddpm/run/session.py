@@ -21,6 +21,7 @@ from ddpm.experiment.binding import KEY, binding
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import images_after, stretches
 from ddpm.figures.pictures import square, to_pictures, whole_rows
+from ddpm.models.dropout import DRAWS
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.run.events import Event, Expected, Halted, Logged, Stepped
 from ddpm.run.folder import RunFolder
@@ -54,6 +55,7 @@ ON_DEVICE_BYTES = 4 * 2**30
 
 def conditions(experiment: Experiment, device: torch.device, world: World) -> dict[str, str | int]:
     """What a run must have in common with itself before it was stopped, to go on to the bit."""
+    masks = {"dropout": DRAWS} if experiment.model.dropout else {}
     return {
         "ddpm": VERSION,
         "torch": torch.__version__,
@@ -62,6 +64,7 @@ def conditions(experiment: Experiment, device: torch.device, world: World) -> di
         "threads": torch.get_num_threads(),
         "processes": world.size,
         "parallel": experiment.parallel,
+        **masks,
     }
 
 

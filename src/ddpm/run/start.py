@@ -15,6 +15,7 @@ from ddpm.experiment.binding import as_of, experiment_in, may_change, unlike
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import CHANGEABLE, changed_after, changed_from
 from ddpm.experiment.settings import NOTHING, changed, compared, flat, spelled
+from ddpm.models.dropout import DREW
 from ddpm.run.folder import RunFolder, existing, find_checkpoint, folder_of
 from ddpm.run.imported import own_folder
 from ddpm.run.log import read_metrics
@@ -294,16 +295,17 @@ def _begun_anew(folder: RunFolder) -> list[str]:
     return [f"beginning anew: there was no checkpoint yet, though the log went to step {step:,}"]
 
 
+UNSAID = {"dropout": DREW}
+"""What was so where a checkpoint does not say it."""
+
+
 def other_conditions(content: Checkpoint | None, made_by: Mapping[str, Any]) -> list[str]:
     """A line for the user where a run goes on under other conditions than those of its checkpoint."""
     before = content.numbers.get("made_by") if content is not None else None
     if not isinstance(before, dict):
         return []
-    new = [
-        f"{name} {made_by[name]} (before: {before[name]})"
-        for name in made_by
-        if before.get(name, made_by[name]) != made_by[name]
-    ]
+    before = {**made_by, **UNSAID, **before}
+    new = [f"{name} {made_by[name]} (before: {before[name]})" for name in made_by if before[name] != made_by[name]]
     return [f"not the same to the bit from here on: {', '.join(new)}"] if new else []
 
 
