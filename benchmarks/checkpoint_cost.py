@@ -27,9 +27,9 @@ from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
+from ddpm.models.precision import in_precision
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
-from ddpm.training.precision import in_precision
 from ddpm.training.trainer import Recipe, State, train
 
 BATCH, ROUNDS, INTERVAL = 2, 3, 600.0

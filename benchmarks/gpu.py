@@ -22,13 +22,13 @@ from ddpm.data.imageset import ImageSet
 from ddpm.diffusion.objective import simple
 from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
+from ddpm.models.precision import in_precision
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import chain
 from ddpm.seeds import NoiseForEach, generator
-from ddpm.training.precision import in_precision
 from ddpm.training.trainer import Recipe, State, train
 
 BATCH, ROUNDS, SAMPLES = 128, 12, 256

@@ -16,7 +16,7 @@ from ddpm.data.splits import Options, proposed_side
 from ddpm.errors import DataError, Failure, NotFound, UsageError, quoted
 from ddpm.experiment.duration import seconds_of
 from ddpm.experiment.request import path_of, requested
-from ddpm.training.precision import choose
+from ddpm.models.precision import choose
 from tests.harness.commands import TINY
 from tests.harness.undrawn import formulas_undrawn
 

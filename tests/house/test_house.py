@@ -16,11 +16,11 @@ from ddpm.diffusion.prediction import PREDICTIONS
 from ddpm.diffusion.schedule import SCHEDULES
 from ddpm.diffusion.variance import VARIANCES
 from ddpm.experiment.presets import PRESETS
+from ddpm.models.precision import PRECISIONS
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.timesteps import SPACINGS
 from ddpm.trained.edit import METHODS
 from ddpm.trained.interpolate import ENCODINGS
-from ddpm.training.precision import DTYPES
 from ddpm.training.replicas import PARALLEL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,7 +208,7 @@ def test_the_help_names_what_exists(text, mapping):
         ("train", "--prediction", PREDICTIONS),
         ("train", "--variance", VARIANCES),
         ("train", "--objective", OBJECTIVES),
-        ("train", "--precision", {"auto": None, **DTYPES}),
+        ("train", "--precision", PRECISIONS),
         ("train", "--set", PARALLEL),
         ("sample", "--sampler", SAMPLERS),
         ("sample", "--spacing", {**SPACINGS, "optimal": None}),

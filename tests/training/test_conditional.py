@@ -14,12 +14,12 @@ from ddpm.diffusion.schedule import linear
 from ddpm.diffusion.variance import Learned
 from ddpm.evaluation.cheap import bound_of, estimate
 from ddpm.evaluation.rate import measure, summarise
+from ddpm.models.precision import in_precision
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
 from ddpm.sampling import DDIM
 from ddpm.sampling.chain import chain
 from ddpm.sampling.guidance import Guidance, guided
-from ddpm.training.precision import in_precision
 from ddpm.training.trainer import Recipe, State, draws, train
 
 CPU = torch.device("cpu")

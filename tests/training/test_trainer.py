@@ -14,11 +14,11 @@ from ddpm.diffusion.reverse import ReverseProcess, unlimited
 from ddpm.diffusion.schedule import linear
 from ddpm.errors import DataError, Mismatch, StorageError, UsageError
 from ddpm.models.dropout import place
+from ddpm.models.precision import choose, in_precision
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
 from ddpm.seeds import key
 from ddpm.training.optimizer import Adam, constant, cosine, ema_decay, learning_rate, update_ema
-from ddpm.training.precision import choose, in_precision
 from ddpm.training.trainer import TIMESTEPS, Recipe, State, draws, stratified, train, uniform
 
 SHAPE = UNetShape(channels=8, multipliers=(1, 2), blocks=1, attention=(1,), groups=4, dropout=0.3)

@@ -37,7 +37,7 @@ def flags(parser: ArgumentParser) -> None:
         "the two ends come back nearly as they were) (stochastic)",
     )
     how.add_argument("--steps", type=positive, metavar="K", help="use K of the T steps from latents to images (all)")
-    groups.reading(parser)
+    groups.precision(groups.reading(parser))
     where = parser.add_argument_group("where it goes")
     where.add_argument(
         "--output-dir", type=filled, required=True, metavar="DIR", help="folder for 000000.png ... and row.png"

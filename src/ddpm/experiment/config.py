@@ -27,9 +27,9 @@ from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.errors import UsageError, chosen
 from ddpm.experiment.history import Change, Init
 from ddpm.models.networks import AnyShape, new, size
+from ddpm.models.precision import PRECISIONS
 from ddpm.models.shape import ALL_CLASSES, UNetShape, class_number
 from ddpm.training.optimizer import DECAYS
-from ddpm.training.precision import DTYPES
 from ddpm.training.replicas import PARALLEL
 from ddpm.training.trainer import TIMESTEPS, Recipe
 
@@ -212,7 +212,7 @@ class Experiment:
         chosen(AUGMENTATIONS, self.data.augmentation, "augmentation")
         chosen(DECAYS, self.training.decay, "decay")
         chosen(TIMESTEPS, self.training.timesteps, "timesteps")
-        chosen({"auto": None, **DTYPES}, self.precision, "precision")
+        chosen(PRECISIONS, self.precision, "precision")
         chosen(PARALLEL, self.parallel, "parallel")
         odd = {"compile": self.compile, "fp16": self.precision == "fp16", "a learned schedule": self.schedule.learned}
         if self.parallel == "fsdp" and any(odd.values()):

@@ -22,6 +22,7 @@ from ddpm.experiment.config import Experiment
 from ddpm.experiment.history import images_after, stretches
 from ddpm.figures.pictures import square, to_pictures, whole_rows
 from ddpm.models.dropout import DRAWS
+from ddpm.models.precision import choose, in_precision
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.run.events import Event, Expected, Halted, Logged, Stepped
 from ddpm.run.folder import RunFolder
@@ -44,7 +45,6 @@ from ddpm.sampling.condition import Condition
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished, sample
 from ddpm.seeds import key
-from ddpm.training.precision import choose, in_precision
 from ddpm.training.replicas import PARALLEL, is_sharded, team_of
 from ddpm.training.trainer import GradientStep, Recipe, State, train
 from ddpm.version import VERSION

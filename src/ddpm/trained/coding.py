@@ -20,6 +20,7 @@ from ddpm.codec.profile import Profile, parsed
 from ddpm.codec.tables import Whole
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import DataError, RunWarning, warn
+from ddpm.models.precision import FULL
 from ddpm.sampling.timesteps import log_snr
 from ddpm.storage import durable
 from ddpm.storage.atomic import atomically, read_json, to_strict_json
@@ -47,11 +48,11 @@ def codec_of(trained: LoadedModel, *, chain: bool = False) -> Codec:
         NotFound: there is nothing, and no images to measure on.
         StorageError: it cannot be written: what is coded could not be read back.
     """
+    trained = trained.in_precision(FULL)  # a codec has an arithmetic of its own, and one profile
     profile = kept_profile(trained) or kept_after(
         profile_file(trained), trained.digest, Profile, lambda: measured_profile(trained)
     )
-    network = trained.process.network
-    assert isinstance(network, nn.Module)
+    network = trained.network
     denoiser = Denoiser(exact(network) if profile.exact else doubled(network), profile, trained.device)
     if not profile.exact and probe(denoiser) != profile.probe:
         raise DataError(
@@ -117,8 +118,7 @@ def measured_profile(trained: LoadedModel) -> Profile:
         NotFound: they are no longer where they were.
     """
     pixels, levels = _measured_on(trained), trained.experiment.levels
-    network = trained.process.network
-    assert isinstance(network, nn.Module)
+    network = trained.network
     profile = calibrated(trained.process, pixels, shape_of(trained), levels, Plan(), exact=can_be_exact(trained))
     if profile.exact:
         return profile
@@ -145,8 +145,7 @@ def _measured_on(trained: LoadedModel) -> Whole:
 
 def can_be_exact(trained: LoadedModel) -> bool:
     """Whether every operation of the network has exact arithmetic."""
-    network = trained.process.network
-    assert isinstance(network, nn.Module)
+    network = trained.network
     x_t = torch.zeros(1, *trained.experiment.shape, device=trained.device)
     try:
         exact(network)(x_t, trained.process.timestep(1, x_t))

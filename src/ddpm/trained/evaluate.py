@@ -227,6 +227,7 @@ def about(trained: LoadedModel, images: int, label: str | None = None) -> dict[s
         "label": label,
         "levels": trained.experiment.levels,
         "limit": trained.experiment.process.limit,
+        "precision": trained.precision,
         "variance": variance_of(trained),
         "decoder_variance": decoder_variance(trained),
         "sigma_1": math.sqrt(float(p.variance.table(p.schedule)[1])) if isinstance(p.variance, Fixed) else None,

@@ -59,7 +59,7 @@ def export(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotCreate(f"{str(folder)!r} is not empty", "give another folder")
     beside = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
-    network = trained.process.network
+    network = trained.network
     if not isinstance(network, UNet | LucidrainsUNet | ScheduledNetwork):
         raise UsageError("only a network of a run can be exported, not one's own function")
     weights = {name: weight.detach().cpu() for name, weight in network.named_parameters()}

@@ -38,8 +38,7 @@ class Facts:
     @property
     def network(self) -> nn.Module:
         """The network, with the weights that were asked for."""
-        assert isinstance(self.process.network, nn.Module)
-        return self.process.network
+        return self.loaded.network
 
     @property
     def experiment(self) -> Experiment:
@@ -66,6 +65,11 @@ class Facts:
     def step(self) -> int:
         """After how many steps of training."""
         return self.loaded.step
+
+    @property
+    def precision(self) -> str:
+        """In which the network computes: "fp32", "bf16" or "fp16"."""
+        return self.loaded.precision
 
     @property
     def device(self) -> torch.device:

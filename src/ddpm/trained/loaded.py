@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import nn
 
 from ddpm import checkpoints
 from ddpm.diffusion.reverse import ReverseProcess
@@ -13,6 +14,7 @@ from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import UsageError
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.settings import NOTHING, changed
+from ddpm.models.precision import FULL, InPrecision, choose, in_precision, is_native
 from ddpm.run.folder import RunFolder, find_checkpoint, tensors_called
 from ddpm.run.imported import is_name, place, read_run
 from ddpm.seeds import generator
@@ -38,7 +40,7 @@ class LoadedModel:
 
     `notes` say which newer checkpoints were passed over, and why. `trained_on` is the fingerprint of its images and their labels
     (`ddpm.run.data_identity`), None of a model of which it is not known. `called` is the name of a network of one's own, of no run;
-    `typed` that of a model whose run is in the cache.
+    `typed` that of a model whose run is in the cache. `precision` is that in which the network computes: fp32, bf16 or fp16.
     """
 
     folder: RunFolder
@@ -51,6 +53,16 @@ class LoadedModel:
     trained_on: str | None = None
     called: str | None = None
     typed: str | None = None
+    precision: str = FULL
+
+    @property
+    def network(self) -> nn.Module:
+        """The network itself, whatever the precision in which the process asks it."""
+        network = self.process.network
+        if isinstance(network, InPrecision):
+            network = network.network
+        assert isinstance(network, nn.Module)
+        return network
 
     @property
     def name(self) -> str:
@@ -60,14 +72,13 @@ class LoadedModel:
     @cached_property
     def digest(self) -> str:
         """Of the weights; it reads them all, once. Of a network that has none: of what it makes of noise at t = T."""
-        network, T = self.process.network, self.process.schedule.T
-        weights = list(network.parameters()) if isinstance(network, torch.nn.Module) else []
+        weights, T = list(self.network.parameters()), self.process.schedule.T
         if weights:
             return checkpoints.digest(weights)
         noise = torch.randn(1, *self.experiment.shape, generator=generator(0, "digest")).to(self.device)
         nothing = torch.full((1,), -1, device=self.device) if self.experiment.model.classes else None
         with torch.no_grad():
-            return checkpoints.digest([self.process.given(nothing).outputs(noise, T)[0]])
+            return checkpoints.digest([self.in_precision(FULL).process.given(nothing).outputs(noise, T)[0]])
 
     def read(self, settings: Mapping[str, Any]) -> "LoadedModel":
         """The same weights, read in another way: with some of `READINGS` changed.
@@ -78,6 +89,25 @@ class LoadedModel:
         experiment = _read_otherwise(self.experiment, settings)
         p = experiment.reverse_process(self.process.network, experiment.process.limit, self.process.schedule)
         return replace(self, experiment=experiment, process=p)
+
+    @property
+    def slow(self) -> str:
+        """What is to be said of a precision that the device only imitates; empty of another."""
+        if is_native(self.precision, self.device):
+            return ""
+        return f"{self.precision} is imitated on this {self.device.type}: it takes several times as long as fp32"
+
+    def in_precision(self, precision: str) -> "LoadedModel":
+        """The same weights, asked in "fp32", "bf16", "fp16" or what "auto" is on this device.
+
+        Raises:
+            UsageError: no such precision, or none of this device.
+        """
+        name = choose(precision, self.device)
+        if name == self.precision:
+            return self
+        network = in_precision(self.network, name, self.device)
+        return replace(self, process=replace(self.process, network=network), precision=name)
 
 
 def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str, Any] = NOTHING) -> LoadedModel:

@@ -12,6 +12,7 @@ import torch
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import Failure, RunWarning, warn
 from ddpm.evaluation.curve import ErrorAt, curve, errors, some_steps
+from ddpm.models.precision import FULL
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.optimal import Curve
 from ddpm.seeds import generator
@@ -96,12 +97,13 @@ def measured_at(trained: LoadedModel, *, exact: bool) -> list[int]:
 def measured_curve(trained: LoadedModel, watched: Watched, label: str = OWN, *, exact: bool = False) -> Curve:
     """Measure the curve, and keep it beside the model where that can be written; `watched` shows the progress.
 
-    A model with classes is told the labels, unless `label` is NONE; what guidance makes of it is not measured.
+    A model with classes is told the labels, unless `label` is NONE; what guidance makes of it is not measured. It is measured in
+    float32 whatever the model's precision: there is one curve for its weights.
     """
     images = images_for_curve(trained)
     labels = None if label == NONE else trained.experiment.labels(images)
     at = measured_at(trained, exact=exact)
-    measured = errors(trained.process, images, 0, 64, trained.device, labels, at)
+    measured = errors(trained.in_precision(FULL).process, images, 0, 64, trained.device, labels, at)
     found = curve(watched(measured, len(at)), trained.process.schedule)
     tables = {name: getattr(found, name)[1:].tolist() for name in TABLES}
     with suppress(Failure):  # where nothing can be written it is measured again the next time

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ddpm.checkpoints import digest
+from ddpm.models.precision import FULL
 from ddpm.sampling.condition import Condition
 from ddpm.sampling.images import Plan, described
 from ddpm.storage import strict
@@ -16,6 +17,9 @@ DIGESTS = {"model": "another model", "kept": "other steps", "given": "another im
 """What stands for something large, and how to say that it differs."""
 BESIDES = frozenset({"number", "label", "spacing", "weights", "trained_steps"})
 """Said of one image, or another name of what `kept` and `model` stand for: no part of what a set has in common."""
+
+BEFORE: Mapping[str, Any] = {"precision": FULL}
+"""What holds of an image that does not say it: it was drawn before that could be chosen."""
 
 
 def recorded(trained: LoadedModel, plan: Plan, spacing: str, begin: int) -> dict[str, Any]:
@@ -52,6 +56,7 @@ def _facts(trained: LoadedModel, plan: Plan, spacing: str, begin: int) -> dict[s
         "spacing": spacing,
         "variance": variance_of(trained) if sampler.uses_variance else None,
         "limit": trained.experiment.process.limit,
+        "precision": trained.precision,
         "seed": plan.seed,
         "weights": trained.weights,
         "trained_steps": trained.step,
@@ -77,6 +82,7 @@ def read_how_drawn(text: str | None) -> dict[str, Any] | None:
 def differences(common: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Where a set is another one than that of an image, which says `other` of itself; in words."""
     mine = json.loads(to_strict_json(common))
+    other = {**BEFORE, **other}
     names = [name for name in {**other, **mine} if name not in BESIDES and other.get(name) != mine.get(name)]
     return [DIGESTS.get(name) or f"{name} {_shown(other, name)} -> {_shown(mine, name)}" for name in names]
 

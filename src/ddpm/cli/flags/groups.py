@@ -102,6 +102,16 @@ def reading(parser: ArgumentParser) -> _ArgumentGroup:
     return group
 
 
+def precision(group: _ArgumentGroup) -> None:
+    """--precision NAME of the commands that draw and score."""
+    group.add_argument(
+        "--precision",
+        default="fp32",
+        metavar="NAME",
+        help="inside the network: fp32, bf16, fp16, auto (bf16 where the machine computes in it); 16 bits give other pixels (fp32)",
+    )
+
+
 def conditions(group: _ArgumentGroup, default: str) -> None:
     """What the images show."""
     group.add_argument(
@@ -201,7 +211,9 @@ def editing(parser: ArgumentParser, what: _ArgumentGroup, steps: str) -> None:
     how = parser.add_argument_group("how to draw it")
     sampler(how)
     chain(how, steps)
-    variance(reading(parser))
+    read = reading(parser)
+    variance(read)
+    precision(read)
     where = parser.add_argument_group("where it goes")
     output_images(where)
     where.add_argument(

@@ -18,6 +18,7 @@ from ddpm.diffusion.variance import VARIANCES
 from ddpm.errors import chosen
 from ddpm.evaluation.curve import ErrorAt
 from ddpm.experiment.duration import in_words
+from ddpm.models.precision import FULL
 from ddpm.parallel.device import pick_device
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.trained.evaluate import images_to_evaluate
@@ -27,13 +28,14 @@ from ddpm.trained.measured_curve import IMAGES, Watched, on_chain
 
 
 def opened(options: Namespace) -> LoadedModel:
-    """The model that RUN, --weights, --device and --set name; says which damaged checkpoints were passed over."""
+    """The model that RUN, --weights, --device, --precision and --set name; says which damaged checkpoints were passed over."""
     settings = assignments(options.set)
     if getattr(options, "variance", None) not in (None, OPTIMAL):
         chosen({**VARIANCES, OPTIMAL: None}, options.variance, "variance")
         settings["process.variance"] = options.variance
-    trained = load_run(options.run, options.weights, pick_device(options.device), settings)
-    for line in trained.notes:
+    device = pick_device(options.device)
+    trained = load_run(options.run, options.weights, device, settings).in_precision(getattr(options, "precision", FULL))
+    for line in filter(None, (*trained.notes, trained.slow)):
         note(f"ddpm: {line}")
     return trained
 

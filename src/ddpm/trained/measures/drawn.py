@@ -180,8 +180,7 @@ def _memory(drawing: Drawing) -> int:
     rows = plan.rows[: plan.batch_size]
     p = drawing.condition.on(drawing.process, rows, model.device)
     x = torch.zeros(len(rows), *model.experiment.shape, device=model.device)
-    network = model.process.network
-    assert isinstance(network, torch.nn.Module)
+    network = model.network
     with torch.no_grad(), Alive() as alive:
         p(x, drawing.begin)
     return alive.most + sum(weight.nbytes for weight in (*network.parameters(), *network.buffers()))
