@@ -76,6 +76,17 @@ def test_what_makes_another_set(model, of_classes):
     assert differences(_common(of_classes, (0, 1), first=7, batch_size=2), base) == []
 
 
+def test_the_precision_makes_another_set(model):
+    """What was drawn before it could be chosen says nothing of it: it is of float32, and goes on."""
+    rounded = model.in_precision("bf16")
+    assert rounded.digest == model.digest
+    base, other = _common(model), _common(rounded)
+    old = {name: value for name, value in base.items() if name != "precision"}
+    assert (base["precision"], other["precision"]) == ("fp32", "bf16")
+    assert differences(base, old) == []
+    assert differences(other, old) == differences(other, base) == ['precision "fp32" -> "bf16"']
+
+
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", "[[1, 2]]", "[" * 100_000, '{"sampler": NaN}', "a drawing"])
 def test_what_others_wrote_says_nothing(text):
     assert read_how_drawn(text) is None

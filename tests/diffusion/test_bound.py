@@ -212,3 +212,30 @@ def test_float32_terms_are_the_float64_ones():
     p = ReverseProcess(rough_network, s.linear())
     for low, high in zip(terms(p, x_0, lambda _: eps), terms(p, x_0.to(F64), lambda _: eps.to(F64)), strict=True):
         torch.testing.assert_close(low.nats.to(F64), high.nats, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("variance", [FixedLarge(), Learned()])
+def test_the_decoder_sees_the_images_at_t_1_alone(variance):
+    """And each image's term, and its gradient, are what they are where all images are at its t."""
+    seen = []
+
+    def decoder(x_0, gaussian):
+        seen.append(len(x_0))
+        return log_density(x_0, gaussian)
+
+    scale = torch.tensor(0.3, requires_grad=True)
+
+    def network(x_t, timestep):
+        return torch.cat([scale * x_t] * (1 + variance.outputs), 1)
+
+    p = ReverseProcess(network, s.linear(5, 0.1, 0.5), variance=variance, decoder=decoder)
+    x_0, x_t = torch.randn(2, 4, 1, 3, 3, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    t = torch.tensor([1, 3, 1, 5])
+    together, _ = term(p, x_0, x_t, t)
+    assert seen == [2]
+    alone = torch.cat([term(p, x_0[i : i + 1], x_t[i : i + 1], int(t[i]))[0] for i in range(4)])
+    torch.testing.assert_close(together, alone, rtol=1e-6, atol=0)
+    gradients = [torch.autograd.grad(nats.sum(), scale)[0] for nats in (together, alone)]
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=0)
+    term(p, x_0, x_t, torch.tensor([2, 3, 4, 5]))
+    assert seen == [2, 1, 1]

@@ -153,8 +153,8 @@ def test_every_image_is_used_equally_often(count, evaluations, pilot):
     target = Target(9, 1, lambda x_0: torch.zeros(len(x_0), dtype=F64), nats)
     told = []
     found = estimate(watched(target, told.append), images, 0, evaluations, 3, CPU)
-    assert sum(told) == found.evaluations == planned(count, evaluations, 3)
-    shares = [planned(count, evaluations, 3, World(rank, 4)) for rank in range(4)]
+    assert sum(told) == found.evaluations == planned(count, evaluations, 3, CPU)
+    shares = [planned(count, evaluations, 3, CPU, World(rank, 4)) for rank in range(4)]
     assert sum(shares) == found.evaluations
     assert shares[0] == max(shares)
     used = torch.bincount(torch.cat(seen), minlength=count)

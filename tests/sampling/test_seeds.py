@@ -11,6 +11,7 @@ import torch
 
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import linear
+from ddpm.models.precision import in_precision
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
 from ddpm.sampling import SAMPLERS
@@ -49,6 +50,15 @@ def test_an_image_is_the_same_to_the_bit_in_batches_of_1_7_and_64(process, sampl
     for size, first in ((1, 0), (1, many - 1), (some, 0), (some, max(many - 2 * some, 1))):
         few = _draw(process, Plan(size, sampler, batch_size=size, first=first))
         assert torch.equal(few, together[first : first + size])
+
+
+def test_in_16_bits_too(process):
+    """A U-Net in bf16, where a machine computes in it or only imitates it: not the images of float32."""
+    p = replace(process, network=in_precision(process.network, "bf16", CPU))
+    together = _draw(p, Plan(35, batch_size=35))
+    for size, first in ((1, 0), (1, 34), (7, 14)):
+        assert torch.equal(_draw(p, Plan(size, batch_size=size, first=first)), together[first : first + size])
+    assert not torch.equal(_draw(process, Plan(35, batch_size=35)), together)
 
 
 def test_the_flow_is_asked_image_by_image_also_inside_another_sampler(process):

@@ -82,10 +82,25 @@ def term(p: ReverseProcess, x_0: ImageBatch, x_t: ImageBatch, t: Times) -> tuple
     if isinstance(t, int):
         nats = -p.decoder(x_0, reverse) if t == 1 else kl(p.q.posterior(x_t, x_0, t), reverse)
     else:
-        # kl is inf in rows with t = 1, where q is a point; its gradient there is finite, so `where` may drop it.
-        first = (t == 1).reshape(-1, *[1] * (x_0.ndim - 1))
-        nats = torch.where(first, -p.decoder(x_0, reverse), kl(p.q.posterior(x_t, x_0, t), reverse))
+        # kl is inf in rows with t = 1, where q is a point; its gradient there is finite, so it may be dropped.
+        nats = _decoded_at_first(p, x_0, reverse, t == 1, kl(p.q.posterior(x_t, x_0, t), reverse))
     return sum_flat(nats), estimate
+
+
+def _decoded_at_first(
+    p: ReverseProcess, x_0: ImageBatch, reverse: Gaussian, first: Tensor, nats: ImageBatch
+) -> ImageBatch:
+    """`nats`, but those of the decoder in the rows where `first` holds, which alone are decoded.
+
+    An accelerator decodes all rows: to find out which, the program would have to wait for it.
+    """
+    if x_0.device.type != "cpu":
+        return torch.where(first.reshape(-1, *[1] * (x_0.ndim - 1)), -p.decoder(x_0, reverse), nats)
+    rows = first.nonzero().flatten()
+    if not len(rows):
+        return nats
+    these = Gaussian(reverse.mean[rows], reverse.log_var.expand_as(reverse.mean)[rows])
+    return nats.index_copy(0, rows, -p.decoder(x_0[rows], these))
 
 
 def bits_per_dim(nats: Tensor, dims: int) -> Tensor:

@@ -18,7 +18,7 @@ from ddpm.diffusion.bound import prior, term
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.errors import not_finite
 from ddpm.evaluation.proposal import Proposal, broad, proposal, systematic
-from ddpm.evaluation.rate import images_of, in_float64
+from ddpm.evaluation.rate import batches_of, images_of, in_float64
 from ddpm.parallel.world import ALONE, World
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import ImageBatch, Noise, PerImage, Times, mean_flat
@@ -80,15 +80,15 @@ def watched(target: Target, told: Callable[[int], object]) -> Target:
     return replace(target, term=found)
 
 
-def planned(images: int, evaluations: int, batch_size: int, world: World = ALONE) -> int:
+def planned(images: int, evaluations: int, batch_size: int, device: torch.device, world: World = ALONE) -> int:
     """Of how many images this process of a `world` finds a term, all draws and those of the pilot counted."""
     rounds = ((images, evaluations), _pilot_of(images, evaluations))
-    return sum(len(part) * draws for count, draws in rounds for part in _shared(count, batch_size, world))
+    return sum(len(part) * draws for count, draws in rounds for part in _shared(count, batch_size, device, world))
 
 
-def _shared(images: int, batch_size: int, world: World) -> Sequence[Tensor]:
+def _shared(images: int, batch_size: int, device: torch.device, world: World) -> Sequence[Tensor]:
     """The batches of this process, by their rows."""
-    return torch.arange(images).split(batch_size)[world.rank :: world.size]
+    return batches_of(images, batch_size, device)[world.rank :: world.size]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class _Evaluator:
     def __call__(self, purpose: str, rows: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         r"""Nats and :math:`\|\epsilon\|^2/D - 1` at `t` (images, draws), both of its shape."""
         nats, radius = torch.zeros(2, *t.shape, dtype=torch.float64)
-        for part in _shared(len(rows), self.batch_size, self.world):
+        for part in _shared(len(rows), self.batch_size, self.device, self.world):
             x_0 = images_of(self.data, rows[part], self.device)
             noise = NoiseForEach([generator(self.seed, purpose, int(row)) for row in rows[part]])
             draw = PAIRINGS[self.pairing](noise)
@@ -162,7 +162,7 @@ class _Evaluator:
 
     def prior(self) -> PerImage:
         """What costs no evaluation, nats for each image."""
-        parts = torch.arange(len(self.data)).split(self.batch_size)
+        parts = batches_of(len(self.data), self.batch_size, self.device)
         return torch.cat([self.target.prior(images_of(self.data, rows, self.device)).cpu().double() for rows in parts])
 
 

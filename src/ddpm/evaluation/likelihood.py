@@ -17,7 +17,7 @@ from ddpm.diffusion.bound import bits_per_dim
 from ddpm.diffusion.estimators import estimates, importance_weighted
 from ddpm.diffusion.flow import basis, nats, rademacher
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.evaluation.rate import images_of, in_float64, stderr, widened
+from ddpm.evaluation.rate import batches_of, images_of, in_float64, stderr, widened
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import ImageBatch
 
@@ -66,7 +66,7 @@ def log_ratios(
     Row i * draws + k is draw k of image i. There are T + 1 parts for each batch of rows, one evaluation each but the first.
     """
     wide = replace(p, network=in_float64(p.network))
-    for rows in torch.arange(len(data) * draws).split(batch_size):
+    for rows in batches_of(len(data) * draws, batch_size, device):
         x_0 = images_of(data, rows // draws, device)
         noise = NoiseForEach([generator(seed, "importance", *divmod(int(row), draws)) for row in rows])
         for t, found in estimates(

@@ -1,7 +1,7 @@
 """The bound over a data set: bits/dim with its standard error, split by t, and the rate-distortion curve (section 4.3).
 
-Every image counts exactly once and draws from a generator of its own, so results do not depend on the batch size. All
-arithmetic but the network's is float64.
+Every image counts exactly once and draws from a generator of its own, and on a CPU the network rounds alike in the batches
+that are chosen here: results do not depend on the batch size. All arithmetic but the network's is float64.
 """
 
 import math
@@ -18,6 +18,7 @@ from ddpm.diffusion.reverse import Network, ReverseProcess
 from ddpm.diffusion.schedule import Schedule
 from ddpm.errors import not_finite
 from ddpm.parallel.world import ALONE, World
+from ddpm.sampling.images import FULL
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import ImageBatch, mean_flat
 
@@ -120,7 +121,7 @@ def measure(
         Diverged: what the network gives is not finite.
     """
     wide = replace(p, network=in_float64(p.network))
-    for rows in torch.arange(len(data)).split(batch_size)[world.rank :: world.size]:
+    for rows in batches_of(len(data), batch_size, device)[world.rank :: world.size]:
         x_0 = images_of(data, rows, device)
         noise = NoiseForEach([generator(seed, "bound", int(row)) for row in rows])
         for found in terms(wide.given(labels_at(labels, rows, device)), x_0, noise):
@@ -128,6 +129,26 @@ def measure(
             if nats.isnan().any():
                 raise not_finite(found.t)
             yield Measured(rows, found.t, nats, _mse(found, x_0))
+
+
+def batches_of(count: int, batch_size: int, device: torch.device) -> list[Tensor]:
+    """The rows of so many images in batches; on a CPU in such that each image is rounded alike whatever `batch_size` is.
+
+    There the last bits of what a network gives for an image depend on how many rows its batch has, unless they are a multiple
+    of `FULL`: so the batches are of multiples of it (the next smaller one, or `FULL` itself), and what is left over is a batch
+    of its own, always the same.
+    """
+    rows = torch.arange(count)
+    if device.type != "cpu":
+        return list(rows.split(batch_size))
+    whole = count // FULL * FULL
+    size = max(batch_size // FULL, 1) * FULL
+    return [part for part in (*rows[:whole].split(size), rows[whole:]) if len(part)]
+
+
+def moves_of(schedule: Schedule, images: int, batch_size: int, device: torch.device, world: World = ALONE) -> int:
+    """How much `measure` yields in one process of a `world`, at most."""
+    return math.ceil(len(batches_of(images, batch_size, device)) / world.size) * (schedule.T + 1)
 
 
 def images_of(data: ImageSet, rows: Tensor, device: torch.device) -> ImageBatch:

@@ -259,12 +259,16 @@ class Session:
         }
 
     def _preview(self, share: float) -> Iterator[Event]:
-        """A grid of whole rows by DDIM in a few steps, from the same noise each time; a column for each class."""
+        """A grid of whole rows by DDIM in a few steps, from the same noise each time; a column for each class.
+
+        In the precision of training: it is looked at.
+        """
         experiment, period = self.experiment, len(self.experiment.every_class)
         count = whole_rows(max(round(share * experiment.rhythm.samples), 1), period)
         mine = self.world.share(count)
         plan = Plan(len(mine), sampler="ddim", first=mine.start)
         p = self._averaged()
+        p = replace(p, network=in_precision(p.network, choose(experiment.precision, self.device), self.device))
         p = FewSteps(min(PREVIEW_STEPS, p.schedule.T)).of(p)
         condition = Condition(self.experiment.every_class)
         drawn = [x for _, x in finished(sample(p, experiment.shape, plan, self.device, condition))]

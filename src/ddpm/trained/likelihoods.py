@@ -19,7 +19,7 @@ from ddpm.evaluation.likelihood import (
     log_ratios,
     weighted,
 )
-from ddpm.evaluation.rate import Bound
+from ddpm.evaluation.rate import Bound, batches_of
 from ddpm.trained.loaded import LoadedModel
 
 LIKELIHOODS = ("importance-weighted", "flow")
@@ -58,7 +58,7 @@ class LikelihoodOptions:
 
     def count(self, name: str, trained: LoadedModel, images: ImageSet) -> int:
         """How many parts there are."""
-        batches = -(-len(images) * self.draws // self.batch_size)
+        batches = len(batches_of(len(images) * self.draws, self.batch_size, trained.device))
         return len(images) if name == "flow" else batches * (trained.process.schedule.T + 1)
 
     def added(self, name: str, parts: Iterator[Scored], trained: LoadedModel, images: ImageSet) -> Likelihood:

@@ -7,7 +7,7 @@ import torch
 from ddpm.checks import check_whole
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import UsageError
-from ddpm.evaluation.rate import Bound, measure, summarise
+from ddpm.evaluation.rate import Bound, measure, moves_of, summarise
 from ddpm.figures.progress import followed
 from ddpm.sampling.few_steps import FewSteps
 from ddpm.trained.draw import on_few
@@ -42,6 +42,6 @@ def scored(
     untold = bool(experiment.classes) and labels is None
     p = on_few(trained, few, NONE if untold else OWN, None, progress).process
     measured = measure(p, images, seed, batch_size, trained.device, labels)
-    total = math.ceil(len(images) / batch_size) * (p.schedule.T + 1)
+    total = moves_of(p.schedule, len(images), batch_size, trained.device)
     with followed(measured, total, "evaluating", progress) as steps_done:
         return summarise(steps_done, p.schedule, len(images), math.prod(images.shape))

@@ -8,7 +8,7 @@ from ddpm.cli.terminal.processes import processes
 from ddpm.cli.terminal.speech import said
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
-from ddpm.evaluation.rate import Bound, summarise
+from ddpm.evaluation.rate import Bound, moves_of, summarise
 from ddpm.report.text import columns, right
 from ddpm.sampling.images import evenly
 from ddpm.trained.evaluate import decoder_variance, evaluate
@@ -38,7 +38,7 @@ def measure_bound(trained: LoadedModel, images: ImageSet, seed: int, batch_size:
     """The bound, with progress."""
     schedule = trained.process.schedule
     with processes(trained.device) as world:
-        total = math.ceil(len(images) / batch_size / world.size) * (schedule.T + 1)
+        total = moves_of(schedule, len(images), batch_size, trained.device, world)
         measured = track(evaluate(trained, images, seed, batch_size, labels, world), total, "evaluating")
         return summarise(measured, schedule, len(images), math.prod(images.shape), world)
 

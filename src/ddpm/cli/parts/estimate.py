@@ -33,7 +33,10 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
         note(f"ddpm: without --evaluations all T = {trained.process.schedule.T} are measured, at no more cost")
     target, device = bound_of(trained.process, labels), trained.device
     count, size = options.evaluations, options.batch_size
-    with processes(device) as world, closing(Bar(planned(len(images), count, size, world), "estimating")) as bar:
+    with (
+        processes(device) as world,
+        closing(Bar(planned(len(images), count, size, device, world), "estimating")) as bar,
+    ):
         found = estimate(watched(target, bar.advance), images, options.seed, count, size, device, world=world)
     json_target.write(cheap_result(found) | about(trained, found.images, label) | {"run": options.run, **asked.about})
     T, process = trained.process.schedule.T, trained.experiment.process
