@@ -18,6 +18,7 @@ GAP = "{}"
 ELSEWHERE = {
     "--budget 1h trains for an hour": "run/test_budget.py::test_who_says_how_long_is_not_asked",
     "--steps {} begins it all the same": "run/test_budget.py::test_who_says_how_long_is_not_asked",
+    "--precision fp32 measures it": "cli/test_precision.py::test_what_is_measured_in_fp32_alone",
     "known are a folder of diffusers": "interop/test_hostile.py::test_the_exit_code",
     "--resolution 32 says it": "interop/test_files.py::test_the_port",
     "--flags are those of its training": "interop/test_files.py::test_openai_from_the_command",

@@ -98,6 +98,10 @@ def run(options: Namespace) -> None:
     if len(options.run) > 1:
         if metrics != ["bpd"] or options.evaluations is not None:
             raise UsageError("several runs are compared by bpd over every t alone", "measure the rest run by run")
+        if options.precision != "fp32":
+            raise UsageError(
+                f"several runs are compared in fp32 alone: {options.precision}", "measure the rest run by run"
+            )
         compare_runs(Namespace(**{**vars(options), "num_samples": None, "html": None}))
         return
     (options.run,) = options.run
@@ -109,7 +113,7 @@ def run(options: Namespace) -> None:
 
 def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions", of_images: list[str]) -> None:
     """All metrics of one run."""
-    from ddpm.cli.parts.bounds import measure_bound, say_bound
+    from ddpm.cli.parts.bounds import measure_bias, measure_bound, say_bias, say_bound
     from ddpm.cli.parts.distances import measure_samples, say_samples
     from ddpm.cli.parts.likelihoods import measure_likelihoods, table
     from ddpm.cli.parts.memorised import Copies
@@ -131,12 +135,13 @@ def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions", 
     what = f"{asked.words}{in_words(label)}"
     values = copies.measured(trained, asked)
     likelihoods = measure_likelihoods(trained, images, metrics, ways, labels)
-    rows, bound = {ways.words(name): found for name, found in likelihoods.items()}, None
+    rows, bound, rounded = {ways.words(name): found for name, found in likelihoods.items()}, None, None
     values |= results(likelihoods, ways)
     if plot or set(metrics) & set(METRICS):
         bound = measure_bound(trained, images, options.seed, options.batch_size, labels)
         rows = {f"variational bound, T = {bound.T}": of_bound(bound), **rows}
-        values = result(bound, metrics) | values
+        rounded = measure_bias(trained, images, options.seed, options.batch_size, labels)
+        values = result(bound, metrics) | ({"bias": rounded.as_json()} if rounded else {}) | values
         if plot:
             write_bytes(plot, style.png(plots.bound_by_t(bound), options.language))
     distances = measure_samples(options, trained, images, of_images) if of_images else None
@@ -146,6 +151,7 @@ def _measure(options: Namespace, metrics: list[str], ways: "LikelihoodOptions", 
     json_target.write(about(trained, len(images), label) | {"run": options.run, **asked.about} | values)
     if bound:
         say_bound(trained, bound, metrics, what)
+        say_bias(rounded)
     if plot:
         say(f"plot: {plot}")
     if likelihoods:

@@ -6,6 +6,7 @@ from typing import Any
 from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.processes import processes
 from ddpm.cli.terminal.speech import said
+from ddpm.cli.terminal.words import counted
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.evaluation.rate import Bound, moves_of, summarise
@@ -14,6 +15,7 @@ from ddpm.sampling.images import evenly
 from ddpm.trained.evaluate import decoder_variance, evaluate
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measures.real_bytes import RealBytes, until
+from ddpm.trained.rounding import Bias, bias
 
 ERRORS = (50, 30, 20, 15, 10, 7, 5, 3, 2, 1)
 """RMSE on 0..255 that are asked for."""
@@ -41,6 +43,24 @@ def measure_bound(trained: LoadedModel, images: ImageSet, seed: int, batch_size:
         total = moves_of(schedule, len(images), batch_size, trained.device, world)
         measured = track(evaluate(trained, images, seed, batch_size, labels, world), total, "evaluating")
         return summarise(measured, schedule, len(images), math.prod(images.shape), world)
+
+
+def measure_bias(
+    trained: LoadedModel, images: ImageSet, seed: int, batch_size: int, labels: Labels = None
+) -> Bias | None:
+    """What 16 bits do to the bound; None of a model in fp32."""
+    with processes(trained.device) as world:
+        return bias(trained, images, seed, batch_size, labels, world)
+
+
+def say_bias(found: Bias | None) -> None:
+    """In a line, if there is one."""
+    if found:
+        error = f"± {found.stderr:.1e}" if found.images > 1 else "(of one image: no standard error)"
+        say(
+            f"  in {found.precision}: {found.mean:+.1e} {error} bits/dim against fp32, on {counted(found.images, 'image')} with the "
+            "same noise"
+        )
 
 
 def sentence(trained: LoadedModel, bound: Bound, what: str) -> str:

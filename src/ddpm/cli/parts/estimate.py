@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import closing
 
+from ddpm.cli.parts.bounds import measure_bias, say_bias
 from ddpm.cli.parts.opening import images_asked, model_to_score
 from ddpm.cli.terminal.console import Bar, note, say
 from ddpm.cli.terminal.files import JsonTarget
@@ -38,7 +39,9 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
         closing(Bar(planned(len(images), count, size, device, world), "estimating")) as bar,
     ):
         found = estimate(watched(target, bar.advance), images, options.seed, count, size, device, world=world)
-    json_target.write(cheap_result(found) | about(trained, found.images, label) | {"run": options.run, **asked.about})
+    rounded = measure_bias(trained, images, options.seed, size, labels)
+    values = cheap_result(found) | ({"bias": rounded.as_json()} if rounded else {})
+    json_target.write(values | about(trained, found.images, label) | {"run": options.run, **asked.about})
     T, process = trained.process.schedule.T, trained.experiment.process
     error = f"± {found.stderr:.4f}" if found.images > 1 else "(of one image: no standard error over images)"
     say(
@@ -49,4 +52,5 @@ def estimate_bound(options: Namespace, metrics: Sequence[str]) -> None:
         f"  {trained.weights} weights of step {trained.step:,}, decoder's variance {decoder_variance(trained)}, "
         f"estimate of x_0 {process.limit}"
     )
+    say_bias(rounded)
     json_target.tell()

@@ -12,6 +12,7 @@ from ddpm.evaluation.likelihood import Likelihood
 from ddpm.report.text import columns, left, right
 from ddpm.trained.likelihoods import LIKELIHOODS, LikelihoodOptions, check_flow
 from ddpm.trained.loaded import LoadedModel
+from ddpm.trained.rounding import require_full
 
 OPTIONS = {"draws": "importance-weighted", "trace": "flow", "probes": "flow", "tolerance": "flow"}
 """Flags, and the metric that each is of."""
@@ -36,12 +37,15 @@ def measure_likelihoods(
     """Those that were asked for, given `labels`, with progress.
 
     Raises:
-        UsageError: the flow of a model that has none.
+        UsageError: the flow of a model that has none, or a model that is not in fp32.
     """
-    if "flow" in metrics:
+    asked = [name for name in LIKELIHOODS if name in metrics]
+    if asked:
+        require_full(trained, asked[0])
+    if "flow" in asked:
         check_flow(trained)
     found = {}
-    for name in (name for name in LIKELIHOODS if name in metrics):
+    for name in asked:
         parts = track(ways.parts(name, trained, images, labels), ways.count(name, trained, images), name)
         found[name] = ways.added(name, parts, trained, images)
     return found
