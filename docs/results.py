@@ -90,6 +90,17 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.2g}" if value < 0.01 else f"{value:.2f}"
 
 
+def precision() -> Rows:
+    """A step in bf16 and in fp32."""
+    found = result("precision")
+    rows = [
+        [name, f"{row['ms']['fp32']:.0f} ms", f"{row['ms']['bf16']:.0f} ms", f"{row['bf16 / fp32']:.2f}"]
+        for name, row in found["step"].items()
+    ]
+    how = "native" if found["native"] else "imitated"
+    return ("one evaluation of the network", "fp32", f"bf16 ({how})", "bf16 / fp32"), rows
+
+
 def sampler_overhead() -> Rows:
     """A sampler's step without the network."""
     found = result("sampler_overhead")["microseconds_per_step"]
@@ -313,6 +324,7 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "mnist": ("mnist", mnist),
     "shipped_mnist": ("shipped_mnist", shipped_mnist),
     "sampler_overhead": ("sampler_overhead", sampler_overhead),
+    "precision": ("precision", precision),
     "short_chains": ("short_chains", short_chains),
     "frechet_narrow": ("frechet_narrow", lambda: frechet("frechet_narrow")),
     "digits": ("digits", digits),

@@ -102,8 +102,15 @@ def reading(parser: ArgumentParser) -> _ArgumentGroup:
     return group
 
 
+def reading_to_draw(parser: ArgumentParser) -> None:
+    """How it is read by the commands that draw and score: with which variance, and in which precision."""
+    group = reading(parser)
+    variance(group)
+    precision(group)
+
+
 def precision(group: _ArgumentGroup) -> None:
-    """--precision NAME of the commands that draw and score."""
+    """--precision NAME."""
     group.add_argument(
         "--precision",
         default="fp32",
@@ -211,9 +218,7 @@ def editing(parser: ArgumentParser, what: _ArgumentGroup, steps: str) -> None:
     how = parser.add_argument_group("how to draw it")
     sampler(how)
     chain(how, steps)
-    read = reading(parser)
-    variance(read)
-    precision(read)
+    reading_to_draw(parser)
     where = parser.add_argument_group("where it goes")
     output_images(where)
     where.add_argument(
