@@ -2,11 +2,8 @@
 
 "full" decodes every pixel, and scales by LANCZOS. "scaled", the rule of new runs, lets the decoder of a JPEG make the picture 2, 4
 or 8 times as small (the inverse DCT of a block then gives 4x4, 2x2 or 1 value instead of 8x8), as long as it stays at least
-`MARGIN` times as large as what is wanted; LANCZOS does the rest. Other formats have no such decoder, and are the same by both.
-
-Pixels of "scaled" differ from those of "full" by less than one grey level of 256 in photographs (root of the mean square, in
-three real and three made ones, brought to 24 to 128 pixels: 0.4 to 0.85; a margin of 2 would give up to 1.7, of 1 up to 6.7). For
-comparison, BICUBIC differs from LANCZOS by 1.3 to 3.7, and BILINEAR by 3.4 to 9.8. A run keeps its rule: another gives other pixels.
+`MARGIN` times as large as what is wanted; LANCZOS does the rest. Other formats have no such decoder, and are the same by both. A run
+keeps its rule: another gives other pixels.
 """
 
 import io
@@ -20,7 +17,12 @@ from PIL import Image
 from ddpm.data.decoding.picture import decode, fit, frame
 
 MARGIN = 3.0
-"""How many times as large as what is wanted a JPEG's decoder leaves a picture, at least."""
+"""How many times as large as what is wanted a JPEG's decoder leaves a picture, at least.
+
+Pixels of "scaled" differ from those of "full" by less than one grey level of 256 in photographs (root of the mean square, in
+three real and three made ones, brought to 24 to 128 pixels: 0.4 to 0.85; a margin of 2 would give up to 1.7, of 1 up to 6.7). For
+comparison, BICUBIC differs from LANCZOS by 1.3 to 3.7, and BILINEAR by 3.4 to 9.8.
+"""
 BY = (8, 4, 2)
 """How many times as small it can make one."""
 LARGE = 256

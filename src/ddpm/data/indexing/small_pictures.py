@@ -1,13 +1,10 @@
 """Large pictures that were made small once, in the user's cache beside the index: no later epoch, run or command decodes them again.
 
-Of each source, rule (`scaled.DECODINGS`) and size there is a folder; what is kept are pictures of which `scaled.is_much_larger` is
-true. A file in it holds many: first the SHA-256 of each one's file, then a check of each, then the pixels. It is written under
-another name and renamed, and never changed, so any number of processes may read and write. A picture is found by the hash that the
-index has of its file's bytes, so one of other bytes is never found; its check is computed whenever it is read, and what does not fit is
-decoded again. (Files are read, not mapped into memory: one that another program cuts off would end the process.)
-
-All folders together take at most `MOST` bytes, and no file more than half of what is free on the disk. Folders that were not
-opened for longest make room for others. What finds none, or cannot be written, is decoded whenever it is used.
+Of each source, rule (`scaled.DECODINGS`) and size there is a folder of files, each of many pictures, which are written under another
+name, renamed and never changed: any number of processes may read and write. A picture is found by the hash that the index has of
+its file, so one of other bytes is never found; its check is computed whenever it is read. All folders together take at most `MOST`
+bytes, and no file more than half of what is free on the disk: those that were not opened for longest make room. What finds none, does
+not fit its check, or cannot be written, is decoded whenever it is used.
 """
 
 import hashlib
@@ -224,7 +221,11 @@ def _found(folder: Path, size: tuple[int, int]) -> "Iterator[_File]":
 
 
 class _File:
-    """A file of small pictures. `hashes` (n, 32) uint8 are those of the images' files."""
+    """A file of small pictures. `hashes` (n, 32) uint8 are those of the images' files.
+
+    These stand first in it, then a check of each picture, then the pixels. It is read, not mapped into memory: one that another
+    program cuts off would end the process.
+    """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], hashes: np.ndarray) -> None:
         self.hashes = hashes
