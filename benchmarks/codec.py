@@ -28,7 +28,8 @@ from ddpm.codec.codec import Codec
 from ddpm.codec.tables import Whole
 from ddpm.data.imageset import ImageSet
 from ddpm.trained.archived import packed
-from ddpm.trained.coded import codec_to_write, header_size
+from ddpm.trained.coded import codec_to_write
+from ddpm.trained.cutting import header_size
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.measures.other_formats import known, lossless_sizes
 from ddpm.trained.measures.real_bytes import OURS, RealBytes, measure, whole_images

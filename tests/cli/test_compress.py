@@ -127,6 +127,20 @@ def test_several_images_are_not_one_file(ddpm, coder, packed, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+def test_a_folder_of_files(ddpm, coder, packed, tmp_path):
+    """The hint holds."""
+    said = ddpm("decompress", packed[0].parent, "--run", coder / "run", "-o", tmp_path / "o")
+    _one_line(said, 66, "a folder, not a file")
+    assert "name the files in it" in said.err
+    assert ddpm("decompress", *packed, "--run", coder / "run", "-o", tmp_path / "o").code == 0
+
+
+def test_bytes_that_follow_are_told_with_the_file(ddpm, coder, packed, tmp_path):
+    (tmp_path / "longer.ddpm").write_bytes(packed[0].read_bytes() + b"xyz")
+    said = ddpm("decompress", tmp_path / "longer.ddpm", "--run", coder / "run", "-o", tmp_path / "o")
+    _one_line(said, 65, "longer.ddpm")
+
+
 def test_pictures_of_another_size_and_a_folder_of_several(ddpm, coder, tmp_path):
     """A picture is coded as large as it is; a folder of several sizes asks for the files."""
     large = library.Images(library.images("digits")[:6].tensor.reshape(1, 1, 16, 24), 17)
@@ -261,3 +275,22 @@ def test_in_python(coder):
         model.compress(digits[0], rmse=1, bits_per_pixel=1)
     with pytest.raises(library.UsageError, match="the bytes of a file"):
         model.decompress([])
+
+
+def test_what_is_stored_is_cut_where_that_shows_more(coder):
+    """Of noise the first pixels as they are; no more bytes than an error asks for."""
+    model = library.load(coder / "run")
+    noise = np.random.default_rng(3).integers(0, 17, (1, 8, 8, 1)).astype(np.uint8)
+    (whole,) = model.compress(noise, progress=False)
+    assert container.unpack(whole)[0].coding == container.STORED
+
+    def error(file):
+        found = model.decompress(file, progress=False).numpy()
+        return float(np.sqrt(np.mean((found.astype(float) - noise) ** 2))) * 255 / 16
+
+    (half,) = model.compress(noise, bits_per_pixel=4, progress=False)
+    assert len(half) <= 32
+    assert error(half) <= error(whole[: len(half)])
+    (few,) = model.compress(noise, rmse=30, progress=False)
+    assert len(few) < len(whole)
+    assert error(few) <= 30

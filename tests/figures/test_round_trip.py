@@ -42,9 +42,9 @@ def in_process(monkeypatch, tmp_path):
     """No worker process, and no cache of another test."""
     monkeypatch.setenv("DDPM_CACHE", str(tmp_path / "cache"))
 
-    def looked(sources, rows):
+    def looked(sources, rows, reading):
         for row in rows:
-            facts, body = worker.answer(vars(sources[row].span))
+            facts, body = worker.answer({**vars(sources[row].span), **vars(reading)})
             yield row, Answer(json.loads(json.dumps(facts)), body)
 
     monkeypatch.setattr(index, "_looked", looked)

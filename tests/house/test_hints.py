@@ -84,13 +84,14 @@ ELSEWHERE = {
         "evaluation/images/features/test_extractors.py::test_a_torchscript_file_makes_features"
     ),
     "--output DIR takes them": "cli/test_compress.py::test_several_images_are_not_one_file",
-    "give each its own --output": "cli/test_compress.py::test_several_images_are_not_one_file",
+    "run it once for each": "cli/test_compress.py::test_several_images_are_not_one_file",
     "give another --output, or remove it": "cli/test_compress.py::test_nothing_is_overwritten",
     "copy it from the run that wrote the files": (
         "cli/test_compress.py::test_a_model_that_coded_nothing_is_not_given_a_profile"
     ),
     "--bits-per-pixel {} holds it": "cli/test_compress.py::test_values_that_make_no_sense",
     "remove it to make a new one": "cli/test_compress.py::test_a_profile_of_other_weights",
+    "name the files in it": "cli/test_compress.py::test_a_folder_of_files",
     "decompress those of each size alone": "cli/test_compress.py::test_in_python",
     "looks at the other checkpoints": "run/test_verdicts.py::test_of_one_checkpoint_nothing_is_promised",
 }

@@ -14,7 +14,8 @@ from ddpm.errors import UsageError
 
 if TYPE_CHECKING:
     from ddpm.codec.tables import Whole
-    from ddpm.trained.coded import Coded, Cut, Given
+    from ddpm.trained.coded import Coded, Given
+    from ddpm.trained.cutting import Cut
     from ddpm.trained.loaded import LoadedModel
 
 ABOUT = "make images into small files that the model reads back exactly"
@@ -67,7 +68,8 @@ def run(options: Namespace) -> None:
     from itertools import islice
 
     from ddpm.cli.parts.opening import opened, told
-    from ddpm.trained.coded import ENDING, asked_cut, images_to_code
+    from ddpm.trained.coded import ENDING, images_to_code
+    from ddpm.trained.cutting import asked_cut
 
     json_target = JsonTarget(options.json)
     cut = asked_cut(options.bits_per_pixel, options.rmse, smallest=options.smallest)
@@ -96,7 +98,8 @@ def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", js
     from ddpm.figures.pictures import png_size
     from ddpm.storage.atomic import write_bytes
     from ddpm.trained.archived import archive_entries, packed
-    from ddpm.trained.coded import ENDING, codec_to_write, pixels_of
+    from ddpm.trained.coded import ENDING, codec_to_write
+    from ddpm.trained.cutting import pixels_of
 
     if options.bits_per_pixel is not None or options.rmse is not None:
         raise UsageError("an archive holds whole images: give a folder as --output for parts of them")
@@ -156,7 +159,7 @@ def _row(path: str, one: "Coded", levels: int) -> dict[str, Any]:
     """What is known of an image's file."""
     from ddpm.codec.container import pixel_bytes
     from ddpm.figures.pictures import png_size
-    from ddpm.trained.coded import pixels_of
+    from ddpm.trained.cutting import pixels_of
 
     return {
         "file": path,

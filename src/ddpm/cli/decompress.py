@@ -57,7 +57,8 @@ def run(options: Namespace) -> None:
     from ddpm.storage.atomic import write_bytes
     from ddpm.trained.agreeing import agreeing
     from ddpm.trained.archived import by_a_chain, every_image
-    from ddpm.trained.coded import codec_to_read, head_of, on_levels, read_file
+    from ddpm.trained.coded import codec_to_read, head_of, read_file
+    from ddpm.trained.cutting import on_levels
 
     json_target = JsonTarget(options.json)
     files = [Path(name).expanduser() for name in options.files]

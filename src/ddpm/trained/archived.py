@@ -108,7 +108,12 @@ def every_image(
         UsageError: of an archive a beginning is asked for.
         DataError, Mismatch: a file is damaged, made with another model, or has no such image.
     """
-    for archives, some in groupby(files, lambda pair: is_archive(pair[1])):
+
+    def an_archive(pair: tuple[str, bytes]) -> bool:
+        with named_in_errors(pair[0]):
+            return is_archive(pair[1])
+
+    for archives, some in groupby(files, an_archive):
         if not archives:
             yield from chain.from_iterable(decoded(codec, some, first, batch_size))
             continue

@@ -1,6 +1,5 @@
 """Images to files of a model and back, as `TrainedModel.compress` and `ddpm compress` do it. The coder itself is an extra."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from PIL import Image
 from ddpm.codec import container
 from ddpm.codec.codec import Codec, Found, in_batches
 from ddpm.codec.denoiser import Remembering
-from ddpm.codec.tables import Real, Whole
+from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, number_of_tiles
 from ddpm.data.decoding.formats import SUFFIXES
 from ddpm.data.imageset import ImageSet, to_model
@@ -25,6 +24,7 @@ from ddpm.figures.images import Data, Images, image_set, tell
 from ddpm.figures.progress import followed
 from ddpm.language import Text
 from ddpm.trained.coding import codec_of, profile_file
+from ddpm.trained.cutting import Cut, header_size, on_levels, pixels_of, rmse_of, without
 from ddpm.trained.loaded import LoadedModel
 
 ENDING = ".ddpm"
@@ -175,117 +175,6 @@ def _require_levels(own: int, levels: int, name: str) -> None:
         raise Mismatch(f"the model is for images of {own} levels, not {levels}: {name}")
 
 
-Cut = Callable[[Codec, Sequence[Whole]], list[bytes]]
-"""Which part of each image's file is kept."""
-
-
-def all_of_it(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
-    """Whole files."""
-    return codec.compress(images)
-
-
-def smallest_of_two(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
-    """Whole files, each the smaller of the progressive one and of that by a chain."""
-    ways = codec.compress(images), codec.compress(images, container.CHAIN)
-    return [min(pair, key=len) for pair in zip(*ways, strict=True)]
-
-
-def asked_cut(bits_per_pixel: float | None, rmse: float | None, *, smallest: bool = False) -> Cut:
-    """What was asked for: nothing is everything.
-
-    Raises:
-        UsageError: two of them, or such a number that there is no such part.
-    """
-    if (bits_per_pixel is not None) + (rmse is not None) + smallest > 1:
-        raise UsageError("only one of `bits_per_pixel`, `rmse` and `smallest` can be asked for")
-    if smallest:
-        return smallest_of_two
-    if bits_per_pixel is not None:
-        if not 0 < bits_per_pixel < math.inf:
-            raise UsageError(f"`bits_per_pixel` is a number above 0, not {bits_per_pixel}")
-        return at_rate(bits_per_pixel)
-    if rmse is not None:
-        if not 0 <= rmse < math.inf:
-            raise UsageError(f"`rmse` is a number of at least 0, not {rmse}")
-        return at_rmse(rmse)
-    return all_of_it
-
-
-def at_rate(bits_per_pixel: float) -> Cut:
-    """At most so many bits for a pixel, the header among them."""
-
-    def cut(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
-        most = [int(bits_per_pixel * pixels_of(image.shape) / 8) for image in images]
-        files = codec.compress(images)
-        for file, image, limit in zip(files, images, most, strict=True):
-            if limit < (least := header_size(file)):
-                needed = math.ceil(800 * least / pixels_of(image.shape)) / 100
-                raise UsageError(
-                    f"{bits_per_pixel:g} bits per pixel are {limit:,} bytes of an image, and the header alone has {least}",
-                    f"`bits_per_pixel={needed:g}` holds it",
-                )
-        whole = [len(file) <= limit for file, limit in zip(files, most, strict=True)]
-        rest = iter(to_cut(codec, *_without(images, files, whole)))
-        return [file if all_ else next(rest)[:limit] for file, limit, all_ in zip(files, most, whole, strict=True)]
-
-    return cut
-
-
-def at_rmse(rmse: float) -> Cut:
-    """As few bytes as give an error of at most `rmse`, on the scale 0..255; one byte less gives more. Found by halving."""
-
-    def cut(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
-        smallest = codec.compress(images)
-        files = to_cut(codec, images, smallest)
-        low, high = [header_size(file) - 1 for file in files], [len(file) for file in files]
-        while rows := [i for i in range(len(files)) if high[i] - low[i] > 1]:
-            middle = [(low[i] + high[i]) // 2 for i in rows]
-            errors = rmse_of(
-                codec, [images[i] for i in rows], [files[i][:end] for i, end in zip(rows, middle, strict=True)]
-            )
-            for i, end, error in zip(rows, middle, errors, strict=True):
-                (high if error <= rmse else low)[i] = end
-        found = [file[:end] for file, end in zip(files, high, strict=True)]
-        return [min(pair, key=len) for pair in zip(smallest, found, strict=True)]
-
-    return cut
-
-
-def _without(images: Sequence[Whole], files: Sequence[bytes], done: Sequence[bool]) -> tuple[list[Whole], list[bytes]]:
-    rows = [i for i, all_ in enumerate(done) if not all_]
-    return [images[i] for i in rows], [files[i] for i in rows]
-
-
-def to_cut(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[bytes]:
-    """The images' files of which a beginning shows the image: others where only the pixels were stored."""
-    stored = [container.unpack(file)[0].coding == container.STORED for file in files]
-    others = iter(codec.progressive([image for image, is_ in zip(images, stored, strict=True) if is_]))
-    return [next(others) if is_ else file for file, is_ in zip(files, stored, strict=True)]
-
-
-def header_size(file: bytes) -> int:
-    """Bytes of a file's header."""
-    return len(file) - len(container.unpack(file)[1])
-
-
-def pixels_of(shape: Sequence[int]) -> int:
-    """Of an image (C, H, W): each has all its channels."""
-    return shape[1] * shape[2]
-
-
-def rmse_of(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[float]:
-    """The errors of what files, or beginnings of them, say of these images, as they are written; on the scale 0..255."""
-    levels = codec.profile.levels
-    found = codec.decompress(files)
-    squares = [np.square(on_levels(one.pixels, levels) - image) for one, image in zip(found, images, strict=True)]
-    return [float(np.sqrt(each.mean())) * 255 / (levels - 1) for each in squares]
-
-
-def on_levels(pixels: Whole | Real, levels: int) -> Whole:
-    """Estimated values as whole ones."""
-    return np.clip(np.rint(pixels), 0, levels - 1).astype(np.int64)
-
-
 @dataclass(frozen=True, eq=False)
 class Coded:
     """An image's file, or the beginning of it: `rmse` is its error on the scale 0..255, 0 where it is `whole`."""
@@ -316,7 +205,7 @@ def coded(codec: Codec, given: Iterable[Given], cut: Cut, batch_size: int) -> It
         asked = replace(codec, denoiser=Remembering(codec.denoiser))
         files = cut(asked, images)
         whole = [len(file) == codec.whole_length(file) for file in files]
-        errors = iter(rmse_of(asked, *_without(images, files, whole)))
+        errors = iter(rmse_of(asked, *without(images, files, whole)))
         each = zip(names, images, files, whole, strict=True)
         yield [Coded(*one, 0.0 if one[-1] else next(errors)) for one in each]
 
@@ -355,6 +244,8 @@ def head_of(path: Path) -> bytes:
     Raises:
         NotFound, DataError: there is none, or it is something else.
     """
+    if path.is_dir():
+        raise NotFound(f"a folder, not a file: {str(path)!r}", "name the files in it")
     if not path.is_file():
         raise NotFound(f"no such file: {str(path)!r}")
     with path.open("rb") as file, named_in_errors(repr(str(path))):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from ddpm.checks import check_whole
 from ddpm.figures.images import Data, Images
 from ddpm.trained.archived import archived, decompressed
-from ddpm.trained.coded import asked_cut, compressed
+from ddpm.trained.coded import compressed
+from ddpm.trained.cutting import asked_cut
 from ddpm.trained.facts import Facts
 
 

@@ -13,7 +13,8 @@ import ddpm
 from ddpm.codec import container
 from ddpm.errors import UsageError
 from ddpm.figures.images import image_set
-from ddpm.trained.coded import codec_to_write, rmse_of
+from ddpm.trained.coded import codec_to_write
+from ddpm.trained.cutting import rmse_of
 from ddpm.trained.measures import other_formats
 from ddpm.trained.measures.other_formats import FORMATS, known, lossless_sizes, lossy_points, picture_of
 from ddpm.trained.measures.real_bytes import OURS, Traced, lengths, moments, together, traced, until, whole_images

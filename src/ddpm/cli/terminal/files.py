@@ -77,7 +77,9 @@ def new_files(output: str, names: Sequence[str], ending: str) -> list[Path]:
         paths = [whole / f"{name}{ending}" for name in names]
     for path, often in Counter(paths).items():
         if often > 1:
-            raise UsageError(f"{often:,} images would be one file: {str(path)!r}", "give each its own --output")
+            raise UsageError(
+                f"{often:,} images would be one file: {str(path)!r}", "run it once for each, with another --output"
+            )
         if path.exists():
             raise CannotCreate(f"it is there already: {str(path)!r}", "give another --output, or remove it")
     file_for(str(paths[0]))

@@ -23,7 +23,8 @@ from ddpm.figures import plots
 from ddpm.figures.images import Data
 from ddpm.figures.pictures import shown
 from ddpm.figures.progress import followed
-from ddpm.trained.coded import codec_to_write, header_size, on_levels, rmse_of, to_cut
+from ddpm.trained.coded import codec_to_write
+from ddpm.trained.cutting import header_size, on_levels, rmse_of, to_cut
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.measures.other_formats import Format, known, lossless_sizes, lossy_points
 from ddpm.trained.model import TrainedModel
@@ -88,7 +89,13 @@ class RealBytes:
         return 8 * size / self.dims
 
     def bytes_at(self, rmse: float, name: str = OURS) -> float | None:
-        """Bytes until a format is within an error, on 0..255: on the line between two points; None where it never is."""
+        """Bytes until a format is within an error, on 0..255: on the line between two points; None where it never is.
+
+        Raises:
+            UsageError: there is no such format; `curves` names them.
+        """
+        if name not in self.curves:
+            raise UsageError(f"there is no curve of {name!r}: there are {', '.join(self.curves)}")
         return until([(point.bytes, point.rmse) for point in self.curves[name]], rmse)
 
     def figure(self, bound: Bound | None = None) -> Figure:
