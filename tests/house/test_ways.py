@@ -38,7 +38,7 @@ def _short(most, files):
     assert most // 2 < len(files) <= most, f"{len(files)} files: {' '.join(sorted(files))}"
 
 
-@pytest.mark.parametrize(("options", "most"), [(Options(), 18), (Options(in_memory=0), 13)], ids=["memory", "files"])
+@pytest.mark.parametrize(("options", "most"), [(Options(), 20), (Options(in_memory=0), 15)], ids=["memory", "files"])
 def test_from_an_image_file_to_what_a_network_sees(tmp_path, options, most):
     """A folder of classes, opened for the first time; where images stay in files, others than this process decode them."""
     for name in ("cat", "dog"):
