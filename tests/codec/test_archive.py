@@ -240,7 +240,7 @@ def test_an_empty_archive_holds_nothing():
 
 
 @pytest.mark.parametrize("label", [b"", b"a"])
-def test_a_table_of_a_million_images_is_refused_at_once(label):
+def test_a_table_of_very_many_images_is_read_or_refused_at_once(label):
     """Some kilobytes that unpack to as long a table as there may be; its groups have a byte of payload, or none."""
     for payload in (0, 1):
         entry = b"\0" + varint(len(label)) + label
@@ -251,10 +251,9 @@ def test_a_table_of_a_million_images_is_refused_at_once(label):
         rest = varint(len(packed)) + packed + bytes(many * payload)
         file = Header(container.ARCHIVE, toy().name, zlib.crc32(packed), len(rest)).pack() + rest
         began = time.process_time()
-        try:
-            found = archive.unpack(file)
-        except DataError:
-            assert payload == 0
+        if payload:
+            assert len(archive.unpack(file).entries) == chain_coding.GROUP * many
         else:
-            assert len(found.entries) == chain_coding.GROUP * many
+            with pytest.raises(DataError, match="in 0 bytes"):
+                archive.unpack(file)
         assert time.process_time() - began < 2

@@ -123,7 +123,7 @@ def test_the_package_is_not_written_to(monkeypatch, tmp_path):
     model = face.load(NAME)
     assert model.loaded.folder.path.is_relative_to(tmp_path / "cache")
     shutil.rmtree(model.loaded.folder.codecs)
-    assert face.load(NAME).compress(digits(1).astype(np.uint8), progress=False) == [
+    assert face.load(NAME).compress(digits()[2:].astype(np.uint8), progress=False) == [
         (GOLDEN / "digit.ddpm").read_bytes()
     ]
     assert sorted(every) == sorted([copied.parent, copied, *copied.rglob("*")])

@@ -19,7 +19,7 @@ from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, join
 from ddpm.errors import DataError, Mismatch, UsageError
 
-TABLE = 2**21
+TABLE = 2**20
 """Bytes of a table of contents, at most."""
 LABEL = 255
 """Bytes of what an image is called, at most."""
@@ -111,10 +111,7 @@ def unpack(file: bytes) -> Archive:
             raise DataError(
                 f"damaged: a group of {images:,} images in {size // 2:,} bytes; a group has at most {GROUP}"
             )
-        entries = []
-        for _ in range(images):
-            entry, place = _entry(table, place)
-            entries.append(entry)
+        entries, place = _entries(table, place, images)
         groups.append(Group(tuple(entries), bool(size & 1), crc, rest[at : at + size // 2]))
         at += size // 2
     if place != len(table) or at != len(rest):
@@ -133,15 +130,25 @@ def _unpacked(packed: bytes) -> bytes:
     return table
 
 
-def _entry(table: bytes, place: int) -> tuple[Entry, int]:
-    if table[place : place + 2] == b"\0\0":  # as most are
-        return PLAIN, place + 2
-    shape, place = read_shape(table, place)
-    letters, place = read_varint(table, place)
-    end = place + letters
-    if letters > LABEL or end > len(table):
-        raise DataError("damaged: a label is too long")
-    return Entry(table[place:end].decode(errors="replace"), shape), end
+def _entries(table: bytes, place: int, many: int) -> tuple[list[Entry], int]:
+    """So many images that begin there, and where the next thing does; of the most that a table holds within a second or two."""
+    found = list[Entry]()
+    for _ in range(many):
+        shape = None
+        if table[place : place + 1] == b"\0":  # as of most: the shape is the model's own
+            place += 1
+        else:
+            shape, place = read_shape(table, place)
+        if place < len(table) and table[place] < 128:
+            letters, place = table[place], place + 1
+        else:
+            letters, place = read_varint(table, place)
+        end = place + letters
+        if letters > LABEL or end > len(table):
+            raise DataError("damaged: a label is too long")
+        found.append(Entry(table[place:end].decode(errors="replace"), shape) if letters or shape else PLAIN)
+        place = end
+    return found, place
 
 
 def coded(codec: Codec, images: Iterable[tuple[str, Whole]]) -> Iterator[Group]:
