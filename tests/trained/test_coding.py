@@ -56,6 +56,22 @@ def test_the_profile_is_measured_once(model, monkeypatch):
         assert np.array_equal(found.pixels, image)
 
 
+def test_of_two_that_measure_the_first_one_s_profile_stays(measured, monkeypatch):
+    """Its files are out already, and name it."""
+    first, file = codec_of(measured), profile_file(measured)
+    kept = file.read_bytes()
+    file.unlink()
+
+    def measured_meanwhile(_trained):
+        file.write_bytes(kept)
+        return replace(first.profile, chunk=5.0)
+
+    monkeypatch.setattr(coding, "measured_profile", measured_meanwhile)
+    assert codec_of(measured).name == first.name
+    assert file.read_bytes() == kept
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
 def test_measuring_again_gives_the_same(measured):
     """Of the chain too."""
     name = codec_of(measured).name

@@ -1,5 +1,6 @@
 """A trained model as a codec: its profile is measured once, and kept beside the weights for whoever reads the files."""
 
+import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
@@ -97,6 +98,8 @@ def kept(file: Path, belongs: str, kind: type[Kind]) -> Kind | None:
 def kept_after(file: Path, belongs: str, kind: type[Kind], measured: Callable[[], Kind]) -> Kind:
     """What is measured, once it is written; that the folder takes a file is tried before.
 
+    Of several processes that measure at the same time, what the first one wrote stays: files may have been written with it.
+
     Raises:
         StorageError: it does not.
     """
@@ -106,9 +109,21 @@ def kept_after(file: Path, belongs: str, kind: type[Kind], measured: Callable[[]
         profile = measured()
         values = {"weights": belongs, "name": profile.digest(belongs).hex(), "profile": asdict(profile)}
         durable.write(temporary, [to_strict_json(values).encode() + b"\n"])
+        _first_of_all(temporary, file)
     again = kept(file, belongs, kind)
     assert again is not None
     return again
+
+
+def _first_of_all(temporary: Path, file: Path) -> None:
+    """Where another process has written the file by now, `temporary` becomes what it wrote."""
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        temporary.write_bytes(file.read_bytes())
+    except OSError:  # a disk without links
+        if file.exists():
+            temporary.write_bytes(file.read_bytes())
 
 
 def measured_profile(trained: LoadedModel) -> Profile:
