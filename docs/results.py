@@ -289,7 +289,8 @@ def codec_lossless() -> Rows:
     rows = [[name, f"{value:.3f}", together.get(name, "")] for name, value in single.items()]
     images = f"the model's bound, T = {bound['T']}, {bound['images']} images"
     rows.append([images, _bound(bound), f"files: {bound['times_the_bound']:.3f} times it"])
-    return ("bits/dim, headers included", f"single files, {found['images']}", "all in one sheet"), rows
+    sheets = f"all of the first {found['archive_images']:,} in one sheet"
+    return ("bits/dim, headers included", f"single files, {found['images']}", sheets), rows
 
 
 def codec_progressive() -> Rows:
@@ -316,7 +317,7 @@ def codec_speed() -> Rows:
         ]
         for what, one in ((what, found[what]) for what in ("write", "read"))
     ]
-    return ("an image", "time", "network evaluations", "share of the network", "time / the network's"), rows
+    return ("an image", "processor time", "network evaluations", "share of the network", "time / the network's"), rows
 
 
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {

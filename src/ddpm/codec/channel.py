@@ -32,7 +32,7 @@ def expected_bits(ratio: Real) -> Whole:
     """KL(q || p) of normal distributions whose variances have the ratio 1 : `ratio`, in the mean over p's truth: 1/2 log2."""
     with localcontext(DIGITS):  # not the machine's own logarithm, which may differ in its last digit
         bits = [Decimal(BITS) / 2 * Decimal(value).ln() / Decimal(2).ln() for value in ratio.tolist()]
-    return np.array([int(number.to_integral_value()) for number in bits], dtype=np.int64)
+    return np.array([int(number.to_integral_value(ROUND_HALF_EVEN)) for number in bits], dtype=np.int64)
 
 
 def chunks_of(expected: Whole, bits: float, key: int, step: int) -> list[Whole]:
