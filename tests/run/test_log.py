@@ -12,7 +12,7 @@ from ddpm.run.folder import RunFolder
 from ddpm.run.log import RunLog, read_metrics
 
 
-class Board:
+class Board(tensorboard.SummaryWriter):
     """TensorBoard's writer, as it is once its disk is full: of no use for good."""
 
     full, made = False, 0
