@@ -52,7 +52,9 @@ def noise(name, many, channels=1):
 
 @cache
 def said(many, batch):
-    """SHA-256 of what each network says of so many images, `batch` at a time; and of what the paper's says in float32."""
+    """SHA-256 of what each network says of so many images, `batch` at a time; of what the paper's says in float32; and of what
+    the golden files are read as.
+    """
     found = {}
     for name in SHAPES:
         whole, network = noise(name, many), unet(name, outputs=2)
@@ -61,7 +63,18 @@ def said(many, batch):
         if name == "paper":
             with torch.no_grad():
                 found["float32"] = _hash(network, whole.float(), batch)
+    if batch in (1, many):
+        found["files"] = files()
     return found
+
+
+def files():
+    """SHA-256 of the images that the golden files hold, as they are read here."""
+    from tests.codec import golden  # which takes `weighted` from here
+
+    read = golden.codec().decompress([path.read_bytes() for path in sorted(golden.FOLDER.glob("*.ddpm"))])
+    assert all(one.exact for one in read)
+    return hashlib.sha256(b"".join(one.pixels.tobytes() for one in read)).hexdigest()
 
 
 def _hash(run, whole, batch):
