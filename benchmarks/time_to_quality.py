@@ -108,7 +108,7 @@ def main() -> None:
                 key = f"{'test' if options.reported else 'choosing'}, {seconds:g} s: {name}"
                 held[key] = [result_of(VARIANTS[name], source, images, seconds, seed) for seed in range(options.seeds)]
                 print(key, json.dumps(held[key]), flush=True)
-    print(save("time_to_quality", {"held_out": HELD_OUT, "found": held}))
+                save("time_to_quality", {"held_out": HELD_OUT, "found": held})
 
 
 if __name__ == "__main__":

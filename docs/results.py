@@ -320,6 +320,25 @@ def codec_speed() -> Rows:
     return ("an image", "processor time", "network evaluations", "share of the network", "time / the network's"), rows
 
 
+def round_trip() -> Rows:
+    """What becomes of files, whole and harmed."""
+    told = result("round_trip")["told"]
+    rows = [[name, f"{told[name]:,}"] for name in ("images", "the same")]
+    rows += [[name, f"{count:,}"] for name, count in told.items() if ": " in name]
+    return ("there and back", "how many"), rows
+
+
+def time_to_quality() -> Rows:
+    """The bound of held-out digits after the same time, by choices."""
+    found = result("time_to_quality")["found"]
+    rows = [
+        [name, f"{one['steps']:,}", f"{one['seconds']:.0f} s", _bound(one, 4)]
+        for name, several in sorted(found.items(), key=lambda item: item[1][0]["bits_per_dim"])
+        for one in several
+    ]
+    return ("held-out images, time: choice", "steps", "processor time", "bits/dim"), rows
+
+
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "training_step": ("training_step", training_step),
     "mnist": ("mnist", mnist),
@@ -342,6 +361,8 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "codec_lossless": ("codec", codec_lossless),
     "codec_progressive": ("codec", codec_progressive),
     "codec_speed": ("codec", codec_speed),
+    "round_trip": ("round_trip", round_trip),
+    "time_to_quality": ("time_to_quality", time_to_quality),
     "metrics_agreement": ("metrics_agreement", metrics_agreement),
 }
 """Each table of the page: the benchmark whose numbers it shows, and how it is made."""
