@@ -17,21 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.digits import QUIET, measured, trained
 from benchmarks.machine import RESULTS, save
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
-from ddpm.evaluation.rate import measure, summarise
 from ddpm.experiment.config import Experiment
 from ddpm.experiment.presets import digits
 from ddpm.experiment.settings import changed
-from ddpm.run.folder import RunFolder
-from ddpm.run.start import Continue
-from ddpm.run.train import train_run
-from ddpm.trained.loaded import LoadedModel, load_run
+from ddpm.trained.loaded import LoadedModel
 
-CPU = torch.device("cpu")
 HELD_OUT = 300
-QUIET = {"rhythm.evaluate": 0, "rhythm.sample": 0, "rhythm.save": 0}
 LEAN = {"model.blocks": 1, "model.dropout": 0.0, "training.batch_size": 64}
 VARIANTS: dict[str, dict[str, Any]] = {
     "preset": {},
@@ -53,12 +48,10 @@ def parts(folder: Path) -> tuple[str, ImageSet]:
     return str(folder / "choosing.npz"), every.take(order[:HELD_OUT])
 
 
-def trained(experiment: Experiment, folder: Path) -> tuple[LoadedModel, float]:
+def timed(experiment: Experiment, folder: Path) -> tuple[LoadedModel, float]:
     """Its moving average after training, and the processor's seconds for it."""
     began = time.process_time()
-    for _ in train_run(experiment, RunFolder(folder), CPU, Continue(), lambda: False):
-        pass
-    return load_run(str(folder), "ema", CPU), time.process_time() - began
+    return trained(experiment, folder), time.process_time() - began
 
 
 def fitted(experiment: Experiment, seconds: float) -> Experiment:
@@ -66,7 +59,7 @@ def fitted(experiment: Experiment, seconds: float) -> Experiment:
 
     def cost(steps: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            return trained(replace(experiment, training=replace(experiment.training, steps=steps)), Path(folder))[1]
+            return timed(replace(experiment, training=replace(experiment.training, steps=steps)), Path(folder))[1]
 
     start, longer = cost(10), cost(40)
     steps = round((seconds - start) / (longer - start) * 30)
@@ -77,15 +70,8 @@ def result_of(settings: dict[str, Any], source: str, images: ImageSet, seconds: 
     """One training, and the bound of the images."""
     experiment = fitted(changed(digits(), {**settings, **QUIET, "data.source": source, "training.seed": seed}), seconds)
     with tempfile.TemporaryDirectory() as folder:
-        model, spent = trained(experiment, Path(folder))
-        bound = summarise(measure(model.process, images, 0, 300, CPU), model.process.schedule, len(images), 64)
-    return {
-        "seed": seed,
-        "steps": experiment.training.steps,
-        "seconds": round(spent, 1),
-        "bits_per_dim": round(bound.total, 4),
-        "stderr": round(bound.stderr, 4),
-    }
+        model, spent = timed(experiment, Path(folder))
+        return {"seed": seed, "seconds": round(spent, 1), **measured(model, images)}
 
 
 def main() -> None:

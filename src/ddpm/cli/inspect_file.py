@@ -37,7 +37,7 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """What the header says; with a model, how far the file goes and what each stage takes."""
-    from ddpm.codec.container import ARCHIVE, CODINGS, STORED, unpack
+    from ddpm.codec.container import ARCHIVE, CODINGS, unpack
     from ddpm.codec.profile import VERSION
     from ddpm.trained.coded import read_file
 
@@ -51,8 +51,6 @@ def run(options: Namespace) -> None:
         json_target.tell()
         return
     head = len(file) - len(payload)
-    plain = header.coding == STORED and header.length == 0  # the pixels as they are: how many, the model says
-    whole_bytes = None if plain else head + header.length
     values: dict[str, Any] = {
         "file": options.file,
         "version": VERSION,
@@ -61,7 +59,7 @@ def run(options: Namespace) -> None:
         "shape": list(header.shape) if header.shape else None,
         "bytes": len(file),
         "header_bytes": head,
-        "whole_bytes": whole_bytes,
+        "whole_bytes": None if header.plain else head + header.length,  # how many pixels, the model says
         "crc": f"{header.crc:08x}",
     }
     if options.run is not None:

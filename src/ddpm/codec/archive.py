@@ -160,13 +160,16 @@ def coded(codec: Codec, images: Iterable[tuple[str, Whole]]) -> Iterator[Group]:
     """
 
     def size_of(pair: tuple[str, Whole]) -> int:
+        return codec.tiled(pair[1].shape)
+
+    def checked(pair: tuple[str, Whole]) -> tuple[str, Whole]:
         label, image = pair
         codec.check(image)
         if len(label.encode()) > LABEL:
             raise Mismatch(f"a name of more than {LABEL} bytes: {label!r}")
-        return codec.tiled(image.shape)
+        return pair
 
-    groups = in_batches(images, size_of, AT_ONCE, GROUP)
+    groups = in_batches(map(checked, images), size_of, AT_ONCE, GROUP)
     for some in in_batches(groups, lambda group: sum(map(size_of, group)), TOGETHER):
         yield from _together(codec, some)
 

@@ -233,9 +233,8 @@ class Codec:
 
     def _length(self, header: Header) -> int:
         """How many bytes follow a header."""
-        plain = header.coding == STORED and header.length == 0
         shape = header.shape or self.profile.shape
-        return container.raw_size(int(np.prod(shape)), self.profile.levels) if plain else header.length
+        return container.raw_size(int(np.prod(shape)), self.profile.levels) if header.plain else header.length
 
     def whole_length(self, file: bytes) -> int:
         """How many bytes a file has, if it is not cut short."""

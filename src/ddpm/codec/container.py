@@ -49,6 +49,11 @@ class Header:
     length: int
     shape: Shape | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether the pixels follow, as they are."""
+        return self.coding == STORED and self.length == 0
+
     def pack(self) -> bytes:
         """As bytes."""
         shape = b"" if self.shape is None else shape_bytes(self.shape)
@@ -75,9 +80,10 @@ def unpack(file: bytes) -> tuple[Header, bytes]:
         if sides is None:
             raise DataError("damaged: it says that a shape follows, and none does")
     length, rest = read_varint(file, rest)
-    if length or coding != STORED:
+    header = Header(coding, model, crc, length, sides)
+    if not header.plain:
         require_no_more(len(file) - rest, length)
-    return Header(coding, model, crc, length, sides), file[rest:]
+    return header, file[rest:]
 
 
 def require_no_more(follow: int, length: int) -> None:

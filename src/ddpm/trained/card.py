@@ -85,15 +85,9 @@ def card(trained: LoadedModel, name: str, apart: float | None = None) -> str:
     experiment = trained.experiment
     kind = "unconditional" if not experiment.model.classes else "class-conditional"
     channels, height, width = experiment.shape
+    title = plain(trained.typed or trained.folder.path.absolute().name)
     lines = [
-        *(
-            "---",
-            *_front_matter(trained, name),
-            "---",
-            "",
-            f"# {plain(trained.typed or trained.folder.path.absolute().name)}",
-            "",
-        ),
+        *("---", *_front_matter(trained, name), "---", "", f"# {title}", ""),
         f"A diffusion model (DDPM, Ho, Jain, Abbeel 2020) of {height}x{width} images, {kind}, written by ddpm {VERSION}.",
         *("", "## Model", "", *_table(_model(trained))),
         *("", "## Training", "", *_table(_training(trained))),

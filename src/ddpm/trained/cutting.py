@@ -60,12 +60,13 @@ def at_rate(bits_per_pixel: float) -> Cut:
                     f"`bits_per_pixel={needed:g}` holds it",
                 )
         whole = [len(file) <= limit for file, limit in zip(files, most, strict=True)]
-        some, longer = without(images, files, whole)
-        limits = [limit for limit, all_ in zip(most, whole, strict=True) if not all_]
-        ways = [[file[:limit] for file, limit in zip(way, limits, strict=True)] for way in _ways(codec, some, longer)]
-        errors = [rmse_of(codec, some, way) for way in ways]
-        best = iter([ways[int(np.argmin(each))][row] for row, each in enumerate(zip(*errors, strict=True))])
-        return [file if all_ else next(best) for file, all_ in zip(files, whole, strict=True)]
+        kept = {row: file for row, file in enumerate(files) if whole[row]}
+        some = [row for row in range(len(files)) if not whole[row]]
+        ways = [(some[row], way[: most[some[row]]]) for row, way in _ways(codec, *without(images, files, whole))]
+        errors = rmse_of(codec, [images[row] for row, _ in ways], [way for _, way in ways])
+        for _, (row, way) in sorted(zip(errors, ways, strict=True), key=lambda pair: pair[0]):
+            kept.setdefault(row, way)
+        return [kept[row] for row in range(len(files))]
 
     return cut
 
@@ -74,9 +75,12 @@ def at_rmse(rmse: float) -> Cut:
     """As few bytes as give an error of at most `rmse`, on the scale 0..255; one byte less gives more."""
 
     def cut(codec: Codec, images: Sequence[Whole]) -> list[bytes]:
-        files = codec.compress(images)
-        found = [_fewest(codec, images, way, rmse) for way in _ways(codec, images, files)]
-        return [min(each, key=len) for each in zip(files, *found, strict=True)]
+        ways = _ways(codec, images, codec.compress(images))
+        found = _fewest(codec, [images[row] for row, _ in ways], [way for _, way in ways], rmse)
+        kept: dict[int, bytes] = {}
+        for (row, _), file in sorted(zip(ways, found, strict=True), key=lambda pair: len(pair[1])):
+            kept.setdefault(row, file)
+        return [kept[row] for row in range(len(images))]
 
     return cut
 
@@ -94,9 +98,10 @@ def _fewest(codec: Codec, images: Sequence[Whole], files: Sequence[bytes], rmse:
     return [file[:end] for file, end in zip(files, high, strict=True)]
 
 
-def _ways(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[list[bytes]]:
-    """The files that may be cut: those of the images, and those which are coded progressively, should it be others."""
-    return [list(files), to_cut(codec, images, files)]
+def _ways(codec: Codec, images: Sequence[Whole], files: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """Each file that may be cut, with its image's row: those of the images, then those coded progressively that are others."""
+    others = enumerate(zip(files, to_cut(codec, images, files), strict=True))
+    return [*enumerate(files), *((row, other) for row, (file, other) in others if other is not file)]
 
 
 def without(images: Sequence[Whole], files: Sequence[bytes], done: Sequence[bool]) -> tuple[list[Whole], list[bytes]]:
