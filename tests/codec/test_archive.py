@@ -256,4 +256,4 @@ def test_a_table_of_very_many_images_is_read_or_refused_at_once(label):
         else:
             with pytest.raises(DataError, match="in 0 bytes"):
                 archive.unpack(file)
-        assert time.process_time() - began < 2
+        assert time.process_time() - began < 20  # far below what its square would take

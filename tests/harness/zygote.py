@@ -77,7 +77,7 @@ class Zygote:
             text=True,
         )
 
-    def run(self, *arguments, ranks=1, strikes=(), frozen=10, also=()):
+    def run(self, *arguments, ranks=1, strikes=(), frozen=60, also=()):
         """Run a command on `ranks` processes, with more arguments for each of them if `also` has them.
 
         Those still there `frozen` seconds after the first has ended or was frozen are killed.

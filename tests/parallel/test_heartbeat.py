@@ -56,6 +56,22 @@ def test_the_first_process_leaves_last(heart, rank, waits):
     assert lost == []
 
 
+def test_one_that_is_late_is_waited_for_while_it_beats(heart):
+    """For longer than a silent one: on a busy machine the end of another may take a while."""
+    first, _ = heart(0, patience=10.0)
+    heart.store.set("1", "0")
+    _until(lambda: first._seen[1][0])
+    leaving = threading.Thread(target=first.rest)
+    leaving.start()
+    for beat in range(25):
+        heart.store.set("1", str(beat))
+        leaving.join(0.1)
+        assert leaving.is_alive(), beat
+    heart.store.set("acknowledged-1", "")
+    leaving.join(10)
+    assert not leaving.is_alive()
+
+
 def test_the_first_process_stays_until_all_know_why_it_leaves(heart):
     """They would only miss it: with it goes the store. One that is frozen is not waited for."""
     first, _ = heart(0, 3, patience=20.0)

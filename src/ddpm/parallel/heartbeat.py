@@ -183,6 +183,7 @@ class Heartbeat:
     def _wait_for_all(self, until: float, since: float = math.inf) -> None:
         """The first process, until the others have acknowledged, but for those that are silent."""
         while self._world.first and time.monotonic() < until:
+            self._listen()  # the thread that did may have ended
             waiting = {rank for rank in self._seen if not self._store.check([f"acknowledged-{rank}"])}
             if not waiting - set(self._quiet(since)):
                 return

@@ -13,10 +13,7 @@ from ddpm.data.decoding.scaled import BY, DECODINGS, FULL, MARGIN, SCALED, for_t
 from ddpm.data.decoding.span import Fault
 from tests.harness.photos import photo
 
-REAL = {
-    "china": files("sklearn.datasets.images").joinpath("china.jpg"),
-    "flower": files("sklearn.datasets.images").joinpath("flower.jpg"),
-}
+REAL = {"hopper": files("matplotlib").joinpath("mpl-data", "sample_data", "grace_hopper.jpg")}
 
 
 def _saved(image, kind="JPEG", **options):
