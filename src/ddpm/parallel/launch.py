@@ -10,6 +10,11 @@ def launched() -> bool:
     return all(name in os.environ for name in VARIABLES) and int(os.environ["WORLD_SIZE"]) > 1
 
 
+def launch() -> tuple[str, ...]:
+    """The launch of this process and its place in it, by what the launcher set."""
+    return tuple(os.environ[name] for name in VARIABLES)
+
+
 def launcher_keeps_store() -> bool:
     """Whether it is the launcher by which the processes hear of each other, as with `torchrun`; else the first of them."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"

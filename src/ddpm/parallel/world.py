@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, TypeVar, cast
 
@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ddpm.errors import Ending, PeerLost, ending_of, in_a_line, in_json
-from ddpm.parallel.launch import attempt, launched, local_number
+from ddpm.parallel.launch import attempt, launch, launched, local_number
 
 MEETING = timedelta(minutes=30)
 """Until all processes of a launch have found each other."""
@@ -167,6 +167,15 @@ def is_shard(tensor: Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
+@lru_cache
+def _met(_launch: tuple[str, ...]) -> tuple[dist.Store, int, int]:
+    """Where the processes of a launch hear of each other, found once: the first one's store lives as long as its process.
+
+    One that came back for another visit could still find the store of the last, which the first process closes last of all.
+    """
+    return next(dist.rendezvous("env://", timeout=MEETING))
+
+
 @contextmanager
 def joined() -> Iterator[World]:
     """Inside, the processes that were launched together can hear of each other (`heartbeat`); nothing is exchanged yet.
@@ -178,7 +187,7 @@ def joined() -> Iterator[World]:
         yield ALONE
         return
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=MEETING))
+        store, rank, size = _met(launch())
         own = store.clone()  # pyright: ignore[reportAttributeAccessIssue] (a connection of its own; missing in the stubs)
     except RuntimeError as error:
         raise PeerLost(f"the processes of the launch did not find each other: {in_a_line(error)}", AGAIN) from error

@@ -10,6 +10,7 @@ from ddpm.cli.terminal.words import counted
 from ddpm.data.imageset import ImageSet
 from ddpm.data.labels import Labels
 from ddpm.evaluation.rate import Bound, moves_of, summarise
+from ddpm.models.precision import FULL
 from ddpm.report.text import columns, right
 from ddpm.sampling.images import evenly
 from ddpm.trained.evaluate import decoder_variance, evaluate
@@ -49,6 +50,8 @@ def measure_bias(
     trained: LoadedModel, images: ImageSet, seed: int, batch_size: int, labels: Labels = None
 ) -> Bias | None:
     """What 16 bits do to the bound; None of a model in fp32."""
+    if trained.precision == FULL:
+        return None
     with processes(trained.device) as world:
         return bias(trained, images, seed, batch_size, labels, world)
 
