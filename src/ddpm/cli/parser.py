@@ -16,6 +16,7 @@ from ddpm.cli import (
     distance,
     edit,
     evaluate,
+    explore,
     export_model,
     import_model,
     inpaint,
@@ -44,7 +45,14 @@ GROUPS: Mapping[str, Mapping[str, ModuleType]] = {
         "rate-distortion": rate_distortion,
     },
     "other libraries": {"import": import_model, "export": export_model},
-    "look inside": {"distance": distance, "schedule": schedule, "lab": lab, "data": data, "verify": verify},
+    "look inside": {
+        "explore": explore,
+        "distance": distance,
+        "schedule": schedule,
+        "lab": lab,
+        "data": data,
+        "verify": verify,
+    },
 }
 """The commands: each is a file with `ABOUT`, `EXAMPLES`, `flags(parser)` and `run(options)`."""
 COMMANDS: Mapping[str, ModuleType] = {name: file for group in GROUPS.values() for name, file in group.items()}

@@ -1,6 +1,6 @@
 """Images to be drawn from a trained model: one value for samples and edits, and the options by which a call asks for them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from ddpm.sampling.condition import ANYTHING, Condition
 from ddpm.sampling.few_steps import OPTIMAL, FewSteps
 from ddpm.sampling.images import Plan, Sampled, Watch, chains, described, finished, finite, noise_of
 from ddpm.tensors import ImageBatch
-from ddpm.trained.labels import NONE, OWN, Label, condition_of
+from ddpm.trained.labels import NONE, OWN, Label, condition_of, condition_of_edit
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.measured_curve import on_chain
 from ddpm.trained.provenance import how_drawn, in_common
@@ -225,6 +225,24 @@ def samples_of(model: LoadedModel, n: int, how: How) -> Drawing:
     plan = how.plan(n)
     on_chain = on_few(model, how.few, OWN if condition.labels else NONE, None, how.progress)
     return samples(on_chain, plan, how.spacing, condition)
+
+
+def edit_of(
+    model: LoadedModel,
+    n: int,
+    how: How,
+    edit: Callable[[LoadedModel, Plan], Drawing],
+    timestep: int | None = None,
+) -> Drawing:
+    """The `n` images that a call makes of a given one by `edit`, on a chain that begins at `timestep` if there is one.
+
+    Raises:
+        UsageError: as `TrainedModel.edit`.
+    """
+    condition = condition_of_edit(model.experiment, how.label, how.weight, how.guidance_interval)
+    plan, label = how.plan(n), OWN if condition.labels else NONE
+    on_chain = on_few(model, how.few, label, timestep, how.progress)
+    return replace(edit(on_chain, plan), condition=condition, spacing=how.spacing)
 
 
 def drawn(drawing: Drawing, what: str, how: How) -> Images:

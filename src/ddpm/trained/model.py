@@ -21,12 +21,12 @@ from ddpm.sampling import Sampler
 from ddpm.sampling.chain import last_of
 from ddpm.sampling.images import Plan, Sampled
 from ddpm.trained.compressor import Compressor
-from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, few_steps, moving, on_few, samples_of
+from ddpm.trained.draw import Drawing, DrawingOptions, How, drawn, edit_of, few_steps, moving, samples_of
 from ddpm.trained.edit import colour, from_noised, inpaint, require_colours, small_shape, super_resolve
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.export import export
 from ddpm.trained.interpolate import interpolate
-from ddpm.trained.labels import NONE, OWN, Label, condition_of_edit, label_of
+from ddpm.trained.labels import Label, condition_of_edit, label_of
 from ddpm.trained.latents import latents
 from ddpm.trained.loaded import LoadedModel
 from ddpm.trained.score import scored
@@ -401,10 +401,7 @@ class TrainedModel(Compressor):
     def _edit(
         self, how: How, edit: Callable[[LoadedModel, Plan], Drawing], n: int, timestep: int | None = None
     ) -> Drawing:
-        condition = condition_of_edit(self.experiment, how.label, how.weight, how.guidance_interval)
-        plan, label = how.plan(n), OWN if condition.labels else NONE
-        model = on_few(self.loaded, how.few, label, timestep, how.progress)
-        return replace(edit(model, plan), condition=condition, spacing=how.spacing)
+        return edit_of(self.loaded, n, how, edit, timestep)
 
     def _asked(
         self,

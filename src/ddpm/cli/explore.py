@@ -1,0 +1,64 @@
+"""`ddpm explore`: a page in the browser, with a trained model behind it."""
+
+from argparse import ArgumentParser, Namespace
+
+from ddpm.cli.flags import groups
+from ddpm.cli.flags.kinds import filled, natural
+from ddpm.cli.flags.names import SOURCE
+from ddpm.cli.terminal.console import note, say
+from ddpm.errors import UsageError
+
+ABOUT = "see and touch a model in the browser"
+EXAMPLES = """\
+ddpm explore runs/mine
+ddpm explore runs/mine --data photos --no-browser --port 8000
+"""
+DEMO, SHIPPED = "runs/demo", "ddpm:mnist"
+"""What is opened where no RUN is given: the first that is there."""
+HIGHEST = 65535
+
+
+def flags(parser: ArgumentParser) -> None:
+    """Of `ddpm explore`."""
+    what = parser.add_argument_group("what to explore")
+    what.add_argument(
+        "run",
+        nargs="?",
+        type=filled,
+        metavar="RUN",
+        help=f"run folder or checkpoint ({DEMO} if it is there, else {SHIPPED}, which comes with ddpm)",
+    )
+    what.add_argument("--data", type=filled, metavar="SOURCE", help=f"images to look at: {SOURCE} (the run's own)")
+    where = parser.add_argument_group("where it is shown")
+    where.add_argument("--port", type=natural, default=0, metavar="P", help="port of 127.0.0.1 (any that is free)")
+    where.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
+    groups.reading_to_draw(parser)
+    groups.running(parser)
+
+
+def run(options: Namespace) -> None:
+    """Serve the page until Ctrl-C."""
+    import webbrowser
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    if options.port > HIGHEST:
+        raise UsageError(f"a port is a number up to {HIGHEST}: {options.port}")
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise UsageError("the explorer needs starlette and uvicorn", "pip install 'ddpm[explore]'")
+    from ddpm.cli.parts.opening import opened
+    from ddpm.explorer.server import serve
+    from ddpm.explorer.subject import subject_of
+    from ddpm.trained.model import TrainedModel
+
+    if options.run is None:
+        options.run = DEMO if Path(DEMO, "config.json").is_file() else SHIPPED
+    subject = subject_of(TrainedModel(opened(options)), options.data, lambda line: note(f"ddpm: {line}"))
+
+    def ready(url: str) -> None:
+        say(f"{subject.name}: {url}")
+        note("ddpm: Ctrl-C ends it")
+        if not options.no_browser:
+            webbrowser.open(url)
+
+    serve(subject, options.port, ready)

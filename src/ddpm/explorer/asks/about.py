@@ -1,0 +1,113 @@
+"""What the model is, its images, and the lines of the library that a scene shows."""
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+import ddpm
+from ddpm.diffusion.bound import term
+from ddpm.diffusion.forward import ForwardProcess
+from ddpm.diffusion.reverse import ReverseProcess
+from ddpm.diffusion.schedule import from_log_snr
+from ddpm.errors import chosen
+from ddpm.explorer.asks.asked import Parameters, Row
+from ddpm.explorer.subject import Subject
+from ddpm.explorer.wire import array
+from ddpm.explorer.worker import Steps
+from ddpm.sampling import SAMPLERS
+from ddpm.sampling.ancestral import Ancestral
+from ddpm.sampling.ddim import DDIM
+from ddpm.sampling.inverse import Outside
+from ddpm.sampling.optimal import best_steps, jumps
+
+SOURCES: Mapping[str, Callable[..., Any]] = {
+    "q.sample": ForwardProcess.sample,
+    "q.posterior": ForwardProcess.posterior,
+    "p": ReverseProcess.__call__,
+    "term": term,
+    "ancestral": Ancestral.step,
+    "ddim": DDIM.step,
+    "schedule": from_log_snr,
+    "jumps": jumps,
+    "best_steps": best_steps,
+    "hole": Outside,
+}
+"""What "show me the code" shows, by name: nothing else is read."""
+FOR_IMAGES = tuple(name for name in SAMPLERS if name not in ("flow", "langevin", "langevin-ncsn"))
+"""Samplers whose number of evaluations is known beforehand."""
+
+
+class Nothing(Parameters):
+    """No parameters."""
+
+
+class Some(Parameters):
+    """Images of the data, from the first one on."""
+
+    first: Row = 0
+    count: Annotated[int, Field(ge=1, le=64)] = 16
+
+
+class Code(Parameters):
+    """A name of `SOURCES`."""
+
+    name: str
+
+
+def model(subject: Subject, _asked: Nothing) -> Steps:
+    """What the page has to know of the model; `seconds` is the time of one call of the network on one image, measured now."""
+    trained = subject.model
+    process = trained.experiment.process
+    yield {
+        "name": subject.name,
+        "shape": list(trained.shape),
+        "levels": trained.levels,
+        "T": trained.schedule.T,
+        "parameters": sum(weight.numel() for weight in trained.network.parameters()),
+        "step": trained.step,
+        "weights": trained.loaded.weights,
+        "prediction": process.prediction,
+        "variance": process.variance,
+        "schedule": trained.experiment.schedule.name,
+        "classes": list(trained.classes),
+        "alpha_bar": trained.schedule.alpha_bar.tolist(),
+        "samplers": list(FOR_IMAGES),
+        "images": len(subject.x_0),
+        "images_are": subject.images_are,
+        "seconds": seconds(subject),
+        "version": ddpm.__version__,
+        "exported": False,
+    }
+
+
+def seconds(subject: Subject) -> float:
+    """Of one call of the network on one image, the faster of two."""
+    p, x, times = subject.model.process, torch.zeros(1, *subject.model.shape, device=subject.model.device), []
+    for _ in range(3):
+        begun = time.perf_counter()
+        with torch.no_grad():
+            p.estimate(x, p.schedule.T)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def images(subject: Subject, asked: Some) -> Steps:
+    """Some of the images, with the names of their classes."""
+    rows = range(asked.first, min(asked.first + asked.count, len(subject.x_0)))
+    x_0 = subject.x_0[rows.start : rows.stop] if rows else subject.x_0[:0]
+    labels = [subject.label(row) for row in rows]
+    numbers = [int(subject.labels[row]) for row in rows]
+    yield {"first": asked.first, "total": len(subject.x_0), "x_0": array(x_0), "labels": labels, "numbers": numbers}
+
+
+def code(_subject: Subject, asked: Code) -> Steps:
+    """The source of a function, and where it stands."""
+    found = chosen(SOURCES, asked.name, "piece of code")
+    lines, first = inspect.getsourcelines(found)
+    file = Path(inspect.getsourcefile(found) or "").relative_to(Path(ddpm.__file__).parent.parent)
+    yield {"file": file.as_posix(), "line": first, "text": inspect.cleandoc("\n" + "".join(lines)) + "\n"}

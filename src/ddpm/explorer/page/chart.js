@@ -1,0 +1,104 @@
+/** Small charts as SVG, which follow the colours of the page. */
+
+const NS = "http://www.w3.org/2000/svg";
+const WIDTH = 640;
+
+function svg(kind, attributes = {}, ...children) {
+  const made = document.createElementNS(NS, kind);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, `${value}`);
+  made.append(...children);
+  return made;
+}
+
+/**
+ * A chart of curves over x, redrawn by `draw`.
+ * @param {object} options height of the drawing, label for screen readers, names of the axes, pick(x): told where one clicks or drags.
+ */
+export function chart({ height = 180, label, xName = "", yName = "", pick, xOf = (x) => x }) {
+  const box = { left: 52, right: WIDTH - 12, top: 10, bottom: height - 34 };
+  const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label, class: "chart" });
+  let range = { x: [0, 1], y: [0, 1] };
+  const px = (x) => box.left + ((x - range.x[0]) / (range.x[1] - range.x[0] || 1)) * (box.right - box.left);
+  const py = (y) => box.bottom - ((y - range.y[0]) / (range.y[1] - range.y[0] || 1)) * (box.bottom - box.top);
+
+  /** Draw curves [{points: [[x, y]], area, soft, dashed, name}] and a vertical mark at x. */
+  function draw(curves, { mark = null, x = null, y = null, log = false } = {}) {
+    const scale = log ? (v) => Math.log10(Math.max(v, 1e-12)) : (v) => v;
+    const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter(([, v]) => Number.isFinite(v)).map(([a, v]) => [a, scale(v)]) }));
+    const all = shown.flatMap((curve) => curve.points);
+    range = { x: x ?? span(all.map(([a]) => a)), y: y ?? span([...all.map(([, b]) => b), ...(log ? [] : [0])]) };
+    root.replaceChildren(...axes(log), ...shown.flatMap((curve, i) => lines(curve, i)), ...marks(mark));
+  }
+
+  function axes(log) {
+    const made = [svg("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis" })];
+    for (const value of ticks(range.y)) {
+      made.push(svg("line", { x1: box.left, x2: box.right, y1: py(value), y2: py(value), class: "grid" }));
+      made.push(svg("text", { x: box.left - 6, y: py(value) + 4, class: "tick end" }, log ? power(value) : short(value)));
+    }
+    for (const value of ticks(range.x)) made.push(svg("text", { x: px(value), y: box.bottom + 15, class: "tick middle" }, short(xOf(value))));
+    made.push(svg("text", { x: box.right, y: height - 4, class: "tick end" }, xName));
+    made.push(svg("text", { x: box.left + 4, y: box.top + 8, class: "tick" }, yName));
+    return made;
+  }
+
+  function lines(curve, i) {
+    if (!curve.points.length) return [];
+    const path = curve.points.map(([a, b], k) => `${k ? "L" : "M"}${px(a).toFixed(1)} ${py(b).toFixed(1)}`).join("");
+    const made = [];
+    if (curve.area) {
+      const [first] = curve.points[0], [last] = curve.points.at(-1);
+      made.push(svg("path", { d: `${path}L${px(last)} ${box.bottom}L${px(first)} ${box.bottom}Z`, class: `area series-${curve.series ?? i}` }));
+    }
+    made.push(svg("path", { d: path, class: `line series-${curve.series ?? i}${curve.dashed ? " dashed" : ""}` }));
+    if (curve.name) {
+      const [a, b] = curve.points.at(-1);
+      made.push(svg("text", { x: Math.min(px(a), box.right - 4), y: py(b) - 6, class: `tick end name series-${curve.series ?? i}` }, curve.name));
+    }
+    return made;
+  }
+
+  function marks(mark) {
+    return mark === null ? [] : [svg("line", { x1: px(mark), x2: px(mark), y1: box.top, y2: box.bottom, class: "mark" })];
+  }
+
+  if (pick) {
+    root.classList.add("pickable");
+    const told = (event) => {
+      const frame = root.getBoundingClientRect();
+      const at = ((event.clientX - frame.left) / frame.width) * WIDTH;
+      const share = Math.min(1, Math.max(0, (at - box.left) / (box.right - box.left)));
+      pick(range.x[0] + share * (range.x[1] - range.x[0]));
+    };
+    root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); told(event); });
+    root.addEventListener("pointermove", (event) => { if (event.buttons) told(event); });
+  }
+  return { root, draw };
+}
+
+function span(values) {
+  if (!values.length) return [0, 1];
+  let low = Infinity, high = -Infinity;
+  for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
+  return low === high ? [low, low + 1] : [low, high];
+}
+
+/** About five round values within a range. */
+export function ticks([low, high]) {
+  const rough = (high - low) / 4, size = 10 ** Math.floor(Math.log10(rough || 1));
+  const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= rough) ?? size;
+  const made = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + 1e-9 * step; value += step) made.push(Math.abs(value) < step * 1e-9 ? 0 : value);
+  return made;
+}
+
+function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(0) : `${Number(value.toPrecision(4))}`;
+  return text.replace("-", "−");
+}
+
+function power(value) {
+  return Number.isInteger(value) ? `1e${value}`.replace("-", "−") : "";
+}

@@ -1,0 +1,86 @@
+/** The image that the scenes are about: one of the data, one that was drawn, or a picture file. */
+
+import { first } from "./live.js";
+import { pad } from "./pad.js";
+import * as state from "./state.js";
+import { button, element, paint, rowOf } from "./view.js";
+import { say } from "./words.js";
+
+const SHOWN = 16;
+const LARGEST_FILE = 20 * 2 ** 20;
+let own = null;
+
+/** Some images of the data. */
+export async function imagesOf(backend, about) {
+  return first(backend.ask("images", { first: 0, count: Math.min(SHOWN, about.images) }));
+}
+
+export const chosen = {
+  /** The image that the address names, {x_0, label}: of the data, or "own". */
+  get({ images }) {
+    if (state.get("image") === "own" && own) return { x_0: own, label: -1 };
+    const row = state.whole("image", 0, 0, images.x_0.shape[0] - 1);
+    return { x_0: rowOf(images.x_0, row), label: images.numbers?.[row] ?? -1 };
+  },
+};
+
+/**
+ * Where one chooses an image: those of the data, a pen, a file.
+ * @param {object} context of the scene.
+ * @param {() => void} changed is told when another one is chosen.
+ */
+export function chooser(context, changed) {
+  const { about, images } = context;
+  const strip = element("div.strip", { role: "group", "aria-label": say("images") });
+  const mark = () => {
+    const now = state.get("image", "0");
+    for (const one of strip.children) one.setAttribute("aria-pressed", `${one.dataset.image === now}`);
+  };
+  const choose = (name) => { state.set({ image: name }); mark(); changed(); };
+  for (let row = 0; row < images.x_0.shape[0]; row++) {
+    const canvas = element("canvas.pixels");
+    paint(canvas, images.x_0, row);
+    const name = images.labels[row] ? say("image {0}: {1}", row, images.labels[row]) : say("image {0}", row);
+    strip.append(element("button.thumb", { type: "button", "aria-label": name, "data-image": `${row}`, onclick: () => choose(`${row}`) }, canvas));
+  }
+  const drawing = pad(about.shape, (array) => { own = array; choose("own"); });
+  const file = element("input", { type: "file", accept: "image/*", "aria-label": say("a picture file") });
+  file.addEventListener("change", context.guarded(async () => {
+    if (!file.files.length) return;
+    own = await read(file.files[0], about.shape);
+    drawing.show(own);
+    choose("own");
+  }));
+  mark();
+  const where = { given: say("images of --data"), "held out": say("images that training did not see"), samples: say("images that the model drew") };
+  return element("div.chooser", {},
+    element("div", {}, element("p.small", {}, where[about.images_are] ?? ""), strip),
+    element("div", {}, element("p.small", {}, say("or draw your own")), drawing.root,
+      element("div.row", {}, button("clear", () => drawing.clear()), element("label.file", {}, say("open a picture"), file))));
+}
+
+/** A picture file as an image of the model's size, its middle cut out. The browser decodes it. */
+async function read(file, [channels, height, width]) {
+  if (file.size > LARGEST_FILE) throw new Error(say("the picture has more than {0} MB", LARGEST_FILE / 2 ** 20));
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    throw new Error(say("this is no picture that the browser can read"));
+  }
+  const canvas = new OffscreenCanvas(width, height), drawn = canvas.getContext("2d");
+  const scale = Math.max(width / bitmap.width, height / bitmap.height);
+  const size = [bitmap.width * scale, bitmap.height * scale];
+  drawn.imageSmoothingQuality = "high";
+  drawn.fillRect(0, 0, width, height);
+  drawn.drawImage(bitmap, (width - size[0]) / 2, (height - size[1]) / 2, ...size);
+  bitmap.close();
+  const { data } = drawn.getImageData(0, 0, width, height), area = width * height;
+  const made = new Float32Array(channels * area);
+  for (let i = 0; i < area; i++) {
+    const [r, g, b] = data.subarray(4 * i, 4 * i + 3);
+    const values = channels === 3 ? [r, g, b] : [0.299 * r + 0.587 * g + 0.114 * b];
+    values.forEach((value, c) => { made[c * area + i] = value / 127.5 - 1; });
+  }
+  return { shape: [1, channels, height, width], data: made };
+}

@@ -1,0 +1,36 @@
+/** Asks that follow a hand: only the newest one counts. */
+
+/**
+ * A function that runs `work(argument)` one call at a time; of the calls that come meanwhile only the last is run.
+ * So a drag shows each answer that there was time for, and ends at the last place.
+ * @param {(argument: any) => Promise<void>} work
+ */
+export function latest(work) {
+  let running = false;
+  let waiting = null;
+  return async function run(argument) {
+    waiting = { argument };
+    if (running) return;
+    running = true;
+    try {
+      while (waiting) {
+        const next = waiting;
+        waiting = null;
+        await work(next.argument);
+      }
+    } finally {
+      running = false;
+    }
+  };
+}
+
+/** The only answer of an ask. */
+export async function first(answers) {
+  for await (const answer of answers) return answer;
+  return null;
+}
+
+/** Whether an error only says that nobody waits any more. */
+export function isAbort(error) {
+  return error?.name === "AbortError";
+}

@@ -1,0 +1,121 @@
+/** The page: which scene is shown, in which language and colours; all of it stands in the address. */
+
+import { chosen, imagesOf } from "./chosen.js";
+import { backend } from "./backend.js";
+import { first, isAbort } from "./live.js";
+import { formulas } from "./formulas.js";
+import { SCENES } from "./scenes/all.js";
+import * as state from "./state.js";
+import { choice, element } from "./view.js";
+import { LANGUAGES, say, speak } from "./words.js";
+
+const at = (id) => document.getElementById(id);
+let leave = new AbortController();
+let shown = null;
+
+async function open() {
+  speak(state.get("lang", navigator.language?.startsWith("ko") ? "ko" : "en"));
+  colours();
+  let about;
+  try {
+    about = await first(backend.ask("model", {}));
+  } catch (error) {
+    trouble(error);
+    return;
+  }
+  const context = { backend, about, images: await imagesOf(backend, about) };
+  addEventListener("hashchange", () => show(context));
+  draw(context);
+}
+
+/** All that depends on the language, and then the scene. */
+function draw(context) {
+  const { about } = context;
+  at("name").textContent = about.name;
+  const facts = [
+    about.shape.join("×"),
+    say("{0} parameters", about.parameters.toLocaleString()),
+    say("step {0}", about.step.toLocaleString()),
+    `T = ${about.T}`,
+    say("{0} ms a call", (1000 * about.seconds).toPrecision(2)),
+  ];
+  at("facts").textContent = facts.join("  ·  ");
+  at("settings").replaceChildren(
+    choice("language", Object.entries(LANGUAGES), state.get("lang", document.documentElement.lang), (name) => {
+      state.set({ lang: name });
+      speak(name);
+      shown = null;
+      draw(context);
+    }),
+    choice("colours", [["auto", "as the system"], ["light", "light"], ["dark", "dark"]], state.get("theme", "auto"), (name) => {
+      state.set({ theme: name });
+      colours();
+    }),
+  );
+  const available = SCENES.filter((scene) => !scene.offered || scene.offered(about));
+  at("scenes").replaceChildren(...available.map((scene) => link(scene)));
+  show({ ...context, available });
+}
+
+function link(scene) {
+  return element("a", { href: state.link({ scene: scene.id }), id: `to-${scene.id}` }, say(scene.title));
+}
+
+/** Open the scene of the address, if it is not the one that is shown. */
+function show(context) {
+  const available = context.available ?? SCENES.filter((scene) => !scene.offered || scene.offered(context.about));
+  const scene = available.find((one) => one.id === state.get("scene")) ?? available[0];
+  for (const one of at("scenes").children) one.removeAttribute("aria-current");
+  at(`to-${scene.id}`)?.setAttribute("aria-current", "page");
+  if (shown === scene.id) return;
+  shown = scene.id;
+  leave.abort();
+  leave = new AbortController();
+  at("trouble").hidden = true;
+  document.title = `${say(scene.title)} · ddpm explore`;
+  const body = element("div.body");
+  at("stage").replaceChildren(...heading(scene, context), body);
+  const guarded = (work) => (...given) => Promise.resolve().then(() => work(...given)).catch(trouble);
+  const own = { ...context, chosen, signal: leave.signal, guarded, trouble };
+  guarded(() => scene.mount(body, own))();
+}
+
+function heading(scene, context) {
+  const formula = element("div.formula", { role: "math" });
+  formula.innerHTML = formulas[scene.id] ?? "";
+  const code = element("details.code", {}, element("summary", {}, say("show me the code")));
+  code.addEventListener("toggle", () => {
+    if (code.open && code.children.length === 1) source(code, scene, context).catch(trouble);
+  });
+  return [element("h2", {}, say(scene.title)), element("p.idea", {}, say(scene.idea)), formula, code];
+}
+
+async function source(code, scene, context) {
+  for (const name of scene.code) {
+    const found = await first(context.backend.ask("code", { name }, leave.signal, `code ${name}`));
+    code.append(element("p.place", {}, `src/${found.file}:${found.line}`), element("pre", {}, element("code", {}, found.text)));
+  }
+}
+
+function colours() {
+  document.documentElement.dataset.theme = state.get("theme", "auto");
+}
+
+/** Say what went wrong; that nobody waits any more is no trouble. */
+function trouble(error) {
+  if (isAbort(error)) return;
+  at("trouble").textContent = error instanceof TypeError && /fetch/i.test(error.message)
+    ? say("ddpm explore does not answer: was it ended?")
+    : error.message;
+  at("trouble").hidden = false;
+}
+
+addEventListener("keydown", (event) => {
+  if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const to = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!to) return;
+  const links = [...at("scenes").children], now = links.findIndex((one) => one.hasAttribute("aria-current"));
+  links[(now + to + links.length) % links.length]?.click();
+});
+
+open();

@@ -1,0 +1,125 @@
+/** Forward and back: drag t, and see x_t, what the network makes of it, and the bits that have come. */
+
+import { chart } from "../chart.js";
+import { chooser } from "../chosen.js";
+import { isAbort, latest } from "../live.js";
+import * as state from "../state.js";
+import { button, digits, element, fact, paint, picture, slider } from "../view.js";
+import { say } from "../words.js";
+
+const PLAY = 8; // seconds from T to the image
+
+export const forward = {
+  id: "forward",
+  title: "Forward and back",
+  idea: "Noise covers an image in small steps; the network guesses the image from any of them. Drag t.",
+  code: ["q.sample", "p", "term"],
+  mount,
+};
+
+function mount(stage, context) {
+  const { backend, about, signal, guarded } = context;
+  const { T } = about;
+  const image = picture("x₀, the image"), noisy = picture("x_t, what is left of it"), estimate = picture("x̂₀, the network's estimate");
+  const facts = { snr: fact("log SNR(t)"), rmse: fact("RMSE of the estimate, 0..255"), have: fact("bits/dim received so far"), left: fact("bits/dim still to come") };
+  const bar = element("div.bits", { role: "img" }, element("i"));
+  const costs = chart({ label: say("bits/dim that each step of the bound costs"), xName: "t", yName: say("bits/dim of L at t"), pick: (t) => move(Math.round(t)) });
+  const dragging = slider("t", { min: 0, max: T, value: state.whole("t", Math.round(T / 3), 0, T), oninput: (t) => move(t) });
+  let bits = new Map();
+  let playing = null;
+
+  const ask = latest(guarded(async (t) => {
+    const { x_0, label } = context.chosen.get(context);
+    const seed = state.whole("seed", 0, 0, 2 ** 31 - 1);
+    for await (const found of backend.ask("noised", { x_0, t, seed, label }, signal)) {
+      paint(noisy.canvas, found.x_t);
+      paint(estimate.canvas, found.x_0);
+      facts.snr.say(digits(found.log_snr ?? Infinity));
+      facts.rmse.say(digits(found.rmse, 2));
+      stage.dataset.t = `${found.t}`;
+    }
+  }));
+
+  function move(t) {
+    dragging.set(t);
+    state.set({ t });
+    tell();
+    ask(t);
+  }
+
+  /** Bits before and after t, from the terms that are there: between them those of their neighbours. */
+  function tell() {
+    const t = dragging.get(), known = [...bits.keys()].filter((one) => one <= T).sort((a, b) => a - b);
+    costs.draw([{ points: known.map((one) => [one, bits.get(one)]), area: true }], { mark: t, x: [1, T], log: true });
+    if (!known.length) return;
+    const all = between(known, bits, T), prior = bits.get(T + 1) ?? 0;
+    const left = all.slice(1, t + 1).reduce((a, b) => a + b, 0), whole = all.reduce((a, b) => a + b, prior);
+    facts.have.say(digits(whole - left));
+    facts.left.say(digits(left));
+    bar.firstChild.style.width = `${(100 * (whole - left)) / whole}%`;
+    bar.setAttribute("aria-label", say("{0} of {1} bits/dim received", digits(whole - left), digits(whole)));
+    bar.dataset.whole = `${whole}`;
+    bar.dataset.complete = `${known.length === T}`;
+  }
+
+  const measure = guarded(async () => {
+    bits = new Map();
+    const { x_0, label } = context.chosen.get(context), seed = state.whole("seed", 0, 0, 2 ** 31 - 1), mine = bits;
+    for await (const found of backend.ask("terms", { x_0, seed, label }, signal)) {
+      if (mine !== bits) return;
+      found.t?.forEach((t, i) => bits.set(t, found.bits[i]));
+      tell();
+    }
+  });
+
+  function changed() {
+    paint(image.canvas, context.chosen.get(context).x_0);
+    ask(dragging.get());
+    measure().catch((error) => { if (!isAbort(error)) throw error; });
+  }
+
+  const play = button("play", () => (playing ? stop() : start()));
+  function stop() {
+    cancelAnimationFrame(playing);
+    playing = null;
+    play.textContent = say("play");
+  }
+  function start() {
+    play.textContent = say("stop");
+    const begun = performance.now(), from = dragging.get() || T;
+    const frame = (now) => {
+      const share = (now - begun) / (1000 * PLAY * (from / T));
+      move(Math.max(0, Math.round(from * (1 - share))));
+      if (share < 1 && !signal.aborted) playing = requestAnimationFrame(frame);
+      else stop();
+    };
+    playing = requestAnimationFrame(frame);
+  }
+  const again = button("other noise", () => {
+    state.set({ seed: state.whole("seed", 0, 0, 2 ** 31 - 2) + 1 });
+    changed();
+  });
+  signal.addEventListener("abort", stop);
+
+  stage.append(
+    element("div.pictures", {}, image, noisy, estimate),
+    element("div.row", {}, dragging, play, again),
+    element("div.facts", {}, ...Object.values(facts)),
+    bar, costs.root,
+    element("p.small", {}, say("The terms of the bound of this image (Eq. 5), on a logarithmic scale: going from T to 0, each step costs so many bits. Click to go there.")),
+    chooser(context, changed),
+  );
+  changed();
+}
+
+/** The terms at t = 0..T; those that are not there yet are interpolated. */
+export function between(known, bits, T) {
+  const all = new Array(T + 1).fill(0);
+  for (let i = 0; i < known.length; i++) {
+    const a = known[i], b = known[i + 1] ?? a;
+    all[a] = bits.get(a);
+    for (let t = a + 1; t < b; t++) all[t] = bits.get(a) + ((t - a) / (b - a)) * (bits.get(b) - bits.get(a));
+  }
+  for (let t = (known.at(-1) ?? T) + 1; t <= T; t++) all[t] = bits.get(known.at(-1));
+  return all;
+}

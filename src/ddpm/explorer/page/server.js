@@ -1,0 +1,67 @@
+/** The backend of a page that a server answers: POST /ask/NAME, answers as Server-Sent Events. */
+
+const page = Array.from(crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36)).join("");
+
+export const backend = {
+  /**
+   * Ask; answers come as they are computed.
+   * @param {string} name of the ask.
+   * @param {object} parameters numbers, texts and arrays {shape, data: Float32Array}.
+   * @param {AbortSignal} [signal] ends it.
+   * @param {string} [lane] an older ask in the same lane is stopped; the name, if not given.
+   * @yields {object} an answer.
+   */
+  async *ask(name, parameters, signal, lane) {
+    const answer = await fetch(`ask/${name}`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-page": page, "x-lane": lane ?? name },
+      body: JSON.stringify(packed(parameters)),
+      signal,
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+    yield* events(answer.body);
+  },
+};
+
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      if (!part.startsWith("data: ")) continue;
+      const found = unpacked(JSON.parse(part.slice(6)));
+      if (found.error) throw new Error([found.error, ...found.hints].join("; "));
+      yield found;
+    }
+  }
+}
+
+function packed(value) {
+  if (value?.data instanceof Float32Array) {
+    const bytes = new Uint8Array(value.data.buffer, value.data.byteOffset, value.data.byteLength);
+    let text = "";
+    for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+    return { shape: value.shape, float32: btoa(text) };
+  }
+  if (Array.isArray(value)) return value.map(packed);
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, packed(one)]));
+  }
+  return value;
+}
+
+function unpacked(value) {
+  if (typeof value?.float32 === "string") {
+    const bytes = Uint8Array.from(atob(value.float32), (letter) => letter.charCodeAt(0));
+    return { shape: value.shape, data: new Float32Array(bytes.buffer) };
+  }
+  if (Array.isArray(value)) return value.map(unpacked);
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, unpacked(one)]));
+  }
+  return value;
+}

@@ -1,0 +1,2 @@
+/** Korean, by the English text. */
+export const korean = {};

@@ -1,0 +1,18 @@
+/** The page's language: English texts are the keys of the Korean ones. */
+
+import { korean } from "./words-ko.js";
+
+export const LANGUAGES = { en: "English", ko: "한국어" };
+let language = "en";
+
+/** Choose a language, "en" or "ko". */
+export function speak(name) {
+  language = name in LANGUAGES ? name : "en";
+  document.documentElement.lang = language;
+}
+
+/** A text in the page's language; {0}, {1}, ... are filled in. */
+export function say(text, ...values) {
+  const found = language === "ko" ? (korean[text] ?? text) : text;
+  return found.replace(/\{(\d+)\}/g, (_, i) => `${values[i]}`);
+}

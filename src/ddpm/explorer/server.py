@@ -1,0 +1,149 @@
+"""The server of the page: its files, and POST /ask/NAME, whose answers come as Server-Sent Events while they are computed.
+
+It listens at 127.0.0.1 only, and `guard` lets through what comes from the page that was opened with the token.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import uvicorn
+from latex2mathml.converter import convert
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ddpm.errors import Ending, Unavailable
+from ddpm.explorer.asks import answers
+from ddpm.explorer.guard import HOST, Guard
+from ddpm.explorer.subject import Subject
+from ddpm.explorer.wire import text
+from ddpm.explorer.worker import Job, Worker
+
+KINDS: Mapping[str, str] = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+}
+"""Of the page's files, by their ending."""
+NAME = 64
+"""Letters of the name that a page gives itself, at most."""
+PAUSE = 15.0
+"""Seconds after which a silent stream says that it lives, and so hears that its reader is gone."""
+
+
+def page_files() -> Mapping[str, tuple[bytes, str]]:
+    """What the page consists of, read once: nothing else of the disk can be asked for."""
+    found: dict[str, tuple[bytes, str]] = {}
+
+    def walk(folder: Traversable, path: str) -> None:
+        for one in folder.iterdir():
+            kind = KINDS.get(one.name.rpartition(".")[2])
+            if one.is_dir():
+                walk(one, f"{path}{one.name}/")
+            elif kind is not None:
+                found[f"{path}{one.name}"] = one.read_bytes(), kind
+
+    walk(files("ddpm.explorer") / "page", "/")
+    formulas = {name: convert(tex) for name, tex in json.loads(found.pop("/formulas.json")[0]).items()}
+    module = f"/** The formulas of the scenes, as MathML. */\nexport const formulas = {json.dumps(formulas)};\n"
+    return found | {"/": found["/index.html"], "/formulas.js": (module.encode(), KINDS["js"])}
+
+
+def application(subject: Subject, worker: Worker) -> Starlette:
+    """The page and its answers, unguarded."""
+    pages = page_files()
+
+    async def page(request: Request) -> Response:
+        found = pages.get(request.url.path)
+        if found is None:
+            raise HTTPException(404, "there is no such page")
+        return Response(found[0], media_type=found[1])
+
+    async def ask(request: Request) -> Response:
+        if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+            raise HTTPException(415, "an ask is JSON")
+        try:
+            given = json.loads(await request.body())
+            steps = answers(subject, request.path_params["name"], given if isinstance(given, dict) else {"": given})
+        except (ValueError, RecursionError) as error:
+            raise HTTPException(400, f"an ask is JSON: {type(error).__name__}") from error
+        except Ending as failure:
+            raise HTTPException(400, str(failure)) from failure
+        page_name, lane = (request.headers.get(name, "")[:NAME] for name in ("x-page", "x-lane"))
+        job = worker.submit(page_name, lane or request.path_params["name"], steps)
+        return StreamingResponse(_told(worker, job), media_type="text/event-stream")
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return PlainTextResponse(error.detail, error.status_code)
+
+    routes = [
+        Route("/ask/{name:str}", ask, methods=["POST"]),
+        Route("/{path:path}", page, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: refused})
+
+
+async def _told(worker: Worker, job: Job) -> AsyncIterator[bytes]:
+    """The answers of a job as they come; when the reader goes, the job stops."""
+    try:
+        while True:
+            try:
+                answer = await asyncio.wait_for(job.answers.get(), PAUSE)
+            except TimeoutError:
+                yield b": still computing\n\n"
+                continue
+            worker.taken(job)
+            if answer is None:
+                return
+            yield text(answer)
+    finally:
+        worker.stop(job)
+
+
+def serve(subject: Subject, port: int, ready: Callable[[str], None]) -> None:
+    """Answer until Ctrl-C.
+
+    Args:
+        subject: what the page is about.
+        port: where to listen; 0 for any that is free.
+        ready: is told the address to open, once it can be opened.
+
+    Raises:
+        Unavailable: something else listens at this port.
+    """
+    try:
+        listening = socket.create_server((HOST, port))
+    except OSError as error:
+        raise Unavailable(f"cannot listen at port {port}: {error.strerror}", "--port takes another") from error
+    worker = Worker()
+    guard = Guard(application(subject, worker), listening.getsockname()[1])
+    settings = uvicorn.Config(
+        guard, log_level="error", lifespan="off", timeout_graceful_shutdown=1, server_header=False
+    )
+    server = _Server(settings, lambda: ready(guard.url))
+    try:
+        server.run(sockets=[listening])
+    finally:
+        worker.close()
+        listening.close()
+
+
+class _Server(uvicorn.Server):
+    """One that says when it listens."""
+
+    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()

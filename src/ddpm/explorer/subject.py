@@ -1,0 +1,75 @@
+"""What a page is about: a trained model, and some images for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ddpm.data.imageset import ImageSet
+from ddpm.data.open import open_source
+from ddpm.errors import Failure
+from ddpm.tensors import ImageBatch
+from ddpm.trained.draw import How, drawn
+from ddpm.trained.draw import samples_of as drawing_of
+from ddpm.trained.evaluate import given_images
+from ddpm.trained.model import TrainedModel
+from ddpm.trained.training_images import source_of
+
+MOST = 256
+"""Images of the data that the pages may look at."""
+DRAWN, STEPS = 16, 25
+"""So many images are drawn, in so many steps, where there are no data."""
+HELD_OUT, GIVEN, SAMPLES = "held out", "given", "samples"
+"""Where the images are from: the run's own held-out ones, those of --data, or the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model and its images: x_0 (N, C, H, W) on the model's levels, and the label of each, -1 for none."""
+
+    model: TrainedModel
+    x_0: ImageBatch
+    labels: Tensor
+    images_are: str
+
+    def label(self, row: int) -> str | None:
+        """The name of an image's class."""
+        classes, label = self.model.experiment.classes, int(self.labels[row])
+        return classes[label] if 0 <= label < len(classes) else None
+
+    @cached_property
+    def name(self) -> str:
+        """Of the model."""
+        return self.model.loaded.name
+
+
+def subject_of(model: TrainedModel, data: str | None, tell: Callable[[str], None]) -> Subject:
+    """With the images of `data`, or else those that the run held out, or else some that the model draws.
+
+    Args:
+        model: the model.
+        data: a source of images, as in `ddpm evaluate --data`.
+        tell: is told what the images are where they are not the run's own.
+
+    Raises:
+        NotFound, DataError, Mismatch: `data` cannot be read, or is of another kind.
+    """
+    if data is not None:
+        return _with(model, given_images(model.loaded, data, "test"), GIVEN)
+    try:
+        options = model.experiment.data.options()
+        images = open_source(source_of(model.loaded, "the images of"), "test", options)
+    except Failure as failure:
+        tell(f"the images are drawn by the model, as its data cannot be read ({failure}); --data SOURCE gives others")
+        how = How(sampler="dpm-solver", steps=min(STEPS, model.schedule.T), progress=False)
+        images = drawn(drawing_of(model.loaded, DRAWN, how), "drawing", how)
+        return Subject(model, images.tensor, torch.full((len(images),), -1), SAMPLES)
+    return _with(model, images, HELD_OUT)
+
+
+def _with(model: TrainedModel, images: ImageSet, are: str) -> Subject:
+    few = images.take(torch.arange(min(MOST, len(images)))).in_memory()
+    labels = few.labels if len(few.labels) else torch.full((len(few),), -1)
+    return Subject(model, few.scaled(), labels, are)
