@@ -47,7 +47,7 @@ def run(options: Namespace) -> None:
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise UsageError("the explorer needs starlette and uvicorn", "pip install 'ddpm[explore]'")
     from ddpm.cli.parts.opening import opened
-    from ddpm.explorer.server import serve
+    from ddpm.explorer.server import Site
     from ddpm.explorer.subject import subject_of
     from ddpm.trained.model import TrainedModel
 
@@ -61,4 +61,4 @@ def run(options: Namespace) -> None:
         if not options.no_browser:
             webbrowser.open(url)
 
-    serve(subject, options.port, ready)
+    Site(subject, options.port, ready).run()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HOST = "127.0.0.1"
 LARGEST = 8 * 2**20
 """Bytes of a request."""
+TOO_LARGE = "the request is too large"
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -28,10 +30,6 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 """With every answer: the page may load nothing from elsewhere, and no other page may show it."""
-
-
-class TooLarge(Exception):
-    """A request has more bytes than are read."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, _with_headers(send))
             return
-        try:
-            await self.app(scope, _limited(receive), _with_headers(send))
-        except TooLarge:
-            await PlainTextResponse("the request is too large", 413)(scope, receive, _with_headers(send))
+        await self.app(scope, _limited(receive), _with_headers(send))
 
     def refusal(self, request: Request) -> Response | None:
         """What is answered to a request that is not let through."""
@@ -81,15 +76,9 @@ class Guard:
             return answer
         if not self._is_token(request.cookies.get(self.cookie, "")):
             return PlainTextResponse("open the address that `ddpm explore` printed, with its token", 403)
-        if (
-            int(
-                request.headers.get("content-length", "0")
-                if request.headers.get("content-length", "0").isdigit()
-                else "0"
-            )
-            > LARGEST
-        ):
-            return PlainTextResponse("the request is too large", 413)
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > LARGEST:
+            return PlainTextResponse(TOO_LARGE, 413)
         return None
 
     def _is_token(self, given: str) -> bool:
@@ -105,7 +94,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > LARGEST:
-            raise TooLarge
+            raise HTTPException(413, TOO_LARGE)
         return message
 
     return limited

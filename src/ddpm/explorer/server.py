@@ -109,41 +109,43 @@ async def _told(worker: Worker, job: Job) -> AsyncIterator[bytes]:
         worker.stop(job)
 
 
-def serve(subject: Subject, port: int, ready: Callable[[str], None]) -> None:
-    """Answer until Ctrl-C.
+class Site(uvicorn.Server):
+    """A page about a subject at a port of this machine: `url` opens it, `run` answers until Ctrl-C or `stop`.
 
     Args:
         subject: what the page is about.
         port: where to listen; 0 for any that is free.
-        ready: is told the address to open, once it can be opened.
+        ready: is told the address, once it can be opened.
 
     Raises:
         Unavailable: something else listens at this port.
     """
-    try:
-        listening = socket.create_server((HOST, port))
-    except OSError as error:
-        raise Unavailable(f"cannot listen at port {port}: {error.strerror}", "--port takes another") from error
-    worker = Worker()
-    guard = Guard(application(subject, worker), listening.getsockname()[1])
-    settings = uvicorn.Config(
-        guard, log_level="error", lifespan="off", timeout_graceful_shutdown=1, server_header=False
-    )
-    server = _Server(settings, lambda: ready(guard.url))
-    try:
-        server.run(sockets=[listening])
-    finally:
-        worker.close()
-        listening.close()
 
+    def __init__(self, subject: Subject, port: int = 0, ready: Callable[[str], None] = lambda _url: None) -> None:
+        try:
+            self._listening = socket.create_server((HOST, port))
+        except OSError as error:
+            raise Unavailable(f"cannot listen at port {port}: {error.strerror}", "--port takes another") from error
+        self.worker, self._ready = Worker(), ready
+        guard = Guard(application(subject, self.worker), self._listening.getsockname()[1])
+        self.url = guard.url
+        super().__init__(
+            uvicorn.Config(guard, log_level="error", lifespan="off", timeout_graceful_shutdown=1, server_header=False)
+        )
 
-class _Server(uvicorn.Server):
-    """One that says when it listens."""
-
-    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(settings)
-        self._ready = ready
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer until the end."""
+        try:
+            super().run(sockets or [self._listening])
+        finally:
+            self.worker.close()
+            self._listening.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
         await super().startup(sockets)
-        self._ready()
+        self._ready(self.url)
+
+    def stop(self) -> None:
+        """From another thread: end soon."""
+        self.should_exit = True

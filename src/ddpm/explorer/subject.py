@@ -10,6 +10,7 @@ from torch import Tensor
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import Failure
+from ddpm.sampling.optimal import Curve
 from ddpm.tensors import ImageBatch
 from ddpm.trained.draw import How, drawn
 from ddpm.trained.draw import samples_of as drawing_of
@@ -25,14 +26,18 @@ HELD_OUT, GIVEN, SAMPLES = "held out", "given", "samples"
 """Where the images are from: the run's own held-out ones, those of --data, or the model."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Subject:
-    """A model and its images: x_0 (N, C, H, W) on the model's levels, and the label of each, -1 for none."""
+    """A model and its images: x_0 (N, C, H, W) on the model's levels, and the label of each, -1 for none.
+
+    `curve` is the network's error, once somebody asked for it.
+    """
 
     model: TrainedModel
     x_0: ImageBatch
     labels: Tensor
     images_are: str
+    curve: Curve | None = None
 
     def label(self, row: int) -> str | None:
         """The name of an image's class."""

@@ -107,7 +107,7 @@ def images(subject: Subject, asked: Some) -> Steps:
 
 def code(_subject: Subject, asked: Code) -> Steps:
     """The source of a function, and where it stands."""
-    found = chosen(SOURCES, asked.name, "piece of code")
+    found = inspect.unwrap(chosen(SOURCES, asked.name, "piece of code"))
     lines, first = inspect.getsourcelines(found)
     file = Path(inspect.getsourcefile(found) or "").relative_to(Path(ddpm.__file__).parent.parent)
     yield {"file": file.as_posix(), "line": first, "text": inspect.cleandoc("\n" + "".join(lines)) + "\n"}

@@ -1,5 +1,7 @@
 """Another schedule under the same network: its tables, and what the bound would be, from the network's measured error."""
 
+import math
+from collections.abc import Generator
 from typing import Annotated, Any
 
 import numpy as np
@@ -8,17 +10,24 @@ from jaxtyping import Float64
 from pydantic import Field
 from torch import Tensor
 
+from ddpm.data.imageset import ImageSet, to_levels
+from ddpm.diffusion.bound import bits_per_dim, prior
+from ddpm.diffusion.forward import ForwardProcess
+from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule, from_log_snr
-from ddpm.errors import Failure, UsageError, chosen
+from ddpm.diffusion.variance import FixedSmall
+from ddpm.errors import UsageError, chosen
+from ddpm.evaluation.curve import ErrorAt, curve, errors, some_steps
 from ddpm.explorer.asks.asked import Parameters
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.worker import Steps
 from ddpm.sampling.optimal import Curve, best_steps, jumps
-from ddpm.trained.measured_curve import kept_curve, measured_curve
+from ddpm.trained.measured_curve import kept_curve
 
 MOST = 4000
 """Steps of a schedule."""
-BITS = 1 / np.log(2)
+SEEN = 32
+"""Images on which the network's error is measured, where nobody did it before."""
 
 
 class Asked(Parameters):
@@ -31,18 +40,29 @@ class Asked(Parameters):
 
 
 def schedule(subject: Subject, asked: Asked) -> Steps:
-    """Its tables; then, where the network's error was measured, the bound on it, and the best steps to keep."""
+    """Its tables; then, by the network's measured error, the bound on it, and the best steps to keep."""
     found = schedule_of(subject, asked)
     yield {"T": found.T, **tables(found)}
-    curve = kept_curve(subject.model.loaded)
-    if curve is None:
-        yield {"measuring": True}
-        try:
-            curve = measured_curve(subject.model.loaded, lambda errors, _: errors)
-        except Failure as failure:
-            yield {"unknown": str(failure), "done": True}
-            return
-    yield {**bound_on(found, subject.model.schedule, curve, asked.keep), "done": True}
+    known = subject.curve or kept_curve(subject.model.loaded)
+    if known is None:
+        known = yield from measured(subject)
+    subject.curve = known
+    dims = subject.x_0[0].numel()
+    prior_bits = float(bits_per_dim(prior(ForwardProcess(found), subject.x_0[:SEEN]), dims).mean())
+    yield {**bound_on(found, subject.model.schedule, known, asked.keep), "L_T": prior_bits, "done": True}
+
+
+def measured(subject: Subject) -> Generator[dict[str, Any] | None, None, Curve]:
+    """The network's error on the subject's own images, at some t; says how far it is."""
+    model, at = subject.model, some_steps(subject.model.schedule)
+    seen = subject.x_0[:SEEN]
+    images = ImageSet("explored", to_levels(seen, model.levels), model.levels)
+    labels = subject.labels[:SEEN] if model.classes else None
+    rows: list[ErrorAt] = []
+    for row in errors(model.process, images, 0, SEEN, model.device, labels, at):
+        rows.append(row)
+        yield {"measured": len(rows), "of": len(at)}
+    return curve(iter(rows), model.schedule)
 
 
 def schedule_of(subject: Subject, asked: Asked) -> Schedule:
@@ -66,30 +86,32 @@ def tables(found: Schedule) -> dict[str, Any]:
 
     Of t = 1 there is no such weight: beta-tilde is 0 there.
     """
-    weights = found.beta[2:].square() / (2 * found.beta_tilde[2:] * found.alpha[2:] * found.one_minus_alpha_bar[2:])
     columns = {"beta": found.beta, "alpha_bar": found.alpha_bar, "log_snr": found.log_snr}
-    return {name: table[1:].tolist() for name, table in columns.items()} | {"weights": [None, *weights.tolist()]}
+    return {name: table[1:].tolist() for name, table in columns.items()} | {
+        "weights": [None, *weights(found, FixedSmall())[2:].tolist()]
+    }
 
 
-def bound_on(found: Schedule, own: Schedule, curve: Curve, keep: int) -> dict[str, Any]:
+def bound_on(found: Schedule, own: Schedule, measured: Curve, keep: int) -> dict[str, Any]:
     r"""Bits/dim of the terms at t = 1..T with the best variance (E45), their sum without L_T, and the best steps.
 
     The error of the network depends on the log-SNR alone, whatever the schedule is called: between the measured ones it is
-    interpolated, and beyond them it is that of the nearest.
+    interpolated as `evaluation.curve` does, and beyond them it is that of the nearest.
     """
-    moved = moved_to(found, own, curve)
+    moved = moved_to(found, own, measured)
     steps = torch.arange(1, found.T)
-    costs = torch.cat([moved.L_0[1:2], jumps(found, moved.mse_x_0)[steps, steps + 1]]) * BITS
+    costs = torch.cat([moved.L_0[1:2], jumps(found, moved.mse_x_0)[steps, steps + 1]]) / math.log(2)
     kept, cheapest = best_steps(found, moved, min(keep, found.T))
-    return {"bits": costs.tolist(), "total": float(costs.sum()), "kept": kept, "kept_total": cheapest * BITS}
+    return {"bits": costs.tolist(), "total": float(costs.sum()), "kept": kept, "kept_total": cheapest / math.log(2)}
 
 
-def moved_to(found: Schedule, own: Schedule, curve: Curve) -> Curve:
+def moved_to(found: Schedule, own: Schedule, measured: Curve) -> Curve:
     """The curve at the times of another schedule."""
     x, at = own.log_snr[1:].numpy()[::-1], found.log_snr[1:].numpy()
 
-    def moved(table: Tensor) -> Float64[Tensor, " T_plus_1"]:
-        values = np.exp(np.interp(at, x, table[1:].log().numpy()[::-1]))
-        return torch.from_numpy(np.concatenate([[0.0], values]))
+    def moved(table: Tensor) -> Float64[np.ndarray, " T"]:
+        return np.interp(at, x, table[1:].numpy()[::-1])
 
-    return Curve(moved(curve.mse_x_0), moved(curve.sigma2_1), moved(curve.L_0))
+    error = np.minimum(np.exp(moved(measured.mse_x_0.log())), np.minimum(1.0, np.exp(-at)))
+    values = error, np.exp(moved(measured.sigma2_1.log())), moved(measured.L_0)
+    return Curve(*(torch.cat([torch.zeros(1, dtype=torch.float64), torch.from_numpy(table)]) for table in values))

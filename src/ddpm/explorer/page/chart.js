@@ -1,7 +1,6 @@
 /** Small charts as SVG, which follow the colours of the page. */
 
 const NS = "http://www.w3.org/2000/svg";
-const WIDTH = 640;
 
 function svg(kind, attributes = {}, ...children) {
   const made = document.createElementNS(NS, kind);
@@ -12,11 +11,12 @@ function svg(kind, attributes = {}, ...children) {
 
 /**
  * A chart of curves over x, redrawn by `draw`.
- * @param {object} options height of the drawing, label for screen readers, names of the axes, pick(x): told where one clicks or drags.
+ * @param {object} options width and height of the drawing, label for screen readers, names of the axes, pick(x): told where one
+ *   clicks or drags.
  */
-export function chart({ height = 180, label, xName = "", yName = "", pick, xOf = (x) => x }) {
-  const box = { left: 52, right: WIDTH - 12, top: 10, bottom: height - 34 };
-  const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label, class: "chart" });
+export function chart({ width = 640, height = 180, label, xName = "", yName = "", pick }) {
+  const box = { left: 52, right: width - 22, top: 20, bottom: height - 34 };
+  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart" });
   let range = { x: [0, 1], y: [0, 1] };
   const px = (x) => box.left + ((x - range.x[0]) / (range.x[1] - range.x[0] || 1)) * (box.right - box.left);
   const py = (y) => box.bottom - ((y - range.y[0]) / (range.y[1] - range.y[0] || 1)) * (box.bottom - box.top);
@@ -26,7 +26,7 @@ export function chart({ height = 180, label, xName = "", yName = "", pick, xOf =
     const scale = log ? (v) => Math.log10(Math.max(v, 1e-12)) : (v) => v;
     const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter(([, v]) => Number.isFinite(v)).map(([a, v]) => [a, scale(v)]) }));
     const all = shown.flatMap((curve) => curve.points);
-    range = { x: x ?? span(all.map(([a]) => a)), y: y ?? span([...all.map(([, b]) => b), ...(log ? [] : [0])]) };
+    range = { x: x ?? span(all.map(([a]) => a)), y: y ?? span([...all.map(([, b]) => b), ...(log ? [] : [0])], log ? 1 : 0) };
     root.replaceChildren(...axes(log), ...shown.flatMap((curve, i) => lines(curve, i)), ...marks(mark));
   }
 
@@ -36,9 +36,9 @@ export function chart({ height = 180, label, xName = "", yName = "", pick, xOf =
       made.push(svg("line", { x1: box.left, x2: box.right, y1: py(value), y2: py(value), class: "grid" }));
       made.push(svg("text", { x: box.left - 6, y: py(value) + 4, class: "tick end" }, log ? power(value) : short(value)));
     }
-    for (const value of ticks(range.x)) made.push(svg("text", { x: px(value), y: box.bottom + 15, class: "tick middle" }, short(xOf(value))));
+    for (const value of ticks(range.x)) made.push(svg("text", { x: px(value), y: box.bottom + 15, class: "tick middle" }, short(value)));
     made.push(svg("text", { x: box.right, y: height - 4, class: "tick end" }, xName));
-    made.push(svg("text", { x: box.left + 4, y: box.top + 8, class: "tick" }, yName));
+    made.push(svg("text", { x: box.left, y: 12, class: "tick" }, yName));
     return made;
   }
 
@@ -66,21 +66,39 @@ export function chart({ height = 180, label, xName = "", yName = "", pick, xOf =
     root.classList.add("pickable");
     const told = (event) => {
       const frame = root.getBoundingClientRect();
-      const at = ((event.clientX - frame.left) / frame.width) * WIDTH;
+      const at = ((event.clientX - frame.left) / frame.width) * width;
       const share = Math.min(1, Math.max(0, (at - box.left) / (box.right - box.left)));
       pick(range.x[0] + share * (range.x[1] - range.x[0]));
     };
     root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); told(event); });
     root.addEventListener("pointermove", (event) => { if (event.buttons) told(event); });
   }
-  return { root, draw };
+  /** Where a value is on the drawing, and which value a pointer is at. */
+  const place = {
+    x: px,
+    y: py,
+    of(event) {
+      const frame = root.getBoundingClientRect(), scale = width / frame.width;
+      const at = [(event.clientX - frame.left) * scale, (event.clientY - frame.top) * scale];
+      return [
+        range.x[0] + ((at[0] - box.left) / (box.right - box.left)) * (range.x[1] - range.x[0]),
+        range.y[0] + ((box.bottom - at[1]) / (box.bottom - box.top)) * (range.y[1] - range.y[0]),
+      ];
+    },
+  };
+  return { root, draw, place };
 }
 
-function span(values) {
+/** An element of a chart. */
+export { svg };
+
+/** From the least to the largest value, at least so wide. */
+function span(values, wide = 0) {
   if (!values.length) return [0, 1];
   let low = Infinity, high = -Infinity;
   for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
-  return low === high ? [low, low + 1] : [low, high];
+  const more = Math.max(0, (wide || (low === high ? 1 : 0)) - (high - low)) / 2;
+  return [low - more, high + more];
 }
 
 /** About five round values within a range. */

@@ -1,0 +1,149 @@
+/** Schedule: pick one or drag its log-SNR, and see its tables and the model's own bound on it. */
+
+import { chart, svg } from "../chart.js";
+import { latest } from "../live.js";
+import * as state from "../state.js";
+import { button, choice, digits, element, fact, slider } from "../view.js";
+import { say } from "../words.js";
+
+const NAMES = [["own", "the model's own"], ["linear", "linear"], ["cosine", "cosine"], ["quadratic", "quadratic"], ["constant", "constant"], ["warmup", "warmup"], ["log-snr", "log-snr"]];
+const HANDLES = 7;
+const RANGE = [-16, 18];
+const GAP = 0.05;
+
+export const schedule = {
+  id: "schedule",
+  title: "Schedule",
+  idea: "The schedule decides how much of the image is left at each t. Drag its points: the bound is what this model would need on it.",
+  code: ["schedule", "jumps", "best_steps"],
+  mount,
+};
+
+function mount(stage, context) {
+  const { backend, about, signal, guarded } = context;
+  const facts = { total: fact("bits/dim on this schedule"), own: fact("bits/dim on the model's own"), kept: fact("bits/dim with the best steps alone"), prior: fact("of it L_T, what is left of the image at T") };
+  const curve = chart({ height: 230, label: say("log SNR over t"), xName: "t", yName: "log SNR(t)" });
+  const costs = chart({ height: 170, label: say("bits/dim of each step"), xName: "t", yName: say("bits/dim of L at t") });
+  const small = [["beta", "β"], ["alpha_bar", "ᾱ"], ["weights", say("weight of Eq. 12")]].map(([name, shown]) => ({
+    name, log: name !== "alpha_bar", drawing: chart({ width: 320, height: 190, label: shown, xName: "t", yName: shown }),
+  }));
+  const progress = element("p.small", { role: "status" });
+  const keep = slider("best steps K", { min: 1, max: Math.min(50, about.T), value: state.whole("keep", 10, 1, Math.min(50, about.T)), oninput: (K) => { state.set({ keep: K }); ask(); } });
+  let tables = null, ownTotal = null, points = read(), drawn = [];
+
+  const pick = choice("schedule", NAMES, points ? "own" : state.get("schedule", "own"), (name) => {
+    points = null;
+    state.set({ schedule: name, points: "" });
+    ask();
+  });
+  const ask = latest(guarded(async () => {
+    const name = state.get("schedule", "own");
+    const asked = points ? { log_snr: interpolated(points, about.T) } : name === "own" ? {} : { name };
+    for await (const found of backend.ask("schedule", { ...asked, keep: keep.get() }, signal)) {
+      if (found.beta) { tables = found; drawTables(); }
+      if (found.measured) progress.textContent = say("measuring the network's error once: {0} of {1}", found.measured, found.of);
+      if (found.done) { progress.textContent = ""; told(found); }
+    }
+  }));
+
+  function told(found) {
+    const total = found.total + found.L_T;
+    if (!points && state.get("schedule", "own") === "own") ownTotal = total;
+    facts.total.say(digits(total));
+    facts.own.say(digits(ownTotal));
+    facts.kept.say(digits(found.kept_total + found.L_T));
+    facts.prior.say(digits(found.L_T, 5));
+    stage.dataset.total = `${total}`;
+    const least = Math.min(...found.bits.filter((value) => value > 0));
+    costs.draw([{ points: found.bits.map((value, i) => [i + 1, Math.max(value, least)]), area: true }], { log: true, x: [1, tables.T] });
+    for (const t of found.kept) costs.root.append(svg("line", { x1: costs.place.x(t), x2: costs.place.x(t), y1: 136, y2: 126, class: "mark" }));
+  }
+
+  function drawTables() {
+    const own = about.alpha_bar.slice(1).map((value, i) => [1 + (i * (tables.T - 1)) / Math.max(1, about.T - 1), Math.log(value / (1 - value))]);
+    curve.draw([{ points: own, dashed: true, series: 4 }, { points: tables.log_snr.map((value, i) => [i + 1, value]), series: 0 }], { x: [1, tables.T], y: RANGE });
+    for (const { name, log, drawing } of small) drawing.draw([{ points: tables[name].map((value, i) => [i + 1, value ?? Number.NaN]) }], { log, x: [1, tables.T] });
+    handles();
+  }
+
+  /** Points to drag; of a schedule by name they lie on its curve. */
+  function handles() {
+    const T = tables.T, at = points ?? Array.from({ length: HANDLES }, (_, i) => tables.log_snr[Math.round((i * (T - 1)) / (HANDLES - 1))]);
+    const focused = drawn.indexOf(document.activeElement);
+    drawn = at.map((value, i) => {
+      const t = 1 + (i * (T - 1)) / (HANDLES - 1);
+      const dot = svg("circle", { cx: curve.place.x(t), cy: curve.place.y(clamp(value)), r: 9, class: "handle", tabindex: 0, role: "slider",
+        "aria-label": say("log SNR at t = {0}", Math.round(t)), "aria-valuenow": value.toFixed(2), "aria-valuemin": RANGE[0], "aria-valuemax": RANGE[1] });
+      dot.addEventListener("pointerdown", (event) => { event.preventDefault(); dot.focus(); drag(i, at, event.pointerId); });
+      dot.addEventListener("keydown", (event) => {
+        const step = { ArrowUp: 0.25, ArrowDown: -0.25, PageUp: 2, PageDown: -2 }[event.key];
+        if (step) { event.preventDefault(); move(i, at, at[i] + step); }
+      });
+      return dot;
+    });
+    curve.root.append(...drawn);
+    drawn[focused]?.focus();
+  }
+
+  /** Follow a pointer until it is let go; the chart listens, as the dots are drawn anew. */
+  function drag(i, at, pointer) {
+    curve.root.setPointerCapture(pointer);
+    const moved = (event) => move(i, points ?? at, curve.place.of(event)[1]);
+    const end = () => { curve.root.removeEventListener("pointermove", moved); curve.root.removeEventListener("pointerup", end); };
+    curve.root.addEventListener("pointermove", moved);
+    curve.root.addEventListener("pointerup", end);
+  }
+
+  function move(i, at, value) {
+    const next = [...at];
+    const high = i ? next[i - 1] - GAP : RANGE[1], low = i < next.length - 1 ? next[i + 1] + GAP : RANGE[0];
+    next[i] = Math.min(high, Math.max(low, value));
+    points = next;
+    state.set({ points: points.map((one) => one.toFixed(3)).join(",") });
+    tables = { ...tables, T: about.T, log_snr: interpolated(points, about.T) };
+    drawTables();
+    ask();
+  }
+
+  const reset = button("the model's own again", () => { points = null; pick.select.value = "own"; state.set({ schedule: "own", points: "" }); ask(); });
+  const save = button("save for --schedule", () => {
+    const file = new Blob([JSON.stringify({ beta: tables.beta }, null, 1)], { type: "application/json" });
+    const link = element("a", { href: URL.createObjectURL(file), download: "schedule.json" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+  stage.append(
+    element("div.row", {}, pick, reset, save), curve.root,
+    element("p.small", {}, say("Dashed: the model's own. Points can be dragged, or moved with the arrow keys.")),
+    element("div.facts", {}, ...Object.values(facts)), progress, costs.root,
+    element("p.small", {}, say("What each step costs on this schedule with the best variance, by the network's measured error; marks: the best K steps.")),
+    keep, element("div.charts", {}, ...small.map((one) => one.drawing.root)),
+  );
+  return ask().then(async () => {
+    if (ownTotal !== null) return;
+    for await (const found of backend.ask("schedule", {}, signal, "own schedule")) if (found.done) ownTotal = found.total + found.L_T;
+    facts.own.say(digits(ownTotal));
+  });
+}
+
+/** The points of the address, if there are as many as handles and they fall. */
+function read() {
+  const found = state.get("points").split(",").map(Number);
+  const falls = found.every((value, i) => Number.isFinite(value) && (!i || value < found[i - 1]));
+  return found.length === HANDLES && falls ? found : null;
+}
+
+/** log-SNR at t = 1..T through the points, evenly spaced, by a monotone cubic (Fritsch and Carlson 1980). */
+export function interpolated(points, T) {
+  const n = points.length, slope = points.slice(1).map((value, i) => value - points[i]);
+  const tangent = points.map((_, i) => (i === 0 ? slope[0] : i === n - 1 ? slope[n - 2] : (2 * slope[i - 1] * slope[i]) / (slope[i - 1] + slope[i])));
+  return Array.from({ length: T }, (_, k) => {
+    const x = T === 1 ? 0 : (k * (n - 1)) / (T - 1), i = Math.min(n - 2, Math.floor(x)), u = x - i;
+    const [a, b] = [points[i], points[i + 1]];
+    return (1 + 2 * u) * (1 - u) ** 2 * a + u * (1 - u) ** 2 * tangent[i] + u * u * (3 - 2 * u) * b + u * u * (u - 1) * tangent[i + 1];
+  });
+}
+
+function clamp(value) {
+  return Math.min(RANGE[1], Math.max(RANGE[0], value));
+}
