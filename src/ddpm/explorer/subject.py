@@ -1,7 +1,7 @@
 """What a page is about: a trained model, and some images for it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -30,7 +30,7 @@ HELD_OUT, GIVEN, SAMPLES = "held out", "given", "samples"
 class Subject:
     """A model and its images: x_0 (N, C, H, W) on the model's levels, and the label of each, -1 for none.
 
-    `curve` is the network's error, once somebody asked for it.
+    `curve` is the network's error, once somebody asked for it, and `files` are those of some images, by their values.
     """
 
     model: TrainedModel
@@ -38,6 +38,7 @@ class Subject:
     labels: Tensor
     images_are: str
     curve: Curve | None = None
+    files: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def label(self, row: int) -> str | None:
         """The name of an image's class."""

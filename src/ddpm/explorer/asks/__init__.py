@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ddpm.errors import chosen
-from ddpm.explorer.asks import about, costly, forward, reverse, schedule
+from ddpm.explorer.asks import about, between, bits, copies, costly, forward, reverse, schedule, training
 from ddpm.explorer.asks.asked import Parameters, parameters
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.worker import Steps
@@ -18,6 +18,10 @@ ASKS: Mapping[str, tuple[type[Parameters], Callable[[Subject, Any], Steps]]] = {
     "reverse": (reverse.Reverse, reverse.reverse),
     "schedule": (schedule.Asked, schedule.schedule),
     "costly": (costly.Costly, costly.costly),
+    "bits": (bits.Bits, bits.bits),
+    "between": (between.Between, between.between),
+    "copies": (copies.Copies, copies.copies),
+    "training": (training.Training, training.training),
 }
 
 

@@ -10,11 +10,13 @@ import torch
 from pydantic import Field
 
 import ddpm
+from ddpm.codec.codec import Codec
 from ddpm.diffusion.bound import term
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.reverse import ReverseProcess
 from ddpm.diffusion.schedule import from_log_snr
 from ddpm.errors import chosen
+from ddpm.evaluation.closeness import search
 from ddpm.explorer.asks.asked import Parameters, Row
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.wire import array
@@ -24,6 +26,8 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.ddim import DDIM
 from ddpm.sampling.inverse import Outside
 from ddpm.sampling.optimal import best_steps, jumps
+from ddpm.trained.coded import is_installed
+from ddpm.trained.interpolate import interpolate
 
 SOURCES: Mapping[str, Callable[..., Any]] = {
     "q.sample": ForwardProcess.sample,
@@ -36,6 +40,9 @@ SOURCES: Mapping[str, Callable[..., Any]] = {
     "jumps": jumps,
     "best_steps": best_steps,
     "hole": Outside,
+    "interpolate": interpolate,
+    "codec": Codec.progressive,
+    "search": search,
 }
 """What "show me the code" shows, by name: nothing else is read."""
 FOR_IMAGES = tuple(name for name in SAMPLERS if name not in ("flow", "langevin", "langevin-ncsn"))
@@ -82,6 +89,8 @@ def model(subject: Subject, _asked: Nothing) -> Steps:
         "seconds": seconds(subject),
         "version": ddpm.__version__,
         "exported": False,
+        "codec": is_installed() and trained.loaded.called is None,
+        "trains": trained.loaded.folder.metrics.exists(),
     }
 
 

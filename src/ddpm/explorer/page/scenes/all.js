@@ -1,7 +1,11 @@
 /** The scenes, in the order in which they are offered. */
 
+import { between } from "./between.js";
+import { bits } from "./bits.js";
 import { bound } from "./bound.js";
+import { copies } from "./copies.js";
 import { forward } from "./forward.js";
 import { schedule } from "./schedule.js";
+import { training } from "./training.js";
 
-export const SCENES = [forward, schedule, bound];
+export const SCENES = [forward, schedule, bound, bits, between, copies, training];

@@ -68,7 +68,7 @@ function mount(stage, context) {
 
   /** Points to drag; of a schedule by name they lie on its curve. */
   function handles() {
-    const T = tables.T, at = points ?? Array.from({ length: HANDLES }, (_, i) => tables.log_snr[Math.round((i * (T - 1)) / (HANDLES - 1))]);
+    const T = tables.T, at = points ?? Array.from({ length: HANDLES }, (_, i) => along(tables.log_snr, (i * (T - 1)) / (HANDLES - 1)));
     const focused = drawn.indexOf(document.activeElement);
     drawn = at.map((value, i) => {
       const t = 1 + (i * (T - 1)) / (HANDLES - 1);
@@ -142,6 +142,12 @@ export function interpolated(points, T) {
     const [a, b] = [points[i], points[i + 1]];
     return (1 + 2 * u) * (1 - u) ** 2 * a + u * (1 - u) ** 2 * tangent[i] + u * u * (3 - 2 * u) * b + u * u * (u - 1) * tangent[i + 1];
   });
+}
+
+/** A table at a place between its entries. */
+function along(table, place) {
+  const i = Math.floor(place);
+  return table[i] + (place - i) * ((table[i + 1] ?? table[i]) - table[i]);
 }
 
 function clamp(value) {

@@ -1,0 +1,179 @@
+"""The page in a real browser: each scene, its main gesture, and numbers that are the library's."""
+
+import random
+
+import pytest
+import torch
+
+from ddpm.diffusion.bound import bits_per_dim, prior, term
+from ddpm.explorer.asks.forward import PURPOSE
+from ddpm.seeds import generator
+from ddpm.trained.schedules import find
+from tests.harness.browser import Looked, browser, until
+
+pytestmark = pytest.mark.slow
+SCENES = ("forward", "schedule", "bound", "bits", "between", "copies", "training")
+SCROLLS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+
+UNNAMED = """[...document.querySelectorAll('button, input, select, canvas[role], a')].filter(
+    (one) => !(one.ariaLabel || one.innerText || one.closest('label')?.innerText)).length"""
+
+
+@pytest.fixture(scope="module")
+def opened():
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def looked(opened, site):
+    found = Looked(opened, site)
+    yield found
+    found.well()
+
+
+def number(page, name):
+    """A fact of the scene."""
+    text = page.locator(".fact", has_text=name).locator("b").text_content()
+    return float(text.replace("−", "-"))
+
+
+def settled(page, t):
+    until(page, f"document.querySelector('#stage .body').dataset.t === '{t}'")
+
+
+def grey(page, which):
+    """The pixels of a picture of the scene."""
+    program = """(i) => { const c = document.querySelectorAll('#stage figure canvas')[i];
+        return Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).filter((_, k) => k % 4 === 0) }"""
+    return torch.tensor(page.evaluate(program, which)).float()
+
+
+def as_bytes(x):
+    return ((x.flatten() + 1) * 127.5).round().clamp(0, 255)
+
+
+@pytest.mark.parametrize("trial", range(4))
+def test_forward_tells_what_the_library_computes(looked, subject, trial):
+    draw = random.Random(trial)
+    t, row, seed = draw.randint(1, 20), draw.randrange(8), draw.randrange(1000)
+    page = looked.open(scene="forward", t=t, image=row, seed=seed)
+    settled(page, t)
+    x_0, p = subject.x_0[row : row + 1], subject.model.process
+    x_t = p.q.sample(x_0, t, torch.randn(x_0.shape, generator=generator(seed, PURPOSE)))
+    estimate = subject.model.estimate(x_t, t)
+    assert (grey(page, 1) - as_bytes(x_t)).abs().max() <= 1
+    assert (grey(page, 2) - as_bytes(estimate)).abs().max() <= 1
+    assert number(page, "log SNR") == pytest.approx(float(p.schedule.log_snr[t]), abs=1e-3)
+    assert number(page, "RMSE") == pytest.approx(127.5 * float((estimate - x_0).square().mean().sqrt()), rel=1e-2)
+
+
+def test_bits_received_and_still_to_come_are_the_bound(looked, subject):
+    page = looked.open(scene="forward", t=7, image=0)
+    until(page, "document.querySelector('.bits').dataset.complete === 'true'")
+    x_0, p = subject.x_0[:1], subject.model.process
+    nats = {}
+    for t in p.schedule.steps:
+        eps = torch.randn(x_0.shape[1:], generator=generator(0, PURPOSE, t))[None]
+        with torch.no_grad():
+            nats[t] = term(p, x_0, p.q.sample(x_0, t, eps), t)[0]
+    nats[21] = prior(p.q, x_0)
+    bits = {t: float(bits_per_dim(value, 64)) for t, value in nats.items()}
+    left = sum(value for t, value in bits.items() if t <= 7)
+    assert number(page, "still to come") == pytest.approx(left, abs=2e-3, rel=1e-3)
+    assert number(page, "received") == pytest.approx(sum(bits.values()) - left, abs=2e-3, rel=1e-3)
+
+
+def test_dragging_and_keys_move_t(looked):
+    page = looked.open(scene="forward", t=10)
+    slider = page.get_by_label("t", exact=True)
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    settled(page, 7)
+    assert "t=7" in page.url
+    box = slider.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for share in (0.6, 0.8, 0.999):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    settled(page, 20)
+
+
+def test_a_drawing_is_an_image(looked):
+    page = looked.open(scene="forward", t=1)
+    settled(page, 1)
+    page.locator(".pad").scroll_into_view_if_needed()
+    pad = page.locator(".pad").bounding_box()
+    page.mouse.move(pad["x"] + 20, pad["y"] + 66)
+    page.mouse.down()
+    page.mouse.move(pad["x"] + 110, pad["y"] + 66, steps=6)
+    page.mouse.up()
+    until(page, "location.hash.includes('image=own')")
+    drawn = grey(page, 0).reshape(8, 8)
+    assert drawn[3:5].max() > 150
+    assert drawn[0].max() == drawn[7].max() == 0
+
+
+def test_a_schedule_is_dragged_saved_and_read(looked, subject, tmp_path):
+    page = looked.open(scene="schedule")
+    until(page, "document.querySelector('#stage .body').dataset.total")
+    before = float(page.evaluate("document.querySelector('#stage .body').dataset.total"))
+    handle = page.locator(".handle").nth(3)
+    handle.focus()
+    page.keyboard.press("PageDown")
+    until(page, f"Math.abs(document.querySelector('#stage .body').dataset.total - {before}) > 1e-6")
+    with page.expect_download() as waiting:
+        page.get_by_text("save for --schedule").click()
+    waiting.value.save_as(tmp_path / "mine.json")
+    _, mine = find(str(tmp_path / "mine.json"))
+    wanted = float(subject.model.schedule.log_snr[1:].quantile(0.5)) - 2
+    assert float(mine.log_snr[10:12].mean()) == pytest.approx(wanted, abs=0.2)
+    assert mine.T == 20
+
+
+def test_the_bound_at_one_t(looked, subject):
+    page = looked.open(scene="bound", t=4)
+    settled(page, 4)
+    assert page.locator(".costly .line").count() == 7
+    own = [float(text.replace("−", "-")) for text in page.locator(".costly b").all_text_contents()]
+    assert own == sorted(own, reverse=True)
+    assert number(page, "costliest") == own[0]
+
+
+@pytest.mark.parametrize(("theme", "language", "width"), [("light", "en", 1280), ("dark", "ko", 390)])
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_opens(opened, site, scene, theme, language, width):
+    """In the themes and languages, on a screen and a phone: nothing is wider than it, and every text is told in Korean."""
+    looked = Looked(opened, site, viewport={"width": width, "height": 800})
+    page = looked.open(scene=scene, theme=theme, lang=language)
+    page.wait_for_timeout(300)
+    assert page.evaluate(SCROLLS)
+    assert page.evaluate("import('./words.js').then((words) => [...words.untold])") == []
+    assert page.evaluate(UNNAMED) == 0
+    looked.wrong = [what for what in looked.wrong if "404" not in what]
+    looked.context.close()
+    assert looked.wrong == []
+
+
+@pytest.mark.parametrize("scene", ["forward", "schedule", "bound"])
+def test_random_gestures(looked, scene):
+    """Keys, clicks and drags anywhere in the scene."""
+    page, draw = looked.open(scene=scene), random.Random(scene)
+    page.wait_for_timeout(200)
+    for _ in range(50):
+        kind = draw.choice(["click", "key", "drag"])
+        x, y = draw.uniform(40, 1200), draw.uniform(150, 880)
+        if kind == "key":
+            page.keyboard.press(draw.choice(["Tab", "ArrowUp", "ArrowDown", "PageUp", "Enter", "Space"]))
+        elif kind == "click" and not page.evaluate(
+            f"document.elementFromPoint({x}, {y})?.closest('a, .file, .code, button:last-of-type')"
+        ):
+            page.mouse.click(x, y)
+        elif kind == "drag":
+            page.mouse.move(x, y)
+            page.mouse.down()
+            page.mouse.move(draw.uniform(40, 1200), y + draw.uniform(-60, 60), steps=3)
+            page.mouse.up()
+    page.wait_for_timeout(200)
