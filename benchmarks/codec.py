@@ -4,7 +4,7 @@
 header and are read back to the pixel; seconds are those of the processor, of one thread. Others' are those of Pillow at their best
 effort: each image by itself, and all in one sheet, the best of a few shapes. Progressive: what the first bytes of files show, beside
 WebP, JPEG and JPEG XL at their qualities. JPEG XL is left out where pillow-jxl-plugin is not installed. Writes
-benchmarks/results/codec.json.
+benchmarks/results/codec.json, or another with --result NAME.
 """
 
 import argparse
@@ -203,12 +203,13 @@ def main() -> None:
     parser.add_argument("--progressive", type=int, default=100)
     parser.add_argument("--bound-images", type=int, default=40, help="on how many of the images the bound is measured")
     parser.add_argument("--steps", type=int, help="of the bound's chain (all)")
+    parser.add_argument("--result", default="codec", help="name of the file in benchmarks/results (codec)")
     options = parser.parse_args()
     counts = {"images": options.images, "progressive": options.progressive}
     counts |= {"archive": min(options.archive, options.images), "bound": min(options.bound_images, options.images)}
     found = report(ddpm.load(options.run), str(options.data), counts, options.steps)
     print(found["lossless"], found["bound"]["times_the_bound"], found["progressive"]["most_of_webp"])
-    print(save("codec", found))
+    print(save(options.result, found))
 
 
 if __name__ == "__main__":
