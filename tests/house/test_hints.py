@@ -119,6 +119,7 @@ TOLD = {
     "pip install 'ddpm[parquet]'": "the same",
     "pip install 'ddpm[onnx]'": "the same",
     "pip install 'ddpm[codec]'": "the same",
+    "pip install 'ddpm[explore]'": "the same",
     "read its files where they were written": "needs a machine of other arithmetic",
     "ddpm.model(p, shape, data=SOURCE) says it": (
         "trained/measures/test_memorised.py::test_a_network_of_ones_own_is_told_its_data_by_what_made_it"

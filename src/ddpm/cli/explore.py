@@ -4,7 +4,6 @@ from argparse import ArgumentParser, Namespace
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, natural
-from ddpm.cli.flags.names import SOURCE
 from ddpm.cli.terminal.console import note, say
 from ddpm.errors import UsageError
 
@@ -28,7 +27,7 @@ def flags(parser: ArgumentParser) -> None:
         metavar="RUN",
         help=f"run folder or checkpoint ({DEMO} if it is there, else {SHIPPED}, which comes with ddpm)",
     )
-    what.add_argument("--data", type=filled, metavar="SOURCE", help=f"images to look at: {SOURCE} (the run's own)")
+    what.add_argument("--data", type=filled, metavar="SOURCE", help="images to look at, a source as of ddpm train (the run's own)")
     where = parser.add_argument_group("where it is shown")
     where.add_argument("--port", type=natural, default=0, metavar="P", help="port of 127.0.0.1 (any that is free)")
     where.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
@@ -53,7 +52,7 @@ def run(options: Namespace) -> None:
 
     if options.run is None:
         options.run = DEMO if Path(DEMO, "config.json").is_file() else SHIPPED
-    subject = subject_of(TrainedModel(opened(options)), options.data, lambda line: note(f"ddpm: {line}"))
+    subject = subject_of(TrainedModel(opened(options)), options.data, lambda line: note(f"ddpm: {line}; --data SOURCE shows others"))
 
     def ready(url: str) -> None:
         say(f"{subject.name}: {url}")

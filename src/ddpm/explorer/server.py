@@ -22,7 +22,7 @@ from ddpm.errors import Ending, Unavailable
 from ddpm.explorer.asks import answers
 from ddpm.explorer.guard import HOST, Guard
 from ddpm.explorer.subject import Subject
-from ddpm.explorer.wire import text
+from ddpm.explorer.wire import NoAsk, text
 from ddpm.explorer.worker import Job, Worker
 
 KINDS: Mapping[str, str] = {
@@ -73,10 +73,10 @@ def application(subject: Subject, worker: Worker) -> Starlette:
         try:
             given = json.loads(await request.body())
             steps = answers(subject, request.path_params["name"], given if isinstance(given, dict) else {"": given})
+        except (NoAsk, Ending) as refusal:
+            raise HTTPException(400, str(refusal)) from refusal
         except (ValueError, RecursionError) as error:
             raise HTTPException(400, f"an ask is JSON: {type(error).__name__}") from error
-        except Ending as failure:
-            raise HTTPException(400, str(failure)) from failure
         page_name, lane = (request.headers.get(name, "")[:NAME] for name in ("x-page", "x-lane"))
         job = worker.submit(page_name, lane or request.path_params["name"], steps)
         return StreamingResponse(_told(worker, job), media_type="text/event-stream")
@@ -125,7 +125,7 @@ class Site(uvicorn.Server):
         try:
             self._listening = socket.create_server((HOST, port))
         except OSError as error:
-            raise Unavailable(f"cannot listen at port {port}: {error.strerror}", "--port takes another") from error
+            raise Unavailable(f"cannot listen at port {port}: {error.strerror}") from error
         self.worker, self._ready = Worker(), ready
         guard = Guard(application(subject, self.worker), self._listening.getsockname()[1])
         self.url = guard.url

@@ -12,8 +12,7 @@ from ddpm.data.open import open_source
 from ddpm.errors import Failure
 from ddpm.sampling.optimal import Curve
 from ddpm.tensors import ImageBatch
-from ddpm.trained.draw import How, drawn
-from ddpm.trained.draw import samples_of as drawing_of
+from ddpm.trained.draw import How, drawn, samples_of
 from ddpm.trained.evaluate import given_images
 from ddpm.trained.model import TrainedModel
 from ddpm.trained.training_images import source_of
@@ -68,9 +67,9 @@ def subject_of(model: TrainedModel, data: str | None, tell: Callable[[str], None
         options = model.experiment.data.options()
         images = open_source(source_of(model.loaded, "the images of"), "test", options)
     except Failure as failure:
-        tell(f"the images are drawn by the model, as its data cannot be read ({failure}); --data SOURCE gives others")
+        tell(f"the images are drawn by the model, as its data cannot be read: {failure}")
         how = How(sampler="dpm-solver", steps=min(STEPS, model.schedule.T), progress=False)
-        images = drawn(drawing_of(model.loaded, DRAWN, how), "drawing", how)
+        images = drawn(samples_of(model.loaded, DRAWN, how), "drawing", how)
         return Subject(model, images.tensor, torch.full((len(images),), -1), SAMPLES)
     return _with(model, images, HELD_OUT)
 

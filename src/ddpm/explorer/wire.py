@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm.errors import UsageError
-
 LARGEST = 2**20
 """Numbers of an array that the page may send."""
+
+
+class NoAsk(ValueError):
+    """A page sent something that the explorer's own page does not send."""
 
 
 def array(x: Tensor) -> dict[str, Any]:
@@ -26,14 +28,14 @@ def tensor(given: object, name: str, shape: tuple[int | None, ...]) -> Tensor:
     """An array of the page, float32; None in `shape` is any length.
 
     Raises:
-        UsageError: it is none, or of another shape, or has numbers that are not finite.
+        NoAsk: it is none, or of another shape, or has numbers that are not finite.
     """
     if (
         not isinstance(given, dict)
         or not isinstance(given.get("shape"), list)
         or not isinstance(given.get("float32"), str)
     ):
-        raise UsageError(f"{name} is no array")
+        raise NoAsk(f"{name} is no array")
     lengths = given["shape"]
     fits = len(lengths) == len(shape) and all(
         type(length) is int and length > 0 and wanted in (None, length)
@@ -41,16 +43,16 @@ def tensor(given: object, name: str, shape: tuple[int | None, ...]) -> Tensor:
     )
     if not fits or math.prod(lengths) > LARGEST:
         wanted = " x ".join("any" if length is None else str(length) for length in shape)
-        raise UsageError(f"{name} has the shape {lengths}, where {wanted} is needed")
+        raise NoAsk(f"{name} has the shape {lengths}, where {wanted} is needed")
     try:
         data = base64.b64decode(given["float32"], validate=True)
     except binascii.Error as error:
-        raise UsageError(f"{name} is no base64: {error}") from error
+        raise NoAsk(f"{name} is no base64: {error}") from error
     if len(data) != 4 * math.prod(lengths):
-        raise UsageError(f"{name} has {len(data)} bytes, where its shape needs {4 * math.prod(lengths)}")
+        raise NoAsk(f"{name} has {len(data)} bytes, where its shape needs {4 * math.prod(lengths)}")
     values = torch.from_numpy(np.frombuffer(data, "<f4").astype(np.float32).reshape(lengths))
     if not bool(values.isfinite().all()):
-        raise UsageError(f"{name} has numbers that are not finite")
+        raise NoAsk(f"{name} has numbers that are not finite")
     return values
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ddpm.errors import Ending
+from ddpm.explorer.wire import NoAsk
 
 Answer = dict[str, Any]
 Steps = Generator[Answer | None, None, None]
@@ -102,6 +103,9 @@ class Worker:
             self._end(job)
         except Ending as failure:
             self._tell(job, {"error": str(failure), "hints": list(failure.hints)})
+            self._end(job)
+        except NoAsk as refusal:
+            self._tell(job, {"error": str(refusal), "hints": []})
             self._end(job)
         except Exception as error:
             self._tell(job, {"error": f"internal error: {type(error).__name__}: {error}", "hints": []})

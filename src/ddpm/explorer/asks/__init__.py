@@ -29,7 +29,8 @@ def answers(subject: Subject, name: str, given: Mapping[str, Any]) -> Steps:
     """What is computed for an ask, piece by piece.
 
     Raises:
-        UsageError: there is no such ask, or its parameters are wrong.
+        UsageError: there is no such ask.
+        NoAsk: its parameters are wrong.
     """
     kind, ask = chosen(ASKS, name, "ask")
     return ask(subject, parameters(kind, given))

@@ -5,8 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ddpm.errors import UsageError
 from ddpm.explorer.subject import MOST
+from ddpm.explorer.wire import NoAsk
 
 Asked = TypeVar("Asked", bound="Parameters")
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -26,11 +26,11 @@ def parameters(kind: type[Asked], given: Mapping[str, Any]) -> Asked:
     """Read what the page sent.
 
     Raises:
-        UsageError: it is not what this ask takes.
+        NoAsk: it is not what this ask takes.
     """
     try:
         return kind.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the request"
-        raise UsageError(f"{where}: {first['msg']}") from error
+        raise NoAsk(f"{where}: {first['msg']}") from error

@@ -5,11 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ddpm.errors import UsageError
 from ddpm.explorer.asks.asked import Array, Parameters, Seed, Step
 from ddpm.explorer.asks.forward import image
 from ddpm.explorer.subject import Subject
-from ddpm.explorer.wire import array, tensor
+from ddpm.explorer.wire import NoAsk, array, tensor
 from ddpm.explorer.worker import Steps
 from ddpm.sampling.images import Plan
 from ddpm.tensors import ImageBatch
@@ -81,6 +80,6 @@ def _edit(subject: Subject, asked: Reverse, x_0: ImageBatch) -> Callable[[Loaded
         hole = tensor(asked.hole, "hole", (1, 1, *subject.model.shape[1:])) > 0.5
         return lambda model, plan: inpaint(model, x_0, hole, plan, "ddnm", 1)
     if not asked.t:
-        raise UsageError("t is needed, from 1: how far the image goes into the noise")
+        raise NoAsk("t is needed, from 1: how far the image goes into the noise")
     t = asked.t
     return lambda model, plan: from_noised(model, x_0, t, plan)
