@@ -17,8 +17,13 @@ const ROUND = 1 << 16;
  * @returns {{height: number, width: number, area: number}} with the zeros
  */
 export function padded(height, width) {
-  const sides = { height: 2 * Math.ceil(height / 2) + 2, width: 2 * Math.ceil(width / 2) + 2 };
+  const sides = { height: 2 * half(height) + 2, width: 2 * half(width) + 2 };
   return { ...sides, area: sides.height * sides.width };
+}
+
+/** How many 2x2 tiles cover a side; an integer for the compiler too, which Math.ceil's answer is not. */
+function half(side) {
+  return (side + 1) >> 1;
 }
 
 /** A 3x3 convolution that keeps the sides. */
@@ -56,8 +61,8 @@ export class Convolution3 {
    * @param {Float32Array | null} residual of out's shape, added to it
    */
   run(source, batch, height, width, memory, out, offsets = null, residual = null) {
-    const tiles = batch * Math.ceil(height / 2) * Math.ceil(width / 2);
-    const most = Math.max(PANEL, Math.floor(ROUND / (16 * this.inputs * PANEL)) * PANEL);
+    const tiles = batch * half(height) * half(width);
+    const most = Math.max(PANEL, (ROUND / (16 * this.inputs)) & -PANEL);
     for (let first = 0; first < tiles; first += most) {
       const count = Math.min(most, tiles - first);
       const wide = panels(count);
@@ -75,12 +80,12 @@ export class Convolution3 {
   /** The tiles `first`, `first` + 1, ... of all images in a row, as 16 matrices of panels. */
   #transform(source, height, width, first, count, V) {
     const { width: stride, area } = padded(height, width);
-    const [down, across, inputs] = [Math.ceil(height / 2), Math.ceil(width / 2), this.inputs];
+    const [down, across, inputs] = [half(height), half(width), this.inputs];
     const next = panels(count) * inputs * PANEL;
     for (let n = 0; n < count; n++) {
-      const image = Math.floor((first + n) / (down * across));
+      const image = ((first + n) / (down * across)) | 0;
       const tile = (first + n) % (down * across);
-      let s = image * inputs * area + 2 * Math.floor(tile / across) * stride + 2 * (tile % across);
+      let s = image * inputs * area + 2 * ((tile / across) | 0) * stride + 2 * (tile % across);
       let v = (n >> 2) * inputs * PANEL + (n & 3);
       for (let channel = 0; channel < inputs; channel++, s += area, v += PANEL) {
         const b = s + stride, c = b + stride, d = c + stride;
@@ -100,25 +105,30 @@ export class Convolution3 {
 
   /** From 16 products for each tile to its 2x2 pixels. */
   #untransform(M, height, width, first, count, out, offsets, residual) {
-    const [down, across, outputs] = [Math.ceil(height / 2), Math.ceil(width / 2), this.outputs];
+    const [down, across, outputs] = [half(height), half(width), this.outputs];
     const row = panels(count) * PANEL;
     const next = panels(outputs) * PANEL * row;
+    const odd = (height | width) & 1;
     for (let channel = 0; channel < outputs; channel++) {
       for (let n = 0; n < count; n++) {
-        const image = Math.floor((first + n) / (down * across));
+        const image = ((first + n) / (down * across)) | 0;
         const tile = (first + n) % (down * across);
-        const [y, x] = [2 * Math.floor(tile / across), 2 * (tile % across)];
+        const [y, x] = [2 * ((tile / across) | 0), 2 * (tile % across)];
         const shift = this.bias[channel] + (offsets ? offsets[image * outputs + channel] : 0);
-        const m = channel * row + n;
-        const t = (i) => M[m + i * next];
-        const a0 = t(0) + t(4) + t(8), a1 = t(1) + t(5) + t(9), a2 = t(2) + t(6) + t(10), a3 = t(3) + t(7) + t(11);
-        const b0 = t(4) - t(8) - t(12), b1 = t(5) - t(9) - t(13), b2 = t(6) - t(10) - t(14), b3 = t(7) - t(11) - t(15);
+        let m = channel * row + n;
+        const m0 = M[m], m1 = M[(m += next)], m2 = M[(m += next)], m3 = M[(m += next)];
+        const m4 = M[(m += next)], m5 = M[(m += next)], m6 = M[(m += next)], m7 = M[(m += next)];
+        const m8 = M[(m += next)], m9 = M[(m += next)], m10 = M[(m += next)], m11 = M[(m += next)];
+        const m12 = M[(m += next)], m13 = M[(m += next)], m14 = M[(m += next)], m15 = M[(m += next)];
+        const a1 = m1 + m5 + m9, a2 = m2 + m6 + m10, b1 = m5 - m9 - m13, b2 = m6 - m10 - m14;
         const o = ((image * outputs + channel) * height + y) * width + x;
-        const [right, below] = [x + 1 < width, y + 1 < height];
-        out[o] = a0 + a1 + a2 + shift + (residual ? residual[o] : 0);
-        if (right) out[o + 1] = a1 - a2 - a3 + shift + (residual ? residual[o + 1] : 0);
-        if (below) out[o + width] = b0 + b1 + b2 + shift + (residual ? residual[o + width] : 0);
-        if (right && below) out[o + width + 1] = b1 - b2 - b3 + shift + (residual ? residual[o + width + 1] : 0);
+        const [right, below] = [!odd || x + 1 < width, !odd || y + 1 < height];
+        out[o] = m0 + m4 + m8 + a1 + a2 + shift + (residual ? residual[o] : 0);
+        if (right) out[o + 1] = a1 - a2 - m3 - m7 - m11 + shift + (residual ? residual[o + 1] : 0);
+        if (!below) continue;
+        const p = o + width;
+        out[p] = m4 - m8 - m12 + b1 + b2 + shift + (residual ? residual[p] : 0);
+        if (right) out[p + 1] = b1 - b2 - m7 + m11 + m15 + shift + (residual ? residual[p + 1] : 0);
       }
     }
   }
@@ -149,12 +159,12 @@ export class Halving {
   /** As `Convolution3.run`; the sides of `out` are half of `height` and `width`. */
   run(source, batch, height, width, memory, out) {
     const { width: stride, area } = padded(height, width);
-    const [depth, low, narrow] = [9 * this.inputs, height / 2, width / 2];
+    const [depth, low, narrow] = [9 * this.inputs, half(height), half(width)];
     const pixels = batch * low * narrow;
     const columns = memory.scratch("tiles", panels(pixels) * PANEL * depth, Float64Array);
     for (let n = 0; n < pixels; n++) {
-      const image = Math.floor(n / (low * narrow));
-      const [y, x] = [2 * Math.floor((n % (low * narrow)) / narrow), 2 * (n % narrow)];
+      const image = (n / (low * narrow)) | 0;
+      const [y, x] = [2 * (((n % (low * narrow)) / narrow) | 0), 2 * (n % narrow)];
       let to = (n >> 2) * depth * PANEL + (n & 3);
       let s = image * this.inputs * area + (y + this.first) * stride + x + this.first;
       for (let channel = 0; channel < this.inputs; channel++, s += area) {
@@ -195,7 +205,7 @@ export class Convolution1 {
     const columns = memory.scratch("tiles", panels(pixels) * PANEL * this.inputs, Float64Array);
     for (let n = 0; n < pixels; n++) {
       let to = (n >> 2) * this.inputs * PANEL + (n & 3);
-      let s = Math.floor(n / area) * this.inputs * area + (n % area);
+      let s = ((n / area) | 0) * this.inputs * area + (n % area);
       for (let channel = 0; channel < this.inputs; channel++, s += area, to += PANEL) columns[to] = source[s];
     }
     product(this, columns, this.inputs, batch, area, memory, out, residual);

@@ -98,7 +98,7 @@ export class Norm {
       const inverse = 1 / Math.sqrt(squares / count + this.eps);
       for (let member = 0; member < size; member++) {
         const channel = (group % this.groups) * size + member;
-        const told = Math.floor(group / this.groups) * 2 * x.channels + channel;
+        const told = ((group / this.groups) | 0) * 2 * x.channels + channel;
         const more = time ? 1 + time[told] : 1;
         const scale = this.weight[channel] * inverse * more;
         const shift = this.bias[channel] * more + (time ? time[told + x.channels] : 0) - mean * scale;
