@@ -1,0 +1,128 @@
+/**
+ * Ways from x_t to x_{t-1}, and the loop of Algorithm 2 (src/ddpm/sampling/).
+ *
+ * A sampler is `(p, here, noise) -> {x, x_0}`; `noise(length)` draws N(0, I). The loop is a generator: the page shows each step.
+ */
+
+/**
+ * Where a chain is: x_t, the estimate of x_0 with which it came there, and how many steps it made.
+ * @typedef {{t: number, x: Float32Array, x_0: Float32Array, made: number}} Step
+ */
+
+/** Algorithm 2: the mean, and noise except at t = 1. */
+function ancestral() {
+  return (p, here, noise) => {
+    const { mean, log_var, x_0 } = p.reverse(here.x, here.t);
+    if (here.t === 1) return { x: mean, x_0 };
+    const z = noise(mean.length);
+    return { x: mean.map((value, i) => value + Math.exp(0.5 * log_var[i]) * z[i]), x_0 };
+  };
+}
+
+/** Song et al. 2021, Eq. 12, with sigma_t^2 = eta^2 beta_tilde_t. */
+function ddim({ eta = 0 }) {
+  if (!(eta >= 0 && eta <= 1)) throw new Error(`eta must be in 0..1, got ${eta}`);
+  return (p, here, noise) => {
+    const { x_0 } = p.estimate(here.x, here.t);
+    const { alphaBar, oneMinusAlphaBar, betaTilde } = p.schedule;
+    const variance = eta ** 2 * betaTilde[here.t];
+    const a = Math.sqrt(alphaBar[here.t - 1]);
+    const direction = Math.sqrt(Math.max(oneMinusAlphaBar[here.t - 1] - variance, 0));
+    const eps = p.noise(here.x, x_0, here.t);
+    const x = x_0.map((value, i) => a * value + direction * eps[i]);
+    if (eta === 0 || here.t === 1) return { x, x_0 };
+    const z = noise(x.length);
+    return { x: x.map((value, i) => value + Math.sqrt(variance) * z[i]), x_0 };
+  };
+}
+
+/** The estimate of x_0 in the middle of the step, by the line through the last two (Lu et al. 2022). */
+function middle(p, here, x_0) {
+  if (here.made === 0 || here.t === 1) return x_0;
+  const [before, now, after] = [1, 0, -1].map((i) => p.schedule.logSnr[here.t + i]);
+  const slope = (after - now) / (2 * (now - before));
+  return x_0.map((value, i) => value + slope * (value - here.x_0[i]));
+}
+
+/** DPM-Solver++(2M). */
+function dpmSolver() {
+  return (p, here) => {
+    const { x_0 } = p.estimate(here.x, here.t);
+    if (here.t === 1) return { x: x_0, x_0 };
+    const { logSnr, alphaBar, oneMinusAlphaBar } = p.schedule;
+    const shrink = Math.exp(0.5 * (logSnr[here.t] - logSnr[here.t - 1]));
+    const ofX = Math.sqrt(oneMinusAlphaBar[here.t - 1] / oneMinusAlphaBar[here.t]);
+    const ofX0 = Math.sqrt(alphaBar[here.t - 1]) * (1 - shrink);
+    const D = middle(p, here, x_0);
+    return { x: here.x.map((value, i) => ofX * value + ofX0 * D[i]), x_0 };
+  };
+}
+
+/** SDE-DPM-Solver++(2M). */
+function dpmSolverSde() {
+  return (p, here, noise) => {
+    const { x_0 } = p.estimate(here.x, here.t);
+    if (here.t === 1) return { x: x_0, x_0 };
+    const { logSnr, alphaBar, oneMinusAlphaBar } = p.schedule;
+    const logRatio = logSnr[here.t] - logSnr[here.t - 1];
+    const drawn = -Math.expm1(logRatio);
+    const ofX = Math.sqrt(oneMinusAlphaBar[here.t - 1] / oneMinusAlphaBar[here.t]) * Math.exp(0.5 * logRatio);
+    const ofX0 = Math.sqrt(alphaBar[here.t - 1]) * drawn;
+    const sigma = Math.sqrt(oneMinusAlphaBar[here.t - 1] * drawn);
+    const D = middle(p, here, x_0);
+    const z = noise(x_0.length);
+    return { x: here.x.map((value, i) => ofX * value + ofX0 * D[i] + sigma * z[i]), x_0 };
+  };
+}
+
+/** Samplers by the names of `ddpm.SAMPLERS`, each a function of its options; whether it draws noise at every step. */
+const SAMPLERS = {
+  ancestral: { make: ancestral, stochastic: true },
+  ddim: { make: ddim, stochastic: false },
+  "dpm-solver": { make: dpmSolver, stochastic: false },
+  "dpm-solver-sde": { make: dpmSolverSde, stochastic: true },
+};
+
+export const NAMES = Object.keys(SAMPLERS);
+export const STOCHASTIC = NAMES.filter((name) => SAMPLERS[name].stochastic);
+
+/**
+ * @param {string} name one of `NAMES`
+ * @param {{eta?: number}} options
+ * @throws {Error} there is none of this name
+ */
+export function sampler(name, options = {}) {
+  if (!Object.hasOwn(SAMPLERS, name)) throw new Error(`this page has no sampler ${name}: it has ${NAMES.join(", ")}`);
+  return SAMPLERS[name].make(options);
+}
+
+/**
+ * A step of another sampler, then x_{t-1} ~ q(x_{t-1} | x_0) where the image is known (`inpaint.Replacement`).
+ * @param {Function} step the sampler
+ * @param {Float32Array} known x_0 of all images
+ * @param {(i: number) => boolean} hole whether to draw at place i of the batch
+ */
+export function replacing(step, known, hole) {
+  return (p, here, noise) => {
+    const moved = step(p, here, noise);
+    const outside = here.t > 1 ? p.noised(known, here.t - 1, noise(known.length)) : known;
+    return { x: moved.x.map((value, i) => (hole(i) ? value : outside[i])), x_0: moved.x_0 };
+  };
+}
+
+/**
+ * The chain from x_t down to x_0.
+ * @param {import("./process.js").Process} p
+ * @param {Float32Array} x
+ * @param {number} t of p's chain
+ * @param {Function} step a sampler
+ * @param {(length: number) => Float32Array} noise
+ * @yields {Step} after each step
+ */
+export function* chain(p, x, t, step, noise) {
+  let here = { t, x, x_0: new Float32Array(x.length), made: 0 };
+  while (here.t > 0) {
+    here = { t: here.t - 1, ...step(p, here, noise), made: here.made + 1 };
+    yield here;
+  }
+}
