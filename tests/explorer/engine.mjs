@@ -79,16 +79,14 @@ Object.assign(tasks, {
 
   /** The steps of chains that are fed the noise in `noise`, in turn. */
   async chains({ each }) {
-    const { chain, replacing, sampler } = await part("samplers");
+    const { chain, sampler } = await part("samplers");
     const found = [];
     for (const { x, name, options, noise, known, hole, t, ...of } of each) {
-      const p = await toy(of);
+      let p = await toy(of);
+      if (hole) p = p.around(floats(known).data, floats(hole).data);
       let made = 0;
       const draw = () => floats(noise[made++]).data;
-      const mask = hole && floats(hole).data;
-      let step = sampler(name, options);
-      if (known) step = replacing(step, floats(known).data, (i) => mask[i % mask.length] > 0.5);
-      const steps = [...chain(p, floats(x).data, t ?? p.schedule.T, step, draw)];
+      const steps = [...chain(p, floats(x).data, t ?? p.schedule.T, sampler(name, options), draw)];
       found.push(steps.map((here) => [here.t, sent(x.shape, here.x), sent(x.shape, here.x_0)]));
     }
     return found;

@@ -18,7 +18,7 @@ from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.explorer.model_data import curve_data, process_data, schedule_data
 from ddpm.sampling.chain import chain, run, start
 from ddpm.sampling.guidance import Guidance, guided
-from ddpm.sampling.inpaint import Replacement
+from ddpm.sampling.inverse import Outside, consistent
 from ddpm.sampling.optimal import Curve, best_steps
 from ddpm.sampling.timesteps import SPACINGS, up_to
 from tests.explorer.harness import array, ask, tensor
@@ -133,15 +133,15 @@ def test_samplers(tmp_path):
     """Step by step as the library's, when fed the same noise; with a learned variance, guidance, and a hole."""
     asked, right = [], []
     schedule, kept = ddpm.linear(40, beta_T=0.2), [1, 5, 9, 20, 40]
-    x, known = torch.randn(2, *SHAPE), torch.rand(2, *SHAPE) * 2 - 1
+    x, known = torch.randn(2, *SHAPE), torch.rand(1, *SHAPE) * 2 - 1
     hole = torch.rand(1, 1, *SHAPE[1:]) > 0.5
     for name, options in [*((name, {}) for name in SAMPLERS), ("ddim", {"eta": 0.7})]:
         for label, guidance, filled in ((None, 1, False), (3, 1, False), (3, 2.5, False), (None, 1, True)):
             p = toy(schedule, kind="learned", limit="unit-clamp")
             noise = [torch.randn(2, *SHAPE) for _ in range(2 * len(kept))]
-            step = SAMPLERS[name](**options)
-            sampler = Replacement(known.double(), hole, step) if filled else step
+            sampler = SAMPLERS[name](**options)
             q = p if label is None else guided(p, torch.tensor([label] * 2), Guidance(guidance))
+            q = consistent(q, Outside(hole), known.double().masked_fill(hole, 0)) if filled else q
             drawn = iter(noise)
             steps = chain(q.respace(kept), x.double(), sampler, lambda like, drawn=drawn: next(drawn).double())
             right.append([(step.t, step.x, step.x_0) for step in steps])
@@ -226,6 +226,8 @@ def test_digests(tmp_path):
 def test_best_steps(tmp_path):
     """The shortest path is the library's."""
     schedule, steps = ddpm.cosine(60), torch.arange(61, dtype=torch.float64)
-    curve = Curve(0.3 * (steps / 60) ** 1.5 + 1e-4, steps, 2 - (steps / 60))
+    curve = Curve(0.3 * (steps / 60) ** 1.5 + 1e-4, steps, 1 + steps / 10)
     found = ask(tmp_path, "best", data=schedule_data(schedule), curve=curve_data(curve), count=6)
-    assert found == best_steps(schedule, curve, 6)[0]
+    kept, nats = best_steps(schedule, curve, 6)
+    assert found == {"kept": kept, "nats": pytest.approx(nats, rel=1e-12)}
+    assert kept != list(range(kept[0], 61))

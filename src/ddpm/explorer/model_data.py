@@ -21,10 +21,13 @@ from ddpm.errors import UsageError
 from ddpm.models.shape import class_number
 from ddpm.models.unet import UNet
 from ddpm.sampling.optimal import Curve
+from ddpm.tensors import ImageBatch
 
 HALF, FULL = "float16", "float32"
 DTYPES: Final[Mapping[str, torch.dtype]] = {HALF: torch.float16, FULL: torch.float32}
 """How weights may be stored: half precision halves the page."""
+BYTES = 256
+"""Values that a byte holds."""
 
 
 def network_data(network: nn.Module) -> dict[str, Any]:
@@ -116,3 +119,16 @@ def curve_data(curve: Curve | None) -> dict[str, Any] | None:
     if curve is None:
         return None
     return {name: getattr(curve, name)[1:].tolist() for name in ("mse_x_0", "sigma2_1", "L_0")}
+
+
+def images_data(x_0: ImageBatch, labels: Tensor, levels: int, images_are: str) -> dict[str, Any]:
+    """Images as a byte for each number: which of the levels it is; of more than 256 levels the nearest of 256."""
+    kept = min(levels, BYTES)
+    values = ((x_0.detach().cpu().double() + 1) / 2 * (kept - 1)).round().clamp(0, kept - 1).to(torch.uint8)
+    return {
+        "total": len(x_0),
+        "are": images_are,
+        "levels": kept,
+        "labels": labels.tolist(),
+        "base64": base64.b64encode(values.numpy().tobytes()).decode(),
+    }

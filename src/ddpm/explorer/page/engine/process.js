@@ -66,7 +66,7 @@ export class Process {
    * @param {[number, number, number]} shape of an image: C, H, W
    */
   constructor(network, schedule, parts, shape) {
-    Object.assign(this, { network, schedule, parts, shape, label: null, guidance: 1 });
+    Object.assign(this, { network, schedule, parts, shape, label: null, guidance: 1, project: (x_0) => x_0 });
     this.size = shape[0] * shape[1] * shape[2];
     this.coefficients = PREDICTIONS[parts.prediction];
     this.limit = LIMITS[parts.limit];
@@ -94,9 +94,20 @@ export class Process {
     return this.#with({ label, guidance });
   }
 
+  /**
+   * The same, with estimates of x_0 that agree with an image where it is known (`sampling.inverse`; DDNM: Wang, Yu, Zhang 2023).
+   * @param {Float32Array} known x_0 of one image
+   * @param {ArrayLike<number>} hole (H, W), 1 where to draw
+   * @returns {Process}
+   */
+  around(known, hole) {
+    const inside = (i) => hole[i % hole.length] > 0.5;
+    return this.#with({ project: (x_0) => x_0.map((value, i) => (inside(i) ? value : known[i % known.length])) });
+  }
+
   #with(other) {
-    const { network, schedule, parts, shape, label, guidance } = { ...this, ...other };
-    return Object.assign(new Process(network, schedule, parts, shape), { label, guidance });
+    const { network, schedule, parts, shape, label, guidance, project } = { ...this, ...other };
+    return Object.assign(new Process(network, schedule, parts, shape), { label, guidance, project });
   }
 
   /** One evaluation at step t, guided where a label is: (n, outputs C, H, W). */
@@ -138,7 +149,7 @@ export class Process {
       x_0[i] = limit(ofX * x[i] + ofOutput * found);
       if (v) v[i] = output[at + size];
     }
-    return { x_0, v };
+    return { x_0: this.project(x_0), v };
   }
 
   /**

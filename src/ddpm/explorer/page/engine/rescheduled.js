@@ -1,63 +1,86 @@
 /**
- * What another schedule would cost this model: its measured error read as a function of log SNR (`ddpm.Curve`, E45, Eq. 12).
+ * What another schedule would cost this model: its measured error as a function of log SNR alone (`ddpm.Curve`, E45).
  */
 
 import { bitsPerDim } from "./bound.js";
-import { divergence } from "./gaussian.js";
 import { SCHEDULES, fromLogSnr } from "./schedule.js";
 import { bestSteps } from "./spacing.js";
 
-/** Values that lie between those that were measured, by lines over log SNR; beyond the ends the last one. */
-function between(places, values, wanted) {
-  if (wanted >= places[0]) return values[0];
-  let i = 1;
-  while (i < places.length && places[i] > wanted) i++;
-  if (i === places.length) return values.at(-1);
-  const part = (places[i - 1] - wanted) / (places[i - 1] - places[i]);
-  return values[i - 1] + part * (values[i] - values[i - 1]);
-}
+/** Steps that a schedule may have. */
+const MOST = 4000;
 
-/** The curve at the noise levels of another schedule. */
-function curveOn(schedule, measured, curve) {
-  const places = Array.from(measured.logSnr).slice(1);
-  const at = (values) => Array.from(schedule.logSnr).slice(1).map((wanted) => between(places, values, wanted));
-  const mse_x_0 = at(curve.mse_x_0.map(Math.log)).map((value, i) => Math.min(Math.exp(value), 1, 1 / schedule.snr[i + 1]));
-  return { mse_x_0, L_0: at(curve.L_0) };
-}
-
-/** The weights of Eq. 12 at t = 1..T for a network that predicts epsilon, with the variance beta_t. */
-function weightsOf(schedule) {
-  return Array.from(schedule.beta, (beta, t) =>
-    t === 0 ? 0 : beta / (2 * (1 - beta) * schedule.oneMinusAlphaBar[t]),
-  );
+/**
+ * The schedule that was asked for: by its log SNR at t = 1..T, by name, or the model's own.
+ * @param {{log_snr?: number[] | null, name?: string | null, T?: number | null}} asked
+ * @param {import("./schedule.js").Schedule} own
+ * @returns {import("./schedule.js").Schedule}
+ * @throws {Error} there is none of this name, or it does not fall
+ */
+export function scheduleOf(asked, own) {
+  if (asked.log_snr) {
+    if (asked.log_snr.length > MOST) throw new Error(`a schedule has at most ${MOST} steps here`);
+    return fromLogSnr(asked.log_snr);
+  }
+  if (!asked.name) return own;
+  const T = asked.T ?? own.T;
+  if (!Object.hasOwn(SCHEDULES, asked.name)) throw new Error(`there is no schedule ${asked.name}`);
+  if (!Number.isInteger(T) || T < 2 || T > MOST) throw new Error(`a schedule has 2..${MOST} steps here, not ${T}`);
+  return SCHEDULES[asked.name]({ T });
 }
 
 /**
- * The answer to "schedule" (see `backend.js`).
- * @param {{log_snr?: number[], name?: string, options?: object, count?: number}} asked `count`: how many steps the best chain keeps
- * @param {import("./schedule.js").Schedule} own of the model
- * @param {{mse_x_0: number[], L_0: number[]} | null} curve of the model; without it there is no bound
- * @param {number} meanSquare of the pixels of images, for L_T
+ * Its tables for t = 1..T, and the weight that Eq. 12 gives to the error of epsilon with sigma^2 = beta-tilde; none at t = 1.
+ * @param {import("./schedule.js").Schedule} schedule
  */
-export function rescheduled(asked, own, curve, meanSquare) {
-  if (!asked.log_snr && !Object.hasOwn(SCHEDULES, asked.name)) throw new Error(`there is no schedule ${asked.name}`);
-  const schedule = asked.log_snr ? fromLogSnr(asked.log_snr) : SCHEDULES[asked.name](asked.options ?? {});
-  const tables = {
-    beta: Array.from(schedule.beta),
-    alpha_bar: Array.from(schedule.alphaBar),
-    snr: Array.from(schedule.snr, (snr) => Math.min(snr, Number.MAX_VALUE)),
-    weights: weightsOf(schedule),
+export function tablesOf(schedule) {
+  const { beta, betaTilde, oneMinusAlphaBar } = schedule;
+  const weight = (t) => beta[t] ** 2 / (2 * betaTilde[t] * (1 - beta[t]) * oneMinusAlphaBar[t]);
+  const plain = (table) => Array.from(table, finite).slice(1);
+  return {
+    T: schedule.T,
+    beta: plain(beta),
+    alpha_bar: plain(schedule.alphaBar),
+    log_snr: plain(schedule.logSnr),
+    weights: [null, ...plain(beta.map((_, t) => (t < 2 ? 0 : weight(t)))).slice(1)],
   };
-  if (!curve) return { ...tables, bound: null, total: null, optimal: null };
-  const here = curveOn(schedule, own, curve);
-  const nats = [here.L_0[0]];
-  for (let t = 2; t <= schedule.T; t++) {
-    nats.push(0.5 * Math.log1p((schedule.snr[t - 1] - schedule.snr[t]) * here.mse_x_0[t - 1]));
+}
+
+function finite(value) {
+  return Number.isFinite(value) ? value : null;
+}
+
+/** Values between those that were measured, by lines over log SNR; beyond the ends the last one. */
+function between(places, values, wanted) {
+  if (!(wanted < places[0])) return values[0];
+  let [above, below] = [0, places.length - 1];
+  if (wanted <= places[below]) return values[below];
+  while (below - above > 1) {
+    const middle = (above + below) >> 1;
+    if (places[middle] > wanted) above = middle;
+    else below = middle;
   }
-  const signal = Math.sqrt(schedule.alphaBar[schedule.T] * meanSquare);
-  const L_T = bitsPerDim(divergence(schedule.logOneMinusAlphaBar[schedule.T], 0, signal), 1);
-  const bits = nats.map((value) => bitsPerDim(value, 1));
-  const bound = Object.fromEntries(bits.map((value, i) => [i + 1, value]));
-  const optimal = bestSteps(schedule, here, Math.min(asked.count ?? 10, schedule.T));
-  return { ...tables, bound, L_T, total: bits.reduce((a, b) => a + b, L_T), optimal };
+  return values[above] + ((places[above] - wanted) / (places[above] - places[below])) * (values[below] - values[above]);
+}
+
+/**
+ * Bits/dim of the terms at t = 1..T with the best variance, their sum without L_T, and the best steps to keep.
+ * @param {import("./schedule.js").Schedule} schedule
+ * @param {import("./schedule.js").Schedule} own of the model
+ * @param {{mse_x_0: number[], L_0: number[]}} curve of the model, at t = 1..T of its own schedule
+ * @param {number} keep how many steps
+ */
+export function boundOn(schedule, own, curve, keep) {
+  const places = own.logSnr.slice(1);
+  const moved = (values) => {
+    const logarithms = values.map(Math.log);
+    return Array.from(schedule.logSnr.slice(1), (wanted) => Math.exp(between(places, logarithms, wanted)));
+  };
+  const here = { mse_x_0: moved(curve.mse_x_0), L_0: moved(curve.L_0) };
+  const { snr, T } = schedule;
+  const bits = here.mse_x_0.map((error, i) => {
+    const nats = i === 0 ? here.L_0[0] : 0.5 * Math.log1p((snr[i] - snr[i + 1]) * error);
+    return bitsPerDim(nats, 1);
+  });
+  const { kept, nats } = bestSteps(schedule, here, Math.min(keep, T));
+  return { bits, total: bits.reduce((a, b) => a + b, 0), kept, kept_total: bitsPerDim(nats, 1) };
 }

@@ -97,20 +97,6 @@ export function sampler(name, options = {}) {
 }
 
 /**
- * A step of another sampler, then x_{t-1} ~ q(x_{t-1} | x_0) where the image is known (`inpaint.Replacement`).
- * @param {Function} step the sampler
- * @param {Float32Array} known x_0 of all images
- * @param {(i: number) => boolean} hole whether to draw at place i of the batch
- */
-export function replacing(step, known, hole) {
-  return (p, here, noise) => {
-    const moved = step(p, here, noise);
-    const outside = here.t > 1 ? p.noised(known, here.t - 1, noise(known.length)) : known;
-    return { x: moved.x.map((value, i) => (hole(i) ? value : outside[i])), x_0: moved.x_0 };
-  };
-}
-
-/**
  * The chain from x_t down to x_0.
  * @param {import("./process.js").Process} p
  * @param {Float32Array} x

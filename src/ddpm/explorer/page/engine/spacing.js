@@ -72,7 +72,7 @@ export function stepsFrom(schedule, t, count, spacing) {
  * @param {import("./schedule.js").Schedule} schedule
  * @param {{mse_x_0: number[], L_0: number[]}} curve of t = 1..T
  * @param {number} count
- * @returns {number[]}
+ * @returns {{kept: number[], nats: number}} and what they cost without L_T, of each coordinate
  */
 export function bestSteps(schedule, curve, count) {
   const T = schedule.T;
@@ -92,5 +92,5 @@ export function bestSteps(schedule, curve, count) {
   }
   const steps = [T];
   for (const below of ways.reverse()) steps.unshift(below[steps[0]]);
-  return steps;
+  return { kept: steps, nats: cheapest[T] };
 }

@@ -1,0 +1,185 @@
+/**
+ * What can be asked of the model in this page: names, parameters and answers are those of the server (src/ddpm/explorer/asks/).
+ *
+ * Each is a generator `(model, parameters)` that gives an answer, or null to let others go, after each call of the network.
+ */
+
+import { bitsOf, bitsPerDim, coarseFirst, prior, term } from "./bound.js";
+import { Random } from "./random.js";
+import { boundOn, scheduleOf, tablesOf } from "./rescheduled.js";
+import { NAMES, STOCHASTIC, chain, sampler } from "./samplers.js";
+import { SPACINGS, stepsFrom } from "./spacing.js";
+
+/** Milliseconds between two answers of a question that has many small ones. */
+const PATIENCE = 60;
+/** Images that are drawn at a time, and that may be looked at. */
+const DRAWN = 16;
+const SHOWN = 64;
+/** Images among which the costly ones are sought. */
+const SOUGHT = 64;
+/** The scenes that this engine serves. */
+const SCENES = ["forward", "draw", "race", "schedule", "bound", "exact"];
+
+function whole(name, value, least, most) {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new Error(`${name} must be a whole number in ${least}..${most}, got ${value}`);
+  }
+  return value;
+}
+
+/** Whether so much time has passed since the last answer that it is time for one. */
+function watch() {
+  let begun = performance.now();
+  return () => {
+    const late = performance.now() - begun > PATIENCE;
+    if (late) begun = performance.now();
+    return late;
+  };
+}
+
+function* model(of) {
+  const { data, p } = of;
+  if (of.seconds === null) {
+    for (let i = 0; i < 8; i++) {
+      const begun = performance.now();
+      p.estimate(new Float32Array(p.size), p.schedule.T);
+      of.seconds = Math.min(of.seconds ?? Infinity, (performance.now() - begun) / 1000);
+      yield null;
+    }
+  }
+  const { name, shape, classes, parameters, step, weights_are: weights, version, curve } = data;
+  const { prediction, levels, variance, kind: schedule } = data.process;
+  yield {
+    ...{ name, shape, levels, T: p.schedule.T, parameters, step, weights, prediction, variance: variance.kind, schedule },
+    ...{ classes, alpha_bar: Array.from(p.schedule.alphaBar), samplers: NAMES, stochastic: STOCHASTIC, spacings: SPACINGS },
+    ...{ images: data.images.total, images_are: data.images.are, seconds: of.seconds, version },
+    ...{ scenes: SCENES, measured: Boolean(curve), exported: true },
+  };
+}
+
+function* images(of, { first = 0, count = 16 }) {
+  const { total } = of.data.images;
+  const from = Math.min(whole("first", first, 0, 2 ** 31), total);
+  const numbers = of.data.images.labels.slice(from, from + whole("count", count, 1, SHOWN));
+  const labels = numbers.map((number) => of.data.classes[number] ?? null);
+  yield { first, total, x_0: of.array(of.images(from, numbers.length)), labels, numbers };
+}
+
+function* code(of, { name }) {
+  if (!Object.hasOwn(of.data.code, name)) throw new Error(`this page shows no code called ${name}`);
+  yield of.data.code[name];
+}
+
+function* noised(of, { x_0, t, seed = 0, label = -1 }) {
+  const [p, image] = [of.told(label), of.image(x_0)];
+  whole("t", t, 0, p.schedule.T);
+  const x_t = p.noised(image, t, new Random(seed, "path").noise(p.size));
+  const estimate = t ? p.estimate(x_t, t).x_0 : x_t;
+  const squares = estimate.reduce((sum, value, i) => sum + (value - image[i]) ** 2, 0);
+  const rmse = 127.5 * Math.sqrt(squares / p.size);
+  yield { t, x_t: of.array(x_t), x_0: of.array(estimate), log_snr: t ? p.schedule.logSnr[t] : null, rmse };
+}
+
+function* terms(of, { x_0, seed = 0, label = -1 }) {
+  const [p, image] = [of.told(label), of.image(x_0)];
+  yield { t: [p.schedule.T + 1], bits: [bitsPerDim(prior(p.schedule, image), p.size)] };
+  const late = watch();
+  let answer = { t: [], bits: [] };
+  for (const t of coarseFirst(p.schedule.T)) {
+    const x_t = p.noised(image, t, new Random(seed, "terms", t).noise(p.size));
+    answer.t.push(t);
+    answer.bits.push(bitsOf(term(p, image, x_t, t).nats));
+    const full = late();
+    yield full ? answer : null;
+    if (full) answer = { t: [], bits: [] };
+  }
+  if (answer.t.length) yield answer;
+  yield { done: true };
+}
+
+function* reverse(of, asked) {
+  const { x_0 = null, hole = null, count = 1, sampler: name = "ancestral", steps = null, spacing = "uniform", seed = 0 } = asked;
+  const T = of.p.schedule.T;
+  const image = x_0 && of.image(x_0);
+  const t = image && !hole ? whole("t", asked.t, 1, T) : T;
+  const { kept, place } = stepsFrom(of.p.schedule, t, steps === null ? null : Math.min(steps, t), spacing);
+  let p = of.told(asked.label ?? -1, asked.guidance ?? 1).respace(kept);
+  if (image && hole) p = p.around(image, of.hole(hole));
+  const noise = noiseForEach(whole("count", count, 1, DRAWN), p.size, seed, "chain");
+  let x = noise();
+  if (image && !hole) x = p.noised(x.map((_, i) => image[i % p.size]), place, x);
+  for (const here of chain(p, x, place, sampler(name, { eta: asked.eta }), noise)) yield stepOf(of, p, here);
+  yield { done: true };
+}
+
+/** Noise for a batch, of which image i depends on the seed and i alone. */
+function noiseForEach(count, size, seed, ...what) {
+  const streams = Array.from({ length: count }, (_, i) => new Random(seed, ...what, i));
+  return () => joined(streams.map((random) => random.noise(size)));
+}
+
+function stepOf(of, p, here) {
+  const [x, x_0] = [of.array(here.x), of.array(here.x_0)];
+  return { t: p.schedule.kept[here.t], evaluations: here.made * p.evaluations, x, x_0 };
+}
+
+function* race(of, { seed = 0, label = -1, guidance = 1, racers }) {
+  const p = of.told(label, guidance);
+  const T = p.schedule.T;
+  const x_T = new Random(seed, "race").noise(p.size);
+  const running = new Map();
+  racers.forEach(({ sampler: name, steps = null, spacing = "uniform", eta }, racer) => {
+    const short = p.respace(stepsFrom(p.schedule, T, steps === null ? null : Math.min(steps, T), spacing).kept);
+    const noise = noiseForEach(1, p.size, seed, "racer", racer);
+    running.set(racer, { short, steps: chain(short, x_T, short.schedule.T, sampler(name, { eta }), noise) });
+  });
+  const late = watch();
+  for (const here of chain(p, x_T, T, sampler("ddim"), () => null)) {
+    yield here.t === 0 ? { reference: of.array(here.x) } : late() ? { reference_t: here.t } : null;
+  }
+  while (running.size) {
+    for (const [racer, { short, steps }] of running) {
+      const { value: here, done } = steps.next();
+      if (done) running.delete(racer);
+      else yield { racer, ...stepOf(of, short, here) };
+    }
+  }
+  yield { done: true };
+}
+
+function* schedule(of, asked) {
+  const found = scheduleOf(asked, of.p.schedule);
+  yield tablesOf(found);
+  const { curve } = of.data;
+  if (!curve) yield { unknown: "the error of this model was not measured before the page was made", done: true };
+  else yield { ...boundOn(found, of.p.schedule, curve, whole("keep", asked.keep ?? 10, 1, 100)), done: true };
+}
+
+function* costly(of, { t, seed = 0, count = 6 }) {
+  whole("t", t, 1, of.p.schedule.T);
+  const found = [];
+  for (let row = 0; row < Math.min(SOUGHT, of.data.images.total); row++) {
+    const number = of.data.images.labels[row];
+    const [p, x_0] = [of.told(number), of.images(row, 1)];
+    const x_t = p.noised(x_0, t, new Random(seed, "costly", t, row).noise(p.size));
+    const { nats, x_0: estimate } = term(p, x_0, x_t, t);
+    const pixels = Float32Array.from(nats, (value) => bitsPerDim(value, 1));
+    found.push({ row, label: of.data.classes[number] ?? null, bits: bitsOf(nats), x_0, x_t, estimate, pixels });
+    yield null;
+  }
+  const mean = found.reduce((sum, one) => sum + one.bits, 0) / found.length;
+  const worst = found.sort((a, b) => b.bits - a.bits).slice(0, whole("count", count, 1, DRAWN));
+  const column = (name) => worst.map((one) => one[name]);
+  const arrays = ["x_0", "x_t", "estimate", "pixels"].map((name) => [name, of.array(joined(column(name)))]);
+  const lists = { rows: column("row"), labels: column("label"), bits: column("bits") };
+  yield { t, ...lists, mean, ...Object.fromEntries(arrays), done: true };
+}
+
+function joined(parts) {
+  const out = new Float32Array(parts.length * parts[0].length);
+  parts.forEach((part, i) => out.set(part, i * part.length));
+  return out;
+}
+
+/** By their names. */
+export const ASKS = { model, images, code, noised, terms, reverse, race, schedule, costly };

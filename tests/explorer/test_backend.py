@@ -1,0 +1,201 @@
+"""What the page answers by its own engine, held to the library: numbers of the same noise, refusals, an end in the middle."""
+
+import json
+
+import pytest
+import torch
+
+import ddpm
+from ddpm.diffusion import bound
+from ddpm.errors import UsageError
+from ddpm.explorer.export import model_of
+from ddpm.explorer.model_data import FULL, process_data, variance_data
+from ddpm.sampling.optimal import best_steps, jumps
+from tests.explorer.harness import array, ask, tensor
+
+IMAGES = 5
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """The model that comes with the package."""
+    return ddpm.load("ddpm:mnist")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randint(0, 256, (IMAGES, 1, 28, 28)) / 127.5 - 1
+
+
+@pytest.fixture(scope="module")
+def data(trained, images):
+    return model_of(trained, images, torch.full((IMAGES,), -1), "given", {"p": {"line": 3}}, FULL)
+
+
+def answers(place, data, *each):
+    return ask(place, "asked", model=data, each=[[name, given, *more] for name, given, *more in each])
+
+
+def test_about(tmp_path, trained, images, data):
+    """The model and its images, code, and what is refused."""
+    found = answers(
+        tmp_path,
+        data,
+        ("model", {}),
+        ("images", {"first": 1, "count": 3}),
+        ("images", {"first": 99}),
+        ("code", {"name": "p"}),
+        ("code", {"name": "toString"}),
+        ("nothing", {}),
+        ("noised", {"x_0": array(images[:1, :, 1:]), "t": 3}),
+        ("noised", {"x_0": array(images[:1] * torch.nan), "t": 3}),
+        ("noised", {"x_0": array(images[:1]), "t": 1001}),
+        ("reverse", {"sampler": "heun"}),
+        ("reverse", {"count": 17}),
+        ("reverse", {"x_0": array(images[:1]), "hole": array(torch.zeros(1, 1, 28, 28))}),
+    )
+    (about,), (some,), (none,), (code,), *refused = found
+    assert (about["T"], about["shape"], about["parameters"]) == (1000, [1, 28, 28], 280_322)
+    assert about["alpha_bar"] == pytest.approx(trained.schedule.alpha_bar.tolist(), rel=1e-12)
+    assert 0 < about["seconds"] < 5
+    assert "/" not in about["name"]
+    torch.testing.assert_close(tensor(some["x_0"]), images[1:4], rtol=0, atol=1e-6)
+    assert (some["labels"], none["x_0"]["shape"], code) == ([None] * 3, [0, 1, 28, 28], {"line": 3})
+    words = ("code", "nothing", "1 x 1 x 28", "finite", "0..1000", "heun", "1..16", "empty")
+    for message, word in zip(refused, words, strict=True):
+        assert isinstance(message, str), message
+        assert word in message
+
+
+def test_noised(tmp_path, trained, images, data):
+    """x_t lies on one path, whose noise the seed gives; the estimate and its error are the library's."""
+    each = [("noised", {"x_0": array(images[:1]), "t": t, "seed": 3}) for t in (0, 1, 300, 1000)]
+    paths = []
+    for (_, given), (found,) in zip(each, answers(tmp_path, data, *each), strict=True):
+        t, x_t = given["t"], tensor(found["x_t"])
+        if t == 0:
+            torch.testing.assert_close(x_t, images[:1], rtol=0, atol=1e-6)
+            continue
+        if t > 1:  # at t = 1 little noise is left to tell it from
+            paths.append(trained.process.q.noise(x_t, images[:1], t))
+        expected = trained.estimate(x_t, t)
+        assert float((tensor(found["x_0"]) - expected).abs().max()) < 1e-3
+        assert found["rmse"] == pytest.approx(127.5 * float((expected - images[:1]).square().mean().sqrt()), rel=1e-3)
+        assert found["log_snr"] == pytest.approx(float(trained.schedule.log_snr[t]))
+    torch.testing.assert_close(paths[0], paths[1], rtol=0, atol=1e-4)
+    assert abs(float(paths[0].mean())) < 0.15
+    assert float(paths[0].std()) == pytest.approx(1, abs=0.15)
+
+
+def test_terms_and_abort(tmp_path, trained, images, data):
+    """L_T first, then few t's evenly; and nothing more once the page has turned away."""
+    short = data | {"process": {**data["process"], **{name: data["process"][name][:13] for name in ("beta", "timestep_map")}}}
+    given = {"x_0": array(images[:1]), "seed": 1}
+    whole, cut = answers(tmp_path, short, ("terms", given), ("terms", given, 2))
+    L_T, *parts, last = whole
+    times = [t for part in parts for t in part["t"]]
+    assert L_T["t"] == [13]
+    assert sorted(times) == list(range(1, 13))
+    assert times[:3] == [12, 1, 8]
+    assert last == {"done": True}
+    assert len(cut) == 2
+    bits = {t: bit for part in parts for t, bit in zip(part["t"], part["bits"], strict=True)}
+    beta = trained.schedule.beta[:13].clone()
+    p = ddpm.ReverseProcess(trained.network, ddpm.Schedule(beta), variance=trained.process.variance)
+    prior = bound.bits_per_dim(bound.prior(p.q, images[:1]), 784)
+    assert L_T["bits"][0] == pytest.approx(float(prior), rel=1e-4)
+    for t in (1, 6, 12):  # other noise than the page's: near, and not the same
+        with torch.no_grad():
+            x_t = p.q.sample(images[:1], t, torch.randn_like(images[:1]))
+            nats, _ = bound.term(p, images[:1], x_t, t)
+        assert bits[t] == pytest.approx(float(bound.bits_per_dim(nats, 784)), rel=0.2)
+
+
+def test_reverse(tmp_path, images, data):
+    """From noise, from an image, around a hole; image i is the same in a larger batch."""
+    hole = torch.zeros(1, 1, 28, 28)
+    hole[..., 7:21, 7:21] = 1
+    few = {"sampler": "dpm-solver", "steps": 4}
+    found = answers(
+        tmp_path,
+        data,
+        ("reverse", {**few, "count": 1}),
+        ("reverse", {**few, "count": 2}),
+        ("reverse", {**few, "x_0": array(images[:1]), "t": 1, "seed": 5}),
+        ("reverse", {**few, "x_0": array(images[:1]), "hole": array(hole)}),
+    )
+    one, two, near, filled = ([*steps, done][:-1] for *steps, done in found)
+    assert [[step["t"] for step in steps] for steps in (one, near)] == [[667, 334, 1, 0], [0]]
+    assert [step["evaluations"] for step in one] == [1, 2, 3, 4]
+    torch.testing.assert_close(tensor(two[-1]["x"])[:1], tensor(one[-1]["x"]), rtol=0, atol=1e-5)
+    assert not torch.equal(tensor(two[-1]["x"])[:1], tensor(two[-1]["x"])[1:])
+    assert float((tensor(near[-1]["x"]) - images[:1]).square().mean().sqrt()) < 0.2
+    known = hole == 0
+    torch.testing.assert_close(tensor(filled[-1]["x"])[known], images[:1][known], rtol=0, atol=1e-6)
+
+
+def test_race(tmp_path, data):
+    """The same noise for all; the deterministic chain over every step is what they are held to."""
+    short = data | {"process": {**data["process"], **{name: data["process"][name][:13] for name in ("beta", "timestep_map")}}}
+    racers = [{"sampler": "ddim"}, {"sampler": "ddim", "steps": 3}, {"sampler": "ancestral", "steps": 4}]
+    (found,) = answers(tmp_path, short, ("race", {"seed": 2, "racers": racers}))
+    (reference,) = [answer["reference"] for answer in found if "reference" in answer]
+    ends = {answer["racer"]: answer for answer in found if "racer" in answer}
+    assert [ends[i]["evaluations"] for i in range(3)] == [12, 3, 4]
+    assert ends[0]["x"] == reference
+    assert ends[1]["x"] != reference
+    assert found[-1] == {"done": True}
+
+
+def test_schedule(tmp_path, trained, data):
+    """Another schedule: its tables, and the bound on it from the measured curve; the model's own gives the curve back."""
+    steps = torch.arange(1001, dtype=torch.float64)
+    curve = ddpm.trained.measured_curve.Curve(1e-4 + (steps / 1000) ** 2, steps + 1, 1.5 + steps / 1000)
+    measured = {name: getattr(curve, name)[1:].tolist() for name in ("mse_x_0", "sigma2_1", "L_0")}
+    with_curve = data | {"curve": measured}
+    own, unknown = answers(tmp_path, with_curve, ("schedule", {"keep": 5}), ("schedule", {"name": "nothing"}))
+    named, falling = answers(tmp_path, with_curve, ("schedule", {"name": "cosine", "T": 50}), ("schedule", {"log_snr": [1, 2]}))
+    (without,) = answers(tmp_path, data | {"curve": None}, ("schedule", {"name": "linear"}))
+    tables, found = own
+    schedule = trained.schedule
+    at = torch.arange(1, 1000)
+    costs = torch.cat([curve.L_0[1:2], jumps(schedule, curve.mse_x_0)[at, at + 1]]) / torch.log(torch.tensor(2.0))
+    assert found["bits"] == pytest.approx(costs.tolist(), rel=1e-6)
+    kept, nats = best_steps(schedule, curve, 5)
+    assert found["kept"] == kept
+    assert found["kept_total"] == pytest.approx(nats / 0.6931471805599453)
+    assert tables["beta"] == pytest.approx(schedule.beta[1:].tolist())
+    weight = schedule.beta[2] ** 2 / (2 * schedule.beta_tilde[2] * schedule.alpha[2] * schedule.one_minus_alpha_bar[2])
+    assert tables["weights"][:2] == [None, pytest.approx(float(weight))]
+    assert (named[0]["T"], len(named[1]["bits"])) == (50, 50)
+    assert "nothing" in unknown
+    assert "fall" in falling
+    assert "unknown" in without[1]
+
+
+def test_costly(tmp_path, trained, images, data):
+    """The images that cost most, and the bits of each pixel, which sum to the image's."""
+    ((found,),) = answers(tmp_path, data, ("costly", {"t": 500, "count": 2}))
+    pixels, x_t = tensor(found["pixels"]), tensor(found["x_t"])
+    assert found["bits"] == sorted(found["bits"], reverse=True)
+    assert pixels.mean((1, 2, 3)).tolist() == pytest.approx(found["bits"], rel=1e-5)
+    with torch.no_grad():
+        nats, _ = bound.term(trained.process, images[found["rows"]], x_t, 500)
+    assert found["bits"] == pytest.approx(bound.bits_per_dim(nats, 784).tolist(), rel=1e-3)
+
+
+def test_refused():
+    """What a page cannot express is refused when it is made."""
+    p = ddpm.ReverseProcess(lambda x_t, timestep: x_t, ddpm.linear(), limit=lambda x_0: x_0)
+    with pytest.raises(UsageError, match="limit"):
+        process_data(p)
+    with pytest.raises(UsageError, match="whole chain"):
+        process_data(p.respace([1, 1000]))
+    steps = torch.ones(1001, dtype=torch.float64)
+    with pytest.raises(UsageError, match="Optimal"):
+        variance_data(ddpm.ReverseProcess(p.network, p.schedule, variance=ddpm.diffusion.variance.Optimal(steps)))
+
+
+def test_json(data):
+    """All that goes into the page is plain JSON."""
+    assert json.loads(json.dumps(data, allow_nan=False))["version"]
