@@ -29,7 +29,7 @@ const tasks = {
   },
 };
 
-/** A process whose network is `0.3 x_t + timestep / 1000`, the second half of an output 0.5 x_t; as `toy` in test_process.py. */
+/** A process whose network is `0.3 x_t + timestep / 1000 + label / 10`, and v `0.5 x_t + label / 10`; as in test_process.py. */
 async function toy({ process: data, shape, kept, label, guidance }) {
   const { processOf } = await part("process");
   const [size, learned] = [shape[0] * shape[1] * shape[2], data.variance.kind === "learned"];
@@ -37,8 +37,9 @@ async function toy({ process: data, shape, kept, label, guidance }) {
     const out = new Float32Array(x.length * (learned ? 2 : 1));
     for (let i = 0; i < x.length; i++) {
       const at = i + Math.floor(i / size) * (learned ? size : 0);
-      out[at] = 0.3 * x[i] + timestep / 1000 + (labels ? labels[Math.floor(i / size)] / 10 : 0);
-      if (learned) out[at + size] = 0.5 * x[i];
+      const said = labels ? labels[Math.floor(i / size)] / 10 : 0;
+      out[at] = 0.3 * x[i] + timestep / 1000 + said;
+      if (learned) out[at + size] = 0.5 * x[i] + said;
     }
     return out;
   };
@@ -90,6 +91,11 @@ Object.assign(tasks, {
       found.push(steps.map((here) => [here.t, sent(x.shape, here.x), sent(x.shape, here.x_0)]));
     }
     return found;
+  },
+
+  async exponentials({ each }) {
+    const { exponential } = await part("exponential");
+    return each.map(exponential);
   },
 
   async masses({ each }) {

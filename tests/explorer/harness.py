@@ -41,3 +41,11 @@ def tensor(found: dict[str, Any]) -> Tensor:
 def model_of(network: nn.Module, dtype: str = model_data.FULL) -> dict[str, Any]:
     """A network for engine.mjs."""
     return {"network": model_data.network_data(network), "weights": model_data.weights_data(network, dtype)}
+
+
+def run_program(script: str) -> str:
+    """What a joined page's program prints by `print`, in node, where there is a document but no page."""
+    before = "globalThis.document = {}; globalThis.print = (...words) => console.log(...words);\n"
+    done = subprocess.run([NODE, "-"], input=before + script, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -40,13 +40,13 @@ TABLES = {
 
 
 def toy(schedule: Schedule, prediction="eps", kind="fixed-large", first="beta-tilde-2", limit="unlimited", levels=256):
-    """A process whose network is `0.3 x_t + timestep / 1000`, and labels / 10; as `toy` in engine.mjs."""
+    """A process whose network is `0.3 x_t + timestep / 1000 + label / 10`, and v `0.5 x_t + label / 10`; as in engine.mjs."""
     found = VARIANCES[kind](FIRST_VARIANCES[first])
 
     def network(x, timestep, label=None):
-        out = 0.3 * x + timestep.reshape(-1, 1, 1, 1) / 1000
-        out = out if label is None else out + label.reshape(-1, 1, 1, 1) / 10
-        return torch.cat([out, 0.5 * x], 1) if found.outputs else out
+        said = 0.0 if label is None else label.reshape(-1, 1, 1, 1) / 10
+        out = 0.3 * x + timestep.reshape(-1, 1, 1, 1) / 1000 + said
+        return torch.cat([out, 0.5 * x + said], 1) if found.outputs else out
 
     return ReverseProcess(
         network, schedule, PREDICTIONS[prediction], found, LIMITS[limit], decoder.discretised(levels)
@@ -171,7 +171,7 @@ def test_decoder(tmp_path):
     """The mass of a pixel's bin to 1e-9, from the middle to far out in the tails, of broad bins and narrow ones; all sum to 1."""
     each = []
     for levels in (2, 17, 256):
-        for log_var in (-18.0, -9.0, -5.0, -1.0, 0.0, 3.0, 14.0):
+        for log_var in (-18.0, -9.0, -5.0, -1.0, 0.0, 3.0, 14.0, 30.0):
             for mean in (-1.5, -0.3, 0.0, 0.999, 40.0):
                 every = range(levels) if levels < 100 else range(0, 256, 15)
                 each += [[2 * value / (levels - 1) - 1, mean, log_var, levels] for value in every]
@@ -201,6 +201,13 @@ def test_terms(tmp_path):
             right.append((float(nats), float(bound.prior(p.q, x_0.double())), float(bound.bits_per_dim(nats, 24))))
     for mine, theirs in zip(ask(tmp_path, "terms", each=asked), right, strict=True):
         assert mine == pytest.approx(theirs, rel=2e-6, abs=1e-9)
+
+
+def test_exponential(tmp_path):
+    """To 1e-12 of its value."""
+    x = torch.cat([torch.linspace(-700, 700, 3001), torch.linspace(-1, 1, 3001)]).double()
+    found = torch.tensor(ask(tmp_path, "exponentials", each=x.tolist()), dtype=torch.float64)
+    torch.testing.assert_close(found, x.exp(), rtol=1e-12, atol=0)
 
 
 def test_random_numbers(tmp_path):

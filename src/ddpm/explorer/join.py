@@ -11,6 +11,7 @@ import html
 import json
 import posixpath
 import re
+from graphlib import CycleError, TopologicalSorter
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,17 @@ def program(folder: Traversable | Path) -> str:
         UsageError: a module imports or exports in another way than those above, or is not there.
     """
     modules: dict[str, str] = {}
+    first: dict[str, list[str]] = {}
     waiting = [PROGRAM, THREAD]
     while waiting:
         path = waiting.pop()
         if path not in modules:
-            modules[path], needed = _module(_read(folder, path), path)
-            waiting += needed
+            modules[path], first[path], later = _module(_read(folder, path), path)
+            waiting += first[path] + later
+    try:
+        TopologicalSorter(first).prepare()
+    except CycleError as error:
+        raise UsageError(f"modules of the page import each other in a circle: {' <- '.join(error.args[1])}") from error
     functions = ",\n".join(f"{json.dumps(path)}: () => {{\n{modules[path]}}}" for path in sorted(modules))
     found = (
         '"use strict";\n(() => {\n'
@@ -62,29 +68,30 @@ def program(folder: Traversable | Path) -> str:
     return found
 
 
-def _module(source: str, path: str) -> tuple[str, list[str]]:
-    """The body of a module's function, and the paths of the modules that it imports."""
-    needed: list[str] = []
+def _module(source: str, path: str) -> tuple[str, list[str], list[str]]:
+    """The body of a module's function, and the paths of the modules that it imports at first, and later."""
+    first: list[str] = []
+    later: list[str] = []
 
-    def load(address: str) -> str:
+    def load(address: str, when: list[str]) -> str:
         if not address.startswith("."):
             raise UsageError(f"{path} imports what is no file beside it: {address}")
-        needed.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), address)))
-        return f"load({json.dumps(needed[-1])})"
+        when.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), address)))
+        return f"load({json.dumps(when[-1])})"
 
     def named(found: re.Match[str]) -> str:
         names = ", ".join(re.sub(r"\s+as\s+", ": ", name.strip()) for name in found[1].split(",") if name.strip())
-        return f"const {{ {names} }} = {load(found[2])};"
+        return f"const {{ {names} }} = {load(found[2], first)};"
 
     text = _DOCUMENTATION.sub("", source)
     text = _NAMED.sub(named, text)
-    text = _WHOLE.sub(lambda found: f"const {found[1]} = {load(found[2])};", text)
-    text = _LATER.sub(lambda found: f"Promise.resolve().then(() => {load(found[1])})", text)
+    text = _WHOLE.sub(lambda found: f"const {found[1]} = {load(found[2], first)};", text)
+    text = _LATER.sub(lambda found: f"Promise.resolve().then(() => {load(found[1], later)})", text)
     exports = [found[2] for found in _EXPORTED.finditer(text)]
     text = _EXPORTED.sub(r"\1 \2", text)
     if (unknown := _UNKNOWN.search(text)) is not None:
         raise UsageError(f"{path} imports or exports in a way that one file cannot: {unknown[0].strip()}")
-    return f"{text.strip()}\nreturn {{ {', '.join(exports)} }};\n", needed
+    return f"{text.strip()}\nreturn {{ {', '.join(exports)} }};\n", first, later
 
 
 def _read(folder: Traversable | Path, path: str) -> str:
