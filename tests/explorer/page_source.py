@@ -32,7 +32,12 @@ SAY = """export function say(text) {
 def page_folder(place: Path) -> Path:
     """The page's folder."""
     place.mkdir()
-    for name, text in {"index.html": INDEX, "main.js": MAIN, "say.js": SAY, "style.css": "pre { color: blue }\n"}.items():
+    for name, text in {
+        "index.html": INDEX,
+        "main.js": MAIN,
+        "say.js": SAY,
+        "style.css": "pre { color: blue }\n",
+    }.items():
         (place / name).write_text(text)
     shutil.copytree(ENGINE, place / "engine")
     return place

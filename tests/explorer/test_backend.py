@@ -36,6 +36,12 @@ def answers(place, data, *each):
     return ask(place, "asked", model=data, each=[[name, given, *more] for name, given, *more in each])
 
 
+def first_steps(data, T):
+    """The model on its first steps alone: a chain that takes no time."""
+    tables = {name: data["process"][name][: T + 1] for name in ("beta", "timestep_map")}
+    return data | {"process": data["process"] | tables}
+
+
 def test_about(tmp_path, trained, images, data):
     """The model and its images, code, and what is refused."""
     found = answers(
@@ -89,9 +95,8 @@ def test_noised(tmp_path, trained, images, data):
 
 def test_terms_and_abort(tmp_path, trained, images, data):
     """L_T first, then few t's evenly; and nothing more once the page has turned away."""
-    short = data | {"process": {**data["process"], **{name: data["process"][name][:13] for name in ("beta", "timestep_map")}}}
     given = {"x_0": array(images[:1]), "seed": 1}
-    whole, cut = answers(tmp_path, short, ("terms", given), ("terms", given, 2))
+    whole, cut = answers(tmp_path, first_steps(data, 12), ("terms", given), ("terms", given, 2))
     L_T, *parts, last = whole
     times = [t for part in parts for t in part["t"]]
     assert L_T["t"] == [13]
@@ -136,9 +141,8 @@ def test_reverse(tmp_path, images, data):
 
 def test_race(tmp_path, data):
     """The same noise for all; the deterministic chain over every step is what they are held to."""
-    short = data | {"process": {**data["process"], **{name: data["process"][name][:13] for name in ("beta", "timestep_map")}}}
     racers = [{"sampler": "ddim"}, {"sampler": "ddim", "steps": 3}, {"sampler": "ancestral", "steps": 4}]
-    (found,) = answers(tmp_path, short, ("race", {"seed": 2, "racers": racers}))
+    (found,) = answers(tmp_path, first_steps(data, 12), ("race", {"seed": 2, "racers": racers}))
     (reference,) = [answer["reference"] for answer in found if "reference" in answer]
     ends = {answer["racer"]: answer for answer in found if "racer" in answer}
     assert [ends[i]["evaluations"] for i in range(3)] == [12, 3, 4]
@@ -154,7 +158,9 @@ def test_schedule(tmp_path, trained, data):
     measured = {name: getattr(curve, name)[1:].tolist() for name in ("mse_x_0", "sigma2_1", "L_0")}
     with_curve = data | {"curve": measured}
     own, unknown = answers(tmp_path, with_curve, ("schedule", {"keep": 5}), ("schedule", {"name": "nothing"}))
-    named, falling = answers(tmp_path, with_curve, ("schedule", {"name": "cosine", "T": 50}), ("schedule", {"log_snr": [1, 2]}))
+    named, falling = answers(
+        tmp_path, with_curve, ("schedule", {"name": "cosine", "T": 50}), ("schedule", {"log_snr": [1, 2]})
+    )
     (without,) = answers(tmp_path, data | {"curve": None}, ("schedule", {"name": "linear"}))
     tables, found = own
     schedule = trained.schedule

@@ -78,7 +78,7 @@ def test_joined_page(folder):
     inside = re.search(r'id="model">(.*?)</script>', page, re.DOTALL)
     assert json.loads(inside[1]) == {"name": "</script><b>", "numbers": [1.5]}
     (folder / "index.html").write_text("<html><head></head><body></body></html>")
-    with pytest.raises(UsageError, match="main.js"):
+    with pytest.raises(UsageError, match=r"main\.js"):
         joined(folder, {})
 
 
@@ -157,26 +157,25 @@ def test_damaged_weights(browser, page_file, tmp_path):
     page.close()
 
 
+GETTING_OUT = """async () => {
+  const image = new Promise((resolve) => {
+    const image = new Image();
+    image.onload = () => resolve("reached");
+    image.onerror = () => resolve("refused");
+    image.src = "http://127.0.0.1:9/x.png";
+  });
+  const script = document.createElement("script");
+  script.textContent = "window.stranger = 'reached'";
+  document.body.append(script);
+  const fetched = fetch("http://127.0.0.1:9/").then(() => "reached", () => "refused");
+  return [await fetched, await image, window.stranger ?? "refused"];
+}"""
+
+
 def test_nothing_gets_out(browser, page_file):
     """The page's policy refuses every other address, and code that is not its own."""
-    page, said, fetched = opened(browser, page_file)
-    assert page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'reached', (error) => error.name)") == "TypeError"
-    assert page.evaluate(
-        """() => new Promise((resolve) => {
-          const image = new Image();
-          image.onload = () => resolve("reached");
-          image.onerror = () => resolve("refused");
-          image.src = "http://127.0.0.1:9/x.png";
-        })"""
-    ) == "refused"
-    assert page.evaluate(
-        """() => {
-          const script = document.createElement("script");
-          script.textContent = "window.stranger = 1";
-          document.body.append(script);
-          return window.stranger ?? "refused";
-        }"""
-    ) == "refused"
+    page, said, _ = opened(browser, page_file)
+    assert page.evaluate(GETTING_OUT) == ["refused"] * 3
     assert sum("Content Security Policy" in words for words in said) >= 3, said
     page.close()
 

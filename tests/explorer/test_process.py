@@ -48,9 +48,7 @@ def toy(schedule: Schedule, prediction="eps", kind="fixed-large", first="beta-ti
         out = 0.3 * x + timestep.reshape(-1, 1, 1, 1) / 1000 + said
         return torch.cat([out, 0.5 * x + said], 1) if found.outputs else out
 
-    return ReverseProcess(
-        network, schedule, PREDICTIONS[prediction], found, LIMITS[limit], decoder.discretised(levels)
-    )
+    return ReverseProcess(network, schedule, PREDICTIONS[prediction], found, LIMITS[limit], decoder.discretised(levels))
 
 
 def told(p: ReverseProcess, **more):

@@ -71,4 +71,3 @@ def model_of(
         "code": {name: dict(one) for name, one in code.items()},
         "weights": weights_data(network, dtype),
     }
-

@@ -118,9 +118,7 @@ def joined(folder: Traversable | Path, model: dict[str, Any]) -> str:
         f"default-src 'none'; script-src 'sha256-{digest}'; worker-src blob:; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    scripts = (
-        f'<script type="application/json" id="model">{data}</script>\n<script id="program">{script}</script>'
-    )
+    scripts = f'<script type="application/json" id="model">{data}</script>\n<script id="program">{script}</script>'
     page = _STYLE.sub(lambda link: _style(folder, link[0]), page)
     without, count = _SCRIPT.subn("", page)
     if count != 1 or "</body>" not in without or "<head>" not in without:
