@@ -5,9 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const [engine, request] = process.argv.slice(2);
 const part = (name) => import(pathToFileURL(`${engine}/${name}.js`).href);
-const [{ UNet }, { weightsOf }, convolution, { Memory }] = [
-  await part("network"), await part("weights"), await part("convolution"), await part("memory"),
-];
+const [{ UNet }, { weightsOf }, convolution] = [await part("network"), await part("weights"), await part("convolution")];
+const [{ padded }, { Memory }] = [await part("winograd"), await part("memory")];
 
 /** Milliseconds of each of many calls, the fastest and the median. */
 function timed(call, times = 60) {
@@ -46,7 +45,7 @@ function convolutions(inputs, outputs, side) {
   const [x, weight] = [random(inputs * side * side), random(outputs * inputs * 9)];
   const [plain, ours, memory] = [new Float32Array(outputs * side * side), new Float32Array(outputs * side * side), new Memory()];
   const layer = new convolution.Convolution3(weight, new Float32Array(outputs), inputs);
-  const { area, width } = convolution.padded(side, side);
+  const { area, width } = padded(side, side);
   const bordered = new Float32Array(inputs * area);
   for (let i = 0; i < x.length; i++) {
     const [plane, place] = [Math.floor(i / side / side), i % (side * side)];

@@ -1,7 +1,7 @@
 /**
- * What can be asked of the model in this page: names, parameters and answers are those of the server (src/ddpm/explorer/asks/).
+ * What can be asked of the model in this page: names, parameters and answers are the server's (src/ddpm/explorer/asks/).
  *
- * Each is a generator `(model, parameters)` that gives an answer, or null to let others go, after each call of the network.
+ * Each is a generator `(backend, parameters)` that gives an answer, or null to let others go, after a call of the network.
  */
 
 import { bitsOf, bitsPerDim, coarseFirst, prior, term } from "./bound.js";
@@ -50,8 +50,9 @@ function* model(of) {
   const { name, shape, classes, parameters, step, weights_are: weights, version, curve } = data;
   const { prediction, levels, variance, kind: schedule } = data.process;
   yield {
-    ...{ name, shape, levels, T: p.schedule.T, parameters, step, weights, prediction, variance: variance.kind, schedule },
-    ...{ classes, alpha_bar: Array.from(p.schedule.alphaBar), samplers: NAMES, stochastic: STOCHASTIC, spacings: SPACINGS },
+    ...{ name, shape, levels, T: p.schedule.T, parameters, step, weights, classes },
+    ...{ prediction, variance: variance.kind, schedule, alpha_bar: Array.from(p.schedule.alphaBar) },
+    ...{ samplers: NAMES, stochastic: STOCHASTIC, spacings: SPACINGS },
     ...{ images: data.images.total, images_are: data.images.are, seconds: of.seconds, version },
     ...{ scenes: SCENES, measured: Boolean(curve), exported: true },
   };
@@ -98,7 +99,8 @@ function* terms(of, { x_0, seed = 0, label = -1 }) {
 }
 
 function* reverse(of, asked) {
-  const { x_0 = null, hole = null, count = 1, sampler: name = "ancestral", steps = null, spacing = "uniform", seed = 0 } = asked;
+  const { x_0 = null, hole = null, count = 1, seed = 0 } = asked;
+  const { sampler: name = "ancestral", steps = null, spacing = "uniform" } = asked;
   const T = of.p.schedule.T;
   const image = x_0 && of.image(x_0);
   const t = image && !hole ? whole("t", asked.t, 1, T) : T;

@@ -32,7 +32,8 @@ export function logLikelihood(x_0, mean, log_var, levels) {
 export function term(p, x_0, x_t, t) {
   const { mean, log_var, x_0: estimate } = p.reverse(x_t, t);
   if (t === 1) {
-    return { nats: Float64Array.from(x_0, (x, i) => -logLikelihood(x, mean[i], log_var[i], p.parts.levels)), x_0: estimate };
+    const nats = Float64Array.from(x_0, (x, i) => -logLikelihood(x, mean[i], log_var[i], p.parts.levels));
+    return { nats, x_0: estimate };
   }
   const posterior = Math.log(p.schedule.betaTilde[t]);
   const weight = p.schedule.posteriorX0[t]; // both means have the same part of x_t

@@ -1,30 +1,14 @@
 /**
  * Convolutions of images (batch, channels, height, width): 3x3, 3x3 that halves the sides, and 1x1.
  *
- * A 3x3 convolution takes 2x2 outputs at a time from 4x4 inputs by Winograd's transform (Lavin & Gray 2016), which needs 4
- * multiplications for a pixel where the plain sum needs 9. Weights are transformed and packed once.
+ * The first of them goes by Winograd's transforms (`winograd.js`). Weights are transformed and packed once.
  */
 
 import { PANEL, multiply, pack, panels } from "./gemm.js";
+import { fittest, padded } from "./winograd.js";
 
 /** Numbers of float64 that the transformed tiles of one round may take: they are to stay in the cache. */
 const ROUND = 1 << 16;
-
-/**
- * Where the images of a layer lie with zeros around: one row and column before, and up to three after.
- * @param {number} height
- * @param {number} width
- * @returns {{height: number, width: number, area: number}} with the zeros
- */
-export function padded(height, width) {
-  const sides = { height: 2 * half(height) + 2, width: 2 * half(width) + 2 };
-  return { ...sides, area: sides.height * sides.width };
-}
-
-/** How many 2x2 tiles cover a side; an integer for the compiler too, which Math.ceil's answer is not. */
-function half(side) {
-  return (side + 1) >> 1;
-}
 
 /** A 3x3 convolution that keeps the sides. */
 export class Convolution3 {
@@ -34,20 +18,30 @@ export class Convolution3 {
    * @param {number} inputs
    */
   constructor(weight, bias, inputs) {
+    this.weight = weight;
     this.bias = bias;
     this.inputs = inputs;
     this.outputs = bias.length;
-    this.position = panels(this.outputs) * inputs * PANEL;
-    this.packed = new Float32Array(16 * this.position);
-    const transformed = Array.from({ length: 16 }, () => new Float64Array(this.outputs * inputs));
-    for (let i = 0; i < this.outputs * inputs; i++) {
-      const columns = [0, 1, 2].map((x) => spread(weight[9 * i + x], weight[9 * i + 3 + x], weight[9 * i + 6 + x]));
-      for (let y = 0; y < 4; y++) {
-        const row = spread(columns[0][y], columns[1][y], columns[2][y]);
-        for (let x = 0; x < 4; x++) transformed[4 * y + x][i] = row[x];
+    this.packed = new Map();
+    this.pixels = new Float64Array(16);
+  }
+
+  /** The weights for tiles of a size: (products, panels, inputs, 4). They are packed when first needed. */
+  #packedFor(tiles) {
+    if (!this.packed.has(tiles)) {
+      const { inputs, outputs } = this;
+      const size = panels(outputs) * inputs * PANEL;
+      const packed = new Float32Array(tiles.products * size);
+      const one = new Float64Array(tiles.products);
+      for (let i = 0; i < outputs * inputs; i++) {
+        tiles.weights(this.weight, 9 * i, one);
+        const [output, input] = [(i / inputs) | 0, i % inputs];
+        const at = ((output >> 2) * inputs + input) * PANEL + (output & 3);
+        for (let product = 0; product < one.length; product++) packed[at + product * size] = one[product];
       }
+      this.packed.set(tiles, packed);
     }
-    transformed.forEach((matrix, i) => pack(matrix, this.outputs, inputs, this.packed, i * this.position));
+    return this.packed.get(tiles);
   }
 
   /**
@@ -61,82 +55,48 @@ export class Convolution3 {
    * @param {Float32Array | null} residual of out's shape, added to it
    */
   run(source, batch, height, width, memory, out, offsets = null, residual = null) {
-    const tiles = batch * half(height) * half(width);
-    const most = Math.max(PANEL, (ROUND / (16 * this.inputs)) & -PANEL);
-    for (let first = 0; first < tiles; first += most) {
-      const count = Math.min(most, tiles - first);
+    const tiles = fittest(batch, height, width);
+    const packed = this.#packedFor(tiles);
+    const [{ products }, high] = [tiles, panels(this.outputs)];
+    const all = tiles.count(batch, height, width);
+    const most = Math.max(PANEL, (ROUND / (products * this.inputs)) & -PANEL);
+    for (let first = 0; first < all; first += most) {
+      const count = Math.min(most, all - first);
       const wide = panels(count);
-      const V = memory.scratch("tiles", 16 * wide * this.inputs * PANEL, Float64Array);
-      const M = memory.scratch("sums", 16 * panels(this.outputs) * PANEL * wide * PANEL, Float64Array);
-      this.#transform(source, height, width, first, count, V);
-      for (let i = 0; i < 16; i++) {
-        const [from, to] = [i * wide * this.inputs * PANEL, i * panels(this.outputs) * PANEL * wide * PANEL];
-        multiply(this.packed, i * this.position, V, from, M, to, panels(this.outputs), this.inputs, wide);
+      const V = memory.scratch("tiles", products * wide * this.inputs * PANEL, Float64Array);
+      const M = memory.scratch("sums", products * high * PANEL * wide * PANEL, Float64Array);
+      tiles.enter(source, this.inputs, height, width, first, count, V);
+      for (let i = 0; i < products; i++) {
+        const [a, b, c] = [i * high * this.inputs, i * wide * this.inputs, i * high * PANEL * wide];
+        multiply(packed, a * PANEL, V, b * PANEL, M, c * PANEL, high, this.inputs, wide);
       }
-      this.#untransform(M, height, width, first, count, out, offsets, residual);
+      this.#leave(tiles, M, height, width, first, count, out, offsets, residual);
     }
   }
 
-  /** The tiles `first`, `first` + 1, ... of all images in a row, as 16 matrices of panels. */
-  #transform(source, height, width, first, count, V) {
-    const { width: stride, area } = padded(height, width);
-    const [down, across, inputs] = [half(height), half(width), this.inputs];
-    const next = panels(count) * inputs * PANEL;
-    for (let n = 0; n < count; n++) {
-      const image = ((first + n) / (down * across)) | 0;
-      const tile = (first + n) % (down * across);
-      let s = image * inputs * area + 2 * ((tile / across) | 0) * stride + 2 * (tile % across);
-      let v = (n >> 2) * inputs * PANEL + (n & 3);
-      for (let channel = 0; channel < inputs; channel++, s += area, v += PANEL) {
-        const b = s + stride, c = b + stride, d = c + stride;
-        const c0 = source[c], c1 = source[c + 1], c2 = source[c + 2], c3 = source[c + 3];
-        const b0 = source[b], b1 = source[b + 1], b2 = source[b + 2], b3 = source[b + 3];
-        let x0 = source[s] - c0, x1 = source[s + 1] - c1, x2 = source[s + 2] - c2, x3 = source[s + 3] - c3, at = v;
-        V[at] = x0 - x2; V[at += next] = x1 + x2; V[at += next] = x2 - x1; V[at += next] = x1 - x3;
-        x0 = b0 + c0; x1 = b1 + c1; x2 = b2 + c2; x3 = b3 + c3;
-        V[at += next] = x0 - x2; V[at += next] = x1 + x2; V[at += next] = x2 - x1; V[at += next] = x1 - x3;
-        x0 = c0 - b0; x1 = c1 - b1; x2 = c2 - b2; x3 = c3 - b3;
-        V[at += next] = x0 - x2; V[at += next] = x1 + x2; V[at += next] = x2 - x1; V[at += next] = x1 - x3;
-        x0 = b0 - source[d]; x1 = b1 - source[d + 1]; x2 = b2 - source[d + 2]; x3 = b3 - source[d + 3];
-        V[at += next] = x0 - x2; V[at += next] = x1 + x2; V[at += next] = x2 - x1; V[at += next] = x1 - x3;
-      }
-    }
-  }
-
-  /** From 16 products for each tile to its 2x2 pixels. */
-  #untransform(M, height, width, first, count, out, offsets, residual) {
-    const [down, across, outputs] = [half(height), half(width), this.outputs];
+  /** The pixels of tiles, from their products. */
+  #leave(tiles, M, height, width, first, count, out, offsets, residual) {
+    const { pixels: side } = tiles;
+    const { pixels, outputs } = this;
+    const [down, across] = [tiles.count(1, height, 1), tiles.count(1, 1, width)];
     const row = panels(count) * PANEL;
     const next = panels(outputs) * PANEL * row;
-    const odd = (height | width) & 1;
     for (let channel = 0; channel < outputs; channel++) {
       for (let n = 0; n < count; n++) {
         const image = ((first + n) / (down * across)) | 0;
         const tile = (first + n) % (down * across);
-        const [y, x] = [2 * ((tile / across) | 0), 2 * (tile % across)];
+        const [top, left] = [side * ((tile / across) | 0), side * (tile % across)];
         const shift = this.bias[channel] + (offsets ? offsets[image * outputs + channel] : 0);
-        let m = channel * row + n;
-        const m0 = M[m], m1 = M[(m += next)], m2 = M[(m += next)], m3 = M[(m += next)];
-        const m4 = M[(m += next)], m5 = M[(m += next)], m6 = M[(m += next)], m7 = M[(m += next)];
-        const m8 = M[(m += next)], m9 = M[(m += next)], m10 = M[(m += next)], m11 = M[(m += next)];
-        const m12 = M[(m += next)], m13 = M[(m += next)], m14 = M[(m += next)], m15 = M[(m += next)];
-        const a1 = m1 + m5 + m9, a2 = m2 + m6 + m10, b1 = m5 - m9 - m13, b2 = m6 - m10 - m14;
-        const o = ((image * outputs + channel) * height + y) * width + x;
-        const [right, below] = [!odd || x + 1 < width, !odd || y + 1 < height];
-        out[o] = m0 + m4 + m8 + a1 + a2 + shift + (residual ? residual[o] : 0);
-        if (right) out[o + 1] = a1 - a2 - m3 - m7 - m11 + shift + (residual ? residual[o + 1] : 0);
-        if (!below) continue;
-        const p = o + width;
-        out[p] = m4 - m8 - m12 + b1 + b2 + shift + (residual ? residual[p] : 0);
-        if (right) out[p + 1] = b1 - b2 - m7 + m11 + m15 + shift + (residual ? residual[p + 1] : 0);
+        tiles.pixelsOf(M, channel * row + n, next, pixels);
+        const [bottom, right] = [Math.min(side, height - top), Math.min(side, width - left)];
+        for (let y = 0; y < bottom; y++) {
+          const o = ((image * outputs + channel) * height + top + y) * width + left;
+          if (residual) for (let x = 0; x < right; x++) out[o + x] = pixels[y * side + x] + shift + residual[o + x];
+          else for (let x = 0; x < right; x++) out[o + x] = pixels[y * side + x] + shift;
+        }
       }
     }
   }
-}
-
-/** G of Winograd's transform, times three weights. */
-function spread(a, b, c) {
-  return [a, (a + b + c) / 2, (a - b + c) / 2, c];
 }
 
 /** A 3x3 convolution with stride 2: it halves even sides. */
@@ -159,7 +119,7 @@ export class Halving {
   /** As `Convolution3.run`; the sides of `out` are half of `height` and `width`. */
   run(source, batch, height, width, memory, out) {
     const { width: stride, area } = padded(height, width);
-    const [depth, low, narrow] = [9 * this.inputs, half(height), half(width)];
+    const [depth, low, narrow] = [9 * this.inputs, height >> 1, width >> 1];
     const pixels = batch * low * narrow;
     const columns = memory.scratch("tiles", panels(pixels) * PANEL * depth, Float64Array);
     for (let n = 0; n < pixels; n++) {

@@ -5,8 +5,9 @@
  * gives it back.
  */
 
-import { Convolution1, Convolution3, Halving, padded } from "./convolution.js";
+import { Convolution1, Convolution3, Halving } from "./convolution.js";
 import { exponential, silu } from "./exponential.js";
+import { padded } from "./winograd.js";
 
 /**
  * Images of the network, and their sides.
@@ -27,6 +28,11 @@ export function planes(memory, like, other = {}) {
 /** How sides change between what a layer reads and what it gives. */
 const SCALES = { same: 1, halved: 0.5, doubled: 2 };
 
+/** Height and width after that; integers for the compiler too. */
+function sides(x, resample) {
+  return [(x.height * SCALES[resample]) | 0, (x.width * SCALES[resample]) | 0];
+}
+
 /**
  * Copy planes, at half or twice the sides, with zeros around where `border` is 1 (see `padded`).
  * @param {Planes} x
@@ -35,7 +41,7 @@ const SCALES = { same: 1, halved: 0.5, doubled: 2 };
  * @param {0 | 1} border
  */
 export function copy(x, resample, out, border) {
-  const [height, width] = [x.height * SCALES[resample], x.width * SCALES[resample]];
+  const [height, width] = sides(x, resample);
   const [area, stride] = border ? [padded(height, width).area, padded(height, width).width] : [height * width, width];
   if (border) out.fill(0, 0, x.batch * x.channels * area);
   for (let plane = 0; plane < x.batch * x.channels; plane++) {
@@ -57,7 +63,7 @@ export function copy(x, resample, out, border) {
 
 /** Planes with zeros around, in a scratch array that the next call writes over. */
 export function bordered(x, resample, memory) {
-  const { area } = padded(x.height * SCALES[resample], x.width * SCALES[resample]);
+  const { area } = padded(...sides(x, resample));
   const out = memory.scratch("bordered", x.batch * x.channels * area, Float32Array);
   copy(x, resample, out, 1);
   return out;
@@ -231,8 +237,7 @@ export class ResidualBlock {
    * @returns {Planes}
    */
   run(x, embedding, memory) {
-    const scale = SCALES[this.resample];
-    const [height, width] = [x.height * scale, x.width * scale];
+    const [height, width] = sides(x, this.resample);
     const h = planes(memory, x);
     this.norm1.run(x, h.data, true);
     const out = planes(memory, x, { channels: this.outputs, height, width });
@@ -301,7 +306,7 @@ export class Downsample {
 
   /** As `ResidualBlock.run`. */
   run(x, embedding, memory) {
-    const out = planes(memory, x, { height: x.height / 2, width: x.width / 2 });
+    const out = planes(memory, x, { height: x.height >> 1, width: x.width >> 1 });
     this.conv.run(bordered(x, "same", memory), x.batch, x.height, x.width, memory, out.data);
     return out;
   }

@@ -22,6 +22,9 @@ import { Memory } from "./memory.js";
 /** A label that says nothing of its image. */
 export const NOTHING = -1;
 
+/** Pixels of the images that go through the network together: more of them no longer fit into the cache. */
+const AT_ONCE = 4096;
+
 /** The network, with its weights packed. */
 export class UNet {
   /**
@@ -81,6 +84,20 @@ export class UNet {
     if (channels !== this.inputs || x.length !== batch * channels * height * width) {
       throw new Error(`the network takes images (batch, ${this.inputs}, height, width), got the shape (${size})`);
     }
+    const most = Math.max(1, Math.floor(AT_ONCE / (height * width)));
+    if (batch <= most) return this.#some(x, batch, height, width, timestep, labels);
+    const area = height * width;
+    const out = new Float32Array(batch * this.outputs * area);
+    for (let first = 0; first < batch; first += most) {
+      const [last, told] = [Math.min(first + most, batch), labels && Array.from(labels).slice(first, first + most)];
+      const part = x.subarray(first * this.inputs * area, last * this.inputs * area);
+      out.set(this.#some(part, last - first, height, width, timestep, told), first * this.outputs * area);
+    }
+    return out;
+  }
+
+  /** As `run`, for as many images as the cache holds. */
+  #some(x, batch, height, width, timestep, labels) {
     const { memory } = this;
     const embedding = this.#embedding(batch, timestep, labels);
     const entered = this.#entered(x, batch, height, width);
@@ -112,7 +129,7 @@ export class UNet {
   /** The images, with zeros at the far sides up to what can be halved as often as needed. */
   #entered(x, batch, height, width) {
     const stride = 2 ** (this.shape.widths.length - 1);
-    const [high, wide] = [height, width].map((side) => Math.ceil(side / stride) * stride);
+    const [high, wide] = [height, width].map((side) => (((side + stride - 1) / stride) | 0) * stride);
     const out = planes(this.memory, { batch, channels: this.inputs, height: high, width: wide });
     out.data.fill(0);
     for (let row = 0; row < batch * this.inputs * height; row++) {
