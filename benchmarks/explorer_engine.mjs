@@ -1,11 +1,13 @@
-// Times of the exported page's engine, for `python -m benchmarks.explorer_engine`: `node explorer_engine.mjs ENGINE REQUEST`.
+// Times of the exported page's engine, for `python -m benchmarks.explorer_engine`: `node explorer_engine.mjs ENGINE
+// REQUEST`.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const [engine, request] = process.argv.slice(2);
 const part = (name) => import(pathToFileURL(`${engine}/${name}.js`).href);
-const [{ UNet }, { weightsOf }, convolution] = [await part("network"), await part("weights"), await part("convolution")];
+const [{ UNet }, { weightsOf }] = [await part("network"), await part("weights")];
+const convolution = await part("convolution");
 const [{ padded }, { Memory }] = [await part("winograd"), await part("memory")];
 
 /** Milliseconds of each of many calls, the fastest and the median. */
@@ -43,7 +45,8 @@ function naive(x, weight, inputs, outputs, side, out) {
 function convolutions(inputs, outputs, side) {
   const random = (length) => Float32Array.from({ length }, () => Math.random() - 0.5);
   const [x, weight] = [random(inputs * side * side), random(outputs * inputs * 9)];
-  const [plain, ours, memory] = [new Float32Array(outputs * side * side), new Float32Array(outputs * side * side), new Memory()];
+  const [plain, ours] = [new Float32Array(outputs * side * side), new Float32Array(outputs * side * side)];
+  const memory = new Memory();
   const layer = new convolution.Convolution3(weight, new Float32Array(outputs), inputs);
   const { area, width } = padded(side, side);
   const bordered = new Float32Array(inputs * area);
@@ -82,7 +85,10 @@ function products(net, x, shape) {
 }
 
 const { models } = JSON.parse(readFileSync(request, "utf8"));
-const found = { convolution_64_to_64_at_8: convolutions(64, 64, 8), convolution_32_to_32_at_28: convolutions(32, 32, 28) };
+const found = {
+  convolution_64_to_64_at_8: convolutions(64, 64, 8),
+  convolution_32_to_32_at_28: convolutions(32, 32, 28),
+};
 for (const { name, model, batches } of models) {
   const { shape, inputs, outputs, classes } = model.network;
   const begun = performance.now();

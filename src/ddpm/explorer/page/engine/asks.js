@@ -1,7 +1,9 @@
 /**
- * What can be asked of the model in this page: names, parameters and answers are the server's (src/ddpm/explorer/asks/).
+ * What can be asked of the model in this page: names, parameters and answers are the server's
+ * (src/ddpm/explorer/asks/).
  *
- * Each is a generator `(backend, parameters)` that gives an answer, or null to let others go, after a call of the network.
+ * Each is a generator `(backend, parameters)` that gives an answer, or null to let others go, after a call of the
+ * network.
  */
 
 import { bitsOf, bitsPerDim, coarseFirst, prior, term } from "./bound.js";

@@ -1,8 +1,8 @@
 /**
  * The backend of the exported page: it answers what the scenes ask by the network in this page.
  *
- * Every `ask` lets the page draw and listen between two calls of the network, and ends at the next one once its signal is
- * aborted. The other backend, with the same asks, is page/server.js.
+ * Every `ask` lets the page draw and listen between two calls of the network, and ends at the next one once its signal
+ * is aborted. The other backend, with the same asks, is page/server.js.
  */
 
 import { ASKS } from "./asks.js";

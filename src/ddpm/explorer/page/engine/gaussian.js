@@ -1,5 +1,6 @@
 /**
- * Gaussians in nats, exact in the tails (src/ddpm/diffusion/gaussian.py): no formula here subtracts two nearly equal numbers.
+ * Gaussians in nats, exact in the tails (src/ddpm/diffusion/gaussian.py): no formula here subtracts two nearly equal
+ * numbers.
  */
 
 const LOG_SQRT_2_PI = 0.5 * Math.log(2 * Math.PI);
@@ -20,7 +21,9 @@ const HIGH = [
   0.305326634961232344, 0.360344899949804439, 0.125781726111229246, 0.0160837851487422766, 6.58749161529837803e-4,
   0.0163153871373020978,
 ];
-const HIGH_BELOW = [2.56852019228982242, 1.87295284992346725, 0.527905102951428412, 0.0605183413124413191, 0.00233520497626869185];
+const HIGH_BELOW = [
+  2.56852019228982242, 1.87295284992346725, 0.527905102951428412, 0.0605183413124413191, 0.00233520497626869185,
+];
 
 function ratio(x, above, below) {
   const last = below.length - 1;

@@ -1,8 +1,9 @@
 /**
  * The product of two matrices, on which all convolutions stand.
  *
- * Both are packed in panels of four rows (of the weights) and four columns (of the image), so that the inner loop reads both in
- * order and keeps 4x4 sums in registers. The sums are float64: JavaScript has no other, and rounding costs nothing then.
+ * Both are packed in panels of four rows (of the weights) and four columns (of the image), so that the inner loop
+ * reads both in order and keeps 4x4 sums in registers. The sums are float64: JavaScript has no other, and rounding
+ * costs nothing then.
  */
 
 /** Rows or columns of a panel. The code below counts on 4. */
@@ -18,7 +19,8 @@ export function panels(count) {
 }
 
 /**
- * A matrix (rows, columns) as panels of four rows: (ceil(rows / 4), columns, 4), with zeros in the rows that are not there.
+ * A matrix (rows, columns) as panels of four rows: (ceil(rows / 4), columns, 4), with zeros in the rows that are not
+ * there.
  * @param {ArrayLike<number>} matrix row by row
  * @param {number} rows
  * @param {number} columns

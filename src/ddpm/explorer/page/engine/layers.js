@@ -1,8 +1,9 @@
 /**
- * The parts of the network: normalisation, attention, the residual block, halving and doubling (src/ddpm/models/layers.py).
+ * The parts of the network: normalisation, attention, the residual block, halving and doubling
+ * (src/ddpm/models/layers.py).
  *
- * Images are Float32Array (batch, channels, height, width). A layer asks `memory` for its output; whoever has no more use of it
- * gives it back.
+ * Images are Float32Array (batch, channels, height, width). A layer asks `memory` for its output; whoever has no more
+ * use of it gives it back.
  */
 
 import { Convolution1, Convolution3, Halving } from "./convolution.js";
@@ -116,6 +117,17 @@ export class Norm {
   }
 }
 
+/**
+ * The normalisation of a network's shape.
+ * @param {import("./network.js").Weights} weights
+ * @param {string} name
+ * @param {import("./network.js").Shape} shape
+ * @returns {Norm}
+ */
+export function normOf(weights, name, shape) {
+  return new Norm(weights(`${name}.weight`), weights(`${name}.bias`), shape.groups, shape.norm_eps);
+}
+
 function commonDivisor(a, b) {
   return b === 0 ? a : commonDivisor(b, a % b);
 }
@@ -159,7 +171,7 @@ export class Attention {
    */
   constructor(weights, channels, shape, normalised) {
     this.heads = shape.head_channels ? channels / shape.head_channels : shape.heads;
-    this.norm = normalised ? new Norm(weights("norm.weight"), weights("norm.bias"), shape.groups, shape.norm_eps) : null;
+    this.norm = normalised ? normOf(weights, "norm", shape) : null;
     [this.query, this.key, this.value, this.out] = ["query", "key", "value", "out"].map(
       (name) => new Convolution1(weights(`${name}.weight`), weights(`${name}.bias`), channels),
     );
@@ -220,8 +232,8 @@ export class ResidualBlock {
   constructor(weights, shape, resample) {
     this.resample = resample;
     this.scaled = shape.scale_shift;
-    this.norm1 = new Norm(weights("norm_1.weight"), weights("norm_1.bias"), shape.groups, shape.norm_eps);
-    this.norm2 = new Norm(weights("norm_2.weight"), weights("norm_2.bias"), shape.groups, shape.norm_eps);
+    this.norm1 = normOf(weights, "norm_1", shape);
+    this.norm2 = normOf(weights, "norm_2", shape);
     this.time = new Linear(weights("time.weight"), weights("time.bias"));
     const [inputs, outputs] = [this.norm1.weight.length, this.norm2.weight.length];
     this.outputs = outputs;

@@ -4,14 +4,16 @@
 
 import { Convolution3 } from "./convolution.js";
 import { silu } from "./exponential.js";
-import { Downsample, Linear, Norm, ResidualBlock, Stage, Upsample, bordered, planes } from "./layers.js";
+import { Downsample, Linear, ResidualBlock, Stage, Upsample, bordered, normOf, planes } from "./layers.js";
 import { Memory } from "./memory.js";
 
 /**
- * The numbers that make it: the fields of `ddpm.UNetShape`, with `widths`, `going_up`, `sinusoids` and `embedding` worked out.
- * @typedef {{widths: number[], blocks: number, attention: number[], going_up: number[], middle: string, middle_norm: boolean,
- *   heads: number, head_channels: number | null, groups: number, norm_eps: number, scale_shift: boolean, resample: string,
- *   padding: string, sinusoids: number, embedding: number, freq_shift: number, cosines_first: boolean}} Shape
+ * The numbers that make it: the fields of `ddpm.UNetShape`, with `widths`, `going_up`, `sinusoids` and `embedding`
+ * worked out.
+ * @typedef {{widths: number[], blocks: number, attention: number[], going_up: number[], middle: string, middle_norm:
+ *   boolean, heads: number, head_channels: number | null, groups: number, norm_eps: number, scale_shift: boolean,
+ *   resample: string, padding: string, sinusoids: number, embedding: number, freq_shift: number, cosines_first:
+ * boolean}} Shape
  */
 
 /**
@@ -68,7 +70,7 @@ export class UNet {
       new Stage(part("middle.0"), shape, attends, shape.middle_norm),
       new Stage(part("middle.1"), shape, false),
     ];
-    this.norm = new Norm(weights("norm.weight"), weights("norm.bias"), shape.groups, shape.norm_eps);
+    this.norm = normOf(weights, "norm", shape);
     this.last = conv("last", shape.widths[0]);
   }
 
@@ -183,8 +185,8 @@ export class UNet {
 }
 
 /**
- * The time embedding of one timestep, with the rounding of float32 that the network was trained with: an angle of 999 radians
- * is off by 3e-5 there.
+ * The time embedding of one timestep, with the rounding of float32 that the network was trained with: an angle of 999
+ * radians is off by 3e-5 there.
  * @param {number} timestep
  * @param {Shape} shape
  * @returns {Float32Array} (sinusoids,)

@@ -1,5 +1,6 @@
 /**
- * The reverse process p_theta: a network read as a Markov chain (src/ddpm/diffusion/reverse.py, prediction.py, variance.py).
+ * The reverse process p_theta: a network read as a Markov chain (src/ddpm/diffusion/reverse.py, prediction.py,
+ * variance.py).
  *
  * A batch of images is a Float32Array (n, C, H, W) in [-1, 1]; n follows from its length and `shape`.
  */
@@ -32,8 +33,8 @@ const large = (first) => (schedule, t) => Math.log(t > 1 ? schedule.beta[t] : FI
 const small = (first) => (schedule, t) => Math.log(t > 1 ? schedule.betaTilde[t] : FIRST[first](schedule));
 
 /**
- * The log-variance at step t by what the model's variance is: of a fixed one a number, of a learned one both ends of the line on
- * which the network's v chooses.
+ * The log-variance at step t by what the model's variance is: of a fixed one a number, of a learned one both ends of
+ * the line on which the network's v chooses.
  */
 const VARIANCES = {
   "fixed-large": ({ first }) => ({ learned: false, at: large(first) }),
@@ -95,7 +96,8 @@ export class Process {
   }
 
   /**
-   * The same, with estimates of x_0 that agree with an image where it is known (`sampling.inverse`; DDNM: Wang, Yu, Zhang 2023).
+   * The same, with estimates of x_0 that agree with an image where it is known (`sampling.inverse`; DDNM: Wang, Yu,
+   * Zhang 2023).
    * @param {Float32Array} known x_0 of one image
    * @param {ArrayLike<number>} hole (H, W), 1 where to draw
    * @returns {Process}

@@ -29,7 +29,8 @@ export function scheduleOf(asked, own) {
 }
 
 /**
- * Its tables for t = 1..T, and the weight that Eq. 12 gives to the error of epsilon with sigma^2 = beta-tilde; none at t = 1.
+ * Its tables for t = 1..T, and the weight that Eq. 12 gives to the error of epsilon with sigma^2 = beta-tilde; none at
+ * t = 1.
  * @param {import("./schedule.js").Schedule} schedule
  */
 export function tablesOf(schedule) {

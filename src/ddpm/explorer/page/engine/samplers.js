@@ -1,7 +1,8 @@
 /**
  * Ways from x_t to x_{t-1}, and the loop of Algorithm 2 (src/ddpm/sampling/).
  *
- * A sampler is `(p, here, noise) -> {x, x_0}`; `noise(length)` draws N(0, I). The loop is a generator: the page shows each step.
+ * A sampler is `(p, here, noise) -> {x, x_0}`; `noise(length)` draws N(0, I). The loop is a generator: the page shows
+ * each step.
  */
 
 /**

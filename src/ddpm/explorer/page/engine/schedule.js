@@ -1,5 +1,6 @@
 /**
- * The tables of a diffusion, float64, by the formulas of src/ddpm/diffusion/schedule.py; t = 1..T, and entry 0 is the image.
+ * The tables of a diffusion, float64, by the formulas of src/ddpm/diffusion/schedule.py; t = 1..T, and entry 0 is the
+ * image.
  */
 
 /** A schedule, and the chains that visit only some of its steps. */
@@ -51,7 +52,7 @@ export class Schedule {
    */
   respace(kept) {
     const wrong = kept.some((t, i) => !Number.isInteger(t) || t < 1 || t > this.T || t <= (kept[i - 1] ?? 0));
-    if (wrong || !kept.length) throw new Error(`the kept steps must be ascending and distinct in 1..${this.T}: ${kept}`);
+    if (wrong || !kept.length) throw new Error(`the kept steps must ascend in 1..${this.T}: ${kept}`);
     const tau = [0, ...kept];
     const beta = tau.map((t, i) => (i ? -Math.expm1(this.logAlphaBar[t] - this.logAlphaBar[tau[i - 1]]) : 0));
     const of = (table) => tau.map((t) => table[t]);
@@ -81,7 +82,8 @@ const beginning = (beta) => new Schedule([0, ...beta]);
 
 function cosine({ T = 1000, s = 0.008, max_beta = 0.999 }) {
   const angle = (t) => (((t / T + s) / (1 + s)) * Math.PI) / 2;
-  const beta = (t) => (Math.sin(angle(t) - angle(t - 1)) * Math.sin(angle(t) + angle(t - 1))) / Math.cos(angle(t - 1)) ** 2;
+  const sines = (t) => Math.sin(angle(t) - angle(t - 1)) * Math.sin(angle(t) + angle(t - 1));
+  const beta = (t) => sines(t) / Math.cos(angle(t - 1)) ** 2;
   return beginning(Array.from({ length: T }, (_, i) => Math.min(beta(i + 1), max_beta)));
 }
 

@@ -36,8 +36,8 @@ export function fromHalf(bytes) {
 
 /**
  * The tensors of a network by name.
- * @param {{tensors: [string, number][], dtype: "float16" | "float32", sha256: string, base64: string}} stored names and how many
- *   numbers each has, in order
+ * @param {{tensors: [string, number][], dtype: "float16" | "float32", sha256: string, base64: string}} stored names
+ *   and how many numbers each has, in order
  * @returns {import("./network.js").Weights}
  * @throws {Error} the bytes are not those that were written, or a tensor is asked for that is not there
  */

@@ -1,6 +1,6 @@
 /**
- * Winograd's transforms for 3x3 convolutions (Lavin & Gray 2016): tiles of 2x2 or 4x4 pixels from 4x4 or 6x6 inputs, for which 16
- * or 36 multiplications do what plain sums do with 36 or 144.
+ * Winograd's transforms for 3x3 convolutions (Lavin & Gray 2016): tiles of 2x2 or 4x4 pixels from 4x4 or 6x6 inputs,
+ * for which 16 or 36 multiplications do what plain sums do with 36 or 144.
  *
  * Tiles lie in a row over all images; they are transformed to as many matrices of panels (`gemm.js`) as there are
  * multiplications, one after the other. The transforms are float64: those of 4x4 would cost float32 two digits.

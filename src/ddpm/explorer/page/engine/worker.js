@@ -1,8 +1,8 @@
 /**
  * The engine in a thread of its own, so that the page stays at hand while it computes; and how a page opens it.
  *
- * The thread runs the same program as the page, from a Blob: there is no second file. Where a browser refuses that, the engine
- * computes in the page itself, a call of the network at a time.
+ * The thread runs the same program as the page, from a Blob: there is no second file. Where a browser refuses that,
+ * the engine computes in the page itself, a call of the network at a time.
  */
 
 import { Backend } from "./backend.js";
