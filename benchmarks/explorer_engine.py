@@ -14,15 +14,19 @@ from typing import Any
 
 import torch
 from playwright.sync_api import sync_playwright
-from tests.explorer.harness import ENGINE, NODE, array, ask, model_of, tensor
-from tests.explorer.page_source import page_folder
+from tests.explorer.harness import ENGINE, NODE, array, ask, tensor
+from tests.explorer.harness import model_of as network_of
+from tests.explorer.page_source import small_page
 
 import ddpm
 from benchmarks.machine import save
 from ddpm.experiment.presets import digits
-from ddpm.explorer.export import exported
+from ddpm.explorer.export import exported, model_of
+from ddpm.explorer.join import joined
 from ddpm.explorer.model_data import FULL, HALF
+from ddpm.explorer.subject import GIVEN, Subject
 from ddpm.models.unet import UNet
+from ddpm.sampling.optimal import Curve
 from ddpm.trained.model import TrainedModel
 
 BATCHES, CALLS = (1, 4, 16), 20
@@ -58,7 +62,7 @@ def differences(network: torch.nn.Module, x: torch.Tensor, place: Path) -> dict[
     """The largest difference from torch, as a part of the largest output, for weights of both precisions."""
     found = {}
     for dtype in (FULL, HALF):
-        each = [{"model": model_of(network, dtype), "x": array(x), "timestep": t, "labels": None} for t in STEPS]
+        each = [{"model": network_of(network, dtype), "x": array(x), "timestep": t, "labels": None} for t in STEPS]
         worst = 0.0
         for one, mine in zip(each, ask(place, "networks", each=each), strict=True):
             with torch.no_grad():
@@ -89,14 +93,14 @@ def in_chromium(page: Path) -> dict[str, Any]:
 
 def measured(name: str, trained: TrainedModel, place: Path, in_node: dict[str, Any]) -> dict[str, Any]:
     """All numbers of one model."""
-    images = torch.zeros(16, *trained.shape)
-    text = exported(trained, images, torch.full((16,), -1), "given", page=page_folder(place / name))
-    (page := place / f"{name}.html").write_text(text)
+    some = torch.ones(trained.schedule.T + 1, dtype=torch.float64)  # a curve that need not be measured
+    subject = Subject(trained, torch.zeros(16, *trained.shape), torch.full((16,), -1), GIVEN, Curve(some, some, some))
+    (page := place / f"{name}.html").write_text(joined(small_page(), model_of(subject, HALF)))
     for batch, row in in_node["batches"].items():
         row["torch"] = torch_ms(trained.network, torch.randn(int(batch), *trained.shape))
     return {
         "parameters": sum(parameter.numel() for parameter in trained.network.parameters()),
-        "page_bytes": len(text),
+        "page_bytes": len(exported(subject).encode()),
         "node": in_node,
         "chromium": in_chromium(page),
         "difference": differences(trained.network, torch.randn(4, *trained.shape), place),
@@ -110,7 +114,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         asked = [
-            {"name": name, "model": model_of(one.network), "batches": [[n, *one.shape[1:]] for n in BATCHES]}
+            {"name": name, "model": network_of(one.network), "batches": [[n, *one.shape[1:]] for n in BATCHES]}
             for name, one in models.items()
         ]
         (request := place / "engine.json").write_text(json.dumps({"models": asked}))

@@ -1,7 +1,4 @@
-"""A page as small as can be, with the real engine: what is exported is the engine, whatever the scenes are."""
-
-import shutil
-from pathlib import Path
+"""A page as small as can be, with the real engine: what is tried is the engine, whatever the scenes are."""
 
 from tests.explorer.harness import ENGINE
 
@@ -29,15 +26,7 @@ SAY = """export function say(text) {
 """
 
 
-def page_folder(place: Path) -> Path:
-    """The page's folder."""
-    place.mkdir()
-    for name, text in {
-        "index.html": INDEX,
-        "main.js": MAIN,
-        "say.js": SAY,
-        "style.css": "pre { color: blue }\n",
-    }.items():
-        (place / name).write_text(text)
-    shutil.copytree(ENGINE, place / "engine")
-    return place
+def small_page() -> dict[str, str]:
+    """Its files."""
+    engine = {f"engine/{path.name}": path.read_text() for path in ENGINE.glob("*.js")}
+    return engine | {"index.html": INDEX, "main.js": MAIN, "say.js": SAY, "style.css": "pre { color: blue }\n"}

@@ -8,9 +8,11 @@ import torch
 import ddpm
 from ddpm.diffusion import bound
 from ddpm.errors import UsageError
+from ddpm.explorer.asks import schedule
 from ddpm.explorer.export import model_of
 from ddpm.explorer.model_data import FULL, process_data, variance_data
-from ddpm.sampling.optimal import best_steps, jumps
+from ddpm.explorer.subject import GIVEN, Subject
+from ddpm.sampling.optimal import Curve
 from tests.explorer.harness import array, ask, tensor
 
 IMAGES = 5
@@ -28,8 +30,15 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def data(trained, images):
-    return model_of(trained, images, torch.full((IMAGES,), -1), "given", {"p": {"line": 3}}, FULL)
+def curve():
+    """Of no network."""
+    steps = torch.arange(1001, dtype=torch.float64)
+    return Curve(1e-4 + (steps / 1000) ** 2, steps + 1, 1.5 + steps / 1000)
+
+
+@pytest.fixture(scope="module")
+def data(trained, images, curve):
+    return model_of(Subject(trained, images, torch.full((IMAGES,), -1), GIVEN, curve), FULL)
 
 
 def answers(place, data, *each):
@@ -65,8 +74,11 @@ def test_about(tmp_path, trained, images, data):
     assert about["alpha_bar"] == pytest.approx(trained.schedule.alpha_bar.tolist(), rel=1e-12)
     assert 0 < about["seconds"] < 5
     assert "/" not in about["name"]
+    assert about["exported"] is True
     torch.testing.assert_close(tensor(some["x_0"]), images[1:4], rtol=0, atol=1e-6)
-    assert (some["labels"], none["x_0"]["shape"], code) == ([None] * 3, [0, 1, 28, 28], {"line": 3})
+    assert (some["labels"], none["x_0"]["shape"]) == ([None] * 3, [0, 1, 28, 28])
+    assert code["file"] == "ddpm/diffusion/reverse.py"
+    assert "posterior_mean" in code["text"]
     words = ("code", "nothing", "1 x 1 x 28", "finite", "0..1000", "heun", "1..16", "empty")
     for message, word in zip(refused, words, strict=True):
         assert isinstance(message, str), message
@@ -151,32 +163,26 @@ def test_race(tmp_path, data):
     assert found[-1] == {"done": True}
 
 
-def test_schedule(tmp_path, trained, data):
-    """Another schedule: its tables, and the bound on it from the measured curve; the model's own gives the curve back."""
-    steps = torch.arange(1001, dtype=torch.float64)
-    curve = ddpm.trained.measured_curve.Curve(1e-4 + (steps / 1000) ** 2, steps + 1, 1.5 + steps / 1000)
-    measured = {name: getattr(curve, name)[1:].tolist() for name in ("mse_x_0", "sigma2_1", "L_0")}
-    with_curve = data | {"curve": measured}
-    own, unknown = answers(tmp_path, with_curve, ("schedule", {"keep": 5}), ("schedule", {"name": "nothing"}))
-    named, falling = answers(
-        tmp_path, with_curve, ("schedule", {"name": "cosine", "T": 50}), ("schedule", {"log_snr": [1, 2]})
-    )
-    (without,) = answers(tmp_path, data | {"curve": None}, ("schedule", {"name": "linear"}))
-    tables, found = own
-    schedule = trained.schedule
-    at = torch.arange(1, 1000)
-    costs = torch.cat([curve.L_0[1:2], jumps(schedule, curve.mse_x_0)[at, at + 1]]) / torch.log(torch.tensor(2.0))
-    assert found["bits"] == pytest.approx(costs.tolist(), rel=1e-6)
-    kept, nats = best_steps(schedule, curve, 5)
-    assert found["kept"] == kept
-    assert found["kept_total"] == pytest.approx(nats / 0.6931471805599453)
-    assert tables["beta"] == pytest.approx(schedule.beta[1:].tolist())
-    weight = schedule.beta[2] ** 2 / (2 * schedule.beta_tilde[2] * schedule.alpha[2] * schedule.one_minus_alpha_bar[2])
-    assert tables["weights"][:2] == [None, pytest.approx(float(weight))]
-    assert (named[0]["T"], len(named[1]["bits"])) == (50, 50)
-    assert "nothing" in unknown
-    assert "fall" in falling
-    assert "unknown" in without[1]
+def test_schedule(tmp_path, trained, images, data, curve):
+    """Another schedule, its tables, and the bound on it from the measured error: what the server says."""
+    subject = Subject(trained, images, torch.full((IMAGES,), -1), GIVEN, curve)
+    falling = torch.linspace(7, -12, 300).tolist()
+    each = [{"keep": 5}, {"name": "cosine", "T": 50}, {"name": "linear"}, {"log_snr": falling, "keep": 3}]
+    refused = [{"name": "nothing"}, {"log_snr": [1, 2]}, {"name": "linear", "T": 5000}, {"keep": 0}]
+    found = answers(tmp_path, data, *(("schedule", asked) for asked in each + refused))
+    for asked, (tables, bound_there) in zip(each, found, strict=False):
+        tables_right, bound_right = schedule.schedule(subject, schedule.Asked(**asked))
+        assert list(tables) == list(tables_right)
+        for name in ("beta", "alpha_bar", "log_snr"):
+            assert tables[name] == pytest.approx(tables_right[name], rel=1e-9)
+        assert tables["weights"][1:] == pytest.approx(tables_right["weights"][1:], rel=1e-9)
+        assert set(bound_there) == set(bound_right)
+        assert bound_there["kept"] == bound_right["kept"]
+        assert bound_there["bits"] == pytest.approx(bound_right["bits"], rel=1e-9)
+        for name in ("total", "kept_total", "L_T"):
+            assert bound_there[name] == pytest.approx(bound_right[name], rel=1e-5)
+    for message, word in zip(found[4:], ("nothing", "fall", "4000", "1..100"), strict=True):
+        assert word in message
 
 
 def test_costly(tmp_path, trained, images, data):

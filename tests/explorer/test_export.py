@@ -10,34 +10,40 @@ import torch
 
 import ddpm
 from ddpm.errors import UsageError
-from ddpm.explorer.export import exported
+from ddpm.explorer.export import exported, model_of
 from ddpm.explorer.join import joined, program
+from ddpm.explorer.model_data import HALF
+from ddpm.explorer.subject import GIVEN, Subject
+from ddpm.sampling.optimal import Curve
 from tests.explorer.harness import array, run_program
-from tests.explorer.page_source import page_folder
+from tests.explorer.page_source import small_page
 
 CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A page's folder whose modules are one's own."""
-    return page_folder(tmp_path / "page")
+def page():
+    """The files of a page whose modules are one's own."""
+    return small_page()
 
 
-def test_join(folder):
+def test_join(page):
     """Names, other names, whole modules, modules that are asked for later, and each evaluated once."""
-    (folder / "a.js").write_text(
+    page["a.js"] = (
         "/** Documentation with import { x } from nowhere. */\n"
         "export const one = 1;\nexport async function* two() {\n  yield 2;\n}\n"
         "export class Three {}\nexport let four = 4;\nconst hidden = 5;\nprint('a');\n"
     )
-    (folder / "b.js").write_text('import * as a from "./a.js";\nexport function sum() {\n  return a.one + a.four;\n}\n')
-    (folder / "main.js").write_text(
-        'import {\n  one as first,\n  two,\n  Three,\n} from "./a.js";\nimport { sum } from "./b.js";\n'
-        'import("./engine/spacing.js").then(({ SPACINGS }) => print(SPACINGS.length));\n'
-        "print(first, sum(), typeof two, typeof Three);\n"
+    page["b.js"] = (
+        'import * as a from "./a.js";\nexport function sum() {\n  return a.one + a.four;\n}\n'
+        'export { one as again, Three } from "./a.js";\nconst x = 1;\nexport { x, x as y };\n'
     )
-    assert run_program(program(folder)).split("\n")[:3] == ["a", "1 5 function function", "5"]
+    page["main.js"] = (
+        'import {\n  one as first,\n  two,\n  Three,\n} from "./a.js";\nimport { sum, again } from "./b.js";\n'
+        'import("./engine/spacing.js").then(({ SPACINGS }) => print(SPACINGS.length));\n'
+        "print(first, sum(), typeof two, typeof Three, again);\n"
+    )
+    assert run_program(program(page)).split("\n")[:3] == ["a", "1 5 function function 1", "5"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def test_join(folder):
         ('import x from "./say.js";', "import x from"),
         ('import "./say.js";', 'import "./say.js"'),
         ("export default 3;", "export default"),
-        ("export { say };", "export { say }"),
+        ('export * from "./say.js";', "export *"),
         ("const here = import.meta.url;", "import.meta"),
         ("import(name);", "import"),
         ('import { a } from "lodash";', "lodash"),
@@ -54,32 +60,32 @@ def test_join(folder):
         ('const text = "</script>";', "</script"),
     ],
 )
-def test_join_refuses(folder, line, why):
+def test_join_refuses(page, line, why):
     """What the one file could not do is refused when it is made."""
-    (folder / "main.js").write_text(line + "\n")
+    page["main.js"] = line + "\n"
     with pytest.raises(UsageError, match=re.escape(why)):
-        program(folder)
+        program(page)
 
 
-def test_join_refuses_a_circle(folder):
+def test_join_refuses_a_circle(page):
     """Two modules that need each other to begin."""
-    (folder / "main.js").write_text('import { b } from "./b.js";\nexport const a = 1;\n')
-    (folder / "b.js").write_text('import { a } from "./main.js";\nexport const b = 1;\n')
+    page["main.js"] = 'import { b } from "./b.js";\nexport const a = 1;\n'
+    page["b.js"] = 'import { a } from "./main.js";\nexport const b = 1;\n'
     with pytest.raises(UsageError, match="circle"):
-        program(folder)
+        program(page)
 
 
-def test_joined_page(folder):
+def test_joined_page(page):
     """The style and the program are inside, and the data cannot end their element."""
-    page = joined(folder, {"name": "</script><b>", "numbers": [1.5]})
-    assert "color: blue" in page
-    assert "src=" not in page
-    assert "<b>" not in page
-    inside = re.search(r'id="model">(.*?)</script>', page, re.DOTALL)
+    whole = joined(page, {"name": "</script><b>", "numbers": [1.5]})
+    assert "color: blue" in whole
+    assert "src=" not in whole
+    assert "<b>" not in whole
+    inside = re.search(r'id="model">(.*?)</script>', whole, re.DOTALL)
     assert json.loads(inside[1]) == {"name": "</script><b>", "numbers": [1.5]}
-    (folder / "index.html").write_text("<html><head></head><body></body></html>")
+    page["index.html"] = "<html><head></head><body></body></html>"
     with pytest.raises(UsageError, match=r"main\.js"):
-        joined(folder, {})
+        joined(page, {})
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +94,17 @@ def trained():
 
 
 @pytest.fixture(scope="module")
-def page_file(trained, tmp_path_factory):
-    """The model that comes with the package as a page."""
-    place = tmp_path_factory.mktemp("exported")
-    images = torch.randint(0, 256, (3, 1, 28, 28)) / 127.5 - 1
-    text = exported(trained, images, torch.full((3,), -1), "given", page=page_folder(place / "page"))
-    (path := place / "page.html").write_text(text)
+def subject(trained):
+    """With some images, and an error that need not be measured."""
+    images, some = torch.randint(0, 256, (3, 1, 28, 28)) / 127.5 - 1, torch.linspace(1e-4, 0.9, 1001).double()
+    return Subject(trained, images, torch.full((3,), -1), GIVEN, Curve(some, some, some))
+
+
+@pytest.fixture(scope="module")
+def page_file(subject, tmp_path_factory):
+    """The model that comes with the package as a small page."""
+    path = tmp_path_factory.mktemp("exported") / "page.html"
+    path.write_text(joined(small_page(), model_of(subject, HALF)))
     return path
 
 
@@ -109,16 +120,37 @@ def browser():
         browser.close()
 
 
-def opened(browser, path, script=""):
-    """A page from the disk, what it wrote to the console, and what it fetched."""
+def watched(browser):
+    """A page, what it wrote to the console, and what it fetched."""
     page, said, fetched = browser.new_page(), [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: fetched.append(request.url))
+    return page, said, fetched
+
+
+def opened(browser, path, script=""):
+    """The same of a small page from the disk, once it is ready."""
+    page, said, fetched = watched(browser)
     page.add_init_script(script)
     page.goto(path.as_uri())
     page.wait_for_selector("#said:not(:empty)")
     return page, said, fetched
+
+
+def test_explorer(browser, subject, tmp_path):
+    """The explorer's own page, exported: its scenes show numbers, nothing is fetched, and nothing is wrong."""
+    (path := tmp_path / "explorer.html").write_text(exported(subject))
+    page, said, fetched = watched(browser)
+    page.goto(f"{path.as_uri()}#t=300")
+    for scene in ("forward", "schedule", "bound"):
+        page.click(f"#to-{scene}")
+        page.wait_for_selector("#stage .body[data-t], #stage .body[data-total]", timeout=20_000)
+        assert page.locator("#trouble").is_hidden(), page.text_content("#trouble")
+    assert page.text_content("#name") == "ddpm:mnist"
+    assert not said
+    assert all(address.startswith(("file://", "blob:null/", "data:")) for address in fetched)
+    page.close()
 
 
 NOISED = """async ({ shape, base64, t }) => {

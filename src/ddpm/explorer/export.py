@@ -3,71 +3,74 @@
 The page is the one that the server shows; `page/engine/` takes the server's place, and computes by the weights in the file.
 """
 
-from collections.abc import Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from ddpm.diffusion.learned import ScheduledNetwork
-from ddpm.explorer.join import joined
+from ddpm.explorer.asks import about, schedule
+from ddpm.explorer.join import Files, joined
 from ddpm.explorer.model_data import HALF, curve_data, images_data, network_data, process_data, weights_data
-from ddpm.tensors import ImageBatch
+from ddpm.explorer.server import page_files
+from ddpm.explorer.subject import Subject
+from ddpm.sampling.optimal import Curve
 from ddpm.trained.measured_curve import kept_curve
-from ddpm.trained.model import TrainedModel
 from ddpm.version import VERSION
 
-Code = Mapping[str, Mapping[str, Any]]
-"""Lines of the library that the page shows, by name: {"file", "line", "text"}."""
-NO_CODE: Code = {}
+BACKEND, ENGINE = "backend.js", 'export { backend } from "./engine/page.js";\n'
+"""The module that says which backend answers the page, and what it says in an exported one."""
+IMAGES = 64
+"""Images of the data that go with the model."""
 
 
-def exported(
-    trained: TrainedModel,
-    x_0: ImageBatch,
-    labels: Tensor,
-    images_are: str,
-    code: Code = NO_CODE,
-    dtype: str = HALF,
-    page: Traversable | Path | None = None,
-) -> str:
+def exported(subject: Subject, dtype: str = HALF) -> str:
     """The page as text.
 
     Args:
-        trained: the model; its measured curve goes with it, if there is one (`ddpm.trained.measured_curve`).
-        x_0: some images to look at, (N, C, H, W) on the model's levels.
-        labels: the class of each, -1 for none, (N,).
-        images_are: where they are from, such as "held out".
-        code: what "show me the code" shows.
+        subject: the model, and images to look at, of which the first `IMAGES` go with it. The network's error is measured on them
+            where it was not measured before (`asks.schedule`), which takes some seconds.
         dtype: of the weights in the file: "float16", or "float32", twice as large.
-        page: the folder of the page; None for that of the explorer.
 
     Raises:
         UsageError: the network is no U-Net of this library, or a part of the process is somebody's own.
     """
-    folder = files("ddpm.explorer") / "page" if page is None else page
-    return joined(folder, model_of(trained, x_0, labels, images_are, code, dtype))
+    return joined(explorer_files(), model_of(subject, dtype))
 
 
-def model_of(
-    trained: TrainedModel, x_0: ImageBatch, labels: Tensor, images_are: str, code: Code, dtype: str
-) -> dict[str, Any]:
+def explorer_files() -> Files:
+    """The explorer's page, answered by the engine."""
+    return {path.removeprefix("/"): data.decode() for path, (data, _) in page_files().items()} | {BACKEND: ENGINE}
+
+
+def model_of(subject: Subject, dtype: str) -> dict[str, Any]:
     """All that the engine is told. Of a path only its last name goes into a file that one gives away."""
+    trained = subject.model
     network = trained.network.network if isinstance(trained.network, ScheduledNetwork) else trained.network
     return {
-        "name": Path(trained.loaded.name).name,
+        "network": network_data(network),
+        "process": process_data(trained.process),
+        "weights": weights_data(network, dtype),
+        "name": Path(subject.name).name,
         "version": VERSION,
         "step": trained.step,
         "weights_are": trained.loaded.weights,
+        "schedule": trained.experiment.schedule.name,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "shape": list(trained.shape),
         "classes": list(trained.classes),
-        "network": network_data(network),
-        "process": process_data(trained.process),
-        "curve": curve_data(kept_curve(trained.loaded)),
-        "images": images_data(x_0, labels, trained.levels, images_are),
-        "code": {name: dict(one) for name, one in code.items()},
-        "weights": weights_data(network, dtype),
+        "curve": curve_data(_curve(subject)),
+        "images": images_data(subject.x_0[:IMAGES], subject.labels[:IMAGES], trained.levels, subject.images_are),
+        "code": {name: next(about.code(subject, about.Code(name=name))) for name in about.SOURCES},
     }
+
+
+def _curve(subject: Subject) -> Curve:
+    """The network's error at every t."""
+    known = subject.curve or kept_curve(subject.model.loaded)
+    measuring = schedule.measured(subject)
+    while known is None:
+        try:
+            next(measuring)
+        except StopIteration as end:
+            known = end.value
+    subject.curve = known
+    return known

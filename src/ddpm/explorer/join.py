@@ -1,8 +1,9 @@
-"""A page of several files as one: its style, and all its ES modules as one program, because a file cannot import another one.
+"""A page of several files as one: its style, and all its ES modules as one program, because a file cannot import another.
 
-Each module becomes a function that is called when it is first imported and returns what it exports. Of the language's ways to
-import and export these are known: ``import { a, b as c } from "./x.js"``, ``import * as x from "./x.js"``,
-``import("./x.js")``, and ``export`` before ``const``, ``let``, ``function`` or ``class``. All others are refused.
+Each module becomes a function that is called when it is first imported and returns what it exports. Of the language's ways
+to import and export these are known: ``import { a, b as c } from "./x.js"``, ``import * as x from "./x.js"``,
+``import("./x.js")``, ``export`` before ``const``, ``let``, ``function`` or ``class``, and ``export { a }``, also from another
+module. All others are refused.
 """
 
 import base64
@@ -11,28 +12,30 @@ import html
 import json
 import posixpath
 import re
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any
 
 from ddpm.errors import UsageError
 
+Files = Mapping[str, str]
+"""What a page consists of, by the path in its folder."""
 PAGE, PROGRAM, THREAD = "index.html", "main.js", "engine/worker.js"
-"""The files of a page's folder from which all is found: in the page `PROGRAM` begins, in its thread `THREAD`."""
+"""The files from which all is found: in the page `PROGRAM` begins, in its thread `THREAD`."""
 
 _DOCUMENTATION = re.compile(r"^[ \t]*/\*\*.*?\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
 _NAMED = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*"([^"]+)";', re.MULTILINE)
 _WHOLE = re.compile(r'^import\s*\*\s*as\s+(\w+)\s+from\s*"([^"]+)";', re.MULTILINE)
 _LATER = re.compile(r'\bimport\(\s*"([^"]+)"\s*\)')
 _EXPORTED = re.compile(r"^export\s+((?:async\s+)?function\s*\*?|class|const|let)\s+([\w$]+)", re.MULTILINE)
+_LISTED = re.compile(r'^export\s*\{([^}]*)\}(?:\s*from\s*"([^"]+)")?;', re.MULTILINE)
 _UNKNOWN = re.compile(r"^\s*(?:import|export)\b.*|.*\bimport\.meta\b.*|.*\bimport\s*\(.*", re.MULTILINE)
 _STYLE = re.compile(r'<link\s[^>]*rel="stylesheet"[^>]*>')
 _SCRIPT = re.compile(r'<script\s[^>]*src="(?:\./)?main\.js"[^>]*>\s*</script>')
 _POLICY = re.compile(r'\s*<meta\s[^>]*http-equiv="Content-Security-Policy"[^>]*>')
 
 
-def program(folder: Traversable | Path) -> str:
+def program(files: Files) -> str:
     """All modules that `PROGRAM` and `THREAD` need, as one script; which of the two begins is seen where it runs.
 
     Raises:
@@ -44,7 +47,7 @@ def program(folder: Traversable | Path) -> str:
     while waiting:
         path = waiting.pop()
         if path not in modules:
-            modules[path], first[path], later = _module(_read(folder, path), path)
+            modules[path], first[path], later = _module(_read(files, path), path)
             waiting += first[path] + later
     try:
         TopologicalSorter(first).prepare()
@@ -83,35 +86,42 @@ def _module(source: str, path: str) -> tuple[str, list[str], list[str]]:
         names = ", ".join(re.sub(r"\s+as\s+", ": ", name.strip()) for name in found[1].split(",") if name.strip())
         return f"const {{ {names} }} = {load(found[2], first)};"
 
+    exports: list[str] = []
+
+    def listed(found: re.Match[str]) -> str:
+        pairs = [re.split(r"\s+as\s+", name.strip()) for name in found[1].split(",") if name.strip()]
+        whence = f"{load(found[2], first)}." if found[2] else ""
+        exports.extend(f"{pair[-1]}: {whence}{pair[0]}" for pair in pairs)
+        return ""
+
     text = _DOCUMENTATION.sub("", source)
     text = _NAMED.sub(named, text)
     text = _WHOLE.sub(lambda found: f"const {found[1]} = {load(found[2], first)};", text)
     text = _LATER.sub(lambda found: f"Promise.resolve().then(() => {load(found[1], later)})", text)
-    exports = [found[2] for found in _EXPORTED.finditer(text)]
-    text = _EXPORTED.sub(r"\1 \2", text)
+    exports += [found[2] for found in _EXPORTED.finditer(text)]
+    text = _LISTED.sub(listed, _EXPORTED.sub(r"\1 \2", text))
     if (unknown := _UNKNOWN.search(text)) is not None:
         raise UsageError(f"{path} imports or exports in a way that one file cannot: {unknown[0].strip()}")
     return f"{text.strip()}\nreturn {{ {', '.join(exports)} }};\n", first, later
 
 
-def _read(folder: Traversable | Path, path: str) -> str:
-    try:
-        return folder.joinpath(*path.split("/")).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the page has no file {path}") from error
+def _read(files: Files, path: str) -> str:
+    if path not in files:
+        raise UsageError(f"the page has no file {path}")
+    return files[path]
 
 
-def joined(folder: Traversable | Path, model: dict[str, Any]) -> str:
+def joined(files: Files, model: Mapping[str, Any]) -> str:
     """The page as one file with a model in it, which can reach nothing outside itself.
 
     Args:
-        folder: `PAGE` and what it needs: style sheets that it links, `PROGRAM` and all that this imports.
+        files: `PAGE` and what it needs: style sheets that it links, `PROGRAM` and all that this imports.
         model: what the program finds in the element "model"; the program itself is in the element "program".
 
     Raises:
         UsageError: as `program`; or the page does not begin `PROGRAM`.
     """
-    page, script = _POLICY.sub("", _read(folder, PAGE)), program(folder)
+    page, script = _POLICY.sub("", _read(files, PAGE)), program(files)
     data = json.dumps(model, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
@@ -119,7 +129,7 @@ def joined(folder: Traversable | Path, model: dict[str, Any]) -> str:
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     scripts = f'<script type="application/json" id="model">{data}</script>\n<script id="program">{script}</script>'
-    page = _STYLE.sub(lambda link: _style(folder, link[0]), page)
+    page = _STYLE.sub(lambda link: _style(files, link[0]), page)
     without, count = _SCRIPT.subn("", page)
     if count != 1 or "</body>" not in without or "<head>" not in without:
         raise UsageError(f"{PAGE} must have a head, a body and one script, {PROGRAM}")
@@ -127,9 +137,9 @@ def joined(folder: Traversable | Path, model: dict[str, Any]) -> str:
     return without.replace("<head>", head, 1).replace("</body>", f"{scripts}\n</body>", 1)
 
 
-def _style(folder: Traversable | Path, link: str) -> str:
+def _style(files: Files, link: str) -> str:
     """A linked style sheet, written out."""
     found = re.search(r'href="(?:\./)?([^":]+)"', link)
     if found is None:
         raise UsageError(f"a style sheet of the page is no file beside it: {link}")
-    return f"<style>\n{_read(folder, found[1])}</style>"
+    return f"<style>\n{_read(files, found[1])}</style>"

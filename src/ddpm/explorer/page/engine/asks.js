@@ -19,8 +19,8 @@ const DRAWN = 16;
 const SHOWN = 64;
 /** Images among which the costly ones are sought. */
 const SOUGHT = 64;
-/** The scenes that this engine serves. */
-const SCENES = ["forward", "draw", "race", "schedule", "bound", "exact"];
+/** Images of which L_T is the mean. */
+const PRIORS = 32;
 
 function whole(name, value, least, most) {
   if (!Number.isInteger(value) || value < least || value > most) {
@@ -49,14 +49,14 @@ function* model(of) {
       yield null;
     }
   }
-  const { name, shape, classes, parameters, step, weights_are: weights, version, curve } = data;
-  const { prediction, levels, variance, kind: schedule } = data.process;
+  const { name, shape, classes, parameters, step, weights_are: weights, version, schedule } = data;
+  const { prediction, levels, variance } = data.process;
   yield {
     ...{ name, shape, levels, T: p.schedule.T, parameters, step, weights, classes },
     ...{ prediction, variance: variance.kind, schedule, alpha_bar: Array.from(p.schedule.alphaBar) },
     ...{ samplers: NAMES, stochastic: STOCHASTIC, spacings: SPACINGS },
     ...{ images: data.images.total, images_are: data.images.are, seconds: of.seconds, version },
-    ...{ scenes: SCENES, measured: Boolean(curve), exported: true },
+    exported: true,
   };
 }
 
@@ -154,9 +154,10 @@ function* race(of, { seed = 0, label = -1, guidance = 1, racers }) {
 function* schedule(of, asked) {
   const found = scheduleOf(asked, of.p.schedule);
   yield tablesOf(found);
-  const { curve } = of.data;
-  if (!curve) yield { unknown: "the error of this model was not measured before the page was made", done: true };
-  else yield { ...boundOn(found, of.p.schedule, curve, whole("keep", asked.keep ?? 10, 1, 100)), done: true };
+  const keep = whole("keep", asked.keep ?? 10, 1, 100);
+  const some = of.images(0, Math.min(PRIORS, of.data.images.total));
+  const L_T = bitsPerDim(prior(found, some), some.length);
+  yield { ...boundOn(found, of.p.schedule, of.data.curve, keep), L_T, done: true };
 }
 
 function* costly(of, { t, seed = 0, count = 6 }) {

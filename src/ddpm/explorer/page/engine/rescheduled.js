@@ -65,6 +65,8 @@ function between(places, values, wanted) {
 
 /**
  * Bits/dim of the terms at t = 1..T with the best variance, their sum without L_T, and the best steps to keep.
+ *
+ * The error is interpolated as `evaluation.curve` does, and is never more than that of an estimate that anybody has.
  * @param {import("./schedule.js").Schedule} schedule
  * @param {import("./schedule.js").Schedule} own of the model
  * @param {{mse_x_0: number[], L_0: number[]}} curve of the model, at t = 1..T of its own schedule
@@ -72,13 +74,12 @@ function between(places, values, wanted) {
  */
 export function boundOn(schedule, own, curve, keep) {
   const places = own.logSnr.slice(1);
-  const moved = (values) => {
-    const logarithms = values.map(Math.log);
-    return Array.from(schedule.logSnr.slice(1), (wanted) => Math.exp(between(places, logarithms, wanted)));
-  };
-  const here = { mse_x_0: moved(curve.mse_x_0), L_0: moved(curve.L_0) };
+  const moved = (values) => Array.from(schedule.logSnr.slice(1), (wanted) => between(places, values, wanted));
   const { snr, T } = schedule;
-  const bits = here.mse_x_0.map((error, i) => {
+  const logarithms = moved(curve.mse_x_0.map(Math.log));
+  const mse_x_0 = logarithms.map((value, i) => Math.min(Math.exp(value), 1, 1 / snr[i + 1]));
+  const here = { mse_x_0, L_0: moved(curve.L_0) };
+  const bits = mse_x_0.map((error, i) => {
     const nats = i === 0 ? here.L_0[0] : 0.5 * Math.log1p((snr[i] - snr[i + 1]) * error);
     return bitsPerDim(nats, 1);
   });
