@@ -13,6 +13,7 @@ from ddpm.explorer.export import model_of
 from ddpm.explorer.model_data import FULL, process_data, variance_data
 from ddpm.explorer.subject import GIVEN, Subject
 from ddpm.sampling.optimal import Curve
+from tests.explorer.conftest import tiny
 from tests.explorer.harness import array, ask, tensor
 
 IMAGES = 5
@@ -194,6 +195,34 @@ def test_costly(tmp_path, trained, images, data):
     with torch.no_grad():
         nats, _ = bound.term(trained.process, images[found["rows"]], x_t, 500)
     assert found["bits"] == pytest.approx(bound.bits_per_dim(nats, 784).tolist(), rel=1e-3)
+
+
+def test_classes(tmp_path):
+    """A model with classes is told the label of an image, and guided by it; -1 says nothing."""
+    trained = tiny(classes=3)
+    with torch.no_grad():
+        for parameter in trained.network.parameters():  # so that the class has a say
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    digits = ddpm.images("digits")[:3].tensor
+    some = torch.full((21,), 0.1, dtype=torch.float64)
+    data = model_of(Subject(trained, digits, torch.tensor([2, 0, -1]), GIVEN, Curve(some, some, some)), FULL)
+    given = {"x_0": array(digits[:1]), "t": 9}
+    *noised, (shown,), guided, plain = answers(
+        tmp_path,
+        data,
+        ("noised", given),
+        ("noised", given | {"label": 2}),
+        ("images", {"count": 3}),
+        ("reverse", {"sampler": "ddim", "steps": 2, "label": 1, "guidance": 3.0}),
+        ("reverse", {"sampler": "ddim", "steps": 2, "label": 1}),
+    )
+    assert shown["labels"] == ["2", "0", None]
+    for label, (found,) in zip((None, 2), noised, strict=True):
+        expected = trained.estimate(tensor(found["x_t"]), 9, label)
+        assert float((tensor(found["x_0"]) - expected).abs().max()) < 1e-4
+    assert noised[0][0]["x_0"] != noised[1][0]["x_0"]
+    assert [step["evaluations"] for step in guided[:-1]] == [2, 4]
+    assert [step["evaluations"] for step in plain[:-1]] == [1, 2]
 
 
 def test_refused():
