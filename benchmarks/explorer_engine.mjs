@@ -11,7 +11,7 @@ const convolution = await part("convolution");
 const [{ padded }, { Memory }] = [await part("winograd"), await part("memory")];
 
 /** Milliseconds of each of many calls, the fastest and the median. */
-function timed(call, times = 60) {
+function timed(call, times = 120) {
   const found = Array.from({ length: times }, () => {
     const begun = performance.now();
     call();
