@@ -152,18 +152,6 @@ def test_reverse(tmp_path, images, data):
     torch.testing.assert_close(tensor(filled[-1]["x"])[known], images[:1][known], rtol=0, atol=1e-6)
 
 
-def test_race(tmp_path, data):
-    """The same noise for all; the deterministic chain over every step is what they are held to."""
-    racers = [{"sampler": "ddim"}, {"sampler": "ddim", "steps": 3}, {"sampler": "ancestral", "steps": 4}]
-    (found,) = answers(tmp_path, first_steps(data, 12), ("race", {"seed": 2, "racers": racers}))
-    (reference,) = [answer["reference"] for answer in found if "reference" in answer]
-    ends = {answer["racer"]: answer for answer in found if "racer" in answer}
-    assert [ends[i]["evaluations"] for i in range(3)] == [12, 3, 4]
-    assert ends[0]["x"] == reference
-    assert ends[1]["x"] != reference
-    assert found[-1] == {"done": True}
-
-
 def test_schedule(tmp_path, trained, images, data, curve):
     """Another schedule, its tables, and the bound on it from the measured error: what the server says."""
     subject = Subject(trained, images, torch.full((IMAGES,), -1), GIVEN, curve)

@@ -5,12 +5,14 @@ from argparse import ArgumentParser, Namespace
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, natural
 from ddpm.cli.terminal.console import note, say
+from ddpm.cli.terminal.files import file_for
 from ddpm.errors import UsageError
 
 ABOUT = "see and touch a model in the browser"
 EXAMPLES = """\
 ddpm explore runs/mine
 ddpm explore runs/mine --data photos --no-browser --port 8000
+ddpm explore runs/mine --export page.html
 """
 DEMO, SHIPPED = "runs/demo", "ddpm:mnist"
 """What is opened where no RUN is given: the first that is there."""
@@ -27,10 +29,17 @@ def flags(parser: ArgumentParser) -> None:
         metavar="RUN",
         help=f"run folder or checkpoint ({DEMO} if it is there, else {SHIPPED}, which comes with ddpm)",
     )
-    what.add_argument("--data", type=filled, metavar="SOURCE", help="images to look at, a source as of ddpm train (the run's own)")
+    what.add_argument(
+        "--data", type=filled, metavar="SOURCE", help="images to look at, a source as of ddpm train (the run's own)"
+    )
     where = parser.add_argument_group("where it is shown")
     where.add_argument("--port", type=natural, default=0, metavar="P", help="port of 127.0.0.1 (any that is free)")
     where.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
+    where.add_argument(
+        "--export",
+        metavar="FILE.html",
+        help="write one file instead, which runs the model in any browser, without a server or a network",
+    )
     groups.reading_to_draw(parser)
     groups.running(parser)
 
@@ -43,16 +52,28 @@ def run(options: Namespace) -> None:
 
     if options.port > HIGHEST:
         raise UsageError(f"a port is a number up to {HIGHEST}: {options.port}")
+    file = file_for(options.export, ".html")
+    if file and (options.port or options.no_browser):
+        raise UsageError("--port and --no-browser are of a page that is served, not of --export")
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise UsageError("the explorer needs starlette and uvicorn", "pip install 'ddpm[explore]'")
     from ddpm.cli.parts.opening import opened
+    from ddpm.explorer.export import exported
     from ddpm.explorer.server import Site
     from ddpm.explorer.subject import subject_of
+    from ddpm.storage.atomic import write_text
     from ddpm.trained.model import TrainedModel
 
     if options.run is None:
         options.run = DEMO if Path(DEMO, "config.json").is_file() else SHIPPED
-    subject = subject_of(TrainedModel(opened(options)), options.data, lambda line: note(f"ddpm: {line}; --data SOURCE shows others"))
+    subject = subject_of(
+        TrainedModel(opened(options)), options.data, lambda line: note(f"ddpm: {line}; --data SOURCE shows others")
+    )
+
+    if file:
+        write_text(file, exported(subject))
+        say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; it runs the model in any browser, and needs nothing else")
+        return
 
     def ready(url: str) -> None:
         say(f"{subject.name}: {url}")

@@ -128,30 +128,6 @@ function stepOf(of, p, here) {
   return { t: p.schedule.kept[here.t], evaluations: here.made * p.evaluations, x, x_0 };
 }
 
-function* race(of, { seed = 0, label = -1, guidance = 1, racers }) {
-  const p = of.told(label, guidance);
-  const T = p.schedule.T;
-  const x_T = new Random(seed, "race").noise(p.size);
-  const running = new Map();
-  racers.forEach(({ sampler: name, steps = null, spacing = "uniform", eta }, racer) => {
-    const short = p.respace(stepsFrom(p.schedule, T, steps === null ? null : Math.min(steps, T), spacing).kept);
-    const noise = noiseForEach(1, p.size, seed, "racer", racer);
-    running.set(racer, { short, steps: chain(short, x_T, short.schedule.T, sampler(name, { eta }), noise) });
-  });
-  const late = watch();
-  for (const here of chain(p, x_T, T, sampler("ddim"), () => null)) {
-    yield here.t === 0 ? { reference: of.array(here.x) } : late() ? { reference_t: here.t } : null;
-  }
-  while (running.size) {
-    for (const [racer, { short, steps }] of running) {
-      const { value: here, done } = steps.next();
-      if (done) running.delete(racer);
-      else yield { racer, ...stepOf(of, short, here) };
-    }
-  }
-  yield { done: true };
-}
-
 function* schedule(of, asked) {
   const found = scheduleOf(asked, of.p.schedule);
   yield tablesOf(found);
@@ -188,4 +164,4 @@ function joined(parts) {
 }
 
 /** By their names. */
-export const ASKS = { model, images, code, noised, terms, reverse, race, schedule, costly };
+export const ASKS = { model, images, code, noised, terms, reverse, schedule, costly };
