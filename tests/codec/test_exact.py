@@ -23,6 +23,7 @@ SETTINGS = {
     "two threads": ("2", {}),
     "no vectors": ("1", {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "AVX2": ("2", {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "AVX-512": ("2", {"ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}),
     "another MKL": ("1", {"MKL_CBWR": "COMPATIBLE", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}),
 }
 
@@ -43,6 +44,8 @@ def elsewhere(setting, many, *batches):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_gives_the_same_bits(setting, many, record_property):
     """Also where images share a call of the network; here each is alone."""
+    if setting == "AVX-512" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
+        pytest.skip("this processor has no AVX-512")
     found, ours = elsewhere(setting, many, 7, many), said(many, 1)
     floats = {one.pop("float32") for one in found.values()}
     record_property("figures", f"{len(floats | {ours['float32']})} results in float32, 1 in exact arithmetic")
@@ -59,6 +62,31 @@ def test_it_is_nearly_what_the_network_gives(name):
         meant = network.double()(x_t, torch.full((4,), 500))
     assert found.dtype == torch.float64
     assert (found - meant).abs().max() < 2**-10 * meant.abs().max()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("way", ["the whole", "in place", "a part", "a part in place"])
+def test_a_compiled_network_gives_the_same_bits(way):
+    """It is run as it was written, and the network that was given stays compiled."""
+    x_t, network, t = noise("paper", 2), unet("paper"), torch.full((2,), 500)
+    ours = exact(network)(x_t, t)
+    if way == "the whole":
+        network = torch.compile(network)
+    elif way == "in place":
+        network.compile()
+    elif way == "a part":
+        network.down[0] = torch.compile(network.down[0])
+    else:
+        network.down[0].compile()
+    assert torch.equal(exact(network)(x_t, t), ours)
+    compiled = {
+        "the whole": network,
+        "in place": network,
+        "a part": network.down[0],
+        "a part in place": network.down[0],
+    }[way]
+    assert hasattr(compiled, "_orig_mod") or compiled._compiled_call_impl is not None
 
 
 def test_a_weight_that_is_computed_is_not_mistaken_for_another():

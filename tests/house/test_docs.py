@@ -140,14 +140,16 @@ def test_the_glossary_is_one_in_both_languages():
         assert pkgutil.resolve_name(re.search(r"~([\w.]+)`", code)[1])
 
 
-@pytest.mark.parametrize("folder", ["docs/ko", "src/ddpm/laboratory", "src/ddpm/report", "src/ddpm/figures"])
+@pytest.mark.parametrize(
+    "folder", ["docs/ko", "src/ddpm/laboratory", "src/ddpm/report", "src/ddpm/figures", "src/ddpm/explorer/page"]
+)
 def test_korean_has_one_word_for_one_thing(folder):
     """That of the glossary. (What the notes wrote is theirs.)"""
     rivals = (
         "사슬|순방향|모형|역과정|전송률|가능도|스코어|목적 함수|이동 평균|표준 오차|(?:사후|사전|혼합|결합|주변) 분포"
     )
     for path in (ROOT / folder).rglob("*"):
-        if path.suffix in (".py", ".rst", ".json") and path.name != "errata.json":
+        if path.suffix in (".py", ".rst", ".json", ".js") and path.name != "errata.json":
             assert not re.findall(rivals, path.read_text(encoding="utf-8")), path
 
 

@@ -47,12 +47,13 @@ class NotExact(DataError):
 def exact(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
     """(x_t, timestep) -> output in float64, the same to the bit on every machine, for every batch size.
 
-    Nearly what the network gives: activations are rounded to 2^-14. Takes a few times as long.
+    Nearly what the network gives: activations are rounded to 2^-14. Takes a few times as long. A network that was compiled is run
+    as it was written.
 
     Raises:
         NotExact: at a call: the network uses an operation that is not listed here.
     """
-    copied = deepcopy(network).double().eval().requires_grad_(requires_grad=False)
+    copied = _as_written(deepcopy(network)).double().eval().requires_grad_(requires_grad=False)
     weights: dict[int, tuple[Tensor, int]] = {}
 
     def run(x_t: Tensor, timestep: Tensor) -> Tensor:
@@ -60,6 +61,19 @@ def exact(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
             return copied(x_t.double(), timestep)
 
     return run
+
+
+def _as_written(network: nn.Module) -> nn.Module:
+    """Without `torch.compile`, by which whole or parts of it may have been wrapped: what is compiled has no operations to exchange."""
+
+    def inside(module: Any) -> nn.Module:  # noqa: ANN401
+        return getattr(module, "_orig_mod", module)
+
+    for module in list(network.modules()):
+        module._compiled_call_impl = None
+        for name, child in module.named_children():
+            setattr(module, name, inside(child))
+    return inside(network)
 
 
 class _Exact(TorchFunctionMode):

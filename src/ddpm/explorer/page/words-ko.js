@@ -32,7 +32,7 @@ export const korean = {
   "step": "스텝",
   "t": "t",
 
-  "Forward and back": "순방향과 역방향",
+  "Forward and back": "정방향과 역방향",
   "Noise covers an image in small steps; the network guesses the image from any of them. Drag t.":
     "잡음이 이미지를 조금씩 덮습니다. 신경망은 어느 단계에서든 원래 이미지를 짐작합니다. t를 끌어 보세요.",
   "x₀, the image": "x₀, 이미지",
