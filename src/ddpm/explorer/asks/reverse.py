@@ -24,7 +24,8 @@ MOST = 16
 class Reverse(Parameters):
     """From noise down; with x_0 from its x_t, and with a hole (1 where to draw) around what is known.
 
-    `label` is a class, -1 for none; `steps` None is all of them.
+    `label` is a class, -1 for none; `steps` None is all of them. The steps around a hole are made `resamplings` times,
+    `jump` of them at a time (RePaint): so what is drawn fits better to what is known.
     """
 
     count: Annotated[int, Field(ge=1, le=MOST)] = 1
@@ -37,6 +38,8 @@ class Reverse(Parameters):
     x_0: Array | None = None
     t: Step | None = None
     hole: Array | None = None
+    resamplings: Annotated[int, Field(ge=1, le=10)] = 1
+    jump: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 def reverse(subject: Subject, asked: Reverse) -> Steps:
@@ -78,7 +81,7 @@ def _edit(subject: Subject, asked: Reverse, x_0: ImageBatch) -> Callable[[Loaded
     """What is done with the image: its hole is filled, or it is noised to t and brought back."""
     if asked.hole is not None:
         hole = tensor(asked.hole, "hole", (1, 1, *subject.model.shape[1:])) > 0.5
-        return lambda model, plan: inpaint(model, x_0, hole, plan, "ddnm", 1)
+        return lambda model, plan: inpaint(model, x_0, hole, plan, "ddnm", asked.jump, asked.resamplings)
     if not asked.t:
         raise NoAsk("t is needed, from 1: how far the image goes into the noise")
     t = asked.t

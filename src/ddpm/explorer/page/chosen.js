@@ -22,14 +22,23 @@ export const chosen = {
     const row = state.whole("image", 0, 0, images.x_0.shape[0] - 1);
     return { x_0: rowOf(images.x_0, row), label: images.numbers?.[row] ?? -1 };
   },
+  /** The image of one's own, if there is one yet. */
+  own: () => own,
+  /** An image of one's own, (1, C, H, W): the address says "own" from then on. */
+  put(x_0) {
+    own = x_0;
+    state.set({ image: "own" });
+  },
 };
 
 /**
  * Where one chooses an image: those of the data, a pen, a file.
  * @param {object} context of the scene.
  * @param {() => void} changed is told when another one is chosen.
+ * @param {object} options pen: whether there is a small pad to draw on; a scene may have a larger one.
+ * @returns {HTMLElement} its `mark()` shows again which one is chosen.
  */
-export function chooser(context, changed) {
+export function chooser(context, changed, { pen = true } = {}) {
   const { about, images } = context;
   const strip = element("div.strip", { role: "group", "aria-label": say("images") });
   const mark = () => {
@@ -53,10 +62,12 @@ export function chooser(context, changed) {
   }));
   mark();
   const where = { given: say("images of --data"), "held out": say("images that training did not see"), samples: say("images that the model drew") };
-  return element("div.chooser", {},
+  const opening = element("label.file", {}, say("open a picture"), file);
+  const root = element("div.chooser", {},
     element("div", {}, element("p.small", {}, where[about.images_are] ?? ""), strip),
-    element("div", {}, element("p.small", {}, say("or draw your own")), drawing.root,
-      element("div.row", {}, button("clear", () => drawing.clear()), element("label.file", {}, say("open a picture"), file))));
+    pen ? element("div", {}, element("p.small", {}, say("or draw your own")), drawing.root,
+      element("div.row", {}, button("clear", () => drawing.clear()), opening)) : element("div", {}, opening));
+  return Object.assign(root, { mark });
 }
 
 /** A picture file as an image of the model's size, its middle cut out. The browser decodes it. */

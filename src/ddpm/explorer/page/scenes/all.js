@@ -4,8 +4,9 @@ import { between } from "./between.js";
 import { bits } from "./bits.js";
 import { bound } from "./bound.js";
 import { copies } from "./copies.js";
+import { draw } from "./draw.js";
 import { forward } from "./forward.js";
 import { schedule } from "./schedule.js";
 import { training } from "./training.js";
 
-export const SCENES = [forward, schedule, bound, bits, between, copies, training];
+export const SCENES = [forward, draw, schedule, bound, bits, between, copies, training];
