@@ -24,6 +24,7 @@ from ddpm.explorer.worker import Steps
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.ddim import DDIM
+from ddpm.sampling.dpm_solver import DPMSolver
 from ddpm.sampling.inverse import Outside
 from ddpm.sampling.optimal import best_steps, jumps
 from ddpm.trained.coded import is_installed
@@ -36,6 +37,7 @@ SOURCES: Mapping[str, Callable[..., Any]] = {
     "term": term,
     "ancestral": Ancestral.step,
     "ddim": DDIM.step,
+    "dpm-solver": DPMSolver.step,
     "schedule": from_log_snr,
     "jumps": jumps,
     "best_steps": best_steps,

@@ -18,6 +18,7 @@ export function chart({ width = 640, height = 180, label, xName = "", yName = ""
   const box = { left: 52, right: width - 22, top: 20, bottom: height - 34 };
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart" });
   let range = { x: [0, 1], y: [0, 1] };
+  let named = [];
   const px = (x) => box.left + ((x - range.x[0]) / (range.x[1] - range.x[0] || 1)) * (box.right - box.left);
   const py = (y) => box.bottom - ((y - range.y[0]) / (range.y[1] - range.y[0] || 1)) * (box.bottom - box.top);
 
@@ -27,6 +28,7 @@ export function chart({ width = 640, height = 180, label, xName = "", yName = ""
     const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter(([, v]) => Number.isFinite(v)).map(([a, v]) => [a, scale(v)]) }));
     const all = shown.flatMap((curve) => curve.points);
     range = { x: x ?? span(all.map(([a]) => a)), y: y ?? span([...all.map(([, b]) => b), ...(log ? [] : [0])], log ? 1 : 0) };
+    named = [];
     root.replaceChildren(...axes(log), ...shown.flatMap((curve, i) => lines(curve, i)), ...marks(mark));
   }
 
@@ -52,10 +54,21 @@ export function chart({ width = 640, height = 180, label, xName = "", yName = ""
     }
     made.push(svg("path", { d: path, class: `line series-${curve.series ?? i}${curve.dashed ? " dashed" : ""}` }));
     if (curve.name) {
-      const [a, b] = curve.points.at(-1);
-      made.push(svg("text", { x: Math.min(px(a), box.right - 4), y: py(b) - 6, class: `tick end name series-${curve.series ?? i}` }, curve.name));
+      const [a, b] = curve.points.at(-1), x = Math.min(Math.max(px(a), box.left + 7 * curve.name.length), box.right - 4);
+      made.push(svg("text", { x, y: free(x, py(b) - 6), class: `tick end name series-${curve.series ?? i}` }, curve.name));
     }
     return made;
+  }
+
+  /** Where a name is not written over another one. */
+  function free(x, y) {
+    const taken = (at) => named.some(([u, v]) => Math.abs(u - x) < 110 && Math.abs(v - at) < 13);
+    let up = y, down = y;
+    while (taken(up)) up -= 3;
+    while (taken(down)) down += 3;
+    const at = up < box.top + 8 || down - y < y - up ? down : up;
+    named.push([x, at]);
+    return at;
   }
 
   function marks(mark) {

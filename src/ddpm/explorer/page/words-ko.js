@@ -1,5 +1,9 @@
 /** Korean, by the English text. */
+
+import { draw } from "./words-ko-draw.js";
+
 export const korean = {
+  ...draw,
   "skip to the scene": "장면으로 건너뛰기",
   "language": "언어",
   "English": "English",

@@ -6,7 +6,8 @@ import { bound } from "./bound.js";
 import { copies } from "./copies.js";
 import { draw } from "./draw.js";
 import { forward } from "./forward.js";
+import { race } from "./race.js";
 import { schedule } from "./schedule.js";
 import { training } from "./training.js";
 
-export const SCENES = [forward, draw, schedule, bound, bits, between, copies, training];
+export const SCENES = [forward, draw, race, schedule, bound, bits, between, copies, training];
