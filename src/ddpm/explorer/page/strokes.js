@@ -157,7 +157,8 @@ function listen(canvas, told) {
       if (told.isDrawing()) lifted(); else { told.begin(at); told.cursor(() => at); }
       return;
     }
-    const next = told.cursor(() => at.map((value, i) => Math.min(FINE, Math.max(0, value + 9 * step[i]))));
+    const far = Math.max(2, Math.round(FINE / canvas.width));
+    const next = told.cursor(() => at.map((value, i) => Math.min(FINE, Math.max(0, value + far * step[i]))));
     if (told.isDrawing()) told.go(next);
   });
 }

@@ -272,7 +272,7 @@ function settings({ about }, { most, changed }) {
   const sampler = choice("sampler", about.samplers.map((name) => [name, name]), "ancestral", told("sampler"));
   const show = choice("shown", [["x_0", "x̂₀, the estimate"], ["x", "x_t, the chain"]], state.get("show", "x_0"), told("show"));
   const label = named ? choice("class", [["-1", "any"], ...about.classes.map((name, i) => [`${i}`, name])], `${state.whole("label", -1, -1, about.classes.length - 1)}`, told("label")) : null;
-  const guidance = named ? slider("guidance", { min: 0, max: 8, step: 0.5, value: state.whole("guidance2", 2, 0, 16) / 2, shown: (value) => value.toFixed(1), oninput: (value) => told("guidance2")(2 * value) }) : null;
+  const guidance = named ? slider("guidance", { min: 0, max: 8, step: 0.5, value: Math.min(8, Math.max(0, Number(state.get("guidance", "1")) || 0)), shown: (value) => value.toFixed(1), oninput: told("guidance") }) : null;
   const written = () => ({ sampler: sampler.select.value, steps: steps.get(), again: again.get() });
   return {
     time,

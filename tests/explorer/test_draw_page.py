@@ -1,0 +1,202 @@
+"""The scenes "draw" and "race" in a real browser: what they show is what the library draws."""
+
+import os
+import random
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+import torch
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = {"progress": False}
+PIXELS = """canvas => { const { width, height } = canvas;
+  return [height, width, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]] }"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium. Its absence is an error in CI, a skip elsewhere."""
+    if not CHROMIUM.exists():
+        (pytest.fail if os.environ.get("DDPM_CI") else pytest.skip)(f"needs a browser: {CHROMIUM} is not there")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Opens a scene, `visit("scene=draw", width=390)`; no error may be told, and no other host asked."""
+    contexts, told = [], []
+
+    def opened(address, width=1280, **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda asked: told.append(asked.url) if elsewhere(asked.url) else None)
+        page.goto(f"{site.url}#{address}")
+        page.wait_for_selector("main [data-state]")
+        return page
+
+    def elsewhere(url):
+        return urlsplit(url).netloc != urlsplit(site.url).netloc and not url.startswith("data:")
+
+    yield opened
+    for context in contexts:
+        for page in context.pages:
+            assert page.locator("#trouble").is_hidden(), page.locator("#trouble").text_content()
+        context.close()
+    assert told == []
+
+
+def pixels(canvas):
+    """(H, W, 3) of what is painted."""
+    height, width, flat = canvas.evaluate(PIXELS)
+    return np.array(flat, dtype=np.int16).reshape(height, width, 4)[..., :3]
+
+
+def painted(x):
+    """What the page paints of an image in [-1, 1]."""
+    return ((x[0].double() + 1) * 127.5).round().clamp(0, 255).numpy()
+
+
+def shown(page, images):
+    """The samples of the page are these images; one grey value may be rounded otherwise."""
+    canvases = page.locator(".samples canvas")
+    assert canvases.count() == len(images)
+    for i, image in enumerate(images):
+        assert np.abs(pixels(canvases.nth(i))[..., 0] - painted(image)).max() <= 1
+
+
+def stroke(page, *places):
+    box = page.locator(".easel").bounding_box()
+    at = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in places]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for place in at[1:]:
+        page.mouse.move(*place, steps=3)
+    page.mouse.up()
+
+
+def done(page):
+    page.wait_for_selector("main [data-state=done]", timeout=60_000)
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).fragment).items()}
+
+
+def on_levels(grey):
+    """An image of 17 levels, (1, 8, 8), from its grey values 0..255."""
+    return torch.from_numpy(np.round(grey / 255 * 16) / 8 - 1).float()[None]
+
+
+def around(how, repeated=None):
+    """Options of `inpaint` for what the address says."""
+    steps = int(how["steps"])
+    times = {"resamplings": int(how["again"]), "jump": max(1, int(steps / 4 + 0.5))} if repeated is None else repeated
+    return {"method": "ddnm", "sampler": how["sampler"], "steps": steps, "seed": int(how.get("seed", 0)), **times, **QUIET}
+
+
+def test_a_drawing_is_completed(visit, subject):
+    """One stroke and one key. A link to it shows the same drawing and the same images again."""
+    page = visit("scene=draw")
+    stroke(page, (0.3, 0.2), (0.7, 0.2), (0.7, 0.4))
+    assert page.locator(".big").text_content() == "complete it"
+    page.keyboard.press("Enter")
+    how = done(page)
+    grey = pixels(page.locator(".easel"))[..., 0]
+    known = torch.nn.functional.max_pool2d(torch.from_numpy(grey > 0.15 * 255).float()[None, None], 3, 1, 1)
+    own = subject.model.inpaint(on_levels(grey), known[0, 0] == 0, 4, **around(how)).tensor
+    shown(page, own)
+    assert own.std(dim=0).max() > 0.1
+    again = visit(urlsplit(page.url).fragment)
+    done(again)
+    assert np.array_equal(pixels(again.locator(".easel"))[..., 0], grey)
+    shown(again, own)
+    page.keyboard.press("Control+z")
+    assert page.locator(".big").is_disabled()
+    assert pixels(page.locator(".easel")).max() == 0
+
+
+def test_a_hole_is_filled(visit, subject):
+    page = visit("scene=draw&image=3&count=2")
+    page.get_by_role("button", name="hole", exact=True).click()
+    stroke(page, (0.2, 0.7), (0.8, 0.7))
+    page.get_by_role("button", name="fill the hole").click()
+    how = done(page)
+    seen = pixels(page.locator(".easel"))
+    hole = torch.from_numpy(seen[..., 0] != seen[..., 2])
+    assert 5 <= int(hole.sum()) <= 24
+    shown(page, subject.model.inpaint(subject.x_0[3], hole, 2, **around(how)).tensor)
+
+
+def test_an_image_comes_back_from_its_x_t(visit, subject):
+    page = visit("scene=draw&count=3&seed=5")
+    page.locator(".thumb").nth(2).click()
+    page.get_by_label("t", exact=True).fill("12")
+    page.get_by_label("sampler").select_option("ddim")
+    page.get_by_role("button", name="denoise it").click()
+    how = done(page)
+    assert (how["image"], how["t"], how["sampler"]) == ("2", "12", "ddim")
+    steps = min(int(how["steps"]), 12)
+    own = subject.model.edit(subject.x_0[2], 3, timestep=12, sampler="ddim", steps=steps, seed=5, **QUIET)
+    shown(page, own.tensor)
+
+
+def test_the_pad_by_keys(visit):
+    """Arrows and Space draw; they do not change the scene. In Korean, on a phone."""
+    page = visit("scene=draw&lang=ko", width=390)
+    page.locator(".easel").focus()
+    for key in ("Space", *["ArrowRight"] * 3, "Space", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    how = done(page)
+    assert how["scene"] == "draw"
+    assert (pixels(page.locator(".easel"))[2] > 200).sum() >= 2 * 3
+    assert page.locator(".big").text_content() == "완성하기"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_race(visit, subject):
+    """Distances of what the samplers end at, to what all steps of DDIM end at."""
+    page = visit("scene=race&seed=4&racers=ddim.5_dpm-solver.10_heun.3")
+    page.get_by_role("button", name="start").click()
+    done(page)
+    model = subject.model
+    end = model.sample(1, sampler="ddim", seed=4, **QUIET).tensor
+    shown_at = page.locator(".race").evaluate("stage => JSON.parse(stage.dataset.distances)")
+    for i, (sampler, steps) in enumerate((("ddim", 5), ("dpm-solver", 10), ("heun", 3))):
+        own = model.sample(1, sampler=sampler, steps=steps, seed=4, **QUIET).tensor
+        assert np.abs(pixels(page.locator(".lane canvas").nth(i))[..., 0] - painted(own[0])).max() <= 1
+        assert shown_at[i] == pytest.approx(127.5 * float((own - end).square().mean().sqrt()), abs=1e-3)
+    evaluations = page.locator(".lane .numbers b").all_text_contents()[::2]
+    assert evaluations == ["5", "10", "5"]
+    page.get_by_role("button", name="remove racer 1").click()
+    assert page.locator(".lane").count() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", ["draw", "race"])
+def test_any_gestures_leave_no_error(visit, scene):
+    """50 of them, of a fixed seed, while chains are drawn."""
+    page, choose = visit(f"scene={scene}", reduced_motion="reduce"), random.Random(7)
+    for _ in range(50):
+        kind = choose.choice(["click", "slide", "choose", "stroke", "key"])
+        found = {"click": ".body button:enabled", "slide": ".body input[type=range]:visible", "choose": ".body select"}
+        things = page.locator(found.get(kind, ".easel"))
+        if things.count() == 0:
+            continue
+        one = things.nth(choose.randrange(things.count()))
+        if kind == "click":
+            one.click()
+        elif kind == "slide":
+            one.fill(choose.choice([one.get_attribute("min"), one.get_attribute("max")]))
+        elif kind == "choose":
+            one.select_option(index=choose.randrange(one.locator("option").count()))
+        elif kind == "stroke":
+            stroke(page, *((choose.random(), choose.random()) for _ in range(3)))
+        else:
+            one.press(choose.choice(["Enter", "Space", "ArrowDown", "Control+z"]))
+    page.wait_for_timeout(100)
