@@ -216,6 +216,7 @@ function mount(stage, context) {
   document.addEventListener("keydown", (event) => {
     const undoing = event.key === "z" && (event.ctrlKey || event.metaKey);
     if (undoing && pad.strokes.length) pad.undo();
+    if (event.key === "Escape") stop();
     if (event.key === "Enter" && !event.target.matches("button, a, select, input, summary") && !go.disabled && !running) run();
   }, { signal });
 
@@ -236,22 +237,26 @@ function mount(stage, context) {
   pick(PEN);
   restore();
 
-  /** What the address says; without a drawing or an image in it, an empty pad. */
+  /** What the address says; without a drawing or an image in it, an empty pad. What was drawn meanwhile in another scene counts. */
   function restore() {
-    const image = state.get("image"), base = state.get("base") || (image === "own" ? "" : image), ink = state.get("ink");
-    const found = base || (image === "own" && !ink && context.chosen.own()) ? context.chosen.get(context).x_0 : null;
-    const under = base && base !== "own" ? rowNamed(base) : found;
+    const image = state.get("image"), mine = image === "own" ? context.chosen.own() : null;
     const made = state.whole("made", 0, 0, 1);
-    pad.load(under, ink);
-    state.set({ base: under ? base || "own" : "" });
-    turn(WAYS[state.get("way")] ? state.get("way") : pad.has(HOLE) ? "hole" : under ? "noise" : "ink");
+    let base = image === "own" ? state.get("base") : image, under = null;
+    if (base === "own") under = mine;
+    else if (base) {
+      state.set({ image: base });
+      under = context.chosen.get(context).x_0;
+    }
+    pad.load(under, image === "own" ? state.get("ink") : "");
+    if (mine && base !== "own" && pad.image().data.some((value, i) => Math.abs(value - mine.data[i]) > 1e-4)) {
+      [base, under] = ["own", mine];
+      pad.load(mine);
+    }
+    state.set({ base: under ? base : "", image: under && !pad.strokes.length ? base : "own" });
+    const possible = { ink: pad.has(PEN) || !under, hole: pad.has(HOLE), noise: true };
+    turn(possible[state.get("way")] ? state.get("way") : pad.has(HOLE) ? "hole" : under ? "noise" : "ink");
     drawn();
     if (made && !nothing()) run();
-  }
-
-  function rowNamed(row) {
-    state.set({ image: row });
-    return context.chosen.get(context).x_0;
   }
 }
 
@@ -265,7 +270,7 @@ function keep(noise, image, hole) {
 function settings({ about }, { most, changed }) {
   const named = about.classes.length > 0;
   const told = (what) => (value) => { state.set({ [what]: value, ...(["sampler", "steps", "again"].includes(what) ? written() : {}) }); changed(what); };
-  const time = slider("t", { min: 1, max: about.T, value: state.whole("t", Math.round(about.T / 2), 1, about.T), oninput: told("t") });
+  const time = slider("t", { min: 1, max: about.T, value: state.whole("t", Math.round(0.55 * about.T), 1, about.T), oninput: told("t") });
   const count = slider("samples", { min: 1, max: 9, value: state.whole("count", 4, 1, 9), oninput: told("count") });
   const steps = slider("steps", { min: 1, max: most, value: Math.min(15, most), oninput: told("steps") });
   const again = slider("times around the hole", { min: 1, max: 5, value: 1, oninput: told("again") });
