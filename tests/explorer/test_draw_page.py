@@ -1,57 +1,40 @@
 """The scenes "draw" and "race" in a real browser: what they show is what the library draws."""
 
-import os
 import random
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 import torch
 
-CHROMIUM = Path("/usr/bin/chromium")
+from tests.harness.browser import Looked, browser, until
+
+pytestmark = pytest.mark.slow
 QUIET = {"progress": False}
 PIXELS = """canvas => { const { width, height } = canvas;
   return [height, width, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]] }"""
+UNTOLD = "import('./words.js').then((words) => [...words.untold])"
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Chromium. Its absence is an error in CI, a skip elsewhere."""
-    if not CHROMIUM.exists():
-        (pytest.fail if os.environ.get("DDPM_CI") else pytest.skip)(f"needs a browser: {CHROMIUM} is not there")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+def opened():
+    with browser() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
-def visit(browser, site):
-    """Opens a scene, `visit("scene=draw", width=390)`; no error may be told, and no other host asked."""
-    contexts, told = [], []
+def visit(opened, site):
+    """Opens a scene in a page of its own, `visit(width=390, scene="draw")`; at the end nothing has gone wrong on any."""
+    pages = []
 
-    def opened(address, width=1280, **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda asked: told.append(asked.url) if elsewhere(asked.url) else None)
-        page.goto(f"{site.url}#{address}")
-        page.wait_for_selector("main [data-state]")
-        return page
+    def visited(width=1280, **state):
+        looked = Looked(opened, site, viewport={"width": width, "height": 900}, reduced_motion="reduce")
+        pages.append(looked)
+        return looked.open(**state)
 
-    def elsewhere(url):
-        return urlsplit(url).netloc != urlsplit(site.url).netloc and not url.startswith("data:")
-
-    yield opened
-    for context in contexts:
-        for page in context.pages:
-            assert page.locator("#trouble").is_hidden(), page.locator("#trouble").text_content()
-        context.close()
-    assert told == []
+    yield visited
+    for looked in pages:
+        looked.well()
 
 
 def pixels(canvas):
@@ -84,7 +67,7 @@ def stroke(page, *places):
 
 
 def done(page):
-    page.wait_for_selector("main [data-state=done]", timeout=60_000)
+    page.wait_for_selector("main [data-state=done]")
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).fragment).items()}
 
 
@@ -93,16 +76,16 @@ def on_levels(grey):
     return torch.from_numpy(np.round(grey / 255 * 16) / 8 - 1).float()[None]
 
 
-def around(how, repeated=None):
+def around(how):
     """Options of `inpaint` for what the address says."""
     steps = int(how["steps"])
-    times = {"resamplings": int(how["again"]), "jump": max(1, int(steps / 4 + 0.5))} if repeated is None else repeated
-    return {"method": "ddnm", "sampler": how["sampler"], "steps": steps, "seed": int(how.get("seed", 0)), **times, **QUIET}
+    chain = {"sampler": how["sampler"], "steps": steps, "seed": int(how.get("seed", 0))}
+    return {"method": "ddnm", "resamplings": int(how["again"]), "jump": max(1, int(steps / 4 + 0.5)), **chain, **QUIET}
 
 
 def test_a_drawing_is_completed(visit, subject):
     """One stroke and one key. A link to it shows the same drawing and the same images again."""
-    page = visit("scene=draw")
+    page = visit(scene="draw")
     stroke(page, (0.3, 0.2), (0.7, 0.2), (0.7, 0.4))
     assert page.locator(".big").text_content() == "complete it"
     page.keyboard.press("Enter")
@@ -112,7 +95,7 @@ def test_a_drawing_is_completed(visit, subject):
     own = subject.model.inpaint(on_levels(grey), known[0, 0] == 0, 4, **around(how)).tensor
     shown(page, own)
     assert own.std(dim=0).max() > 0.1
-    again = visit(urlsplit(page.url).fragment)
+    again = visit(**how)
     done(again)
     assert np.array_equal(pixels(again.locator(".easel"))[..., 0], grey)
     shown(again, own)
@@ -122,7 +105,7 @@ def test_a_drawing_is_completed(visit, subject):
 
 
 def test_a_hole_is_filled(visit, subject):
-    page = visit("scene=draw&image=3&count=2")
+    page = visit(scene="draw", image=3, count=2)
     page.get_by_role("button", name="hole", exact=True).click()
     stroke(page, (0.2, 0.7), (0.8, 0.7))
     page.get_by_role("button", name="fill the hole").click()
@@ -134,7 +117,7 @@ def test_a_hole_is_filled(visit, subject):
 
 
 def test_an_image_comes_back_from_its_x_t(visit, subject):
-    page = visit("scene=draw&count=3&seed=5")
+    page = visit(scene="draw", count=3, seed=5)
     page.locator(".thumb").nth(2).click()
     page.get_by_label("t", exact=True).fill("12")
     page.get_by_label("sampler").select_option("ddim")
@@ -148,7 +131,7 @@ def test_an_image_comes_back_from_its_x_t(visit, subject):
 
 def test_the_pad_by_keys(visit):
     """Arrows and Space draw; they do not change the scene. In Korean, on a phone."""
-    page = visit("scene=draw&lang=ko", width=390)
+    page = visit(390, scene="draw", lang="ko", theme="dark")
     page.locator(".easel").focus()
     for key in ("Space", *["ArrowRight"] * 3, "Space", "ArrowDown", "Enter"):
         page.keyboard.press(key)
@@ -157,11 +140,38 @@ def test_the_pad_by_keys(visit):
     assert (pixels(page.locator(".easel"))[2] > 200).sum() >= 2 * 3
     assert page.locator(".big").text_content() == "완성하기"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(UNTOLD) == []
+
+
+def test_the_race_on_a_phone(visit):
+    page = visit(390, scene="race", lang="ko", theme="dark")
+    page.keyboard.press("Enter")
+    done(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(UNTOLD) == []
+
+
+def test_what_was_drawn_elsewhere_is_on_the_pad(visit, subject):
+    """An image that was chosen in another scene, and a drawing of its small pad; and back."""
+    page = visit(scene="draw")
+    stroke(page, (0.3, 0.2), (0.7, 0.2))
+    page.locator("#to-forward").click()
+    page.locator(".thumb").nth(4).click()
+    page.locator("#to-draw").click()
+    until(page, "document.querySelector('.easel')")
+    assert np.abs(pixels(page.locator(".easel"))[..., 0] - painted(subject.x_0[4])).max() <= 1
+    page.locator("#to-forward").click()
+    page.locator(".pad").click()
+    small = pixels(page.locator(".pad"))
+    page.locator("#to-draw").click()
+    until(page, "document.querySelector('.easel')")
+    assert small.max() > 100
+    assert np.array_equal(pixels(page.locator(".easel")), small)
 
 
 def test_the_race(visit, subject):
     """Distances of what the samplers end at, to what all steps of DDIM end at."""
-    page = visit("scene=race&seed=4&racers=ddim.5_dpm-solver.10_heun.3")
+    page = visit(scene="race", seed=4, racers="ddim.5_dpm-solver.10_heun.3")
     page.get_by_role("button", name="start").click()
     done(page)
     model = subject.model
@@ -177,11 +187,10 @@ def test_the_race(visit, subject):
     assert page.locator(".lane").count() == 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scene", ["draw", "race"])
 def test_any_gestures_leave_no_error(visit, scene):
     """50 of them, of a fixed seed, while chains are drawn."""
-    page, choose = visit(f"scene={scene}", reduced_motion="reduce"), random.Random(7)
+    page, choose = visit(scene=scene), random.Random(7)
     for _ in range(50):
         kind = choose.choice(["click", "slide", "choose", "stroke", "key"])
         found = {"click": ".body button:enabled", "slide": ".body input[type=range]:visible", "choose": ".body select"}

@@ -120,7 +120,10 @@ def test_of_a_class_and_guided():
         ({"x_0": wire.array(torch.zeros(1, 1, 8, 8)), "t": 0}, "t is needed"),
         ({"x_0": wire.array(torch.zeros(1, 1, 8, 8)), "t": 21}, "1..20"),
         ({"x_0": wire.array(torch.zeros(1, 1, 8, 8)), "hole": wire.array(torch.zeros(1, 1, 8, 8))}, "nothing to fill"),
-        ({"x_0": wire.array(torch.zeros(1, 1, 8, 8)), "hole": wire.array(torch.ones(1, 1, 4, 4))}, "hole has the shape"),
+        (
+            {"x_0": wire.array(torch.zeros(1, 1, 8, 8)), "hole": wire.array(torch.ones(1, 1, 4, 4))},
+            "hole has the shape",
+        ),
         ({"hole": wire.array(half())}, "x_0 is needed"),
     ],
 )

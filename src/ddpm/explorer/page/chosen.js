@@ -3,7 +3,7 @@
 import { first } from "./live.js";
 import { pad } from "./pad.js";
 import * as state from "./state.js";
-import { button, element, paint, rowOf } from "./view.js";
+import { button, choice, element, paint, rowOf } from "./view.js";
 import { say } from "./words.js";
 
 const SHOWN = 16;
@@ -68,6 +68,21 @@ export function chooser(context, changed, { pen = true } = {}) {
     pen ? element("div", {}, element("p.small", {}, say("or draw your own")), drawing.root,
       element("div.row", {}, button("clear", () => drawing.clear()), opening)) : element("div", {}, opening));
   return Object.assign(root, { mark });
+}
+
+/**
+ * What the network is told of the image: its class, which the address names as "label"; null where the model has no classes.
+ * @param {(label: number) => void} changed is told the number of the class, -1 for none.
+ */
+export function classChoice({ classes }, changed) {
+  if (!classes.length) return null;
+  const options = [["-1", "any"], ...classes.map((name, i) => [`${i}`, { name }])];
+  return choice("class", options, `${state.whole("label", -1, -1, classes.length - 1)}`, (value) => { state.set({ label: value }); changed(Number(value)); });
+}
+
+/** A choice of a sampler. */
+export function samplerChoice({ samplers }, value, changed) {
+  return choice("sampler", samplers.map((name) => [name, { name }]), value, changed);
 }
 
 /** A picture file as an image of the model's size, its middle cut out. The browser decodes it. */

@@ -58,7 +58,10 @@ function draw(context) {
 }
 
 function link(scene) {
-  return element("a", { href: state.link({ scene: scene.id }), id: `to-${scene.id}` }, say(scene.title));
+  const to = () => state.link({ scene: scene.id });
+  const found = element("a", { href: to(), id: `to-${scene.id}` }, say(scene.title));
+  found.addEventListener("click", () => { found.href = to(); }); // what was chosen since then goes along
+  return found;
 }
 
 /** Open the scene of the address, if it is not the one that is shown. */

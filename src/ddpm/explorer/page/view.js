@@ -99,10 +99,10 @@ export function button(name, onclick, attributes = {}) {
   return element("button", { type: "button", onclick, ...attributes }, say(name));
 }
 
-/** A choice of one of several, [[value, shown], ...]. */
+/** A choice of one of several, [[value, shown], ...]; what is a name, and no text of the page, is given as [value, {name}]. */
 export function choice(name, options, value, onchange) {
   const select = element("select", { "aria-label": say(name), onchange: () => onchange(select.value) });
-  for (const [key, shown] of options) select.append(element("option", { value: key }, say(shown)));
+  for (const [key, shown] of options) select.append(element("option", { value: key }, shown.name ?? say(shown)));
   select.value = value;
   return Object.assign(element("label.choice", {}, element("span", {}, say(name)), select), { select });
 }

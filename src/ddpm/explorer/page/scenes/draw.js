@@ -1,6 +1,6 @@
 /** Draw, noise, denoise: what one draws is completed; an image comes back from its x_t, or gets its hole filled. */
 
-import { chooser } from "../chosen.js";
+import { chooser, classChoice, samplerChoice } from "../chosen.js";
 import { latest } from "../live.js";
 import * as state from "../state.js";
 import { easel, HOLE, PEN, RUBBER } from "../strokes.js";
@@ -50,14 +50,14 @@ function mount(stage, context) {
   const { backend, about, signal, guarded } = context, { T } = about;
   const most = Math.min(T, MANY);
   let pace = about.seconds; // of one evaluation of one image, here and now
-  let running = null, newest = null, began = 0;
+  let running = null, newest = null;
 
   const pad = easel(about.shape, { begun: started, changed: drawn });
-  const left = picture("x_t, what is left of it", "left"), grid = element("div.samples");
+  const left = picture("x_t, what is left of it", "left"), samples = gallery();
   const hint = element("p.hint", { "aria-hidden": "true" }, say("draw here"));
   const status = element("p.small.status", { role: "status" });
   const facts = { t: fact("t of the chain"), evaluations: fact("evaluations of the network"), seconds: fact("seconds") };
-  const going = element("div.bits", {}, element("i")), made = element("div.made", {}, grid, going, status);
+  const going = element("div.bits", {}, element("i")), made = element("div.made", {}, samples.root, going, status);
   const go = button("complete it", () => (running ? stop() : run()), { class: "main big" });
 
   const set = settings(context, { most, changed: (what) => (what === "show" ? repaint() : renew()) });
@@ -121,7 +121,7 @@ function mount(stage, context) {
   function renew() {
     stop();
     state.set({ made: 0 });
-    grid.classList.add("old");
+    samples.fade();
     seen(way());
     tell();
   }
@@ -164,8 +164,7 @@ function mount(stage, context) {
     signal.addEventListener("abort", ended, { once: true });
     running = mine;
     newest = null;
-    began = performance.now();
-    const whole = evaluations(plan);
+    const whole = evaluations(plan), began = performance.now();
     tell();
     made.scrollIntoView({ block: "nearest" });
     try {
@@ -199,18 +198,8 @@ function mount(stage, context) {
     if (was) tell();
   }
 
-  /** The newest answer: as x_0 or as x_t. */
   function repaint() {
-    if (!newest) return;
-    const shown = set.show() === "x" ? newest.x : newest.x_0, count = shown.shape[0];
-    if (grid.children.length !== count) empty(count);
-    grid.classList.remove("old");
-    [...grid.children].forEach((canvas, row) => paint(canvas, shown, row));
-  }
-
-  function empty(count) {
-    grid.style.setProperty("--columns", `${Math.ceil(Math.sqrt(count))}`);
-    grid.replaceChildren(...Array.from({ length: count }, (_, i) => element("canvas.pixels", { role: "img", "aria-label": say("sample {0}", i + 1) })));
+    if (newest) samples.show(set.show() === "x" ? newest.x : newest.x_0);
   }
 
   document.addEventListener("keydown", (event) => {
@@ -233,31 +222,60 @@ function mount(stage, context) {
     choosing,
   );
   signal.addEventListener("abort", () => { stop(); });
-  empty(set.count());
+  samples.empty(set.count());
   pick(PEN);
   restore();
 
-  /** What the address says; without a drawing or an image in it, an empty pad. What was drawn meanwhile in another scene counts. */
+  /** What the address says; without a drawing or an image in it, an empty pad. */
   function restore() {
-    const image = state.get("image"), mine = image === "own" ? context.chosen.own() : null;
-    const made = state.whole("made", 0, 0, 1);
-    let base = image === "own" ? state.get("base") : image, under = null;
-    if (base === "own") under = mine;
-    else if (base) {
-      state.set({ image: base });
-      under = context.chosen.get(context).x_0;
-    }
-    pad.load(under, image === "own" ? state.get("ink") : "");
-    if (mine && base !== "own" && pad.image().data.some((value, i) => Math.abs(value - mine.data[i]) > 1e-4)) {
-      [base, under] = ["own", mine];
+    const made = state.whole("made", 0, 0, 1), mine = context.chosen.own();
+    let { under, base, ink } = remembered(context);
+    pad.load(under, ink);
+    if (ink && mine && differ(pad.image(), mine)) { // something was drawn meanwhile, in another scene
+      [under, base, ink] = [mine, "own", ""];
       pad.load(mine);
     }
-    state.set({ base: under ? base : "", image: under && !pad.strokes.length ? base : "own" });
+    state.set({ base: under ? base : "", image: under && !ink ? base : "own" });
     const possible = { ink: pad.has(PEN) || !under, hole: pad.has(HOLE), noise: true };
     turn(possible[state.get("way")] ? state.get("way") : pad.has(HOLE) ? "hole" : under ? "noise" : "ink");
     drawn();
     if (made && !nothing()) run();
   }
+}
+
+/** The image beneath and the strokes that the address names: strokes are those of an image of one's own. */
+function remembered(context) {
+  const image = state.get("image"), own = image === "own";
+  const ink = own ? state.get("ink") : "", base = ink ? state.get("base") : image;
+  if (base === "own" || !base) {
+    const mine = base ? context.chosen.own() : null;
+    return { under: mine?.data.some((value) => value > -1) ? mine : null, base, ink };
+  }
+  state.set({ image: base });
+  return { under: context.chosen.get(context).x_0, base, ink };
+}
+
+function differ(a, b) {
+  return a.data.some((value, i) => Math.abs(value - b.data[i]) > 1e-4);
+}
+
+/** Where the samples are shown. */
+function gallery() {
+  const root = element("div.samples");
+  function empty(count) {
+    root.style.setProperty("--columns", `${Math.ceil(Math.sqrt(count))}`);
+    root.replaceChildren(...Array.from({ length: count }, (_, i) => element("canvas.pixels", { role: "img", "aria-label": say("sample {0}", i + 1) })));
+  }
+  return {
+    root,
+    empty,
+    fade: () => root.classList.add("old"),
+    show: (array) => {
+      if (root.children.length !== array.shape[0]) empty(array.shape[0]);
+      root.classList.remove("old");
+      [...root.children].forEach((canvas, row) => paint(canvas, array, row));
+    },
+  };
 }
 
 /** Noise stays where the hole is; elsewhere the image is put in. */
@@ -274,9 +292,9 @@ function settings({ about }, { most, changed }) {
   const count = slider("samples", { min: 1, max: 9, value: state.whole("count", 4, 1, 9), oninput: told("count") });
   const steps = slider("steps", { min: 1, max: most, value: Math.min(15, most), oninput: told("steps") });
   const again = slider("times around the hole", { min: 1, max: 5, value: 1, oninput: told("again") });
-  const sampler = choice("sampler", about.samplers.map((name) => [name, name]), "ancestral", told("sampler"));
+  const sampler = samplerChoice(about, "ancestral", told("sampler"));
   const show = choice("shown", [["x_0", "x̂₀, the estimate"], ["x", "x_t, the chain"]], state.get("show", "x_0"), told("show"));
-  const label = named ? choice("class", [["-1", "any"], ...about.classes.map((name, i) => [`${i}`, name])], `${state.whole("label", -1, -1, about.classes.length - 1)}`, told("label")) : null;
+  const label = classChoice(about, () => changed("label"));
   const guidance = named ? slider("guidance", { min: 0, max: 8, step: 0.5, value: Math.min(8, Math.max(0, Number(state.get("guidance", "1")) || 0)), shown: (value) => value.toFixed(1), oninput: told("guidance") }) : null;
   const written = () => ({ sampler: sampler.select.value, steps: steps.get(), again: again.get() });
   return {
@@ -287,7 +305,7 @@ function settings({ about }, { most, changed }) {
     show: () => show.select.value,
     label: () => (named ? Number(label.select.value) : -1),
     guidance: () => (named ? guidance.get() : 1),
-    plan: () => ({ ...written(), again: again.hidden ? 1 : again.get() }),
+    plan: () => ({ ...written(), ...(time.hidden ? {} : { again: 1, steps: Math.min(steps.get(), time.get()) }) }),
     written,
     /** The plan for a way: what the address says, else the one given. */
     offer: (way, plan) => {

@@ -1,6 +1,7 @@
 /** Samplers race: from the same noise, each with its own steps; how far are they from where the long chain ends? */
 
 import { chart } from "../chart.js";
+import { classChoice, samplerChoice } from "../chosen.js";
 import { isAbort } from "../live.js";
 import * as state from "../state.js";
 import { button, choice, digits, element, paint, picture } from "../view.js";
@@ -30,7 +31,7 @@ function mount(stage, context) {
   const start = button("start", () => (going ? stop() : run()), { class: "main big" });
   const again = button("other noise", () => { state.set({ seed: (seed() + 1) % SEEDS }); run(); });
   const more = button("another racer", () => { racers.push(racer("unipc", 10)); lay(); });
-  const label = about.classes.length ? choice("class", [["-1", "any"], ...about.classes.map((name, i) => [`${i}`, name])], `${labelNow()}`, (value) => { state.set({ label: value }); stop(); clear(); }) : null;
+  const label = classChoice(about, () => { stop(); clear(); });
   const reference = picture("the long chain", "goal"), progress = element("progress", { max: T, value: 0, "aria-label": say("the long chain") });
   const far = element("p.small.status", { role: "status" });
   const lanes = element("div.lanes"), curves = chart({ width: innerWidth < 700 ? 380 : 640, height: 240, label: say("distance of each racer's estimate to the end of the long chain"), xName: say("number of evaluations"), yName: "RMSE, 0..255" });
@@ -49,8 +50,8 @@ function mount(stage, context) {
   }
 
   function row(one, i) {
-    const sampler = choice("sampler", about.samplers.map((name) => [name, name]), one.sampler, (name) => { one.sampler = name; lay(); });
-    const steps = choice("steps", choices(T).map((k) => [`${k}`, `${k}`]), `${one.steps}`, (k) => { one.steps = Number(k); lay(); });
+    const sampler = samplerChoice(about, one.sampler, (name) => { one.sampler = name; lay(); });
+    const steps = choice("steps", choices(T).map((k) => [`${k}`, { name: k }]), `${one.steps}`, (k) => { one.steps = Number(k); lay(); });
     const out = button("remove", () => { racers.splice(i, 1); lay(); }, { disabled: racers.length <= FEWEST, "aria-label": say("remove racer {0}", i + 1) });
     one.canvas = element("canvas.pixels", { role: "img", "aria-label": say("the estimate of racer {0}: {1}", i + 1, one.sampler) });
     [one.evaluations, one.distance, one.bar] = [element("b", {}, "0"), element("b", {}, "–"), element("i")];
