@@ -10,6 +10,9 @@ import torch
 from pydantic import Field
 
 import ddpm
+from ddpm.analytic.mixture import Mixture
+from ddpm.analytic.process import Diffused
+from ddpm.analytic.quadrature import excess
 from ddpm.codec.codec import Codec
 from ddpm.diffusion.bound import term
 from ddpm.diffusion.forward import ForwardProcess
@@ -26,6 +29,7 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.ddim import DDIM
 from ddpm.sampling.dpm_solver import DPMSolver
 from ddpm.sampling.inverse import Outside
+from ddpm.sampling.langevin import Langevin
 from ddpm.sampling.optimal import best_steps, jumps
 from ddpm.trained.coded import is_installed
 from ddpm.trained.interpolate import interpolate
@@ -45,6 +49,10 @@ SOURCES: Mapping[str, Callable[..., Any]] = {
     "interpolate": interpolate,
     "codec": Codec.progressive,
     "search": search,
+    "given": Mixture.given,
+    "kernel": Diffused.reverse,
+    "excess": excess,
+    "langevin": Langevin.step,
 }
 """What "show me the code" shows, by name: nothing else is read."""
 FOR_IMAGES = tuple(name for name in SAMPLERS if name not in ("flow", "langevin", "langevin-ncsn"))

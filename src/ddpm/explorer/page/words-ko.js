@@ -1,9 +1,11 @@
 /** Korean, by the English text. */
 
 import { draw } from "./words-ko-draw.js";
+import { world } from "./words-ko-world.js";
 
 export const korean = {
   ...draw,
+  ...world,
   "skip to the scene": "장면으로 건너뛰기",
   "language": "언어",
   "English": "English",

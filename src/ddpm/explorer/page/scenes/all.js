@@ -9,5 +9,6 @@ import { forward } from "./forward.js";
 import { race } from "./race.js";
 import { schedule } from "./schedule.js";
 import { training } from "./training.js";
+import { world } from "./world.js";
 
-export const SCENES = [forward, draw, race, schedule, bound, bits, between, copies, training];
+export const SCENES = [forward, draw, race, schedule, bound, world, bits, between, copies, training];

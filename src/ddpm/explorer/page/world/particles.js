@@ -52,6 +52,18 @@ function langevin(data, q, x, t, draw) {
 
 /** x_t to x_{t-1}, by name: (data, q, x_t, t, draw, sigma_2) gives x_{t-1}, a new array. */
 export const SAMPLERS = { ancestral, ddim, langevin };
+/** What they are called. */
+export const TITLES = { ancestral: "ancestral", ddim: "DDIM", langevin: "annealed Langevin" };
+
+/**
+ * Where particles go that are all at x_t on a line: for each of `count` a list of x_t, x_{t-1}, ..., x_0.
+ * @param {Float64Array} sigma_2 the variance of p_theta, (T + 1).
+ */
+export function paths(data, q, sampler, { x_t, t, count, seed, sigma_2 }) {
+  const draw = normal(seed), passed = [new Float64Array(count).fill(x_t)];
+  for (let here = t; here > 0; here--) passed.push(SAMPLERS[sampler](data, q, passed.at(-1), here, draw, sigma_2));
+  return Array.from({ length: count }, (_, n) => passed.map((x) => x[n]));
+}
 
 /**
  * A chain that keeps all it has been through: `at(t)` goes on until t.

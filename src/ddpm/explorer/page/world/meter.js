@@ -1,0 +1,60 @@
+/** The bound's numbers of a world on a line, a few t at a time: coarse at once, exact when all t are there. */
+
+import { excessTerm, fromStandard, kernelFromGaussian, measure } from "./bound.js";
+import { marginal, variances } from "./process.js";
+
+/** t = 1..T so that each beginning of the list is spread over all of them. */
+export function coarseFirst(T) {
+  const order = new Set([T]);
+  for (let stride = 2 ** Math.ceil(Math.log2(T)); stride >= 1; stride /= 2) for (let t = 1; t <= T; t += stride) order.add(t);
+  return [...order];
+}
+
+/**
+ * @param {object} data a mixture on a line.
+ * @param {object} q its tables.
+ */
+export function meter(data, q) {
+  const measures = new Array(q.T + 1), order = coarseFirst(q.T), terms = new Set(), mmse = new Array(q.T + 1);
+  const prior = fromStandard(marginal(data, q, q.T));
+  let next = 0;
+  const at = (t) => {
+    measures[t] ??= measure(data, q, t);
+    mmse[t] = measures[t].mmse;
+    return measures[t];
+  };
+  return {
+    /** Measure t, if it is not there yet. */
+    at,
+    /** E Var(x_0|x_t), filled as it is measured. */
+    mmse,
+    /** E D_KL of the true kernel at t from its Gaussian. */
+    fromGaussian: (t) => kernelFromGaussian(q, t, at(t - 1), at(t)),
+    /** Measure for so many milliseconds; says whether all is there. */
+    work(limit) {
+      const end = performance.now() + limit;
+      while (next < order.length && performance.now() < end) {
+        const t = order[next++];
+        at(t - 1);
+        at(t);
+        terms.add(t);
+      }
+      return next === order.length;
+    },
+    /**
+     * The excess of the bound by a rule for the variance, nats: {prior, points: [[t, term]], total, complete}; terms that are
+     * not there yet are taken from a straight line between their neighbours.
+     */
+    excess(rule) {
+      const sigma_2 = variances(q, rule, mmse);
+      const points = [...terms].sort((a, b) => a - b).map((t) => [t, excessTerm(q, t, sigma_2[t], measures[t - 1], measures[t])]);
+      let total = prior;
+      points.forEach(([t, term], i) => {
+        total += term;
+        const [before, other] = points[i - 1] ?? [t, term];
+        total += ((t - before - 1) * (other + term)) / 2 || 0;
+      });
+      return { prior, points, total, complete: next === order.length };
+    },
+  };
+}
