@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,6 @@ def agrees(found: Any, expected: torch.Tensor | float) -> None:
     torch.testing.assert_close(torch.tensor(found, dtype=torch.float64), theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::ddpm.diffusion.schedule.SignalRemains")
 def test_schedules():
     """Every table of Eq. 4 and 7, of each schedule and length."""
     each = [(kind, T) for kind in KINDS for T in (1, 10, 1000)]
@@ -84,7 +84,6 @@ def test_schedules():
         agrees(found["a"], schedule.alpha_bar.sqrt())
 
 
-@pytest.mark.filterwarnings("ignore::ddpm.diffusion.schedule.SignalRemains")
 def test_densities_scores_and_kernels():
     """Mixtures on a line and in a plane, three schedules, the first t, one between and the last."""
     each = []
@@ -110,7 +109,6 @@ def test_densities_scores_and_kernels():
         agrees([sum(one) for one in found["share"]], torch.ones(len(x)))
 
 
-@pytest.mark.filterwarnings("ignore::ddpm.diffusion.schedule.SignalRemains")
 @pytest.mark.parametrize("kind", KINDS)
 def test_bound(kind):
     """Entropies, squared errors, the excess by three variances, how far kernels are from Gaussian."""
@@ -135,6 +133,20 @@ def test_bound(kind):
                 normal = torch.distributions.Normal(mean, sigma_2.sqrt())
                 cross = quadrature.expected(alone, lambda x, normal=normal: alone.log_prob(x) - normal.log_prob(x)[:, 0])
                 agrees(one[name], cross)
+
+
+def test_coarse_first():
+    """The page's sum is the library's when every t is measured, and near it after a few; each t is measured once."""
+    known = diffused(LINES[2], "cosine", 50)
+    errors = quadrature.mmse(known)
+    for rule, variance in (("fixed-large", FixedLarge()), ("optimal", Optimal(errors))):
+        (found,) = ask({"task": "gauge", "components": LINES[2], "kind": "cosine", "T": 50, "rule": rule})
+        exact = quadrature.excess(known, variance, errors)
+        assert sorted(found["coarse"]) == list(range(1, 51)) and not found["none"]
+        assert 9 <= len(found["few"]["points"]) < 50 and not found["few"]["complete"]
+        assert found["few"]["total"] == pytest.approx(exact, rel=0.4)
+        assert found["all"]["complete"] and len(found["all"]["points"]) == 50
+        agrees(found["all"]["total"], exact)
 
 
 @pytest.mark.parametrize("sampler", ["ancestral", "ddim", "langevin"])
@@ -179,3 +191,18 @@ def test_address():
     assert [one["parsed"] for one in lines[2:]] == [[], []]
     (plane,) = ask({"task": "address", "dims": 2, "text": "0.3_1_-1_0.2_0.1_-30"})
     assert plane["written"] == "0.3_1_-1_0.2_0.1_-30"
+
+
+def test_korean_words():
+    """Every text of the scene has its Korean, and no Korean is left over; places to be filled in are the same."""
+    files = [PAGE / "scenes" / "world.js", *(PAGE / "world").glob("*.js")]
+    texts = "\n".join(file.read_text() for file in files)
+    said = set(re.findall(r'\b(?:say|fact|button|choice|slider)\(\s*"((?:[^"\\]|\\.)*)"', texts))
+    said |= set(re.findall(r'^\s+"([a-z][a-zA-Z ]+)": "[\d._*-]+",$', texts, re.MULTILINE))  # the examples
+    for options in re.findall(r'\b(?:choice|RULES = |TITLES = ).*', texts):
+        said |= set(re.findall(r'[:,] "([a-zσ][^"]* [^"]*|none|ancestral|DDIM)"', options))
+    said |= set(re.findall(r'^  (?:title|idea): "(.*)",$', texts, re.MULTILINE))
+    korean = dict(re.findall(r'^  "?([^"\n]*?)"?:\s+"(.*)",$', (PAGE / "words-ko-world.js").read_text(), re.MULTILINE))
+    assert said - {"t", "T", "σ²_t = β_t", "σ²_t = β̃_t"} == set(korean)
+    for english, text in korean.items():
+        assert set(re.findall(r"\{\d\}", english)) == set(re.findall(r"\{\d\}", text)), english

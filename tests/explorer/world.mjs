@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const part = (name) => import(pathToFileURL(`${process.argv[2]}/world/${name}.js`).href);
-const [law, process_, bound, particles, address] = await Promise.all(["mixture", "process", "bound", "particles", "address"].map(part));
+const [law, process_, bound, particles, address, gauges] = await Promise.all(["mixture", "process", "bound", "particles", "address", "meter"].map(part));
 const { mixture } = law;
 
 const tasks = {
@@ -35,6 +35,15 @@ const tasks = {
       fromGaussian: measures.map((here, t) => (t ? bound.kernelFromGaussian(q, t, measures[t - 1], here) : 0)),
       at: x.map(([one, t]) => bound.kernelAt(data, q, one, t, sigma_2[t])),
     };
+  },
+  /** The page's gauge: its excess when few t are measured, and when all are. */
+  gauge({ components, kind, T, rule }) {
+    const one = gauges.meter(mixture(components), process_.tables(kind, T)), coarse = gauges.coarseFirst(T);
+    const none = one.excess(rule).complete;
+    while (one.excess(rule).points.length < 9) one.work(-1);
+    const few = one.excess(rule);
+    while (!one.work(1e4));
+    return { coarse, none, few, all: one.excess(rule) };
   },
   /** A whole chain with noise that is given. */
   chain({ components, kind, T, sampler, x, noise }) {

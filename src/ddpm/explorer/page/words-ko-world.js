@@ -16,7 +16,7 @@ export const world = {
   none: "없음",
   ancestral: "ancestral",
   DDIM: "DDIM",
-  "annealed Langevin": "annealed Langevin",
+  "annealed Langevin": "담금질 랑주뱅",
   "two peaks": "봉우리 둘",
   "one Gaussian": "가우시안 하나",
   "unequal weights": "다른 가중치",
@@ -57,7 +57,6 @@ export const world = {
   "its excess, L − H(x₀)": "그 초과분 L − H(x₀)",
   "of it at T: KL from q(x_T) to N(0, 1)": "그중 T에서: q(x_T)와 N(0, 1)의 KL 발산",
   "nats that each step of the chain loses": "체인의 스텝마다 잃는 nats",
-  "nats lost at t": "t에서 잃는 nats",
   "All numbers are in nats. The excess is what p_θ loses even with the best mean: at each t the KL from the true kernel to p_θ, averaged over x_t, on a logarithmic scale. More steps make each kernel more Gaussian. Click to go to a t.":
     "모든 수의 단위는 nats입니다. 초과분은 평균이 가장 좋을 때도 p_θ가 잃는 양입니다. 곧 참된 커널과 p_θ의 KL 발산을 x_t에 대해 평균한 것으로, t마다 로그 눈금으로 그렸습니다. 스텝이 많을수록 커널은 가우시안에 가까워집니다. 누르면 그 t로 갑니다.",
   "the components, with handles": "성분들과 손잡이",
@@ -73,10 +72,10 @@ export const world = {
   "other noise": "다른 잡음",
   play: "재생",
   stop: "멈춤",
-  "score arrows": "스코어 화살표",
+  "score arrows": "점수 화살표",
   "samplers, from the same noise": "같은 잡음에서 시작하는 샘플러들",
   "The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight.":
-    "화살표는 스코어 ∇ log q(x_t), 곧 밀도가 커지는 방향입니다. 신경망 대신 x₀의 정확한 추정값을 쓰므로, 여기서 생기는 오차는 모두 샘플러의 것입니다. 색 막대는 성분마다의 입자 비율이고, 세로 표시는 그 가중치입니다.",
-  "{0} of {1}; weight {2}": "{1}개 중 {0}개; 가중치 {2}",
+    "화살표는 점수 ∇ log q(x_t), 곧 밀도가 커지는 방향입니다. 신경망 대신 x₀의 정확한 추정값을 쓰므로, 여기서 생기는 오차는 모두 샘플러의 것입니다. 색 막대는 성분마다의 입자 비율이고, 세로 표시는 그 가중치입니다.",
+  "{0} of {1}; weight {2}": "{0}/{1}, 가중치 {2}",
   "shares off by {0} %": "비율의 오차 {0} %",
 };

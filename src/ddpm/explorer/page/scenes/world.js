@@ -3,7 +3,7 @@
 import { button, choice, element, slider } from "../view.js";
 import { say } from "../words.js";
 import { BEGINNINGS, MOST, parsed } from "../world/address.js";
-import { LENGTHS, RULES, remembered, scaled, turned, writer } from "../world/chosen.js";
+import { LENGTHS, RULES, exact, remembered, rounded, turned, writer } from "../world/chosen.js";
 import { EDGE, line, weighed } from "../world/line.js";
 import { mixture } from "../world/mixture.js";
 import { numbers } from "../world/numbers.js";
@@ -29,6 +29,8 @@ function mount(stage, { signal, guarded }) {
     if ("remove" in changes) return removed(changes.remove);
     const before = { ...now };
     Object.assign(now, changes);
+    if ("components" in changes) now.components = exact(now.components);
+    for (const name of ["x_t", "x_0"]) now[name] = rounded(now[name]);
     if (now.T !== before.T && !("t" in changes)) now.t = Math.round((before.t / before.T) * now.T);
     now.t = Math.min(now.T, Math.max(now.dims === 1 ? 1 : 0, now.t));
     if (now.T !== before.T || now.kind !== before.kind) changed.add("q");
@@ -41,7 +43,7 @@ function mount(stage, { signal, guarded }) {
   }
 
   function removed(k) {
-    if (now.components.length > 1) set({ components: scaled(now.components.filter((_, i) => i !== k)), chosen: Math.max(0, k - 1) });
+    if (now.components.length > 1) set({ components: exact(now.components.filter((_, i) => i !== k)), chosen: Math.max(0, k - 1) });
   }
 
   function build() {
@@ -104,7 +106,7 @@ function controlsOf(now, set, held) {
   const rule = choice("variance of p_θ", Object.entries(RULES), now.rule, (value) => set({ rule: value }));
   const beginnings = BEGINNINGS[now.dims];
   const begin = choice("example", [["", "choose …"], ...named(Object.keys(beginnings))], "", (name) => {
-    if (name) set({ components: scaled(parsed(beginnings[name], now.dims)), chosen: 0 });
+    if (name) set({ components: exact(parsed(beginnings[name], now.dims)), chosen: 0 });
     begin.select.value = "";
   });
   const t = slider("t", { min: now.dims === 1 ? 1 : 0, max: now.T, value: now.t, oninput: (value) => { held(); set({ t: value }); } });

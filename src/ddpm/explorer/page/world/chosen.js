@@ -41,7 +41,7 @@ export function remembered(edge, samplers) {
 /** The components of the address for so many dimensions, or those to begin with. */
 export function componentsOf(dims) {
   const found = parsed(state.get(KEYS[dims]), dims), first = Object.values(BEGINNINGS[dims])[0];
-  return scaled(found.length ? found : parsed(first, dims));
+  return exact(found.length ? found : parsed(first, dims));
 }
 
 /** Other dimensions: their components, and as many steps as there are at first. */
@@ -50,11 +50,14 @@ export function turned(dims) {
   return { dims, T, t: dims === 1 ? Math.round(0.4 * T) : T, components: componentsOf(dims), chosen: 0 };
 }
 
-/** Weights that sum to 1. */
-export function scaled(components) {
-  const total = components.reduce((sum, one) => sum + one.weight, 0);
-  return components.map((one) => ({ ...one, weight: one.weight / total }));
+/** Weights that sum to 1, but for the digits that the address does not hold; all numbers as the address has them. */
+export function exact(components) {
+  const total = components.reduce((sum, one) => sum + one.weight, 0), scale = Math.abs(total - 1) > 0.005 ? total : 1;
+  return parsed(written(components.map((one) => ({ ...one, weight: one.weight / scale }))), components[0].mean.length);
 }
+
+/** A number of a drag as the address has it: so a link shows the same numbers again, to the last digit. */
+export const rounded = (value) => Number(value.toFixed(3));
 
 /** A function that writes what is chosen into the address, soon; `flush` writes at once. */
 export function writer(world) {
@@ -62,10 +65,9 @@ export function writer(world) {
   const write = () => {
     clearTimeout(waiting);
     waiting = null;
-    const short = (value) => `${Number(value.toFixed(3))}`;
     state.set({
       "w-dims": world.dims, "w-schedule": world.kind, "w-T": world.T, "w-t": world.t, "w-variance": world.rule, "w-sampler": world.sampler, "w-paths": world.paths,
-      "w-seed": world.seed, "w-xt": short(world.x_t), "w-x0": short(world.x_0), [KEYS[world.dims]]: written(world.components),
+      "w-seed": world.seed, "w-xt": world.x_t, "w-x0": world.x_0, [KEYS[world.dims]]: written(world.components),
     });
   };
   const soon = () => { waiting ??= setTimeout(write, PAUSE); };

@@ -124,7 +124,7 @@ function dataPanel(world, set) {
 /** Components of which one has another weight; the others keep their proportions. */
 export function weighed(components, k, asked) {
   if (components.length === 1) return components;
-  const weight = within(asked, LIMITS.weight, 1 - LIMITS.weight * (components.length - 1)), rest = 1 - components[k].weight;
+  const weight = within(asked, LIMITS.weight, 1 - LIMITS.weight * (components.length - 1)), rest = components.reduce((sum, one, i) => (i === k ? sum : sum + one.weight), 0);
   return components.map((one, i) => ({ ...one, weight: i === k ? weight : (one.weight * (1 - weight)) / rest }));
 }
 

@@ -30,15 +30,16 @@ export function meter(data, q) {
     mmse,
     /** E D_KL of the true kernel at t from its Gaussian. */
     fromGaussian: (t) => kernelFromGaussian(q, t, at(t - 1), at(t)),
-    /** Measure for so many milliseconds; says whether all is there. */
+    /** Measure for so many milliseconds, one t at least; says whether all is there. */
     work(limit) {
       const end = performance.now() + limit;
-      while (next < order.length && performance.now() < end) {
+      do {
+        if (next === order.length) break;
         const t = order[next++];
         at(t - 1);
         at(t);
         terms.add(t);
-      }
+      } while (performance.now() < end);
       return next === order.length;
     },
     /**
@@ -50,9 +51,8 @@ export function meter(data, q) {
       const points = [...terms].sort((a, b) => a - b).map((t) => [t, excessTerm(q, t, sigma_2[t], measures[t - 1], measures[t])]);
       let total = prior;
       points.forEach(([t, term], i) => {
-        total += term;
-        const [before, other] = points[i - 1] ?? [t, term];
-        total += ((t - before - 1) * (other + term)) / 2 || 0;
+        const [before, other] = points[i - 1] ?? [0, term];
+        total += term + ((t - before - 1) * (other + term)) / 2;
       });
       return { prior, points, total, complete: next === order.length };
     },

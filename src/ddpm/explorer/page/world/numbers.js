@@ -17,7 +17,7 @@ export function numbers(world, set, signal) {
     best: fact("KL from the true kernel to its Gaussian, at x_t"), theirs: fact("KL from the true kernel to p_θ, at x_t"), mean: fact("the first, averaged over x_t"),
     now: fact("entropy H(x_t)"), data: fact("entropy of the data, H(x₀)"), bound: fact("the best bound L of this chain"), excess: fact("its excess, L − H(x₀)"), prior: fact("of it at T: KL from q(x_T) to N(0, 1)"),
   };
-  const terms = chart({ height: 300, label: say("nats that each step of the chain loses"), xName: "t", yName: say("nats lost at t"), pick: (t) => set({ t: Math.round(t) }) });
+  const terms = chart({ height: 300, label: say("nats that each step of the chain loses"), pick: (t) => set({ t: Math.round(t) }) });
   const root = element("div.w-numbers", {}, element("div.facts", {}, ...Object.values(facts)), terms.root,
     element("p.small", {}, say("All numbers are in nats. The excess is what p_θ loses even with the best mean: at each t the KL from the true kernel to p_θ, averaged over x_t, on a logarithmic scale. More steps make each kernel more Gaussian. Click to go to a t.")));
   let gauge = null, frame = null;
