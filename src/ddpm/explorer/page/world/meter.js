@@ -5,9 +5,16 @@ import { marginal, variances } from "./process.js";
 
 /** t = 1..T so that each beginning of the list is spread over all of them. */
 export function coarseFirst(T) {
-  const order = new Set([T]);
+  const order = new Set([T, 1, Math.min(2, T)]); // at t = 1 the variance has a rule of its own
   for (let stride = 2 ** Math.ceil(Math.log2(T)); stride >= 1; stride /= 2) for (let t = 1; t <= T; t += stride) order.add(t);
   return [...order];
+}
+
+/** The sum of the terms between two t, where their logarithm goes straight from one to the other. */
+function between([s, first], [t, last]) {
+  let sum = 0;
+  for (let i = s + 1; i < t; i++) sum += first > 0 && last > 0 ? first * (last / first) ** ((i - s) / (t - s)) : (first + last) / 2;
+  return sum;
 }
 
 /**
@@ -44,15 +51,14 @@ export function meter(data, q) {
     },
     /**
      * The excess of the bound by a rule for the variance, nats: {prior, points: [[t, term]], total, complete}; terms that are
-     * not there yet are taken from a straight line between their neighbours.
+     * not there yet are taken from a straight line between the logarithms of their neighbours.
      */
     excess(rule) {
       const sigma_2 = variances(q, rule, mmse);
       const points = [...terms].sort((a, b) => a - b).map((t) => [t, excessTerm(q, t, sigma_2[t], measures[t - 1], measures[t])]);
       let total = prior;
       points.forEach(([t, term], i) => {
-        const [before, other] = points[i - 1] ?? [0, term];
-        total += term + ((t - before - 1) * (other + term)) / 2;
+        total += term + between(points[i - 1] ?? [0, term], [t, term]);
       });
       return { prior, points, total, complete: next === order.length };
     },
