@@ -153,7 +153,10 @@ def test_particles(scene):
     """By play from noise to data; every sampler's particles end on the components."""
     page = scene("w-dims=2&w-T=10&w-t=10")
     page.get_by_role("button", name="play").click()
-    page.wait_for_selector(".w-square[data-t='0']", timeout=20_000)
+    page.wait_for_selector(".w-square[data-t='9']")
+    page.get_by_role("button", name="stop").click()
+    page.get_by_role("slider", name="t", exact=True).fill("0")
+    page.wait_for_selector(".w-square[data-t='0']")
     for sampler in ("langevin", "ddim", "ancestral"):
         page.locator(f"[data-sampler={sampler}]").click()
         page.wait_for_timeout(150)

@@ -38,6 +38,7 @@ export const world = {
   "component {0}: width": "성분 {0}: 너비",
   "mean {0}, weight {1}": "평균 {0}, 가중치 {1}",
   "standard deviation {0}": "표준편차 {0}",
+  "q(x_t) at every t": "모든 t의 q(x_t)",
   "t and x_t": "t와 x_t",
   "t = {0}, x_t = {1}": "t = {0}, x_t = {1}",
   "q(x₀), the data": "q(x₀), 데이터",
@@ -74,8 +75,8 @@ export const world = {
   stop: "멈춤",
   "score arrows": "점수 화살표",
   "samplers, from the same noise": "같은 잡음에서 시작하는 샘플러들",
-  "The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight.":
-    "화살표는 점수 ∇ log q(x_t), 곧 밀도가 커지는 방향입니다. 신경망 대신 x₀의 정확한 추정값을 쓰므로, 여기서 생기는 오차는 모두 샘플러의 것입니다. 색 막대는 성분마다의 입자 비율이고, 세로 표시는 그 가중치입니다.",
+  "The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight; how far all shares are off stands below each sampler.":
+    "화살표는 점수 ∇ log q(x_t), 곧 밀도가 커지는 방향입니다. 신경망 대신 x₀의 정확한 추정값을 쓰므로, 여기서 생기는 오차는 모두 샘플러의 것입니다. 색 막대는 성분마다의 입자 비율이고, 세로 표시는 그 가중치입니다. 비율 전체의 오차는 샘플러마다 아래에 적었습니다.",
   "{0} of {1}; weight {2}": "{0}/{1}, 가중치 {2}",
-  "shares off by {0} %": "비율의 오차 {0} %",
+  "off by {0} %": "오차 {0} %",
 };

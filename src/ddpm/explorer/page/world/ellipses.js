@@ -63,8 +63,10 @@ export function ellipses(world, set, side) {
     width = wide;
     put(root, { viewBox: `0 0 ${width} ${width}`, width, height: width });
     if (parts.length !== world.components.length) {
+      const held = root.contains(document.activeElement);
       parts = world.components.map((_, k) => build(k));
       root.replaceChildren(...parts.map((one) => one.outline), ...parts.flatMap((one) => [one.middle, one.long, one.wide]));
+      if (held) parts[world.chosen].middle.focus();
     }
     world.components.forEach(({ mean, spread, angle, weight }, k) => {
       const part = parts[k], [a, b] = spread.map((l) => REACH * Math.sqrt(l)), degrees = (angle * 180) / Math.PI;

@@ -93,8 +93,10 @@ function dataPanel(world, set) {
       for (const one of [middle, side]) one.addEventListener("focus", () => { if (world.chosen !== k) set({ chosen: k }); });
       return { middle, side };
     });
+    const held = root.contains(document.activeElement);
     shapes.handles.replaceChildren(origin, ...handles.flatMap(({ middle, side }) => [side, middle]));
     shapes.parts.replaceChildren(...handles.map((_, k) => svg("path", { class: `part component-${k}` })));
+    if (held) handles[world.chosen].middle.focus();
   }
 
   function draw(wide) {
@@ -130,7 +132,7 @@ export function weighed(components, k, asked) {
 
 /** q(x_t) at every t as a picture, t downwards: where one chooses t and x_t. */
 function heatPanel(world, set) {
-  const canvas = element("canvas.w-heat"), overlay = svg("svg", { class: "panel over" });
+  const canvas = element("canvas.w-heat"), overlay = svg("svg", { class: "panel over", role: "group", "aria-label": say("q(x_t) at every t") });
   const root = element("div.w-stack", {}, canvas, overlay);
   const ways = svg("path", { class: "w-ways" });
   const lines = [svg("line", { class: "w-mark" }), svg("line", { class: "w-mark" })], dot = handle(say("t and x_t"), "w-here");

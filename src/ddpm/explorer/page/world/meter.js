@@ -3,10 +3,11 @@
 import { excessTerm, fromStandard, kernelFromGaussian, measure } from "./bound.js";
 import { marginal, variances } from "./process.js";
 
-/** t = 1..T so that each beginning of the list is spread over all of them. */
+/** t = 1..T so that each beginning of the list is spread over all of them, closer where t is small: there the terms are large. */
 export function coarseFirst(T) {
   const order = new Set([T, 1, Math.min(2, T)]); // at t = 1 the variance has a rule of its own
-  for (let stride = 2 ** Math.ceil(Math.log2(T)); stride >= 1; stride /= 2) for (let t = 1; t <= T; t += stride) order.add(t);
+  for (let parts = 2; parts < T; parts *= 2) for (let i = 1; i < parts; i++) order.add(Math.max(1, Math.round(T * (i / parts) ** 1.5)));
+  for (let t = 1; t <= T; t++) order.add(t);
   return [...order];
 }
 

@@ -43,7 +43,7 @@ export function numbers(world, set, signal) {
 
   function go() {
     frame = null;
-    if (signal.aborted) return;
+    if (signal.aborted || !root.isConnected) return;
     const done = gauge.work(SLICE);
     tell();
     if (!done) frame = requestAnimationFrame(go);

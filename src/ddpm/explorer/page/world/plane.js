@@ -113,7 +113,7 @@ export function plane(world, set, signal) {
 
   const side = element("div.w-side", {}, element("div.w-strip", { role: "group", "aria-label": say("samplers, from the same noise") }, ...small.map((one) => one.root)),
     element("div.row", {}, play, step, again, other, field_), told, shares,
-    element("p.small", {}, say("The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight.")));
+    element("p.small", {}, say("The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight; how far all shares are off stands below each sampler.")));
   return {
     root: element("div.w-both", {}, square, side),
     /** By hand: a drag of the slider ends the motion. */
@@ -214,7 +214,7 @@ function smaller(name, world, set) {
       if (!width) return;
       dots(penOf(canvas, width), now.x, belonging(group.data, group.q, now.x, now.t), width, 1.4);
       const wrong = shares.reduce((sum, share, k) => sum + Math.abs(share - Math.exp(group.data.logWeight[k])) / 2, 0);
-      off.textContent = say("shares off by {0} %", digits(100 * wrong, 1));
+      off.textContent = say("off by {0} %", digits(100 * wrong, 1));
     },
   };
 }
