@@ -43,7 +43,12 @@ KINDS = ("linear", "cosine", "log-snr")
 def ask(*tasks: dict[str, Any]) -> list[Any]:
     """The answers of tasks of world.mjs."""
     done = subprocess.run(
-        [NODE, HERE / "world.mjs", PAGE], input=json.dumps(tasks), capture_output=True, text=True, timeout=60, check=False
+        [NODE, HERE / "world.mjs", PAGE],
+        input=json.dumps(tasks),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -57,7 +62,9 @@ def law(components: list[dict[str, Any]]) -> Mixture:
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         axes = turn if len(one["mean"]) == 2 else np.eye(1)
         covariances.append(axes @ np.diag(one["spread"]) @ axes.T)
-    weights, means = (torch.tensor([one[name] for one in components], dtype=torch.float64) for name in ("weight", "mean"))
+    weights, means = (
+        torch.tensor([one[name] for one in components], dtype=torch.float64) for name in ("weight", "mean")
+    )
     return mixture(weights, means, torch.from_numpy(np.stack(covariances)))
 
 
@@ -75,9 +82,17 @@ def agrees(found: Any, expected: torch.Tensor | float) -> None:
 def test_schedules():
     """Every table of Eq. 4 and 7, of each schedule and length."""
     each = [(kind, T) for kind in KINDS for T in (1, 10, 1000)]
-    for (kind, T), found in zip(each, ask(*({"task": "tables", "kind": kind, "T": T} for kind, T in each)), strict=True):
+    for (kind, T), found in zip(
+        each, ask(*({"task": "tables", "kind": kind, "T": T} for kind, T in each)), strict=True
+    ):
         schedule = SCHEDULES[kind](T)
-        names = {"beta": "beta", "s": "one_minus_alpha_bar", "betaTilde": "beta_tilde", "c_0": "posterior_x_0", "c_t": "posterior_x_t"}
+        names = {
+            "beta": "beta",
+            "s": "one_minus_alpha_bar",
+            "betaTilde": "beta_tilde",
+            "c_0": "posterior_x_0",
+            "c_t": "posterior_x_t",
+        }
         for name, theirs in names.items():
             table = torch.tensor(found[name], dtype=torch.float64)
             torch.testing.assert_close(table, getattr(schedule, theirs), rtol=1e-9, atol=1e-300)
@@ -131,8 +146,8 @@ def test_bound(kind):
             mean, variance = alone.expectation, alone.covariance[0, 0]
             for name, sigma_2 in (("best", variance), ("theirs", known.schedule.beta[t])):
                 normal = torch.distributions.Normal(mean, sigma_2.sqrt())
-                cross = quadrature.expected(alone, lambda x, normal=normal: alone.log_prob(x) - normal.log_prob(x)[:, 0])
-                agrees(one[name], cross)
+                cross = quadrature.expected(alone, lambda x, normal=normal: -normal.log_prob(x)[:, 0])
+                agrees(one[name], cross - quadrature.entropy(alone))
 
 
 def test_coarse_first():
@@ -173,7 +188,14 @@ def test_chains(sampler):
 
 def test_particles_of_a_seed():
     """A seed gives the same particles again, from N(0, I), and they come to the components by their weights."""
-    asked = {"task": "shares", "components": PLANES[1], "kind": "cosine", "T": 50, "sampler": "ancestral", "count": 2000}
+    asked = {
+        "task": "shares",
+        "components": PLANES[1],
+        "kind": "cosine",
+        "T": 50,
+        "sampler": "ancestral",
+        "count": 2000,
+    }
     first, other = ask(asked | {"seed": 3}, asked | {"seed": 4})
     assert first["x"] == first["again"] != other["x"]
     start = torch.tensor(first["start"])
@@ -184,7 +206,8 @@ def test_particles_of_a_seed():
 
 def test_address():
     """What the address says of the data is kept within bounds, and comes back as it was."""
-    lines = ask(*({"task": "address", "dims": 1, "text": text} for text in ("0.5_-1_0.2*0.5_1_0.2", "9_-99_0*x_1_1", "", "1_2*1_2_3_4")))
+    texts = ("0.5_-1_0.2*0.5_1_0.2", "9_-99_0*x_1_1", "", "1_2*1_2_3_4")
+    lines = ask(*({"task": "address", "dims": 1, "text": text} for text in texts))
     assert lines[0]["written"] == "0.5_-1_0.2*0.5_1_0.2"
     assert lines[0]["parsed"][0] == {"weight": 0.5, "mean": [-1], "spread": [pytest.approx(0.04)], "angle": 0}
     assert lines[1]["written"] == "1_-3_0.05"
@@ -199,7 +222,7 @@ def test_korean_words():
     texts = "\n".join(file.read_text() for file in files)
     said = set(re.findall(r'\b(?:say|fact|button|choice|slider)\(\s*"((?:[^"\\]|\\.)*)"', texts))
     said |= set(re.findall(r'^\s+"([a-z][a-zA-Z ]+)": "[\d._*-]+",$', texts, re.MULTILINE))  # the examples
-    for options in re.findall(r'\b(?:choice|RULES = |TITLES = ).*', texts):
+    for options in re.findall(r"\b(?:choice|RULES = |TITLES = ).*", texts):
         said |= set(re.findall(r'[:,] "([a-zσ][^"]* [^"]*|none|ancestral|DDIM)"', options))
     said |= set(re.findall(r'^  (?:title|idea): "(.*)",$', texts, re.MULTILINE))
     korean = dict(re.findall(r'^  "?([^"\n]*?)"?:\s+"(.*)",$', (PAGE / "words-ko-world.js").read_text(), re.MULTILINE))

@@ -26,6 +26,10 @@ from ddpm.explorer.server import application
 from ddpm.explorer.subject import GIVEN, Subject
 from ddpm.explorer.worker import Worker
 
+SLIDE = """(one, share) => {
+  one.value = +one.min + share * (one.max - one.min);
+  one.dispatchEvent(new Event("input"));
+}"""
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
@@ -64,7 +68,9 @@ def scene(address: str, browser: Any) -> Iterator[Any]:
     page = context.new_page()
     page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(f"http://{HOST}:") else None)
+    page.on(
+        "request", lambda request: wrong.append(request.url) if not request.url.startswith(f"http://{HOST}:") else None
+    )
     page.goto(address)
 
     def opened(said: str) -> Any:
@@ -93,7 +99,9 @@ def drag(page: Any, selector: str, right: float, down: float) -> None:
 def settled(page: Any) -> dict[str, str]:
     """What the address says once it does not change any more."""
     page.wait_for_timeout(350)
-    page.wait_for_function("!document.querySelector('.w-numbers') || document.querySelector('.w-numbers').dataset.complete === 'true'")
+    page.wait_for_function(
+        "!document.querySelector('.w-numbers') || document.querySelector('.w-numbers').dataset.complete === 'true'"
+    )
     return {name: values[0] for name, values in parse_qs(page.url.split("#")[1]).items()}
 
 
@@ -104,8 +112,12 @@ def number(text: str) -> float:
 
 def line_of(said: dict[str, str]) -> Diffused:
     """The world of an address, on a line."""
-    weights, means, deviations = torch.tensor([[float(one) for one in part.split("_")] for part in said["w-line"].split("*")]).double().T
-    return Diffused(mixture(weights, means[:, None], deviations[:, None, None] ** 2), SCHEDULES[said["w-schedule"]](int(said["w-T"])))
+    components = [[float(one) for one in part.split("_")] for part in said["w-line"].split("*")]
+    weights, means, deviations = torch.tensor(components, dtype=torch.float64).T
+    return Diffused(
+        mixture(weights, means[:, None], deviations[:, None, None] ** 2),
+        SCHEDULES[said["w-schedule"]](int(said["w-T"])),
+    )
 
 
 def test_numbers_after_drags(scene):
@@ -118,7 +130,12 @@ def test_numbers_after_drags(scene):
     page.get_by_role("slider", name="t", exact=True).focus()
     page.keyboard.press("ArrowRight")
     said = settled(page)
-    assert said["w-t"] == "5" and said["w-line"] != "0.5_-1_0.2*0.5_1_0.2" and float(said["w-x0"]) < 0.9 and float(said["w-xt"]) > 0.2
+    assert (
+        said["w-t"] == "5"
+        and said["w-line"] != "0.5_-1_0.2*0.5_1_0.2"
+        and float(said["w-x0"]) < 0.9
+        and float(said["w-xt"]) > 0.2
+    )
 
     known, t, x_t = line_of(said), 5, torch.tensor([[float(said["w-xt"])]]).double()
     kernel = known.reverse(x_t, t)
@@ -130,7 +147,10 @@ def test_numbers_after_drags(scene):
         "its excess, L − H(x₀)": quadrature.excess(known, FixedLarge(), errors),
         "of it at T: KL from q(x_T) to N(0, 1)": quadrature.from_standard(known.marginal(10)),
     }
-    shown = {fact.locator("span").text_content(): number(fact.locator("b").text_content()) for fact in page.locator(".fact").all()}
+    shown = {
+        fact.locator("span").text_content(): number(fact.locator("b").text_content())
+        for fact in page.locator(".fact").all()
+    }
     for name, value in expected.items():
         assert shown[name] == pytest.approx(value, abs=1e-3), name
     held = page.evaluate("({...document.querySelector('.w-numbers').dataset})")
@@ -140,10 +160,15 @@ def test_numbers_after_drags(scene):
 
 def test_address_shows_the_same_again(scene):
     """A link to a world shows its numbers, and what it was."""
-    link = "w-T=250&w-schedule=cosine&w-t=100&w-variance=optimal&w-xt=-0.7&w-line=0.3_-1_0.1*0.7_1.2_0.4"
+    link = "w-T=250&w-schedule=cosine&w-t=100&w-variance=optimal&w-paths=ddim&w-arrows=no&w-xt=-0.7&w-x0=-0.5&w-seed=7"
+    link += "&w-line=0.3_-1_0.1*0.7_1.2_0.4"
     page = scene(link)
-    drag(page, ".w-here", 10, 0)
-    said, shown = settled(page), page.locator(".facts").inner_text()
+    drag(page, ".w-origin", 10, 0)
+    said = settled(page)
+    assert {name for name, value in parse_qs(link).items() if said[name] != value[0]} == {"w-x0"} and -0.5 < float(
+        said["w-x0"]
+    ) < 0
+    shown = page.locator(".facts").inner_text()
     again = scene("&".join(f"{name}={value}" for name, value in said.items() if name != "scene"))
     assert settled(again) == said
     assert again.locator(".facts").inner_text() == shown
@@ -157,6 +182,7 @@ def test_particles(scene):
     page.get_by_role("button", name="stop").click()
     page.get_by_role("slider", name="t", exact=True).fill("0")
     page.wait_for_selector(".w-square[data-t='0']")
+    page.wait_for_function("[...document.querySelectorAll('.w-small')].every((one) => one.dataset.t === '0')")
     for sampler in ("langevin", "ddim", "ancestral"):
         page.locator(f"[data-sampler={sampler}]").click()
         page.wait_for_timeout(150)
@@ -198,7 +224,9 @@ def test_gestures_at_random(scene, dims):
             page.mouse.up()
         elif kind == "keys":
             chance.choice(handles).evaluate("(one) => one.focus()")
-            page.keyboard.press(chance.choice(["ArrowLeft", "ArrowUp", "Shift+ArrowRight", "ArrowDown", "+", "-", "Delete"]))
+            page.keyboard.press(
+                chance.choice(["ArrowLeft", "ArrowUp", "Shift+ArrowRight", "ArrowDown", "+", "-", "Delete"])
+            )
         elif kind == "choice":
             select = chance.choice(page.locator(".body select").all())
             values = select.locator("option").evaluate_all("all => all.map((one) => one.value)")
@@ -209,7 +237,7 @@ def test_gestures_at_random(scene, dims):
             chance.choice(pressed).click()
         else:
             sliders = [one for one in page.locator(".body input[type=range]").all() if one.is_enabled()]
-            chance.choice(sliders).evaluate("(one, share) => { one.value = +one.min + share * (one.max - one.min); one.dispatchEvent(new Event('input')); }", chance.random())
+            chance.choice(sliders).evaluate(SLIDE, chance.random())
     said = settled(page)
     name = "w-line" if dims == 1 else "w-plane"
     assert re.fullmatch(r"[-\d._*]+", said[name])

@@ -20,13 +20,17 @@ export const world = {
 };
 
 function mount(stage, { signal, guarded }) {
-  const now = { ...remembered(EDGE, Object.keys(SAMPLERS)), arrows: true, version: 0 };
+  const now = { ...remembered(EDGE, Object.keys(SAMPLERS)), version: 0 };
   const write = writer(now);
   let view = null, gauge = null, controls = null, changed = new Set(), frame = null;
 
   /** Take over changes, and draw once in the next frame. */
   function set(changes) {
     if ("remove" in changes) return removed(changes.remove);
+    if ("turn" in changes) {
+      write.flush();
+      return set(turned(changes.turn));
+    }
     const before = { ...now };
     Object.assign(now, changes);
     if ("components" in changes) now.components = exact(now.components);
@@ -99,7 +103,7 @@ function mount(stage, { signal, guarded }) {
 /** The choices above the picture, and those of the components below it. */
 function controlsOf(now, set, held) {
   const named = (names) => names.map((name) => [name, name]);
-  const dims = choice("data", [["1", "on a line"], ["2", "in a plane"]], `${now.dims}`, (value) => set(turned(Number(value))));
+  const dims = choice("data", [["1", "on a line"], ["2", "in a plane"]], `${now.dims}`, (value) => set({ turn: Number(value) }));
   const kind = choice("schedule", named(Object.keys(BETAS)), now.kind, (value) => set({ kind: value }));
   const length = choice("T", named(LENGTHS.map(String)), `${now.T}`, (value) => { held(); set({ T: Number(value) }); });
   const paths = choice("paths from x_t", [["none", "none"], ...Object.entries(TITLES)], now.paths, (value) => set({ paths: value }));

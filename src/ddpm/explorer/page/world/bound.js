@@ -5,17 +5,16 @@ import { marginal, reverse, variances } from "./process.js";
 
 const REACH = 10;
 const LOG_2PI = Math.log(2 * Math.PI);
-/** Points for each component: so many give some twelve digits. */
-export const NODES = 1001;
+const NODES = 1001; // of each component: some twelve digits
 
 /** Visit the places where a mixture on a line is to be evaluated: `visit(x, weight)`, x in an array of one. */
-function eachNode(law, nodes, visit) {
-  const z = Float64Array.from({ length: nodes }, (_, i) => -REACH + (2 * REACH * i) / (nodes - 1));
+function eachNode(law, visit) {
+  const z = Float64Array.from({ length: NODES }, (_, i) => -REACH + (2 * REACH * i) / (NODES - 1));
   const density = z.map((value) => Math.exp(-0.5 * value * value)), mass = density.reduce((sum, one) => sum + one, 0);
   const x = new Float64Array(1);
   for (let k = 0; k < law.logWeight.length; k++) {
     const weight = Math.exp(law.logWeight[k]) / mass, width = Math.sqrt(law.spread[k]);
-    for (let i = 0; i < nodes && weight > 0; i++) {
+    for (let i = 0; i < NODES && weight > 0; i++) {
       x[0] = law.mean[k] + width * z[i];
       visit(x, weight * density[i]);
     }
@@ -23,22 +22,21 @@ function eachNode(law, nodes, visit) {
 }
 
 /** H(x), nats. */
-export function entropy(law, nodes = NODES) {
+export function entropy(law) {
   const joint = new Float64Array(law.logWeight.length);
   let sum = 0;
-  eachNode(law, nodes, (x, weight) => { sum -= weight * logJoint(law, x, 1, 0, joint); });
+  eachNode(law, (x, weight) => { sum -= weight * logJoint(law, x, 1, 0, joint); });
   return sum;
 }
 
 /** D_KL(law || N(0, 1)), nats. */
-export function fromStandard(law, nodes = NODES) {
-  return -entropy(law, nodes) + 0.5 * secondMoment(law) + 0.5 * LOG_2PI;
+export function fromStandard(law) {
+  return -entropy(law) + 0.5 * secondMoment(law) + 0.5 * LOG_2PI;
 }
 
-/** D_KL(law || N(mean, variance)), nats. */
-export function fromGaussian(law, mean, variance, nodes = NODES) {
-  const square = covariance(law)[0] + (expectation(law)[0] - mean) ** 2;
-  return 0.5 * (LOG_2PI + Math.log(variance) + square / variance) - entropy(law, nodes);
+/** D_KL(law || N(the law's mean, variance)), nats. */
+export function fromGaussian(law, variance) {
+  return 0.5 * (LOG_2PI + Math.log(variance) + covariance(law)[0] / variance) - entropy(law);
 }
 
 /**
@@ -46,12 +44,12 @@ export function fromGaussian(law, mean, variance, nodes = NODES) {
  * @returns {{entropy: number, mmse: number, logVariance: number}} H(x_t), E Var(x_0|x_t), and E log Var(x_{t-1}|x_t), which
  *   is beta_tilde + c_0^2 Var(x_0|x_t) (0 at t = 0).
  */
-export function measure(data, q, t, nodes = NODES) {
+export function measure(data, q, t) {
   const law = marginal(data, q, t), K = law.logWeight.length, joint = new Float64Array(K), [a, s] = [q.a[t], q.s[t]];
   const gain = data.spread.map((l) => (a * l) / (a * a * l + s)), left = data.spread.map((l) => (l * s) / (a * a * l + s));
   const share = new Float64Array(K), here = new Float64Array(K);
   const found = { entropy: 0, mmse: 0, logVariance: 0 };
-  eachNode(law, nodes, (x, weight) => {
+  eachNode(law, (x, weight) => {
     const log = logJoint(law, x, 1, 0, joint);
     found.entropy -= weight * log;
     if (t === 0) return;
@@ -100,5 +98,5 @@ export function excess(data, q, measures, rule) {
 /** At one x_t: the true kernel, its mean and variance, and its D_KL from the Gaussian of these and from one of variance sigma_2. */
 export function kernelAt(data, q, x_t, t, sigma_2) {
   const kernel = reverse(data, q, [x_t], t), [mean] = expectation(kernel), [variance] = covariance(kernel);
-  return { kernel, mean, variance, best: fromGaussian(kernel, mean, variance), theirs: fromGaussian(kernel, mean, sigma_2) };
+  return { kernel, mean, variance, best: fromGaussian(kernel, variance), theirs: fromGaussian(kernel, sigma_2) };
 }

@@ -33,6 +33,7 @@ export function remembered(edge, samplers) {
     x_t: number("w-xt", 0.15, -edge, edge),
     x_0: number("w-x0", 1, -edge, edge),
     seed: Math.round(number("w-seed", 0, 0, 2 ** 31 - 1)),
+    arrows: state.get("w-arrows") !== "no",
     components: componentsOf(dims),
     chosen: 0,
   };
@@ -67,6 +68,7 @@ export function writer(world) {
     waiting = null;
     state.set({
       "w-dims": world.dims, "w-schedule": world.kind, "w-T": world.T, "w-t": world.t, "w-variance": world.rule, "w-sampler": world.sampler, "w-paths": world.paths,
+      "w-arrows": world.arrows ? "yes" : "no",
       "w-seed": world.seed, "w-xt": world.x_t, "w-x0": world.x_0, [KEYS[world.dims]]: written(world.components),
     });
   };

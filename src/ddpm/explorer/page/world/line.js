@@ -50,62 +50,32 @@ function dataPanel(world, set) {
   root.append(...Object.values(shapes));
   const origin = handle(say("x₀ of the posterior"), "w-origin");
   origin.append(svg("path", { d: "M0 -9L8 0L0 9L-8 0Z", class: "diamond" }));
-  let width = 640, top = 1, frozen = false, handles = [];
-  const py = (density) => HIGH.data - 24 - (density / top) * (HIGH.data - 46);
-  const px = (x) => across(width)(x);
+  const frame = { root, width: 640, top: 1, frozen: false };
+  let handles = [];
+  const py = (density) => HIGH.data - 24 - (density / frame.top) * (HIGH.data - 46);
+  const px = (x) => across(frame.width)(x);
 
-  draggable(root, root, { moved: ([x]) => set({ x_t: back(width)(x) }) });
-  draggable(origin, root, { moved: ([x]) => set({ x_0: back(width)(x) }) });
+  draggable(root, root, { moved: ([x]) => set({ x_t: back(frame.width)(x) }) });
+  draggable(origin, root, { moved: ([x]) => set({ x_0: back(frame.width)(x) }) });
   movable(origin, (right) => set({ x_0: within(world.x_0 + 0.05 * right, -EDGE, EDGE) }));
 
-  /** A weight of one component, the others keep their proportions. */
-  const weigh = (k, weight) => set({ components: weighed(world.components, k, weight), chosen: k });
-  const change = (k, changes) => set({ components: world.components.map((one, i) => (i === k ? { ...one, ...changes } : one)), chosen: k });
   const peak = ({ weight, spread }) => weight / Math.sqrt(2 * Math.PI * spread[0]);
 
   function build() {
-    handles = world.components.map((_, k) => {
-      const middle = handle(say("component {0}: mean and weight", LETTERS[k]), `component-${k}`, LETTERS[k]);
-      const side = handle(say("component {0}: width", LETTERS[k]), `component-${k} side`);
-      let start = null;
-      draggable(middle, root, {
-        began: ([x, y]) => { start = { x, y, one: world.components[k] }; frozen = true; },
-        moved: ([x, y]) => {
-          const { one } = start, density = ((start.y - y) / (HIGH.data - 46)) * top;
-          const moved = world.components.map((old, i) => (i === k ? { ...old, mean: [within(one.mean[0] + ((x - start.x) / width) * 2 * EDGE, -LIMITS.mean, LIMITS.mean)] } : old));
-          const asked = one.weight + density * Math.sqrt(2 * Math.PI * one.spread[0]);
-          set({ components: Math.abs(y - start.y) > 3 || moved[k].weight !== one.weight ? weighed(moved, k, asked) : moved, chosen: k });
-        },
-        ended: () => { frozen = false; set({ chosen: k }); },
-      });
-      draggable(side, root, {
-        began: () => { frozen = true; },
-        moved: ([x]) => change(k, { spread: [within(Math.abs(back(width)(x) - world.components[k].mean[0]), LIMITS.least, LIMITS.largest) ** 2] }),
-        ended: () => { frozen = false; set({ chosen: k }); },
-      });
-      movable(middle, (right, up, key) => {
-        const one = world.components[k];
-        if (key === "Delete" || key === "Backspace") set({ remove: k });
-        else if (up || key === "+" || key === "-") weigh(k, one.weight + 0.02 * (up || (key === "+" ? 1 : -1)));
-        else change(k, { mean: [within(one.mean[0] + 0.05 * right, -LIMITS.mean, LIMITS.mean)] });
-      });
-      movable(side, (right, up) => change(k, { spread: [within(Math.sqrt(world.components[k].spread[0]) + 0.02 * (right || up), LIMITS.least, LIMITS.largest) ** 2] }));
-      for (const one of [middle, side]) one.addEventListener("focus", () => { if (world.chosen !== k) set({ chosen: k }); });
-      return { middle, side };
-    });
+    handles = world.components.map((_, k) => handlesOf(k, world, set, frame));
     const held = root.contains(document.activeElement);
     shapes.handles.replaceChildren(origin, ...handles.flatMap(({ middle, side }) => [side, middle]));
     shapes.parts.replaceChildren(...handles.map((_, k) => svg("path", { class: `part component-${k}` })));
     if (held) handles[world.chosen].middle.focus();
   }
 
-  function draw(wide) {
-    width = wide;
+  function draw(width) {
+    frame.width = width;
     put(root, { viewBox: `0 0 ${width} ${HIGH.data}`, width, height: HIGH.data });
     if (handles.length !== world.components.length) build();
     const now = marginal(world.data, world.q, world.t), xs = Array.from({ length: POINTS }, (_, i) => -EDGE + (2 * EDGE * i) / (POINTS - 1));
     const [first, seen] = [world.data, now].map((law) => xs.map((x) => Math.exp(logProb(law, [x]))));
-    if (!frozen) top = Math.min(1.05 * Math.max(...first, ...seen), 4 * Math.max(...seen));
+    if (!frame.frozen) frame.top = Math.min(1.05 * Math.max(...first, ...seen), 4 * Math.max(...seen));
     put(shapes.data, { d: curve(xs, first, px, py, py(0)) });
     put(shapes.now, { d: curve(xs, seen, px, py) });
     put(shapes.mark, { x1: px(world.x_t), x2: px(world.x_t), y1: 4, y2: HIGH.data - 24 });
@@ -121,6 +91,42 @@ function dataPanel(world, set) {
     });
   }
   return { root, draw };
+}
+
+/** The two handles of component k: mean and weight, and width; they follow the pointer, so the scale of the `frame` is kept meanwhile. */
+function handlesOf(k, world, set, frame) {
+  const middle = handle(say("component {0}: mean and weight", LETTERS[k]), `component-${k}`, LETTERS[k]);
+  const side = handle(say("component {0}: width", LETTERS[k]), `component-${k} side`);
+  const all = (changes) => world.components.map((one, i) => (i === k ? { ...one, ...changes } : one));
+  const change = (changes) => set({ components: all(changes), chosen: k });
+  const meanAt = (mean) => ({ mean: [within(mean, -LIMITS.mean, LIMITS.mean)] });
+  const widthOf = (deviation) => ({ spread: [within(deviation, LIMITS.least, LIMITS.largest) ** 2] });
+  const ended = () => { frame.frozen = false; set({ chosen: k }); };
+  let start = null;
+  draggable(middle, frame.root, {
+    began: ([x, y]) => { start = { x, y, one: world.components[k] }; frame.frozen = true; },
+    moved: ([x, y]) => {
+      const { one } = start, moved = all(meanAt(one.mean[0] + ((x - start.x) / frame.width) * 2 * EDGE));
+      const asked = one.weight + ((start.y - y) / (HIGH.data - 46)) * frame.top * Math.sqrt(2 * Math.PI * one.spread[0]);
+      const sideways = Math.abs(y - start.y) <= 3 && moved[k].weight === one.weight;
+      set({ components: sideways ? moved : weighed(moved, k, asked), chosen: k });
+    },
+    ended,
+  });
+  draggable(side, frame.root, {
+    began: () => { frame.frozen = true; },
+    moved: ([x]) => change(widthOf(Math.abs(back(frame.width)(x) - world.components[k].mean[0]))),
+    ended,
+  });
+  movable(middle, (right, up, key) => {
+    const { weight, mean } = world.components[k];
+    if (key === "Delete" || key === "Backspace") set({ remove: k });
+    else if (up || key === "+" || key === "-") set({ components: weighed(world.components, k, weight + 0.02 * (up || (key === "+" ? 1 : -1))), chosen: k });
+    else change(meanAt(mean[0] + 0.05 * right));
+  });
+  movable(side, (right, up) => change(widthOf(Math.sqrt(world.components[k].spread[0]) + 0.02 * (right || up))));
+  for (const one of [middle, side]) one.addEventListener("focus", () => { if (world.chosen !== k) set({ chosen: k }); });
+  return { middle, side };
 }
 
 /** Components of which one has another weight; the others keep their proportions. */
