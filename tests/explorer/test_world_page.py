@@ -99,9 +99,8 @@ def drag(page: Any, selector: str, right: float, down: float) -> None:
 def settled(page: Any) -> dict[str, str]:
     """What the address says once it does not change any more."""
     page.wait_for_timeout(350)
-    page.wait_for_function(
-        "!document.querySelector('.w-numbers') || document.querySelector('.w-numbers').dataset.complete === 'true'"
-    )
+    if page.locator(".w-numbers").count():
+        page.wait_for_selector(".w-numbers[data-complete=true]")
     return {name: values[0] for name, values in parse_qs(page.url.split("#")[1]).items()}
 
 
@@ -182,7 +181,9 @@ def test_particles(scene):
     page.get_by_role("button", name="stop").click()
     page.get_by_role("slider", name="t", exact=True).fill("0")
     page.wait_for_selector(".w-square[data-t='0']")
-    page.wait_for_function("[...document.querySelectorAll('.w-small')].every((one) => one.dataset.t === '0')")
+    assert page.locator(".w-small").count() == 3
+    for sampler in ("langevin", "ddim", "ancestral"):
+        page.wait_for_selector(f".w-small[data-sampler={sampler}][data-t='0']")
     for sampler in ("langevin", "ddim", "ancestral"):
         page.locator(f"[data-sampler={sampler}]").click()
         page.wait_for_timeout(150)

@@ -1,4 +1,7 @@
-/** Exact world: data whose densities, scores, kernels and bound are known, on a line and in a plane; no network, no server. */
+/**
+ * Exact world: data whose densities, scores, kernels and bound are known, on a line and in a plane; no network, no
+ * server.
+ */
 
 import { button, choice, element, slider } from "../view.js";
 import { say } from "../words.js";
@@ -22,7 +25,11 @@ export const world = {
 function mount(stage, { signal, guarded }) {
   const now = { ...remembered(EDGE, Object.keys(SAMPLERS)), version: 0 };
   const write = writer(now);
-  let view = null, gauge = null, controls = null, changed = new Set(), frame = null;
+  let view = null,
+    gauge = null,
+    controls = null,
+    changed = new Set(),
+    frame = null;
 
   /** Take over changes, and draw once in the next frame. */
   function set(changes) {
@@ -47,7 +54,8 @@ function mount(stage, { signal, guarded }) {
   }
 
   function removed(k) {
-    if (now.components.length > 1) set({ components: exact(now.components.filter((_, i) => i !== k)), chosen: Math.max(0, k - 1) });
+    if (now.components.length > 1)
+      set({ components: exact(now.components.filter((_, i) => i !== k)), chosen: Math.max(0, k - 1) });
   }
 
   function build() {
@@ -56,7 +64,9 @@ function mount(stage, { signal, guarded }) {
     gauge = now.dims === 1 ? numbers(now, set, signal) : null;
     view = now.dims === 1 ? line(now, set) : plane(now, set, signal);
     controls = controlsOf(now, set, () => view.held?.());
-    const both = gauge ? element("div.w-both", {}, element("div", {}, view.root, controls.components), gauge.root) : view.root;
+    const both = gauge
+      ? element("div.w-both", {}, element("div", {}, view.root, controls.components), gauge.root)
+      : view.root;
     stage.replaceChildren(controls.root, both, ...(gauge ? [] : [controls.components]));
     changed = new Set(["data", "q", "t", "look"]);
   }
@@ -83,15 +93,20 @@ function mount(stage, { signal, guarded }) {
     changed.add("look");
     frame ??= requestAnimationFrame(guarded(draw));
   };
-  const watched = [new ResizeObserver(look), new MutationObserver(look)], dark = matchMedia("(prefers-color-scheme: dark)");
+  const watched = [new ResizeObserver(look), new MutationObserver(look)],
+    dark = matchMedia("(prefers-color-scheme: dark)");
   watched[0].observe(stage);
   watched[1].observe(document.documentElement, { attributeFilter: ["data-theme"] });
   dark.addEventListener("change", look, { signal });
-  addEventListener("hashchange", () => {
-    Object.assign(now, remembered(EDGE, Object.keys(SAMPLERS)));
-    changed.add("view");
-    look();
-  }, { signal });
+  addEventListener(
+    "hashchange",
+    () => {
+      Object.assign(now, remembered(EDGE, Object.keys(SAMPLERS)));
+      changed.add("view");
+      look();
+    },
+    { signal },
+  );
   signal.addEventListener("abort", () => {
     write.flush();
     for (const one of watched) one.disconnect();
@@ -103,20 +118,49 @@ function mount(stage, { signal, guarded }) {
 /** The choices above the picture, and those of the components below it. */
 function controlsOf(now, set, held) {
   const named = (names) => names.map((name) => [name, name]);
-  const dims = choice("data", [["1", "on a line"], ["2", "in a plane"]], `${now.dims}`, (value) => set({ turn: Number(value) }));
+  const dims = choice(
+    "data",
+    [
+      ["1", "on a line"],
+      ["2", "in a plane"],
+    ],
+    `${now.dims}`,
+    (value) => set({ turn: Number(value) }),
+  );
   const kind = choice("schedule", named(Object.keys(BETAS)), now.kind, (value) => set({ kind: value }));
-  const length = choice("T", named(LENGTHS.map(String)), `${now.T}`, (value) => { held(); set({ T: Number(value) }); });
-  const paths = choice("paths from x_t", [["none", "none"], ...Object.entries(TITLES)], now.paths, (value) => set({ paths: value }));
+  const length = choice("T", named(LENGTHS.map(String)), `${now.T}`, (value) => {
+    held();
+    set({ T: Number(value) });
+  });
+  const paths = choice("paths from x_t", [["none", "none"], ...Object.entries(TITLES)], now.paths, (value) =>
+    set({ paths: value }),
+  );
   const rule = choice("variance of p_θ", Object.entries(RULES), now.rule, (value) => set({ rule: value }));
   const beginnings = BEGINNINGS[now.dims];
   const begin = choice("example", [["", "choose …"], ...named(Object.keys(beginnings))], "", (name) => {
     if (name) set({ components: exact(parsed(beginnings[name], now.dims)), chosen: 0 });
     begin.select.value = "";
   });
-  const t = slider("t", { min: now.dims === 1 ? 1 : 0, max: now.T, value: now.t, oninput: (value) => { held(); set({ t: value }); } });
+  const t = slider("t", {
+    min: now.dims === 1 ? 1 : 0,
+    max: now.T,
+    value: now.t,
+    oninput: (value) => {
+      held();
+      set({ t: value });
+    },
+  });
   const warning = element("p.small.w-warning", { role: "note" });
-  const weight = slider("weight", { min: 0.02, max: 0.98, step: 0.01, value: 0.5, shown: (value) => value.toFixed(2), oninput: (value) => set({ components: weighed(now.components, now.chosen, value) }) });
-  const which = element("b.w-which"), gone = button("remove it", () => set({ remove: now.chosen }));
+  const weight = slider("weight", {
+    min: 0.02,
+    max: 0.98,
+    step: 0.01,
+    value: 0.5,
+    shown: (value) => value.toFixed(2),
+    oninput: (value) => set({ components: weighed(now.components, now.chosen, value) }),
+  });
+  const which = element("b.w-which"),
+    gone = button("remove it", () => set({ remove: now.chosen }));
   const more = button("add a component", () => set({ components: added(now), chosen: now.components.length }));
 
   function draw() {
@@ -131,10 +175,19 @@ function controlsOf(now, set, held) {
     more.disabled = now.components.length === MOST;
     const left = now.q.a[now.T] ** 2;
     warning.hidden = -0.5 * Math.log1p(-left) <= 0.01 * Math.LN2;
-    warning.textContent = say("With this schedule and T, x_T still carries the data: ᾱ_T = {0}. Samples begin from N(0, I), so they do not end where the data are.", left.toPrecision(2));
+    warning.textContent = say(
+      "With this schedule and T, x_T still carries the data: ᾱ_T = {0}. Samples begin from N(0, I), so they do not end where the data are.",
+      left.toPrecision(2),
+    );
   }
   return {
-    root: element("div", {}, element("div.row", {}, dims, begin, kind, length, ...(now.dims === 1 ? [rule, paths] : [])), element("div.row", {}, t), warning),
+    root: element(
+      "div",
+      {},
+      element("div.row", {}, dims, begin, kind, length, ...(now.dims === 1 ? [rule, paths] : [])),
+      element("div.row", {}, t),
+      warning,
+    ),
     components: element("div.row.w-components", {}, which, weight, more, gone),
     draw,
   };
@@ -142,7 +195,12 @@ function controlsOf(now, set, held) {
 
 /** One more component, where there is room: opposite to the mean of the others. */
 function added({ components, dims }) {
-  const weight = 1 / (components.length + 1), angle = 2.4 * components.length;
-  const mean = dims === 1 ? [[1.8, -1.8, 0, 2.4, -2.4][components.length % 5]] : [1.6 * Math.cos(angle), 1.6 * Math.sin(angle)];
-  return [...components.map((one) => ({ ...one, weight: one.weight * (1 - weight) })), { weight, mean, spread: dims === 1 ? [0.04] : [0.09, 0.04], angle: 0 }];
+  const weight = 1 / (components.length + 1),
+    angle = 2.4 * components.length;
+  const mean =
+    dims === 1 ? [[1.8, -1.8, 0, 2.4, -2.4][components.length % 5]] : [1.6 * Math.cos(angle), 1.6 * Math.sin(angle)];
+  return [
+    ...components.map((one) => ({ ...one, weight: one.weight * (1 - weight) })),
+    { weight, mean, spread: dims === 1 ? [0.04] : [0.09, 0.04], angle: 0 },
+  ];
 }

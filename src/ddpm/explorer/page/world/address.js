@@ -10,11 +10,15 @@ const within = (value, low, high) => Math.min(high, Math.max(low, value));
 /**
  * The components that a text names: weight_mean_deviation on a line, weight_x_y_deviation_deviation_degrees in a plane.
  * What is no number is left out; means, deviations and weights are kept within `LIMITS`.
- * @returns {object[]} {weight, mean: number[], spread: number[], angle}, as `mixture` takes them; none if there is none.
+ * @returns {object[]} {weight, mean: number[], spread: number[], angle}, as `mixture` takes them; none if there is
+ *   none.
  */
 export function parsed(text, dims) {
   const { mean, least, largest, weight } = LIMITS;
-  const found = text.split("*").map((one) => one.split("_").map(Number)).filter((numbers) => numbers.length === (dims === 1 ? 3 : 6) && numbers.every(Number.isFinite));
+  const found = text
+    .split("*")
+    .map((one) => one.split("_").map(Number))
+    .filter((numbers) => numbers.length === (dims === 1 ? 3 : 6) && numbers.every(Number.isFinite));
   return found.slice(0, MOST).map((numbers) => ({
     weight: within(numbers[0], weight, 1),
     mean: numbers.slice(1, 1 + dims).map((value) => within(value, -mean, mean)),
@@ -26,10 +30,17 @@ export function parsed(text, dims) {
 /** And back, three digits after the point. */
 export function written(components) {
   const short = (value) => `${Number(value.toFixed(3))}`;
-  return components.map(({ weight, mean, spread, angle }) => {
-    const numbers = [weight, ...mean, ...spread.map(Math.sqrt), ...(mean.length === 1 ? [] : [(angle * 180) / Math.PI])];
-    return numbers.map(short).join("_");
-  }).join("*");
+  return components
+    .map(({ weight, mean, spread, angle }) => {
+      const numbers = [
+        weight,
+        ...mean,
+        ...spread.map(Math.sqrt),
+        ...(mean.length === 1 ? [] : [(angle * 180) / Math.PI]),
+      ];
+      return numbers.map(short).join("_");
+    })
+    .join("*");
 }
 
 /** Worlds to begin with, by name. */
@@ -46,6 +57,7 @@ export const BEGINNINGS = {
     "one Gaussian": "1_0.2_0.1_0.9_0.3_35",
     "a cross": "0.5_0_0_1_0.1_45*0.5_0_0_1_0.1_-45",
     "four corners": "0.4_-1_-1_0.15_0.15_0*0.3_1_-1_0.15_0.15_0*0.2_1_1_0.15_0.15_0*0.1_-1_1_0.15_0.15_0",
-    "a ring of five": "0.2_1.1_0_0.45_0.1_90*0.2_0.34_1.05_0.45_0.1_162*0.2_-0.89_0.65_0.45_0.1_234*0.2_-0.89_-0.65_0.45_0.1_306*0.2_0.34_-1.05_0.45_0.1_18",
+    "a ring of five":
+      "0.2_1.1_0_0.45_0.1_90*0.2_0.34_1.05_0.45_0.1_162*0.2_-0.89_0.65_0.45_0.1_234*0.2_-0.89_-0.65_0.45_0.1_306*0.2_0.34_-1.05_0.45_0.1_18",
   },
 };

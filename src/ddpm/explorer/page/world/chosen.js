@@ -21,7 +21,8 @@ function number(name, otherwise, low, high) {
 
 /** Read the address. */
 export function remembered(edge, samplers) {
-  const dims = Number(among("w-dims", ["1", "2"])), T = Number(among("w-T", [`${FIRST[dims]}`, ...LENGTHS.map(String)]));
+  const dims = Number(among("w-dims", ["1", "2"])),
+    T = Number(among("w-T", [`${FIRST[dims]}`, ...LENGTHS.map(String)]));
   return {
     dims,
     T,
@@ -41,7 +42,8 @@ export function remembered(edge, samplers) {
 
 /** The components of the address for so many dimensions, or those to begin with. */
 export function componentsOf(dims) {
-  const found = parsed(state.get(KEYS[dims]), dims), first = Object.values(BEGINNINGS[dims])[0];
+  const found = parsed(state.get(KEYS[dims]), dims),
+    first = Object.values(BEGINNINGS[dims])[0];
   return exact(found.length ? found : parsed(first, dims));
 }
 
@@ -53,7 +55,8 @@ export function turned(dims) {
 
 /** Weights that sum to 1, but for the digits that the address does not hold; all numbers as the address has them. */
 export function exact(components) {
-  const total = components.reduce((sum, one) => sum + one.weight, 0), scale = Math.abs(total - 1) > 0.005 ? total : 1;
+  const total = components.reduce((sum, one) => sum + one.weight, 0),
+    scale = Math.abs(total - 1) > 0.005 ? total : 1;
   return parsed(written(components.map((one) => ({ ...one, weight: one.weight / scale }))), components[0].mean.length);
 }
 
@@ -67,11 +70,26 @@ export function writer(world) {
     clearTimeout(waiting);
     waiting = null;
     state.set({
-      "w-dims": world.dims, "w-schedule": world.kind, "w-T": world.T, "w-t": world.t, "w-variance": world.rule, "w-sampler": world.sampler, "w-paths": world.paths,
+      "w-dims": world.dims,
+      "w-schedule": world.kind,
+      "w-T": world.T,
+      "w-t": world.t,
+      "w-variance": world.rule,
+      "w-sampler": world.sampler,
+      "w-paths": world.paths,
       "w-arrows": world.arrows ? "yes" : "no",
-      "w-seed": world.seed, "w-xt": world.x_t, "w-x0": world.x_0, [KEYS[world.dims]]: written(world.components),
+      "w-seed": world.seed,
+      "w-xt": world.x_t,
+      "w-x0": world.x_0,
+      [KEYS[world.dims]]: written(world.components),
     });
   };
-  const soon = () => { waiting ??= setTimeout(write, PAUSE); };
-  return Object.assign(soon, { flush: () => { if (waiting !== null) write(); } });
+  const soon = () => {
+    waiting ??= setTimeout(write, PAUSE);
+  };
+  return Object.assign(soon, {
+    flush: () => {
+      if (waiting !== null) write();
+    },
+  });
 }

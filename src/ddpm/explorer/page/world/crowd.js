@@ -8,9 +8,12 @@ import { marginal } from "./process.js";
 export const COUNT = 300;
 const SLICE = 10; // milliseconds of a frame
 
-/** @param {object} world what is chosen; with another `version` the particles begin anew, the old ones stay until then. */
+/**
+ * @param {object} world what is chosen; with another `version` the particles begin anew, the old ones stay until then.
+ */
 export function crowd(world) {
-  let group = null, building = null;
+  let group = null,
+    building = null;
 
   function groupOf() {
     const { data, q, seed, version } = world;
@@ -29,7 +32,8 @@ export function crowd(world) {
     const end = performance.now() + SLICE;
     if (!building && group?.version !== world.version) building = groupOf();
     if (building) {
-      if (!advance(building.chains[world.sampler], Math.min(t, building.T), end) && building.T === group?.T) return false;
+      if (!advance(building.chains[world.sampler], Math.min(t, building.T), end) && building.T === group?.T)
+        return false;
       group = building;
       building = null;
       return false;
@@ -40,7 +44,9 @@ export function crowd(world) {
 
   /** Where the particles of a sampler are at a time between two steps, and at which t. */
   function places(name, time) {
-    const one = group.chains[name], t = Math.max(Math.min(Math.ceil(time), group.T), one.reached()), share = t - time;
+    const one = group.chains[name],
+      t = Math.max(Math.min(Math.ceil(time), group.T), one.reached()),
+      share = t - time;
     const here = one.at(t);
     if (!(share > 0 && share < 1) || one.reached() > t - 1) return { x: here, t };
     const there = one.at(t - 1);
@@ -52,7 +58,12 @@ export function crowd(world) {
 
 /** Of particles the share of each component, (K): how likely each comes from it, summed. */
 export function sharesOf({ data, q }, { x, t }) {
-  const law = marginal(data, q, t), sum = new Float64Array(data.logWeight.length), count = x.length / 2;
-  for (let n = 0; n < count; n++) responsibilities(law, x, 1, 0, 2 * n).forEach((share, k) => { sum[k] += share / count; });
+  const law = marginal(data, q, t),
+    sum = new Float64Array(data.logWeight.length),
+    count = x.length / 2;
+  for (let n = 0; n < count; n++)
+    responsibilities(law, x, 1, 0, 2 * n).forEach((share, k) => {
+      sum[k] += share / count;
+    });
   return sum;
 }

@@ -21,7 +21,8 @@ const pixel = (width) => (x, y) => [((x + SIDE) / (2 * SIDE)) * width, ((SIDE - 
 
 /** Particles as dots in the colours of their components. */
 export function dots(pen, x, own, width, radius) {
-  const at = pixel(width), colours = [0, 1, 2, 3, 4].map((k) => `rgb(${colourOf(`--s${k}`)})`);
+  const at = pixel(width),
+    colours = [0, 1, 2, 3, 4].map((k) => `rgb(${colourOf(`--s${k}`)})`);
   for (let k = 0; k < colours.length; k++) {
     pen.fillStyle = colours[k];
     pen.beginPath();
@@ -37,7 +38,9 @@ export function dots(pen, x, own, width, radius) {
 
 /** The score at a grid of places: longer where it is stronger, up to the width of a cell. */
 export function arrows(pen, { data, q, t }, width) {
-  const at = pixel(width), cell = width / GRID, places = new Float64Array(2 * GRID * GRID);
+  const at = pixel(width),
+    cell = width / GRID,
+    places = new Float64Array(2 * GRID * GRID);
   for (let i = 0; i < GRID * GRID; i++) {
     places[2 * i] = (((i % GRID) + 0.5) / GRID) * 2 * SIDE - SIDE;
     places[2 * i + 1] = ((Math.floor(i / GRID) + 0.5) / GRID) * 2 * SIDE - SIDE;
@@ -47,10 +50,13 @@ export function arrows(pen, { data, q, t }, width) {
   pen.lineWidth = 1.2;
   pen.beginPath();
   for (let i = 0; i < GRID * GRID; i++) {
-    const size = Math.hypot(field[2 * i], field[2 * i + 1]), long = (0.8 * cell * size) / (size + 1.5);
+    const size = Math.hypot(field[2 * i], field[2 * i + 1]),
+      long = (0.8 * cell * size) / (size + 1.5);
     if (long < 1) continue;
-    const [u, v] = [(field[2 * i] / size) * long, (-field[2 * i + 1] / size) * long], [x, y] = at(places[2 * i], places[2 * i + 1]);
-    const [ex, ey] = [x + u / 2, y + v / 2], tip = Math.min(5, 0.35 * long) / long;
+    const [u, v] = [(field[2 * i] / size) * long, (-field[2 * i + 1] / size) * long],
+      [x, y] = at(places[2 * i], places[2 * i + 1]);
+    const [ex, ey] = [x + u / 2, y + v / 2],
+      tip = Math.min(5, 0.35 * long) / long;
     pen.moveTo(x - u / 2, y - v / 2);
     pen.lineTo(ex, ey);
     pen.moveTo(ex - tip * (u - 0.6 * v), ey - tip * (v + 0.6 * u));

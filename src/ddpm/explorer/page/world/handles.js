@@ -22,7 +22,8 @@ export function placeIn(node, event) {
 }
 
 /**
- * Let a pointer drag within an element: `began(place)`, then `moved(place, event)` at once and with every move; `ended()`.
+ * Let a pointer drag within an element: `began(place)`, then `moved(place, event)` at once and with every move;
+ *   `ended()`.
  * @param {Element} node that is taken hold of.
  * @param {Element} frame in whose pixels places are told.
  */
@@ -38,7 +39,9 @@ export function draggable(node, frame, { began = () => {}, moved, ended = () => 
     began(placeIn(frame, event));
     moved(placeIn(frame, event), event);
   });
-  node.addEventListener("pointermove", (event) => { if (event.pointerId === held) moved(placeIn(frame, event), event); });
+  node.addEventListener("pointermove", (event) => {
+    if (event.pointerId === held) moved(placeIn(frame, event), event);
+  });
   const end = (event) => {
     if (event.pointerId !== held) return;
     held = null;
@@ -50,11 +53,15 @@ export function draggable(node, frame, { began = () => {}, moved, ended = () => 
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-/** Let the arrow keys move an element: `pressed(right, up, key)` in steps of 1, or 5 with Shift; other keys come as 0, 0, key. */
+/**
+ * Let the arrow keys move an element: `pressed(right, up, key)` in steps of 1, or 5 with Shift; other keys come as 0,
+ * 0, key.
+ */
 export function movable(node, pressed) {
   node.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const arrow = ARROWS[event.key], size = event.shiftKey ? 5 : 1;
+    const arrow = ARROWS[event.key],
+      size = event.shiftKey ? 5 : 1;
     if (!arrow && !["Delete", "Backspace", "+", "-"].includes(event.key)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -73,7 +80,11 @@ export function handle(name, kind, letter = "") {
   if (letter) group.append(svg("text", { y: 4, class: "letter" }, letter));
   return Object.assign(group, {
     at: (x, y, said, now) => {
-      put(group, { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, "aria-valuetext": said, "aria-valuenow": now.toFixed(3) });
+      put(group, {
+        transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
+        "aria-valuetext": said,
+        "aria-valuenow": now.toFixed(3),
+      });
     },
   });
 }

@@ -20,11 +20,16 @@ const ROWS = 150;
 
 /** q(x_t) for every t, downwards, each row by its own highest density. */
 export function paintHeat(canvas, { data, q, T }, edge) {
-  const pixels = new ImageData(ACROSS, ROWS), joint = new Float64Array(data.logWeight.length);
-  const [ground, ink] = [colourOf("--ground"), colourOf("--accent")], density = new Float64Array(ACROSS), x = [0];
-  let most = 0, shown = -1;
+  const pixels = new ImageData(ACROSS, ROWS),
+    joint = new Float64Array(data.logWeight.length);
+  const [ground, ink] = [colourOf("--ground"), colourOf("--accent")],
+    density = new Float64Array(ACROSS),
+    x = [0];
+  let most = 0,
+    shown = -1;
   for (let row = 0; row < ROWS; row++) {
-    const t = Math.round((row * T) / (ROWS - 1)), law = marginal(data, q, t);
+    const t = Math.round((row * T) / (ROWS - 1)),
+      law = marginal(data, q, t);
     if (t !== shown) most = 0;
     for (let i = 0; i < ACROSS && t !== shown; i++) {
       x[0] = ((i + 0.5) / ACROSS) * 2 * edge - edge;
@@ -41,8 +46,11 @@ export function paintHeat(canvas, { data, q, T }, edge) {
 
 /** The density of a mixture in a plane, as a square of `side` pixels from -edge to edge, y upwards. */
 export function paintPlane(canvas, law, edge, side = 72) {
-  const pixels = new ImageData(side, side), joint = new Float64Array(law.logWeight.length), density = new Float64Array(side * side);
-  const [ground, ink] = [colourOf("--ground"), colourOf("--accent")], x = [0, 0];
+  const pixels = new ImageData(side, side),
+    joint = new Float64Array(law.logWeight.length),
+    density = new Float64Array(side * side);
+  const [ground, ink] = [colourOf("--ground"), colourOf("--accent")],
+    x = [0, 0];
   let most = 0;
   for (let i = 0; i < density.length; i++) {
     x[0] = (((i % side) + 0.5) / side) * 2 * edge - edge;

@@ -1,4 +1,7 @@
-/** Mixtures of Gaussians on a line or in a plane, float64: what `ddpm.analytic.mixture` computes, for one point at a time. */
+/**
+ * Mixtures of Gaussians on a line or in a plane, float64: what `ddpm.analytic.mixture` computes, for one point at a
+ * time.
+ */
 
 const LOG_2PI = Math.log(2 * Math.PI);
 
@@ -18,8 +21,10 @@ const LOG_2PI = Math.log(2 * Math.PI);
  * @returns {Mixture}
  */
 export function mixture(components) {
-  const dims = components[0].mean.length, total = components.reduce((sum, one) => sum + one.weight, 0);
-  const turned = ({ angle = 0 }) => (dims === 1 ? [1] : [Math.cos(angle), -Math.sin(angle), Math.sin(angle), Math.cos(angle)]);
+  const dims = components[0].mean.length,
+    total = components.reduce((sum, one) => sum + one.weight, 0);
+  const turned = ({ angle = 0 }) =>
+    dims === 1 ? [1] : [Math.cos(angle), -Math.sin(angle), Math.sin(angle), Math.cos(angle)];
   return {
     dims,
     logWeight: Float64Array.from(components, (one) => Math.log(one.weight / total)),
@@ -35,7 +40,8 @@ export function noised(law, a, s) {
 }
 
 /**
- * Log of weight times likelihood of each component for y = a x + sqrt(s) eps, into `joint` (K); returns the log of their sum.
+ * Log of weight times likelihood of each component for y = a x + sqrt(s) eps, into `joint` (K); returns the log of
+ *   their sum.
  * @param {ArrayLike<number>} y of which the D numbers from `first` on are meant.
  */
 export function logJoint(law, y, a, s, joint, first = 0) {
@@ -64,21 +70,26 @@ export function logProb(law, x) {
 
 /** The probability of each component once y = a x + sqrt(s) eps is seen, (K). */
 export function responsibilities(law, y, a, s, first = 0) {
-  const joint = new Float64Array(law.logWeight.length), log = logJoint(law, y, a, s, joint, first);
+  const joint = new Float64Array(law.logWeight.length),
+    log = logJoint(law, y, a, s, joint, first);
   return joint.map((value) => Math.exp(value - log));
 }
 
 /** What y = a x + sqrt(s) eps says about x: q(x|y), a mixture again. */
 export function given(law, y, a, s) {
-  const { dims, mean, axes, spread } = law, K = law.logWeight.length;
-  const joint = new Float64Array(K), log = logJoint(law, y, a, s, joint);
+  const { dims, mean, axes, spread } = law,
+    K = law.logWeight.length;
+  const joint = new Float64Array(K),
+    log = logJoint(law, y, a, s, joint);
   const told = { ...law, logWeight: joint.map((value) => value - log), mean: mean.slice(), spread: spread.slice() };
   for (let k = 0; k < K; k++) {
     for (let i = 0; i < dims; i++) {
-      const l = spread[k * dims + i], total = a * a * l + s;
+      const l = spread[k * dims + i],
+        total = a * a * l + s;
       let along = 0;
       for (let j = 0; j < dims; j++) along += axes[(k * dims + j) * dims + i] * (y[j] - a * mean[k * dims + j]);
-      for (let j = 0; j < dims; j++) told.mean[k * dims + j] += axes[(k * dims + j) * dims + i] * ((a * l) / total) * along;
+      for (let j = 0; j < dims; j++)
+        told.mean[k * dims + j] += axes[(k * dims + j) * dims + i] * ((a * l) / total) * along;
       told.spread[k * dims + i] = (l * s) / total;
     }
   }
@@ -91,7 +102,9 @@ export function given(law, y, a, s) {
  * @param {Float64Array} out (N x D), written to.
  */
 export function posteriorMeans(law, ys, a, s, out) {
-  const { dims, mean, axes, spread } = law, K = law.logWeight.length, joint = new Float64Array(K);
+  const { dims, mean, axes, spread } = law,
+    K = law.logWeight.length,
+    joint = new Float64Array(K);
   for (let first = 0; first < ys.length; first += dims) {
     const log = logJoint(law, ys, a, s, joint, first);
     for (let j = 0; j < dims; j++) out[first + j] = 0;
@@ -102,7 +115,8 @@ export function posteriorMeans(law, ys, a, s, out) {
       for (let i = 0; i < dims; i++) {
         const l = spread[k * dims + i];
         let along = 0;
-        for (let j = 0; j < dims; j++) along += axes[(k * dims + j) * dims + i] * (ys[first + j] - a * mean[k * dims + j]);
+        for (let j = 0; j < dims; j++)
+          along += axes[(k * dims + j) * dims + i] * (ys[first + j] - a * mean[k * dims + j]);
         const step = share * ((a * l) / (a * a * l + s)) * along;
         for (let j = 0; j < dims; j++) out[first + j] += step * axes[(k * dims + j) * dims + i];
       }
@@ -114,19 +128,23 @@ export function posteriorMeans(law, ys, a, s, out) {
 /** The mean, (D). */
 export function expectation({ dims, logWeight, mean }) {
   const sum = new Float64Array(dims);
-  for (let k = 0; k < logWeight.length; k++) for (let j = 0; j < dims; j++) sum[j] += Math.exp(logWeight[k]) * mean[k * dims + j];
+  for (let k = 0; k < logWeight.length; k++)
+    for (let j = 0; j < dims; j++) sum[j] += Math.exp(logWeight[k]) * mean[k * dims + j];
   return sum;
 }
 
 /** The covariance, (D x D). */
 export function covariance(law) {
-  const { dims, logWeight, mean, axes, spread } = law, middle = expectation(law), sum = new Float64Array(dims * dims);
+  const { dims, logWeight, mean, axes, spread } = law,
+    middle = expectation(law),
+    sum = new Float64Array(dims * dims);
   for (let k = 0; k < logWeight.length; k++) {
     const weight = Math.exp(logWeight[k]);
     for (let i = 0; i < dims; i++) {
       for (let j = 0; j < dims; j++) {
         let within = 0;
-        for (let n = 0; n < dims; n++) within += axes[(k * dims + i) * dims + n] * spread[k * dims + n] * axes[(k * dims + j) * dims + n];
+        for (let n = 0; n < dims; n++)
+          within += axes[(k * dims + i) * dims + n] * spread[k * dims + n] * axes[(k * dims + j) * dims + n];
         const away = (mean[k * dims + i] - middle[i]) * (mean[k * dims + j] - middle[j]);
         sum[i * dims + j] += weight * (within + away);
       }
@@ -137,7 +155,8 @@ export function covariance(law) {
 
 /** E|x|^2 / D. */
 export function secondMoment(law) {
-  const spread = covariance(law), middle = expectation(law);
+  const spread = covariance(law),
+    middle = expectation(law);
   let sum = 0;
   for (let j = 0; j < law.dims; j++) sum += spread[j * law.dims + j] + middle[j] ** 2;
   return sum / law.dims;

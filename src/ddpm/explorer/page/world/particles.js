@@ -1,11 +1,15 @@
-/** Particles that go from noise to data with the exact estimate of x_0 in the network's place: the samplers of `ddpm.sampling`. */
+/**
+ * Particles that go from noise to data with the exact estimate of x_0 in the network's place: the samplers of
+ * `ddpm.sampling`.
+ */
 
 import { responsibilities } from "./mixture.js";
 import { estimates, marginal, variances } from "./process.js";
 
 /** Independent N(0, 1) from a seed: a function that gives the next one. */
 export function normal(seed) {
-  let state = (seed * 2654435761 + 1) >>> 0, spare = null;
+  let state = (seed * 2654435761 + 1) >>> 0,
+    spare = null;
   const uniform = () => {
     // mulberry32
     state = (state + 0x6d2b79f5) >>> 0;
@@ -19,7 +23,8 @@ export function normal(seed) {
       spare = null;
       return kept;
     }
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform())), angle = 2 * Math.PI * uniform();
+    const radius = Math.sqrt(-2 * Math.log(1 - uniform())),
+      angle = 2 * Math.PI * uniform();
     spare = radius * Math.sin(angle);
     return radius * Math.cos(angle);
   };
@@ -41,7 +46,8 @@ const CORRECTIONS = 4;
 
 /** Four Langevin steps of size beta_t at t, then down; at t = 1 the estimate of x_0 ends it. */
 function langevin(data, q, x, t, draw) {
-  const eta = Math.min(q.beta[t], q.s[t]), x_0 = new Float64Array(x.length);
+  const eta = Math.min(q.beta[t], q.s[t]),
+    x_0 = new Float64Array(x.length);
   let here = x;
   for (let n = 0; n < CORRECTIONS; n++) {
     estimates(data, q, here, t, x_0);
@@ -60,7 +66,8 @@ export const TITLES = { ancestral: "ancestral", ddim: "DDIM", langevin: "anneale
  * @param {Float64Array} sigma_2 the variance of p_theta, (T + 1).
  */
 export function paths(data, q, sampler, { x_t, t, count, seed, sigma_2 }) {
-  const draw = normal(seed), passed = [new Float64Array(count).fill(x_t)];
+  const draw = normal(seed),
+    passed = [new Float64Array(count).fill(x_t)];
   for (let here = t; here > 0; here--) passed.push(SAMPLERS[sampler](data, q, passed.at(-1), here, draw, sigma_2));
   return Array.from({ length: count }, (_, n) => passed.map((x) => x[n]));
 }
@@ -71,7 +78,9 @@ export function paths(data, q, sampler, { x_t, t, count, seed, sigma_2 }) {
  * @param {number} count of particles.
  */
 export function chain(data, q, sampler, count, seed) {
-  const draw = normal(seed), sigma_2 = variances(q, "fixed-large"), step = SAMPLERS[sampler];
+  const draw = normal(seed),
+    sigma_2 = variances(q, "fixed-large"),
+    step = SAMPLERS[sampler];
   const passed = new Array(q.T + 1);
   passed[q.T] = Float64Array.from({ length: count * data.dims }, draw);
   let reached = q.T;
@@ -88,7 +97,8 @@ export function chain(data, q, sampler, count, seed) {
 
 /** Of each particle x_t (N x D) the component that it most likely comes from. */
 export function belonging(data, q, x, t) {
-  const law = marginal(data, q, t), found = new Uint8Array(x.length / data.dims);
+  const law = marginal(data, q, t),
+    found = new Uint8Array(x.length / data.dims);
   for (let n = 0; n < found.length; n++) {
     const share = responsibilities(law, x, 1, 0, n * data.dims);
     for (let k = 1; k < share.length; k++) if (share[k] > share[found[n]]) found[n] = k;

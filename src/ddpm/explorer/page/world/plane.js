@@ -1,4 +1,7 @@
-/** The world in a plane: ellipses that one drags, the score field of q(x_t), and particles on their way from noise to data. */
+/**
+ * The world in a plane: ellipses that one drags, the score field of q(x_t), and particles on their way from noise to
+ * data.
+ */
 
 import { button, digits, element } from "../view.js";
 import { say } from "../words.js";
@@ -18,16 +21,22 @@ const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
  * @param {(changes: object) => void} set changes it.
  */
 export function plane(world, set, signal) {
-  const canvas = element("canvas.w-plane"), handles = ellipses(world, set, SIDE);
+  const canvas = element("canvas.w-plane"),
+    handles = ellipses(world, set, SIDE);
   const square = element("div.w-square", {}, canvas, handles.root);
   const small = Object.keys(SAMPLERS).map((name) => smaller(name, world, set));
   const shares = element("div.w-shares", { role: "list", "aria-label": say("particles of each component") });
-  const field = document.createElement("canvas"), told = element("p.small.w-told", { "aria-live": "off" });
+  const field = document.createElement("canvas"),
+    told = element("p.small.w-told", { "aria-live": "off" });
   const particles = crowd(world);
-  let frame = null, playing = null;
+  let frame = null,
+    playing = null;
 
   function paint() {
-    const time = playing?.time ?? world.t, now = particles.places(world.sampler, time), group = particles.group(), own = belonging(group.data, group.q, now.x, now.t);
+    const time = playing?.time ?? world.t,
+      now = particles.places(world.sampler, time),
+      group = particles.group(),
+      own = belonging(group.data, group.q, now.x, now.t);
     const pen = penOf(canvas, square.clientWidth);
     pen.imageSmoothingEnabled = true;
     pen.drawImage(field, 0, 0, square.clientWidth, square.clientWidth);
@@ -54,34 +63,72 @@ export function plane(world, set, signal) {
     paint();
     if (playing || !done) ask();
   }
-  const ask = () => { frame ??= requestAnimationFrame(go); };
+  const ask = () => {
+    frame ??= requestAnimationFrame(go);
+  };
 
   function stop() {
     playing = null;
     play.textContent = say("play");
   }
-  const play = button("play", () => {
-    if (playing) return stop();
-    if (world.t === 0) set({ t: world.T });
-    playing = { time: world.t, last: performance.now() };
-    play.textContent = say("stop");
-    return ask();
-  }, { class: "main" });
-  const step = button("one step", () => { stop(); set({ t: world.t > 0 ? Math.max(0, world.t - Math.max(1, Math.round(world.T / 50))) : world.T }); });
-  const again = button("from noise", () => { stop(); set({ t: world.T }); });
+  const play = button(
+    "play",
+    () => {
+      if (playing) return stop();
+      if (world.t === 0) set({ t: world.T });
+      playing = { time: world.t, last: performance.now() };
+      play.textContent = say("stop");
+      return ask();
+    },
+    { class: "main" },
+  );
+  const step = button("one step", () => {
+    stop();
+    set({ t: world.t > 0 ? Math.max(0, world.t - Math.max(1, Math.round(world.T / 50))) : world.T });
+  });
+  const again = button("from noise", () => {
+    stop();
+    set({ t: world.T });
+  });
   const other = button("other noise", () => set({ seed: (world.seed + 1) % 2 ** 31 }));
-  const shown = element("label.choice", {}, element("input", { type: "checkbox", checked: world.arrows, onchange: (event) => set({ arrows: event.target.checked }) }), element("span", {}, say("score arrows")));
+  const shown = element(
+    "label.choice",
+    {},
+    element("input", {
+      type: "checkbox",
+      checked: world.arrows,
+      onchange: (event) => set({ arrows: event.target.checked }),
+    }),
+    element("span", {}, say("score arrows")),
+  );
   if (still()) play.hidden = true;
 
-  const side = element("div.w-side", {}, element("div.w-strip", { role: "group", "aria-label": say("samplers, from the same noise") }, ...small.map((one) => one.root)),
-    element("div.row", {}, play, step, again, other, shown), told, shares,
-    element("p.small", {}, say("The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight; how far all shares are off stands below each sampler.")));
+  const side = element(
+    "div.w-side",
+    {},
+    element(
+      "div.w-strip",
+      { role: "group", "aria-label": say("samplers, from the same noise") },
+      ...small.map((one) => one.root),
+    ),
+    element("div.row", {}, play, step, again, other, shown),
+    told,
+    shares,
+    element(
+      "p.small",
+      {},
+      say(
+        "The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight; how far all shares are off stands below each sampler.",
+      ),
+    ),
+  );
   return {
     root: element("div.w-both", {}, square, side),
     /** By hand: a drag of the slider ends the motion. */
     held: stop,
     draw: (changed) => {
-      if (changed.has("data") || changed.has("q") || changed.has("t") || changed.has("look")) paintPlane(field, marginal(world.data, world.q, world.t), SIDE);
+      if (changed.has("data") || changed.has("q") || changed.has("t") || changed.has("look"))
+        paintPlane(field, marginal(world.data, world.q, world.t), SIDE);
       handles.draw(square.clientWidth);
       if (!particles.group()) particles.work(world.t);
       ask();
@@ -91,10 +138,20 @@ export function plane(world, set, signal) {
 
 function tellShares(list, group, now) {
   const shares = sharesOf(group, now);
-  while (list.children.length < shares.length) list.append(element("div.w-share", { role: "listitem" }, element("b"), element("div.w-bar", {}, element("i"), element("u")), element("span")));
+  while (list.children.length < shares.length)
+    list.append(
+      element(
+        "div.w-share",
+        { role: "listitem" },
+        element("b"),
+        element("div.w-bar", {}, element("i"), element("u")),
+        element("span"),
+      ),
+    );
   while (list.children.length > shares.length) list.lastChild.remove();
   shares.forEach((share, k) => {
-    const [name, bar, text] = list.children[k].children, weight = Math.exp(group.data.logWeight[k]);
+    const [name, bar, text] = list.children[k].children,
+      weight = Math.exp(group.data.logWeight[k]);
     list.children[k].className = `w-share component-${k}`;
     name.textContent = "ABCDE"[k];
     bar.firstChild.style.width = `${100 * share}%`;
@@ -105,13 +162,21 @@ function tellShares(list, group, now) {
 
 /** A small picture of a sampler's particles, which chooses it. */
 function smaller(name, world, set) {
-  const canvas = element("canvas"), off = element("span.small");
-  const root = element("button.w-small", { type: "button", "data-sampler": name, onclick: () => set({ sampler: name }) }, canvas, element("b", {}, say(TITLES[name])), off);
+  const canvas = element("canvas"),
+    off = element("span.small");
+  const root = element(
+    "button.w-small",
+    { type: "button", "data-sampler": name, onclick: () => set({ sampler: name }) },
+    canvas,
+    element("b", {}, say(TITLES[name])),
+    off,
+  );
   return {
     root,
     name,
     draw: (now, group) => {
-      const width = canvas.clientWidth, shares = sharesOf(group, now);
+      const width = canvas.clientWidth,
+        shares = sharesOf(group, now);
       root.dataset.t = `${now.t}`;
       root.setAttribute("aria-pressed", `${world.sampler === name}`);
       if (!width) return;

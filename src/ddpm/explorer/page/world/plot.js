@@ -16,17 +16,24 @@ export function curve(xs, ys, px, py, floor = null) {
 
 /** An axis at height y with round numbers and a name at its end. */
 export function axis([low, high], px, y, name) {
-  const right = px(high), made = [svg("line", { x1: px(low), x2: right, y1: y, y2: y, class: "axis" })];
+  const right = px(high),
+    made = [svg("line", { x1: px(low), x2: right, y1: y, y2: y, class: "axis" })];
   for (const value of ticks([low, high])) {
     const x = px(value);
     if (x < 14 || x > right - 44) continue;
-    made.push(svg("line", { x1: x, x2: x, y1: y, y2: y + 4, class: "axis" }), svg("text", { x, y: y + 17, class: "tick middle" }, `${Number(value.toPrecision(6))}`.replace("-", "−")));
+    made.push(
+      svg("line", { x1: x, x2: x, y1: y, y2: y + 4, class: "axis" }),
+      svg("text", { x, y: y + 17, class: "tick middle" }, `${Number(value.toPrecision(6))}`.replace("-", "−")),
+    );
   }
   made.push(svg("text", { x: right - 4, y: y + 17, class: "tick end" }, name));
   return made;
 }
 
-/** From where to where a mixture on a line and some Gaussians [mean, variance] are to be seen: at least a little of the line. */
+/**
+ * From where to where a mixture on a line and some Gaussians [mean, variance] are to be seen: at least a little of the
+ * line.
+ */
 export function reachOf(law, others) {
   const heavy = [...law.logWeight.keys()].filter((k) => law.logWeight[k] > Math.log(1e-3));
   const all = [...heavy.map((k) => [law.mean[k], law.spread[k]]), ...others];

@@ -2,7 +2,8 @@
 
 import { covariance, expectation, given, noised, posteriorMeans } from "./mixture.js";
 
-const spaced = (first, last, count) => Array.from({ length: count }, (_, i) => (count === 1 ? first : first + ((last - first) * i) / (count - 1)));
+const spaced = (first, last, count) =>
+  Array.from({ length: count }, (_, i) => (count === 1 ? first : first + ((last - first) * i) / (count - 1)));
 
 /** beta_t for t = 1..T of the schedules, by name; the same numbers as `ddpm.diffusion.schedule`. */
 export const BETAS = {
@@ -15,21 +16,33 @@ export const BETAS = {
     });
   },
   "log-snr": (T) => {
-    const noise = 1 / 255, first = Math.log1p(-(noise ** 2)) - 2 * Math.log(noise);
+    const noise = 1 / 255,
+      first = Math.log1p(-(noise ** 2)) - 2 * Math.log(noise);
     const values = spaced(first, -9.2, T);
     return values.map((value, i) => (i ? -Math.expm1(value - values[i - 1]) : 1) / (1 + Math.exp(value)));
   },
 };
 
 /**
- * The tables of a schedule, (T + 1) each, entry 0 is the clean data: beta, logAlphaBar, a = sqrt(alpha_bar), s = 1 - alpha_bar,
+ * The tables of a schedule, (T + 1) each, entry 0 is the clean data: beta, logAlphaBar, a = sqrt(alpha_bar), s = 1 -
+ *   alpha_bar,
  * and of Eq. 7 betaTilde, c_0 (the weight of x_0) and c_t (that of x_t).
  * @param {string} kind a name of `BETAS`.
  * @param {number} T
  */
 export function tables(kind, T) {
-  const beta = Float64Array.from([0, ...BETAS[kind](T)]), zeros = () => new Float64Array(T + 1);
-  const made = { T, beta, logAlphaBar: zeros(), a: zeros(), s: zeros(), betaTilde: zeros(), c_0: zeros(), c_t: zeros() };
+  const beta = Float64Array.from([0, ...BETAS[kind](T)]),
+    zeros = () => new Float64Array(T + 1);
+  const made = {
+    T,
+    beta,
+    logAlphaBar: zeros(),
+    a: zeros(),
+    s: zeros(),
+    betaTilde: zeros(),
+    c_0: zeros(),
+    c_t: zeros(),
+  };
   made.a[0] = made.c_0[0] = 1;
   for (let t = 1; t <= T; t++) {
     made.logAlphaBar[t] = made.logAlphaBar[t - 1] + Math.log1p(-beta[t]);
