@@ -73,7 +73,7 @@ def drawing_of(subject: Subject, asked: Reverse) -> Drawing:
         progress=False,
     )
     if asked.x_0 is None and asked.hole is not None:
-        raise UsageError("x_0 is needed: the image around the hole")
+        raise NoAsk("x_0 is needed: the image around the hole")
     if asked.x_0 is None:
         return samples_of(subject.model.loaded, asked.count, how)
     return edit_of(subject.model.loaded, asked.count, how, _edit(subject, asked, image(subject, asked.x_0)), t)
