@@ -19,6 +19,7 @@ from ddpm.analytic.process import Diffused
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.schedule import SCHEDULES
 from ddpm.diffusion.variance import FixedLarge, FixedSmall, Optimal
+from ddpm.explorer.asks.about import SOURCES
 from ddpm.sampling.langevin import Langevin
 
 HERE = Path(__file__).parent
@@ -229,3 +230,9 @@ def test_korean_words():
     assert said - {"t", "T", "σ²_t = β_t", "σ²_t = β̃_t"} == set(korean)
     for english, text in korean.items():
         assert set(re.findall(r"\{\d\}", english)) == set(re.findall(r"\{\d\}", text)), english
+
+
+def test_code_is_there():
+    """What the scene shows as code is known to the server."""
+    (names,) = re.findall(r"^  code: \[(.*)\],$", (PAGE / "scenes" / "world.js").read_text(), re.MULTILINE)
+    assert set(json.loads(f"[{names}]")) <= set(SOURCES)

@@ -209,6 +209,28 @@ def test_without_motion(address, browser):
     context.close()
 
 
+def test_finger_on_a_phone(address, browser):
+    """A finger drags a handle downwards where it would else scroll; nothing is wider than the phone."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address)
+    page.goto(f"{page.url}#scene=world&w-dims=2")
+    page.reload()
+    handle = page.locator(".w-square .handle.component-1:not(.side)")
+    handle.scroll_into_view_if_needed()
+    box, width = handle.bounding_box(), page.locator(".w-square").bounding_box()["width"]
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touches = context.new_cdp_session(page)
+    touches.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for part in range(1, 9):
+        touches.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x, "y": y + 10 * part}]})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    fell = 0.8 - float(settled(page)["w-plane"].split("*")[1].split("_")[2])
+    assert fell == pytest.approx(80 * 2 * 2.7 / width, abs=0.02)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+
+
 @pytest.mark.parametrize("dims", [1, 2])
 def test_gestures_at_random(scene, dims):
     """Fifty: drags, keys, choices, buttons. Nothing breaks, the page still answers at its end."""

@@ -42,6 +42,8 @@ export function draggable(node, frame, { began = () => {}, moved, ended = () => 
   node.addEventListener("pointermove", (event) => {
     if (event.pointerId === held) moved(placeIn(frame, event), event);
   });
+  // A finger on a handle drags it and does not scroll; browsers do not heed touch-action on a group of SVG.
+  if (node !== frame) node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   const end = (event) => {
     if (event.pointerId !== held) return;
     held = null;
