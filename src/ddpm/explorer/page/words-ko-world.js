@@ -28,7 +28,7 @@ export const world = {
   "a ring of five": "다섯의 고리",
   weight: "가중치",
   "remove it": "이 성분 빼기",
-  "add a component": "성분 더하기",
+  "add one": "성분 더하기",
   "component {0}": "성분 {0}",
   "With this schedule and T, x_T still carries the data: ᾱ_T = {0}. Samples begin from N(0, I), so they do not end where the data are.":
     "이 스케줄과 T에서는 x_T에 데이터가 아직 남아 있습니다(ᾱ_T = {0}). 샘플은 N(0, I)에서 시작하므로 데이터가 있는 곳에서 끝나지 않습니다.",

@@ -161,7 +161,7 @@ function controlsOf(now, set, held) {
   });
   const which = element("b.w-which"),
     gone = button("remove it", () => set({ remove: now.chosen }));
-  const more = button("add a component", () => set({ components: added(now), chosen: now.components.length }));
+  const more = button("add one", () => set({ components: added(now), chosen: now.components.length }));
 
   function draw() {
     length.select.value = `${now.T}`;
@@ -184,8 +184,8 @@ function controlsOf(now, set, held) {
     root: element(
       "div",
       {},
-      element("div.row", {}, dims, begin, kind, length, ...(now.dims === 1 ? [rule, paths] : [])),
-      element("div.row", {}, t),
+      element("div.row.w-choices", {}, dims, begin, kind, length, ...(now.dims === 1 ? [rule] : [])),
+      element("div.row.w-choices", {}, t, ...(now.dims === 1 ? [paths] : [])),
       warning,
     ),
     components: element("div.row.w-components", {}, which, weight, more, gone),
