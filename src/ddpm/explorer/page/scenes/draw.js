@@ -89,11 +89,11 @@ function mount(stage, context) {
   function turn(chosen) {
     state.set({ way: chosen });
     for (const one of ways) one.setAttribute("aria-pressed", `${one.dataset.way === chosen}`);
-    set.offer(chosen, PLANS.find((plan) => estimate(fitted(plan, chosen)) <= QUICK) ?? PLANS.at(-1));
+    set.offer(chosen, fitted(PLANS.find((plan) => estimate(fitted(plan, chosen)) <= QUICK) ?? PLANS.at(-1), chosen));
   }
 
   function fitted(plan, chosen) {
-    return { ...plan, steps: Math.min(plan.steps, most), again: chosen === "noise" ? 1 : plan.again };
+    return { ...plan, steps: Math.min(plan.steps, most), again: chosen === "noise" || about.exported ? 1 : plan.again };
   }
 
   function estimate(plan) {
@@ -305,16 +305,16 @@ function settings({ about }, { most, changed }) {
     show: () => show.select.value,
     label: () => (named ? Number(label.select.value) : -1),
     guidance: () => (named ? guidance.get() : 1),
-    plan: () => ({ ...written(), ...(time.hidden ? {} : { again: 1, steps: Math.min(steps.get(), time.get()) }) }),
+    plan: () => ({ ...written(), ...(time.hidden ? {} : { steps: Math.min(steps.get(), time.get()) }), ...(again.hidden ? { again: 1 } : {}) }),
     written,
     /** The plan for a way: what the address says, else the one given. */
     offer: (way, plan) => {
       time.hidden = way !== "noise";
-      again.hidden = way === "noise";
+      again.hidden = way === "noise" || about.exported; // the engine of an exported page goes around a hole once
       const name = state.get("sampler", plan.sampler);
       sampler.select.value = about.samplers.includes(name) ? name : about.samplers[0];
-      steps.set(state.whole("steps", Math.min(plan.steps, most), 1, most));
-      again.set(state.whole("again", way === "noise" ? 1 : plan.again, 1, 5));
+      steps.set(state.whole("steps", plan.steps, 1, most));
+      again.set(state.whole("again", plan.again, 1, 5));
     },
   };
 }
