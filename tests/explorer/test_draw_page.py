@@ -187,6 +187,7 @@ def test_the_race(visit, subject):
     assert page.locator(".lane").count() == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scene", ["draw", "race"])
 def test_any_gestures_leave_no_error(visit, scene):
     """50 of them, of a fixed seed, while chains are drawn."""

@@ -12,7 +12,8 @@ from ddpm.trained.schedules import find
 from tests.harness.browser import Looked, browser, until
 
 pytestmark = pytest.mark.slow
-SCENES = ("forward", "schedule", "bound", "bits", "between", "copies", "training")
+SCENES = ("forward", "draw", "race", "schedule", "bound", "world", "bits", "between", "copies", "training")
+LONG = pytest.mark.long
 SCROLLS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 UNNAMED = """[...document.querySelectorAll('button, input, select, canvas[role], a')].filter(
@@ -142,7 +143,9 @@ def test_the_bound_at_one_t(looked, subject):
     assert number(page, "costliest") == own[0]
 
 
-@pytest.mark.parametrize(("theme", "language", "width"), [("light", "en", 1280), ("dark", "ko", 390)])
+@pytest.mark.parametrize(
+    ("theme", "language", "width"), [pytest.param("light", "en", 1280, marks=LONG), ("dark", "ko", 390)]
+)
 @pytest.mark.parametrize("scene", SCENES)
 def test_every_scene_opens(opened, site, scene, theme, language, width):
     """In the themes and languages, on a screen and a phone: nothing is wider than it, and every text is told in Korean."""
@@ -157,7 +160,7 @@ def test_every_scene_opens(opened, site, scene, theme, language, width):
     assert looked.wrong == []
 
 
-@pytest.mark.parametrize("scene", ["forward", "schedule", "bound"])
+@pytest.mark.parametrize("scene", [SCENES[0], *(pytest.param(scene, marks=LONG) for scene in SCENES[1:])])
 def test_random_gestures(looked, scene):
     """Keys, clicks and drags anywhere in the scene."""
     page, draw = looked.open(scene=scene), random.Random(scene)

@@ -231,6 +231,7 @@ def test_finger_on_a_phone(address, browser):
     context.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dims", [1, 2])
 def test_gestures_at_random(scene, dims):
     """Fifty: drags, keys, choices, buttons. Nothing breaks, the page still answers at its end."""

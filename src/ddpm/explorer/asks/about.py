@@ -24,6 +24,7 @@ from ddpm.explorer.asks.asked import Parameters, Row
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.wire import array
 from ddpm.explorer.worker import Steps
+from ddpm.interop.foreign import UNKNOWN
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.ddim import DDIM
@@ -100,6 +101,7 @@ def model(subject: Subject, _asked: Nothing) -> Steps:
         "version": ddpm.__version__,
         "exported": False,
         "codec": is_installed() and trained.loaded.called is None,
+        "trained_on": trained.experiment.data.source != UNKNOWN,
         "trains": trained.loaded.folder.metrics.exists(),
     }
 

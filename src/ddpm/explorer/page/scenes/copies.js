@@ -12,7 +12,7 @@ export const copies = {
   title: "Copies?",
   idea: "Does the model remember or invent? Under each sample is the training image that is nearest to it.",
   code: ["search"],
-  offered: (about) => !about.exported && about.images_are !== "samples",
+  offered: (about) => !about.exported && about.trained_on,
   mount,
 };
 
