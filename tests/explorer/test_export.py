@@ -9,9 +9,8 @@ import pytest
 import torch
 
 import ddpm
-from ddpm.errors import UsageError
 from ddpm.explorer.export import exported, model_of
-from ddpm.explorer.join import joined, program
+from ddpm.explorer.join import CannotJoin, joined, program
 from ddpm.explorer.model_data import HALF
 from ddpm.explorer.subject import GIVEN, Subject
 from ddpm.sampling.optimal import Curve
@@ -63,7 +62,7 @@ def test_join(page):
 def test_join_refuses(page, line, why):
     """What the one file could not do is refused when it is made."""
     page["main.js"] = line + "\n"
-    with pytest.raises(UsageError, match=re.escape(why)):
+    with pytest.raises(CannotJoin, match=re.escape(why)):
         program(page)
 
 
@@ -71,7 +70,7 @@ def test_join_refuses_a_circle(page):
     """Two modules that need each other to begin."""
     page["main.js"] = 'import { b } from "./b.js";\nexport const a = 1;\n'
     page["b.js"] = 'import { a } from "./main.js";\nexport const b = 1;\n'
-    with pytest.raises(UsageError, match="circle"):
+    with pytest.raises(CannotJoin, match="circle"):
         program(page)
 
 
@@ -84,7 +83,7 @@ def test_joined_page(page):
     inside = re.search(r'id="model">(.*?)</script>', whole, re.DOTALL)
     assert json.loads(inside[1]) == {"name": "</script><b>", "numbers": [1.5]}
     page["index.html"] = "<html><head></head><body></body></html>"
-    with pytest.raises(UsageError, match=r"main\.js"):
+    with pytest.raises(CannotJoin, match=r"main\.js"):
         joined(page, {})
 
 

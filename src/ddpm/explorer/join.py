@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from ddpm.errors import UsageError
-
 Files = Mapping[str, str]
 """What a page consists of, by the path in its folder."""
 PAGE, PROGRAM, THREAD = "index.html", "main.js", "engine/worker.js"
@@ -35,11 +33,15 @@ _SCRIPT = re.compile(r'<script\s[^>]*src="(?:\./)?main\.js"[^>]*>\s*</script>')
 _POLICY = re.compile(r'\s*<meta\s[^>]*http-equiv="Content-Security-Policy"[^>]*>')
 
 
+class CannotJoin(ValueError):
+    """A page is not made as one file can hold it: a fault of who wrote the page."""
+
+
 def program(files: Files) -> str:
     """All modules that `PROGRAM` and `THREAD` need, as one script; which of the two begins is seen where it runs.
 
     Raises:
-        UsageError: a module imports or exports in another way than those above, or is not there.
+        CannotJoin: a module imports or exports in another way than those above, or is not there.
     """
     modules: dict[str, str] = {}
     first: dict[str, list[str]] = {}
@@ -52,7 +54,7 @@ def program(files: Files) -> str:
     try:
         TopologicalSorter(first).prepare()
     except CycleError as error:
-        raise UsageError(f"modules of the page import each other in a circle: {' <- '.join(error.args[1])}") from error
+        raise CannotJoin(f"modules of the page import each other in a circle: {' <- '.join(error.args[1])}") from error
     functions = ",\n".join(f"{json.dumps(path)}: () => {{\n{modules[path]}}}" for path in sorted(modules))
     found = (
         '"use strict";\n(() => {\n'
@@ -67,7 +69,7 @@ def program(files: Files) -> str:
         "})();\n"
     )
     if re.search(r"</script|<!--", found, re.IGNORECASE):
-        raise UsageError('a module of the page holds "</script" or "<!--", which would end it')
+        raise CannotJoin('a module of the page holds "</script" or "<!--", which would end it')
     return found
 
 
@@ -78,7 +80,7 @@ def _module(source: str, path: str) -> tuple[str, list[str], list[str]]:
 
     def load(address: str, when: list[str]) -> str:
         if not address.startswith("."):
-            raise UsageError(f"{path} imports what is no file beside it: {address}")
+            raise CannotJoin(f"{path} imports what is no file beside it: {address}")
         when.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), address)))
         return f"load({json.dumps(when[-1])})"
 
@@ -101,13 +103,13 @@ def _module(source: str, path: str) -> tuple[str, list[str], list[str]]:
     exports += [found[2] for found in _EXPORTED.finditer(text)]
     text = _LISTED.sub(listed, _EXPORTED.sub(r"\1 \2", text))
     if (unknown := _UNKNOWN.search(text)) is not None:
-        raise UsageError(f"{path} imports or exports in a way that one file cannot: {unknown[0].strip()}")
+        raise CannotJoin(f"{path} imports or exports in a way that one file cannot: {unknown[0].strip()}")
     return f"{text.strip()}\nreturn {{ {', '.join(exports)} }};\n", first, later
 
 
 def _read(files: Files, path: str) -> str:
     if path not in files:
-        raise UsageError(f"the page has no file {path}")
+        raise CannotJoin(f"the page has no file {path}")
     return files[path]
 
 
@@ -119,7 +121,7 @@ def joined(files: Files, model: Mapping[str, Any]) -> str:
         model: what the program finds in the element "model"; the program itself is in the element "program".
 
     Raises:
-        UsageError: as `program`; or the page does not begin `PROGRAM`.
+        CannotJoin: as `program`; or the page does not begin `PROGRAM`.
     """
     page, script = _POLICY.sub("", _read(files, PAGE)), program(files)
     data = json.dumps(model, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
@@ -132,7 +134,7 @@ def joined(files: Files, model: Mapping[str, Any]) -> str:
     page = _STYLE.sub(lambda link: _style(files, link[0]), page)
     without, count = _SCRIPT.subn("", page)
     if count != 1 or "</body>" not in without or "<head>" not in without:
-        raise UsageError(f"{PAGE} must have a head, a body and one script, {PROGRAM}")
+        raise CannotJoin(f"{PAGE} must have a head, a body and one script, {PROGRAM}")
     head = f'<head>\n<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
     return without.replace("<head>", head, 1).replace("</body>", f"{scripts}\n</body>", 1)
 
@@ -141,5 +143,5 @@ def _style(files: Files, link: str) -> str:
     """A linked style sheet, written out."""
     found = re.search(r'href="(?:\./)?([^":]+)"', link)
     if found is None:
-        raise UsageError(f"a style sheet of the page is no file beside it: {link}")
+        raise CannotJoin(f"a style sheet of the page is no file beside it: {link}")
     return f"<style>\n{_read(files, found[1])}</style>"
