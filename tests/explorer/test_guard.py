@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ddpm.explorer.guard import LARGEST
-from ddpm.explorer.server import page_files
+from ddpm.explorer.page_files import page_files
 from tests.harness.served import Visitor
 
 PATHS = ["/", "/main.js", "/ask/model"]

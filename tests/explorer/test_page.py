@@ -5,11 +5,14 @@ import random
 import pytest
 import torch
 
+import ddpm
 from ddpm.diffusion.bound import bits_per_dim, prior, term
 from ddpm.explorer.asks.forward import PURPOSE
+from ddpm.explorer.subject import subject_of
 from ddpm.seeds import generator
 from ddpm.trained.schedules import find
 from tests.harness.browser import Looked, browser, until
+from tests.harness.served import served
 
 pytestmark = pytest.mark.slow
 SCENES = ("forward", "draw", "race", "schedule", "bound", "world", "bits", "between", "copies", "training")
@@ -23,6 +26,16 @@ UNNAMED = """[...document.querySelectorAll('button, input, select, canvas[role],
 @pytest.fixture(scope="module")
 def opened():
     with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def of_a_run(tmp_path_factory):
+    """The page of a run, of which all scenes are there."""
+    shape = {"model.channels": 8, "model.multipliers": [1, 2], "model.groups": 4, "model.blocks": 1, "schedule.T": 20}
+    folder = tmp_path_factory.mktemp("looked") / "run"
+    model = ddpm.fit("digits", folder, steps=10, batch_size=8, settings=shape | {"rhythm.sample": 10}, progress=False)
+    with served(subject_of(model, None, pytest.fail)) as found:
         yield found
 
 
@@ -147,17 +160,16 @@ def test_the_bound_at_one_t(looked, subject):
     ("theme", "language", "width"), [pytest.param("light", "en", 1280, marks=LONG), ("dark", "ko", 390)]
 )
 @pytest.mark.parametrize("scene", SCENES)
-def test_every_scene_opens(opened, site, scene, theme, language, width):
+def test_every_scene_opens(opened, of_a_run, scene, theme, language, width):
     """In the themes and languages, on a screen and a phone: nothing is wider than it, and every text is told in Korean."""
-    looked = Looked(opened, site, viewport={"width": width, "height": 800})
+    looked = Looked(opened, of_a_run, viewport={"width": width, "height": 800})
     page = looked.open(scene=scene, theme=theme, lang=language)
+    assert page.locator("nav [aria-current]").get_attribute("id") == f"to-{scene}"
     page.wait_for_timeout(300)
     assert page.evaluate(SCROLLS)
     assert page.evaluate("import('./words.js').then((words) => [...words.untold])") == []
     assert page.evaluate(UNNAMED) == 0
-    looked.wrong = [what for what in looked.wrong if "404" not in what]
-    looked.context.close()
-    assert looked.wrong == []
+    looked.well()
 
 
 @pytest.mark.parametrize("scene", [SCENES[0], *(pytest.param(scene, marks=LONG) for scene in SCENES[1:])])
@@ -180,3 +192,26 @@ def test_random_gestures(looked, scene):
             page.mouse.move(draw.uniform(40, 1200), y + draw.uniform(-60, 60), steps=3)
             page.mouse.up()
     page.wait_for_timeout(200)
+
+
+def test_the_skip_link_keeps_what_is_shown(looked):
+    page = looked.open(scene="schedule", theme="dark", keep=5)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "stage"
+    assert "keep=5" in page.url
+    page.locator(".handle").nth(2).focus()
+    page.keyboard.press("ArrowRight")
+    assert "scene=schedule" in page.url
+
+
+def test_a_link_that_is_pasted_shows_its_own(looked):
+    """In a page that is open, the same scene with another t, and the way back."""
+    page = looked.open(scene="forward", t=3)
+    settled(page, 3)
+    page.evaluate("location.hash = '#scene=forward&t=9&lang=ko'")
+    settled(page, 9)
+    assert page.locator("h2").text_content() != "Forward and back"
+    page.go_back()
+    settled(page, 3)
+    assert page.locator("h2").text_content() == "Forward and back"

@@ -108,7 +108,7 @@ def test_of_a_class_and_guided():
         ({"count": 17}, "count"),
         ({"steps": 0}, "steps"),
         ({"sampler": "magic"}, "magic"),
-        ({"spacing": "magic"}, "magic"),
+        ({"spacing": "magic"}, "spacing"),
         ({"seed": -1}, "seed"),
         ({"guidance": float("nan")}, "guidance"),
         ({"resamplings": 0}, "resamplings"),

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ddpm.errors import UsageError
-from ddpm.explorer.worker import AHEAD, Worker
+from ddpm.explorer.worker import AHEAD, DONE, Worker
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def read(worker, job, most=None):
     while most is None or len(found) < most:
         answer = await asyncio.wait_for(job.answers.get(), 20)
         worker.taken(job)
-        if answer is None:
+        if answer in (None, DONE):
             break
         found.append(answer)
     return found

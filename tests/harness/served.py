@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from ddpm.explorer.server import Site
+from ddpm.explorer.worker import DONE
 
 
 @contextmanager
@@ -58,4 +59,6 @@ class Visitor:
         answer = self.request("POST", f"/ask/{name}", json.dumps(parameters))
         assert answer.status == 200, answer.text
         events = [part.removeprefix("data: ") for part in answer.text.split("\n\n") if part.startswith("data: ")]
-        return [json.loads(event) for event in events]
+        *answers, last = [json.loads(event) for event in events]
+        assert last == DONE or "error" in last
+        return answers if last == DONE else [*answers, last]

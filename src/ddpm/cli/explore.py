@@ -46,6 +46,7 @@ def flags(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> None:
     """Serve the page until Ctrl-C."""
+    import threading
     import webbrowser
     from importlib.util import find_spec
     from pathlib import Path
@@ -55,11 +56,14 @@ def run(options: Namespace) -> None:
     file = file_for(options.export, ".html")
     if file and (options.port or options.no_browser):
         raise UsageError("--port and --no-browser are of a page that is served, not of --export")
-    if find_spec("starlette") is None or find_spec("uvicorn") is None:
-        raise UsageError("the explorer needs starlette and uvicorn", "pip install 'ddpm[explore]'")
+    needed = ("latex2mathml",) if file else ("latex2mathml", "starlette", "uvicorn")
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the explorer needs what is not installed: {', '.join(missing)}", "pip install 'ddpm[explore]'"
+        )
     from ddpm.cli.parts.opening import opened
     from ddpm.explorer.export import exported
-    from ddpm.explorer.server import Site
     from ddpm.explorer.subject import subject_of
     from ddpm.storage.atomic import write_text
     from ddpm.trained.model import TrainedModel
@@ -75,10 +79,12 @@ def run(options: Namespace) -> None:
         say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; it runs the model in any browser, and needs nothing else")
         return
 
+    from ddpm.explorer.server import Site
+
     def ready(url: str) -> None:
         say(f"{subject.name}: {url}")
         note("ddpm: Ctrl-C ends it")
         if not options.no_browser:
-            webbrowser.open(url)
+            threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()  # some are waited for
 
     Site(subject, options.port, ready).run()

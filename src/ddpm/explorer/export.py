@@ -10,7 +10,7 @@ from ddpm.diffusion.learned import ScheduledNetwork
 from ddpm.explorer.asks import about, schedule
 from ddpm.explorer.join import Files, joined
 from ddpm.explorer.model_data import HALF, curve_data, images_data, network_data, process_data, weights_data
-from ddpm.explorer.server import page_files
+from ddpm.explorer.page_files import page_files
 from ddpm.explorer.subject import Subject
 from ddpm.sampling.optimal import Curve
 from ddpm.trained.measured_curve import kept_curve

@@ -6,12 +6,9 @@ It listens at 127.0.0.1 only, and `guard` lets through what comes from the page 
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from collections.abc import AsyncIterator, Callable
 
 import uvicorn
-from latex2mathml.converter import convert
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,40 +18,15 @@ from starlette.routing import Route
 from ddpm.errors import Ending, Unavailable
 from ddpm.explorer.asks import answers
 from ddpm.explorer.guard import HOST, Guard
+from ddpm.explorer.page_files import page_files
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.wire import NoAsk, text
 from ddpm.explorer.worker import Job, Worker
 
-KINDS: Mapping[str, str] = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "json": "application/json",
-    "svg": "image/svg+xml",
-}
-"""Of the page's files, by their ending."""
 NAME = 64
 """Letters of the name that a page gives itself, at most."""
 PAUSE = 15.0
 """Seconds after which a silent stream says that it lives, and so hears that its reader is gone."""
-
-
-def page_files() -> Mapping[str, tuple[bytes, str]]:
-    """What the page consists of, read once: nothing else of the disk can be asked for."""
-    found: dict[str, tuple[bytes, str]] = {}
-
-    def walk(folder: Traversable, path: str) -> None:
-        for one in folder.iterdir():
-            kind = KINDS.get(one.name.rpartition(".")[2])
-            if one.is_dir():
-                walk(one, f"{path}{one.name}/")
-            elif kind is not None:
-                found[f"{path}{one.name}"] = one.read_bytes(), kind
-
-    walk(files("ddpm.explorer") / "page", "/")
-    formulas = {name: convert(tex) for name, tex in json.loads(found.pop("/formulas.json")[0]).items()}
-    module = f"/** The formulas of the scenes, as MathML. */\nexport const formulas = {json.dumps(formulas)};\n"
-    return found | {"/": found["/index.html"], "/formulas.js": (module.encode(), KINDS["js"])}
 
 
 def application(subject: Subject, worker: Worker) -> Starlette:
@@ -145,6 +117,11 @@ class Site(uvicorn.Server):
         """Listen, and say so."""
         await super().startup(sockets)
         self._ready(self.url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what is computed, so that its streams end, and then the rest."""
+        await asyncio.to_thread(self.worker.close)
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """From another thread: end soon."""

@@ -1,7 +1,7 @@
 """What is computed for the pages: all of it in one thread, a piece of each job in turn.
 
 A job is a generator that gives an answer, or None to let others go, after each call of the network. So two pages move on
-together, a page that is closed stops computing at the next call, and nothing is computed twice at a time.
+together, and a page that is closed stops computing at the next call.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from ddpm.explorer.wire import NoAsk
 
 Answer = dict[str, Any]
 Steps = Generator[Answer | None, None, None]
+DONE: Answer = {"end": True}
+"""The last answer of a job that came to its end; without it the job was stopped."""
 AHEAD = 32
 """Answers of a job that nobody has read yet; with so many it waits for its reader."""
 
@@ -94,12 +96,12 @@ class Worker:
     def _go_on(self, job: Job) -> None:
         """One piece of a job."""
         if job.stopped:
-            job.steps.close()
-            self._end(job)
+            self._close(job)
             return
         try:
             answer = next(job.steps)
         except StopIteration:
+            self._tell(job, DONE)
             self._end(job)
         except Ending as failure:
             self._tell(job, {"error": str(failure), "hints": list(failure.hints)})
@@ -113,6 +115,12 @@ class Worker:
         else:
             if answer is not None:
                 self._tell(job, answer)
+
+    def _close(self, job: Job) -> None:
+        """End it before its end; what is wrong then is nobody's any more."""
+        with suppress(Exception):
+            job.steps.close()
+        self._end(job)
 
     def _tell(self, job: Job, answer: Answer | None) -> None:
         """Hand an answer over to the reader's thread; None is the last."""

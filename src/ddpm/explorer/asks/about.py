@@ -1,12 +1,10 @@
 """What the model is, its images, and the lines of the library that a scene shows."""
 
 import inspect
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from pydantic import Field
 
 import ddpm
@@ -97,24 +95,13 @@ def model(subject: Subject, _asked: Nothing) -> Steps:
         "samplers": list(FOR_IMAGES),
         "images": len(subject.x_0),
         "images_are": subject.images_are,
-        "seconds": seconds(subject),
+        "seconds": subject.seconds,
         "version": ddpm.__version__,
         "exported": False,
         "codec": is_installed() and trained.loaded.called is None,
         "trained_on": trained.experiment.data.source != UNKNOWN,
         "trains": trained.loaded.folder.metrics.exists(),
     }
-
-
-def seconds(subject: Subject) -> float:
-    """Of one call of the network on one image, the faster of two."""
-    p, x, times = subject.model.process, torch.zeros(1, *subject.model.shape, device=subject.model.device), []
-    for _ in range(3):
-        begun = time.perf_counter()
-        with torch.no_grad():
-            p.estimate(x, p.schedule.T)
-        times.append(time.perf_counter() - begun)
-    return min(times)
 
 
 def images(subject: Subject, asked: Some) -> Steps:

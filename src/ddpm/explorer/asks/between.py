@@ -18,7 +18,7 @@ class Between(Parameters):
     a: Array
     b: Array
     t: Step
-    count: Annotated[int, Field(ge=2, le=16)] = 9
+    count: Annotated[int, Field(ge=3, le=16)] = 9
     steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
     encoding: str = "stochastic"
     seed: Seed = 0

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ddpm.explorer.worker import Steps
 from ddpm.language import Text
 from ddpm.trained.coded import codec_or_why
 from ddpm.trained.cutting import header_size
-from ddpm.trained.measures.other_formats import known, lossless_sizes, picture_of
+from ddpm.trained.measures.other_formats import Format, known, lossless_sizes, picture_of
 
 KEPT = 8
 """Images of which the file is kept."""
@@ -34,19 +35,32 @@ class Bits(Parameters):
     bytes: Annotated[int, Field(ge=1)] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Files:
+    """An image as files: ours, the sizes of the lossless formats, and of each lossy one its (bytes, RMSE, pixels) by quality."""
+
+    ours: bytes
+    lossless: Mapping[str, int]
+    lossy: Mapping[str, list[tuple[int, float, np.ndarray]]]
+
+
 def bits(subject: Subject, asked: Bits) -> Steps:
     """What the first bytes show; the size of the whole file; and the other formats: lossless sizes, and as many bytes."""
-    codec, whole = codec_of(subject), values(subject, asked.x_0)
-    file = subject.files.get(whole.tobytes())
-    if file is None:
+    codec, whole, levels = codec_of(subject), values(subject, asked.x_0), subject.model.levels
+    files = subject.files.get(whole.tobytes())
+    if files is None:
+        (file,) = codec.progressive([whole])
         yield None
-        (file,) = codec.compress([whole])
-        subject.files = {**dict(list(subject.files.items())[1 - KEPT :]), whole.tobytes(): file}
+        lossy = {}
+        for name, one in known().items():
+            lossy[name] = qualities(whole, levels, one)
+            yield None
+        files = Files(file, lossless_sizes(whole, levels, known()), lossy)
+        subject.files = {**dict(list(subject.files.items())[1 - KEPT :]), whole.tobytes(): files}
         yield None
-    least = header_size(file)
+    file, least = files.ours, header_size(files.ours)
     limit = len(file) if asked.bytes is None else min(max(asked.bytes, least), len(file))
     (found,) = codec.decompress([file[:limit]])
-    levels = subject.model.levels
     yield {
         "bytes": limit,
         "whole": len(file),
@@ -55,8 +69,8 @@ def bits(subject: Subject, asked: Bits) -> Steps:
         "stage": found.stage,
         "rmse": error(found.pixels, whole, levels),
         "x_0": shown(found.pixels, levels),
-        "lossless": lossless_sizes(whole, levels, known()),
-        "others": {name: one for name, one in others(whole, levels, limit).items() if one},
+        "lossless": files.lossless,
+        "others": {name: best for name, kept in files.lossy.items() if (best := best_of(kept, limit, levels))},
         "done": True,
     }
 
@@ -88,18 +102,21 @@ def error(pixels: np.ndarray, whole: Whole, levels: int) -> float:
     return float(np.sqrt(np.square(np.asarray(pixels, dtype=np.float64) - whole).mean()) * 255 / (levels - 1))
 
 
-def others(whole: Whole, levels: int, limit: int) -> Mapping[str, dict[str, Any] | None]:
-    """Of each lossy format its best file of at most so many bytes: its bytes, its error and the image; None if none is so small."""
+def qualities(whole: Whole, levels: int, one: Format) -> list[tuple[int, float, np.ndarray]]:
+    """An image in a lossy format at all qualities; none where the format has no such images."""
     picture = picture_of(whole, levels)
     if picture is None:
-        return {}
-    found: dict[str, dict[str, Any] | None] = {}
-    for name, one in known().items():
-        files = (one.file(picture, {**one.lossy, "quality": quality}) for quality in one.qualities)
-        best = max((file for file in files if len(file) <= limit), key=len, default=None)
-        found[name] = None
-        if best is not None:
-            with Image.open(io.BytesIO(best)) as opened:
-                back = np.moveaxis(np.atleast_3d(np.asarray(opened.convert(picture.mode))), 2, 0) * ((levels - 1) / 255)
-            found[name] = {"bytes": len(best), "rmse": error(back, whole, levels), "x_0": shown(back, levels)}
+        return []
+    found: list[tuple[int, float, np.ndarray]] = []
+    for quality in one.qualities:
+        file = one.file(picture, {**one.lossy, "quality": quality})
+        with Image.open(io.BytesIO(file)) as opened:
+            back = np.moveaxis(np.atleast_3d(np.asarray(opened.convert(picture.mode))), 2, 0) * ((levels - 1) / 255)
+        found.append((len(file), error(back, whole, levels), back))
     return found
+
+
+def best_of(kept: list[tuple[int, float, np.ndarray]], limit: int, levels: int) -> dict[str, Any] | None:
+    """The one with the smallest error of at most so many bytes, if one is so small."""
+    size, rmse, back = min((one for one in kept if one[0] <= limit), key=lambda one: one[1], default=(0, 0.0, None))
+    return None if back is None else {"bytes": size, "rmse": rmse, "x_0": shown(back, levels)}

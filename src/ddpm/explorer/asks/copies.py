@@ -7,7 +7,7 @@ from ddpm.evaluation.closeness import Nearest, pixels, search
 from ddpm.explorer.asks.asked import Array, Parameters
 from ddpm.explorer.asks.reverse import MOST
 from ddpm.explorer.subject import Subject
-from ddpm.explorer.wire import array, tensor
+from ddpm.explorer.wire import NoAsk, array, tensor
 from ddpm.explorer.worker import Steps
 from ddpm.trained.measures.memorised import MIRRORS, NEEDED
 from ddpm.trained.training_images import same_images
@@ -22,7 +22,9 @@ class Copies(Parameters):
 def copies(subject: Subject, asked: Copies) -> Steps:
     """Of each image the nearest training image, its number, and how far it is: RMSE on 0..255, and in units of its neighbours'."""
     model = subject.model
-    given = tensor(asked.x, "x", (None, *model.shape))[:MOST]
+    given = tensor(asked.x, "x", (None, *model.shape))
+    if len(given) > MOST:
+        raise NoAsk(f"x has {len(given)} images, more than {MOST}")
     train = same_images(model.loaded, NEEDED)
     yield {"of": len(train)}
     mirrors = MIRRORS.get(model.experiment.data.augmentation, 1)

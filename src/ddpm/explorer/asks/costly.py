@@ -8,15 +8,15 @@ from pydantic import Field
 from ddpm.diffusion.bound import bits_per_dim
 from ddpm.diffusion.gaussian import kl
 from ddpm.explorer.asks.asked import Parameters, Seed, Step
-from ddpm.explorer.asks.forward import PURPOSE
+from ddpm.explorer.asks.forward import PURPOSE, checked, part_of
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.wire import array
 from ddpm.explorer.worker import Steps
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import sum_flat
 
-SEEN, PART = 64, 32
-"""Images among which the costly ones are sought, and how many the network sees at a time."""
+SEEN = 64
+"""Images among which the costly ones are sought."""
 
 
 class Costly(Parameters):
@@ -29,24 +29,24 @@ class Costly(Parameters):
 
 def costly(subject: Subject, asked: Costly) -> Steps:
     """The images with the largest L_{t-1} among the first ones: x_0, x_t, the estimate, and bits of each pixel."""
-    model = subject.model
+    model, t = subject.model, checked(subject, asked.t, least=1)
     p, classes = model.process, len(model.classes)
     parts: list[tuple[torch.Tensor, ...]] = []
-    for rows in torch.arange(min(SEEN, len(subject.x_0))).split(PART):
+    for rows in torch.arange(min(SEEN, len(subject.x_0))).split(part_of(subject)):
         x_0 = subject.x_0[rows].to(model.device)
-        eps = NoiseForEach([generator(asked.seed, PURPOSE, asked.t, int(row)) for row in rows])
-        x_t = p.q.sample(x_0, asked.t, eps(x_0))
+        eps = NoiseForEach([generator(asked.seed, PURPOSE, t, int(row)) for row in rows])
+        x_t = p.q.sample(x_0, t, eps(x_0))
         told = p.given(subject.labels[rows].to(model.device)) if classes else p
         with torch.no_grad():
-            reverse, estimate = told(x_t, asked.t)
-            nats = -told.decoder(x_0, reverse) if asked.t == 1 else kl(p.q.posterior(x_t, x_0, asked.t), reverse)
+            reverse, estimate = told(x_t, t)
+            nats = -told.decoder(x_0, reverse) if t == 1 else kl(p.q.posterior(x_t, x_0, t), reverse)
         parts.append((rows, x_0.cpu(), x_t.cpu(), estimate.cpu(), nats.cpu()))
         yield None
     rows, x_0, x_t, estimate, nats = (torch.cat(column) for column in zip(*parts, strict=True))
     bits = bits_per_dim(sum_flat(nats), x_0[0].numel())
     worst = bits.argsort(descending=True)[: asked.count]
     yield {
-        "t": asked.t,
+        "t": t,
         "rows": rows[worst].tolist(),
         "labels": [subject.label(int(row)) for row in rows[worst]],
         "bits": bits[worst].tolist(),

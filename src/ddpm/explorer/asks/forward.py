@@ -9,13 +9,13 @@ from torch import Tensor
 from ddpm.diffusion.bound import bits_per_dim, prior, term
 from ddpm.explorer.asks.asked import Array, Parameters, Seed, Step
 from ddpm.explorer.subject import Subject
-from ddpm.explorer.wire import array, tensor
+from ddpm.explorer.wire import NoAsk, array, tensor
 from ddpm.explorer.worker import Steps
 from ddpm.seeds import NoiseForEach, generator
 from ddpm.tensors import ImageBatch
 
-AT_ONCE = 32
-"""Times t that the network is asked of in one call."""
+AT_ONCE, PART = 32, 0.04
+"""Images in one call of the network, at most, and seconds that a call may take: others wait for their turn."""
 PURPOSE = "explorer"
 """Of the random numbers of a page."""
 
@@ -44,6 +44,22 @@ def image(subject: Subject, given: Array, name: str = "x_0") -> ImageBatch:
     return ((x + 1) * above).round() / above - 1
 
 
+def checked(subject: Subject, t: int, least: int = 0) -> int:
+    """A time of the model's chain.
+
+    Raises:
+        NoAsk: it is outside.
+    """
+    if not least <= t <= subject.model.schedule.T:
+        raise NoAsk(f"t = {t} is not in {least}..{subject.model.schedule.T}")
+    return t
+
+
+def part_of(subject: Subject) -> int:
+    """Images in a call of the network that answers a page in parts."""
+    return max(1, min(AT_ONCE, int(PART / subject.seconds)))
+
+
 def path(x_0: ImageBatch, seed: int) -> ImageBatch:
     """The noise with which an image is dragged along its path."""
     return torch.randn(x_0.shape, generator=generator(seed, PURPOSE))
@@ -58,7 +74,7 @@ def label_of(subject: Subject, label: int) -> Tensor | None:
 def noised(subject: Subject, asked: Noised) -> Steps:
     """x_t of the image, and the network's estimate of x_0 from it."""
     p, x_0 = subject.model.process.given(label_of(subject, asked.label)), image(subject, asked.x_0)
-    x_t = p.q.sample(x_0, asked.t, path(x_0, asked.seed)).to(subject.model.device)
+    x_t = p.q.sample(x_0, checked(subject, asked.t), path(x_0, asked.seed)).to(subject.model.device)
     with torch.no_grad():
         estimate = p.estimate(x_t, asked.t) if asked.t else x_t
     rmse = 127.5 * float((estimate.cpu() - x_0).square().mean().sqrt())
@@ -71,7 +87,7 @@ def terms(subject: Subject, asked: Terms) -> Steps:
     p, x_0 = subject.model.process.given(label_of(subject, asked.label)), image(subject, asked.x_0)
     dims, device = x_0[0].numel(), subject.model.device
     yield {"t": [p.schedule.T + 1], "bits": bits_per_dim(prior(p.q, x_0), dims).tolist()}
-    for steps in coarse_first(p.schedule.T):
+    for steps in coarse_first(p.schedule.T, part_of(subject)):
         eps = NoiseForEach([generator(asked.seed, PURPOSE, t) for t in steps])
         same, t = x_0.expand(len(steps), *x_0.shape[1:]), torch.tensor(steps)
         x_t = p.q.sample(same, t, eps(same))
@@ -81,12 +97,13 @@ def terms(subject: Subject, asked: Terms) -> Steps:
     yield {"done": True}
 
 
-def coarse_first(T: int) -> Iterator[list[int]]:
-    """Each of 1..T once, in parts: first some that lie evenly, then those between them."""
-    seen: set[int] = set()
+def coarse_first(T: int, part: int = AT_ONCE) -> Iterator[list[int]]:
+    """Each of 1..T once, `part` at a time: the ends, then some that lie evenly, then those between them."""
+    seen = set(ends := sorted({1, 2, T} & set(range(1, T + 1))))
+    yield ends  # L_0, which is unlike its neighbours, and the ends of the rest
     stride = 2 ** max(0, math.ceil(math.log2(max(1, T / AT_ONCE))))
     while stride >= 1:
         fresh = [t for t in range(1, T + 1, stride) if t not in seen]
         seen.update(fresh)
-        yield from (fresh[i : i + AT_ONCE] for i in range(0, len(fresh), AT_ONCE))
+        yield from (fresh[i : i + part] for i in range(0, len(fresh), part))
         stride //= 2

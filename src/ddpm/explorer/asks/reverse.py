@@ -31,7 +31,6 @@ class Reverse(Parameters):
     count: Annotated[int, Field(ge=1, le=MOST)] = 1
     sampler: str = "ancestral"
     steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    spacing: str = "uniform"
     seed: Seed = 0
     label: int = -1
     guidance: Annotated[float, Field(ge=0, le=20)] = 1.0
@@ -65,7 +64,6 @@ def drawing_of(subject: Subject, asked: Reverse) -> Drawing:
     how = How(
         sampler=asked.sampler,
         steps=None if asked.steps is None else min(asked.steps, most),
-        spacing=asked.spacing,
         seed=asked.seed,
         label=asked.label if named else NONE if classes else None,
         guidance=asked.guidance if named else 1.0,

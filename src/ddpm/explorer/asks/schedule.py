@@ -24,8 +24,10 @@ from ddpm.explorer.worker import Steps
 from ddpm.sampling.optimal import Curve, best_steps, jumps
 from ddpm.trained.measured_curve import kept_curve
 
-MOST = 4000
+MOST = 1000
 """Steps of a schedule."""
+KEPT = 20
+"""Steps that are sought among them: each more takes some milliseconds of all pages."""
 SEEN = 32
 """Images on which the network's error is measured, where nobody did it before."""
 
@@ -36,7 +38,7 @@ class Asked(Parameters):
     name: str | None = None
     T: Annotated[int, Field(ge=2, le=MOST)] | None = None
     log_snr: Annotated[list[float], Field(min_length=2, max_length=MOST)] | None = None
-    keep: Annotated[int, Field(ge=1, le=100)] = 10
+    keep: Annotated[int, Field(ge=1, le=KEPT)] = 10
 
 
 def schedule(subject: Subject, asked: Asked) -> Steps:

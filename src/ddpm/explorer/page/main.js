@@ -6,7 +6,7 @@ import { first, isAbort } from "./live.js";
 import { formulas } from "./formulas.js";
 import { SCENES } from "./scenes/all.js";
 import * as state from "./state.js";
-import { choice, element } from "./view.js";
+import { choice, digits, element } from "./view.js";
 import { LANGUAGES, say, speak } from "./words.js";
 
 const at = (id) => document.getElementById(id);
@@ -16,15 +16,14 @@ let shown = null;
 async function open() {
   speak(state.get("lang", navigator.language?.startsWith("ko") ? "ko" : "en"));
   colours();
-  let about;
-  try {
-    about = await first(backend.ask("model", {}));
-  } catch (error) {
-    trouble(error);
-    return;
-  }
+  const about = await first(backend.ask("model", {}));
   const context = { backend, about, images: await imagesOf(backend, about) };
-  addEventListener("hashchange", () => show(context));
+  addEventListener("hashchange", () => {
+    speak(state.get("lang", document.documentElement.lang));
+    colours();
+    shown = null;
+    draw(context);
+  });
   draw(context);
 }
 
@@ -37,7 +36,7 @@ function draw(context) {
     say("{0} parameters", about.parameters.toLocaleString()),
     say("step {0}", about.step.toLocaleString()),
     `T = ${about.T}`,
-    say("{0} ms a call", (1000 * about.seconds).toPrecision(2)),
+    say("{0} ms a call", digits(1000 * about.seconds, 1)),
   ];
   at("facts").textContent = facts.join("  ·  ");
   at("settings").replaceChildren(
@@ -53,6 +52,9 @@ function draw(context) {
     }),
   );
   const available = SCENES.filter((scene) => !scene.offered || scene.offered(about));
+  at("skip").textContent = say("skip to the scene");
+  at("skip").onclick = () => at("stage").focus();
+  at("scenes").setAttribute("aria-label", say("scenes"));
   at("scenes").replaceChildren(...available.map((scene) => link(scene)));
   show({ ...context, available });
 }
@@ -72,6 +74,7 @@ function show(context) {
   at(`to-${scene.id}`)?.setAttribute("aria-current", "page");
   if (shown === scene.id) return;
   shown = scene.id;
+  at(`to-${scene.id}`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   leave.abort();
   leave = new AbortController();
   at("trouble").hidden = true;
@@ -114,11 +117,11 @@ function trouble(error) {
 }
 
 addEventListener("keydown", (event) => {
-  if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.defaultPrevented || event.target.closest("input, select, textarea, [role=slider], [role=application], .pad, .easel, svg") || event.ctrlKey || event.metaKey || event.altKey) return;
   const to = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!to) return;
   const links = [...at("scenes").children], now = links.findIndex((one) => one.hasAttribute("aria-current"));
   links[(now + to + links.length) % links.length]?.click();
 });
 
-open();
+open().catch(trouble);

@@ -28,12 +28,13 @@ async function* events(body) {
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done) throw new DOMException("a newer ask took its place", "AbortError");
     const parts = (rest + value).split("\n\n");
     rest = parts.pop();
     for (const part of parts) {
       if (!part.startsWith("data: ")) continue;
       const found = unpacked(JSON.parse(part.slice(6)));
+      if (found.end) return;
       if (found.error) throw new Error([found.error, ...found.hints].join("; "));
       yield found;
     }

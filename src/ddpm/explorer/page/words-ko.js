@@ -7,6 +7,7 @@ export const korean = {
   ...draw,
   ...world,
   "skip to the scene": "장면으로 건너뛰기",
+  "scenes": "장면",
   "language": "언어",
   "English": "English",
   "colours": "색",
@@ -83,10 +84,10 @@ export const korean = {
   "bits/dim at this t, mean of the images": "이 t에서 bits/dim, 이미지들의 평균",
   "of the costliest image": "가장 비싼 이미지에서",
   "bits/dim of all t, this image": "모든 t의 bits/dim, 이 이미지",
-  "bits/dim of each term of the bound, for the costliest image": "변분 경계의 항마다 bits/dim",
+  "bits/dim of each term of the bound, for the chosen image": "고른 이미지에서 변분 경계의 항마다 bits/dim",
   "bits of each pixel": "픽셀마다의 비트",
-  "The curve is that of the chosen image; the name of another one chooses it. Warm pixels cost many bits, dark ones few or none.":
-    "곡선은 고른 이미지의 것입니다. 다른 이미지의 이름을 누르면 그것을 고릅니다. 밝은 픽셀은 비트가 많이 들고, 어두운 픽셀은 거의 들지 않습니다.",
+  "The curve is that of the chosen image, with noise of its own; the name of another one chooses it. Warm pixels cost many bits, dark ones few or none.":
+    "곡선은 고른 이미지를 따로 뽑은 잡음으로 잰 것입니다. 다른 이미지의 이름을 누르면 그것을 고릅니다. 밝은 픽셀은 비트가 많이 들고, 어두운 픽셀은 거의 들지 않습니다.",
 
   "Bits": "비트",
   "The model as a codec: the first bytes of a file already show the image, all of them give it back exactly. Drag the bytes.":

@@ -16,7 +16,7 @@ export function speak(name) {
 
 /** A text in the page's language; {0}, {1}, ... are filled in. */
 export function say(text, ...values) {
-  if (language !== "en" && !(text in korean) && /[a-z]{2}/i.test(text)) untold.add(text);
-  const found = language === "ko" ? (korean[text] ?? text) : text;
+  if (language !== "en" && !Object.hasOwn(korean, text) && /[a-z]{2}/i.test(text)) untold.add(text);
+  const found = language === "ko" ? (Object.hasOwn(korean, text) ? korean[text] : text) : text;
   return found.replace(/\{(\d+)\}/g, (_, i) => `${values[i]}`);
 }

@@ -163,5 +163,17 @@ function joined(parts) {
   return out;
 }
 
+/** Several asks, a piece of each in turn; `of` says which of them an answer belongs to. */
+function* together(of, { asks }) {
+  const running = new Map(asks.map(({ name, parameters }, i) => [i, ASKS[name](of, parameters)]));
+  while (running.size) {
+    for (const [i, steps] of running) {
+      const { value, done } = steps.next();
+      if (done) running.delete(i);
+      else yield value ? { ...value, of: i } : null;
+    }
+  }
+}
+
 /** By their names. */
-export const ASKS = { model, images, code, noised, terms, reverse, schedule, costly };
+export const ASKS = { together, model, images, code, noised, terms, reverse, schedule, costly };

@@ -24,7 +24,7 @@ export const backend = {
     try {
       signal?.throwIfAborted();
       yield* (await opened).ask(name, parameters, own.signal);
-      signal?.throwIfAborted();
+      own.signal.throwIfAborted();
     } finally {
       signal?.removeEventListener("abort", end);
       if (lanes.get(lane) === own) lanes.delete(lane);

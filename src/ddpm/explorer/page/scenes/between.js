@@ -50,7 +50,7 @@ function mount(stage, context) {
   }
 
   const chooser = (name, otherwise, caption) => {
-    const options = Array.from({ length: most }, (_, row) => [`${row}`, images.labels[row] ? `${row}: ${images.labels[row]}` : `${row}`]);
+    const options = Array.from({ length: most }, (_, row) => [`${row}`, { name: images.labels[row] ? `${row}: ${images.labels[row]}` : `${row}` }]);
     return choice(caption, options, `${state.whole(name, otherwise, 0, most - 1)}`, (row) => { state.set({ [name]: row }); go(); });
   };
   stage.append(

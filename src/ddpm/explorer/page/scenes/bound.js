@@ -18,7 +18,7 @@ function mount(stage, context) {
   const { backend, about, signal, guarded } = context;
   const { T } = about;
   const facts = { mean: fact("bits/dim at this t, mean of the images"), worst: fact("of the costliest image"), whole: fact("bits/dim of all t, this image") };
-  const costs = chart({ height: 200, label: say("bits/dim of each term of the bound, for the costliest image"), xName: "t", yName: say("bits/dim of L at t"), pick: (t) => move(Math.round(t)) });
+  const costs = chart({ height: 200, label: say("bits/dim of each term of the bound, for the chosen image"), xName: "t", yName: say("bits/dim of L at t"), pick: (t) => move(Math.round(t)) });
   const dragging = slider("t", { min: 1, max: T, value: state.whole("t", Math.max(1, Math.round(T / 3)), 1, T), oninput: move });
   const table = element("div.costly");
   let bits = new Map();
@@ -81,7 +81,7 @@ function mount(stage, context) {
 
   stage.append(
     costs.root, dragging, element("div.facts", {}, ...Object.values(facts)), table,
-    element("p.small", {}, say("The curve is that of the chosen image; the name of another one chooses it. Warm pixels cost many bits, dark ones few or none.")),
+    element("p.small", {}, say("The curve is that of the chosen image, with noise of its own; the name of another one chooses it. Warm pixels cost many bits, dark ones few or none.")),
   );
   measure();
   open(dragging.get());

@@ -8,6 +8,7 @@ import { button, digits, element, fact, paint, picture, slider } from "../view.j
 import { say } from "../words.js";
 
 const PLAY = 8; // seconds from T to the image
+const LEAST = 1e-12; // bits/dim
 
 export const forward = {
   id: "forward",
@@ -34,7 +35,7 @@ function mount(stage, context) {
     for await (const found of backend.ask("noised", { x_0, t, seed, label }, signal)) {
       paint(noisy.canvas, found.x_t);
       paint(estimate.canvas, found.x_0);
-      facts.snr.say(digits(found.log_snr ?? Infinity));
+      facts.snr.say(digits(found.log_snr ?? (t ? -Infinity : Infinity)));
       facts.rmse.say(digits(found.rmse, 2));
       stage.dataset.t = `${found.t}`;
     }
@@ -54,8 +55,9 @@ function mount(stage, context) {
     if (!known.length) return;
     const all = between(known, bits, T), prior = bits.get(T + 1) ?? 0;
     const left = all.slice(1, t + 1).reduce((a, b) => a + b, 0), whole = all.reduce((a, b) => a + b, prior);
-    facts.have.say(digits(whole - left));
-    facts.left.say(digits(left));
+    const roughly = known.length === T ? "" : "≈ ";
+    facts.have.say(roughly + digits(whole - left));
+    facts.left.say(roughly + digits(left));
     bar.firstChild.style.width = `${(100 * (whole - left)) / whole}%`;
     bar.setAttribute("aria-label", say("{0} of {1} bits/dim received", digits(whole - left), digits(whole)));
     bar.dataset.whole = `${whole}`;
@@ -112,14 +114,14 @@ function mount(stage, context) {
   changed();
 }
 
-/** The terms at t = 0..T; those that are not there yet are interpolated. */
+/** The terms at t = 0..T; of those that are not there yet the logarithm is interpolated. */
 export function between(known, bits, T) {
   const all = new Array(T + 1).fill(0);
-  for (let i = 0; i < known.length; i++) {
-    const a = known[i], b = known[i + 1] ?? a;
-    all[a] = bits.get(a);
-    for (let t = a + 1; t < b; t++) all[t] = bits.get(a) + ((t - a) / (b - a)) * (bits.get(b) - bits.get(a));
+  for (const t of known) all[t] = bits.get(t);
+  const inner = known.filter((t) => t > 1); // L_0, at t = 1, is unlike its neighbours
+  for (let i = 0; i + 1 < inner.length; i++) {
+    const [a, b] = [inner[i], inner[i + 1]], [low, high] = [bits.get(a), bits.get(b)].map((value) => Math.log(Math.max(value, LEAST)));
+    for (let t = a + 1; t < b; t++) all[t] = Math.exp(low + ((t - a) / (b - a)) * (high - low));
   }
-  for (let t = (known.at(-1) ?? T) + 1; t <= T; t++) all[t] = bits.get(known.at(-1));
   return all;
 }

@@ -86,7 +86,7 @@ function mount(stage, context) {
     ticks = [];
     tell();
     try {
-      await Promise.all([goal(mine), ...racers.map((one, i) => go(one, i, mine))]);
+      await chains(mine);
       if (going === mine) state.set({ ran: 1 });
     } catch (error) {
       mine.abort();
@@ -99,38 +99,44 @@ function mount(stage, context) {
     }
   });
 
-  /** The deterministic chain over all steps, which the racers are measured by. */
-  async function goal(mine) {
-    if (long.done) return;
-    long = { x_0: null, done: false, key: key() };
-    for await (const found of backend.ask("reverse", { count: 1, sampler: "ddim", seed: seed(), label: labelNow() }, mine.signal, "the long chain")) {
-      if (found.done) break;
+  /** The deterministic chain over all steps, which the racers are measured by, and the racers, in one stream. */
+  async function chains(mine) {
+    const common = { count: 1, seed: seed(), label: labelNow() }, told = [];
+    const asks = racers.map((one) => {
+      told.push((found) => came(one, found));
+      return { name: "reverse", parameters: { ...common, sampler: one.sampler, steps: one.steps } };
+    });
+    if (!long.done) {
+      long = { x_0: null, done: false, key: key() };
+      told.push(goal);
+      asks.push({ name: "reverse", parameters: { ...common, sampler: "ddim" } });
+    }
+    for await (const found of backend.ask("together", { asks }, mine.signal, "race")) told[found.of](found);
+  }
+
+  function goal(found) {
+    if (found.done) {
+      long.done = true;
+      known = { key: long.key, x_0: long.x_0 };
+      measure();
+    } else {
       long.x_0 = found.x_0;
       paint(reference.canvas, found.x_0);
       progress.value = found.evaluations;
       ticks = [...ticks.slice(-LATELY), performance.now()];
-      tell();
       soon();
     }
-    long.done = true;
-    known = { key: long.key, x_0: long.x_0 };
-    measure();
     tell();
   }
 
-  async function go(one, i, mine) {
-    const asked = { count: 1, sampler: one.sampler, steps: one.steps, seed: seed(), label: labelNow() };
-    let made = 0;
-    for await (const found of backend.ask("reverse", asked, mine.signal, `racer ${i}`)) {
-      if (found.done) break;
-      one.path.push([found.evaluations, found.x_0]);
-      made += 1;
-      paint(one.canvas, found.x_0);
-      one.evaluations.textContent = `${found.evaluations}`;
-      one.bar.style.width = `${(100 * made) / one.steps}%`;
-      soon();
-    }
-    one.done = true;
+  function came(one, found) {
+    one.done = found.done ?? false;
+    if (one.done) return;
+    one.path.push([found.evaluations, found.x_0]);
+    paint(one.canvas, found.x_0);
+    one.evaluations.textContent = `${found.evaluations}`;
+    one.bar.style.width = `${(100 * one.path.length) / one.steps}%`;
+    soon();
   }
 
   let waiting = null;

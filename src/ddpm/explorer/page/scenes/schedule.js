@@ -28,7 +28,7 @@ function mount(stage, context) {
     name, log: name !== "alpha_bar", drawing: chart({ width: 320, height: 190, label: shown, xName: "t", yName: shown }),
   }));
   const progress = element("p.small", { role: "status" });
-  const keep = slider("best steps K", { min: 1, max: Math.min(50, about.T), value: state.whole("keep", 10, 1, Math.min(50, about.T)), oninput: (K) => { state.set({ keep: K }); ask(); } });
+  const keep = slider("best steps K", { min: 1, max: Math.min(20, about.T), value: state.whole("keep", 10, 1, Math.min(20, about.T)), oninput: (K) => { state.set({ keep: K }); ask(); } });
   let tables = null, ownTotal = null, points = read(), drawn = [];
 
   const pick = choice("schedule", NAMES, points ? "own" : state.get("schedule", "own"), (name) => {
@@ -40,7 +40,7 @@ function mount(stage, context) {
     const name = state.get("schedule", "own");
     const asked = points ? { log_snr: interpolated(points, about.T) } : name === "own" ? {} : { name };
     for await (const found of backend.ask("schedule", { ...asked, keep: keep.get() }, signal)) {
-      if (found.beta) { tables = found; drawTables(); }
+      if (found.beta) { tables = found; save.disabled = false; drawTables(); }
       if (found.measured) progress.textContent = say("measuring the network's error once: {0} of {1}", found.measured, found.of);
       if (found.done) { progress.textContent = ""; told(found); }
     }
@@ -101,6 +101,7 @@ function mount(stage, context) {
     points = next;
     state.set({ points: points.map((one) => one.toFixed(3)).join(",") });
     tables = { ...tables, T: about.T, log_snr: interpolated(points, about.T) };
+    save.disabled = true; // until its beta is there
     drawTables();
     ask();
   }
@@ -133,7 +134,7 @@ function read() {
   return found.length === HANDLES && falls ? found : null;
 }
 
-/** log-SNR at t = 1..T through the points, evenly spaced, by a monotone cubic (Fritsch and Carlson 1980). */
+/** log-SNR at t = 1..T through the points, evenly spaced, by a monotone cubic: its slopes at the points are harmonic means (Fritsch and Butland 1984). */
 export function interpolated(points, T) {
   const n = points.length, slope = points.slice(1).map((value, i) => value - points[i]);
   const tangent = points.map((_, i) => (i === 0 ? slope[0] : i === n - 1 ? slope[n - 2] : (2 * slope[i - 1] * slope[i]) / (slope[i - 1] + slope[i])));
