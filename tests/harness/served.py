@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from ddpm.explorer.server import Site
+from ddpm.explorer.server import Site, listen
 from ddpm.explorer.worker import DONE
 
 
@@ -14,7 +14,7 @@ from ddpm.explorer.worker import DONE
 def served(subject):
     """A site that answers."""
     up = threading.Event()
-    site = Site(subject, ready=lambda _url: up.set())
+    site = Site(subject, listen(0), ready=lambda _url: up.set())
     thread = threading.Thread(target=site.run, daemon=True)
     thread.start()
     assert up.wait(20)

@@ -1,12 +1,20 @@
 """`ddpm explore`: a page in the browser, with a trained model behind it."""
 
+import threading
+import webbrowser
 from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, natural
 from ddpm.cli.terminal.console import note, say
 from ddpm.cli.terminal.files import file_for
 from ddpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from ddpm.explorer.subject import Subject
 
 ABOUT = "see and touch a model in the browser"
 EXAMPLES = """\
@@ -45,12 +53,7 @@ def flags(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> None:
-    """Serve the page until Ctrl-C."""
-    import threading
-    import webbrowser
-    from importlib.util import find_spec
-    from pathlib import Path
-
+    """Serve the page until Ctrl-C, or write it as one file."""
     if options.port > HIGHEST:
         raise UsageError(f"a port is a number up to {HIGHEST}: {options.port}")
     file = file_for(options.export, ".html")
@@ -62,24 +65,38 @@ def run(options: Namespace) -> None:
         raise UsageError(
             f"the explorer needs what is not installed: {', '.join(missing)}", "pip install 'ddpm[explore]'"
         )
-    from ddpm.cli.parts.opening import opened
-    from ddpm.explorer.export import exported
-    from ddpm.explorer.subject import subject_of
-    from ddpm.storage.atomic import write_text
-    from ddpm.trained.model import TrainedModel
-
     if options.run is None:
         options.run = DEMO if Path(DEMO, "config.json").is_file() else SHIPPED
-    subject = subject_of(
-        TrainedModel(opened(options)), options.data, lambda line: note(f"ddpm: {line}; --data SOURCE shows others")
-    )
-
     if file:
-        write_text(file, exported(subject))
-        say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; it runs the model in any browser, and needs nothing else")
-        return
+        _export(options, file)
+    else:
+        _serve(options)
 
-    from ddpm.explorer.server import Site
+
+def _subject(options: Namespace) -> "Subject":
+    from ddpm.cli.parts.opening import opened
+    from ddpm.explorer.subject import subject_of
+    from ddpm.trained.model import TrainedModel
+
+    model = TrainedModel(opened(options))
+    return subject_of(model, options.data, lambda line: note(f"ddpm: {line}; --data SOURCE shows others"))
+
+
+def _export(options: Namespace, file: Path) -> None:
+    """The page as one file."""
+    from ddpm.explorer.export import exported
+    from ddpm.storage.atomic import write_text
+
+    write_text(file, exported(_subject(options)))
+    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; it runs the model in any browser, and needs nothing else")
+
+
+def _serve(options: Namespace) -> None:
+    """The page, answered by this process."""
+    from ddpm.explorer.server import Site, listen
+
+    listening = listen(options.port)
+    subject = _subject(options)
 
     def ready(url: str) -> None:
         say(f"{subject.name}: {url}")
@@ -87,4 +104,4 @@ def run(options: Namespace) -> None:
         if not options.no_browser:
             threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()  # some are waited for
 
-    Site(subject, options.port, ready).run()
+    Site(subject, listening, ready).run()

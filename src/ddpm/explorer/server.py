@@ -81,25 +81,32 @@ async def _told(worker: Worker, job: Job) -> AsyncIterator[bytes]:
         worker.stop(job)
 
 
+def listen(port: int) -> socket.socket:
+    """A port of this machine, 0 for any that is free; requests wait until a `Site` answers.
+
+    Raises:
+        Unavailable: something else listens there.
+    """
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise Unavailable(f"cannot listen at port {port}: {error.strerror}") from error
+
+
 class Site(uvicorn.Server):
-    """A page about a subject at a port of this machine: `url` opens it, `run` answers until Ctrl-C or `stop`.
+    """A page about a subject: `url` opens it, `run` answers until Ctrl-C or `stop`.
 
     Args:
         subject: what the page is about.
-        port: where to listen; 0 for any that is free.
+        listening: where, as `listen` gives it; closed in the end.
         ready: is told the address, once it can be opened.
-
-    Raises:
-        Unavailable: something else listens at this port.
     """
 
-    def __init__(self, subject: Subject, port: int = 0, ready: Callable[[str], None] = lambda _url: None) -> None:
-        try:
-            self._listening = socket.create_server((HOST, port))
-        except OSError as error:
-            raise Unavailable(f"cannot listen at port {port}: {error.strerror}") from error
-        self.worker, self._ready = Worker(), ready
-        guard = Guard(application(subject, self.worker), self._listening.getsockname()[1])
+    def __init__(
+        self, subject: Subject, listening: socket.socket, ready: Callable[[str], None] = lambda _url: None
+    ) -> None:
+        self._listening, self.worker, self._ready = listening, Worker(), ready
+        guard = Guard(application(subject, self.worker), listening.getsockname()[1])
         self.url = guard.url
         super().__init__(
             uvicorn.Config(guard, log_level="error", lifespan="off", timeout_graceful_shutdown=1, server_header=False)

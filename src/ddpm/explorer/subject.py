@@ -12,6 +12,7 @@ from torch import Tensor
 from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import Failure
+from ddpm.evaluation.curve import ErrorAt
 from ddpm.sampling.optimal import Curve
 from ddpm.tensors import ImageBatch
 from ddpm.trained.draw import How, drawn, samples_of
@@ -31,7 +32,8 @@ HELD_OUT, GIVEN, SAMPLES = "held out", "given", "samples"
 class Subject:
     """A model and its images: x_0 (N, C, H, W) on the model's levels, and the label of each, -1 for none.
 
-    `curve` is the network's error, once somebody asked for it, and `files` are those of some images, by their values.
+    `curve` is the network's error, once somebody asked for it, and `errors` what is measured of it so far; `files` are those of some
+    images, by their values.
     """
 
     model: TrainedModel
@@ -39,6 +41,7 @@ class Subject:
     labels: Tensor
     images_are: str
     curve: Curve | None = None
+    errors: dict[int, ErrorAt] = field(default_factory=dict)
     files: Mapping[bytes, Any] = field(default_factory=dict)
 
     def label(self, row: int) -> str | None:
@@ -50,6 +53,15 @@ class Subject:
     def name(self) -> str:
         """Of the model."""
         return self.model.loaded.name
+
+    @cached_property
+    def has_training_images(self) -> bool:
+        """Whether the images that it was trained on can still be read."""
+        try:
+            open_source(source_of(self.model.loaded, "the images of"), "train", self.model.experiment.data.options())
+        except Failure:
+            return False
+        return True
 
     @cached_property
     def seconds(self) -> float:

@@ -22,7 +22,6 @@ from ddpm.explorer.asks.asked import Parameters, Row
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.wire import array
 from ddpm.explorer.worker import Steps
-from ddpm.interop.foreign import UNKNOWN
 from ddpm.sampling import SAMPLERS
 from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.ddim import DDIM
@@ -30,7 +29,6 @@ from ddpm.sampling.dpm_solver import DPMSolver
 from ddpm.sampling.inverse import Outside
 from ddpm.sampling.langevin import Langevin
 from ddpm.sampling.optimal import best_steps, jumps
-from ddpm.trained.coded import is_installed
 from ddpm.trained.interpolate import interpolate
 
 SOURCES: Mapping[str, Callable[..., Any]] = {
@@ -98,8 +96,7 @@ def model(subject: Subject, _asked: Nothing) -> Steps:
         "seconds": subject.seconds,
         "version": ddpm.__version__,
         "exported": False,
-        "codec": is_installed() and trained.loaded.called is None,
-        "trained_on": trained.experiment.data.source != UNKNOWN,
+        "trained_on": subject.has_training_images,
         "trains": trained.loaded.folder.metrics.exists(),
     }
 

@@ -17,7 +17,7 @@ from ddpm.diffusion.objective import weights
 from ddpm.diffusion.schedule import SCHEDULES, Schedule, from_log_snr
 from ddpm.diffusion.variance import FixedSmall
 from ddpm.errors import UsageError, chosen
-from ddpm.evaluation.curve import ErrorAt, curve, errors, some_steps
+from ddpm.evaluation.curve import curve, errors, some_steps
 from ddpm.explorer.asks.asked import Parameters
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.worker import Steps
@@ -55,16 +55,16 @@ def schedule(subject: Subject, asked: Asked) -> Steps:
 
 
 def measured(subject: Subject) -> Generator[dict[str, Any] | None, None, Curve]:
-    """The network's error on the subject's own images, at some t; says how far it is."""
+    """The network's error on the subject's own images, at some t; says how far it is. What was measured before is kept."""
     model, at = subject.model, some_steps(subject.model.schedule)
     seen = subject.x_0[:SEEN]
     images = ImageSet("explored", to_levels(seen, model.levels), model.levels)
     labels = subject.labels[:SEEN] if model.classes else None
-    rows: list[ErrorAt] = []
-    for row in errors(model.process, images, 0, SEEN, model.device, labels, at):
-        rows.append(row)
-        yield {"measured": len(rows), "of": len(at)}
-    return curve(iter(rows), model.schedule)
+    while missing := [t for t in at if t not in subject.errors]:
+        (row,) = errors(model.process, images, 0, SEEN, model.device, labels, missing[:1])
+        subject.errors[row.t] = row
+        yield {"measured": len(subject.errors), "of": len(at)}
+    return curve(iter(subject.errors.values()), model.schedule)
 
 
 def schedule_of(subject: Subject, asked: Asked) -> Schedule:

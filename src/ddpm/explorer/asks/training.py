@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ddpm.errors import NotFound
 from ddpm.explorer.asks.asked import Parameters
 from ddpm.explorer.subject import Subject
 from ddpm.explorer.worker import Steps
@@ -27,11 +28,13 @@ class Training(Parameters):
 def training(subject: Subject, asked: Training) -> Steps:
     """Loss and held-out bound by steps, evenly chosen, the newest picture if it is new, and whether the run has ended."""
     folder = subject.model.loaded.folder
+    if not folder.config.exists():
+        raise NotFound(f"the run is no longer there: {str(folder.path)!r}")
     rows = read_metrics(folder.metrics)
     pictures = sorted(folder.samples.glob("step-*.png"))
     step = int(pictures[-1].stem.removeprefix("step-")) if pictures else -1
     answer = {
-        "steps": subject.model.experiment.training.steps,
+        "steps": folder.read_experiment().training.steps,
         "loss": _points(rows, "loss"),
         "bits_per_dim": _points(rows, "bits_per_dim"),
         "last": rows[-1]["step"] if rows else 0,

@@ -8,28 +8,50 @@ import { say } from "./words.js";
 
 const SHOWN = 16;
 const LARGEST_FILE = 20 * 2 ** 20;
+const LINKED = 4096; // numbers of an image of one's own that still go into the address
 let own = null;
+let shape = null; // of the model's images
 
 /** Some images of the data. */
 export async function imagesOf(backend, about) {
+  shape = about.shape;
   return first(backend.ask("images", { first: 0, count: Math.min(SHOWN, about.images) }));
 }
 
 export const chosen = {
   /** The image that the address names, {x_0, label}: of the data, or "own". */
   get({ images }) {
-    if (state.get("image") === "own" && own) return { x_0: own, label: -1 };
+    const mine = state.get("image") === "own" ? chosen.own() : null;
+    if (mine) return { x_0: mine, label: -1 };
     const row = state.whole("image", 0, 0, images.x_0.shape[0] - 1);
     return { x_0: rowOf(images.x_0, row), label: images.numbers?.[row] ?? -1 };
   },
   /** The image of one's own, if there is one yet. */
-  own: () => own,
+  own: () => own ?? linked(),
   /** An image of one's own, (1, C, H, W): the address says "own" from then on. */
   put(x_0) {
     own = x_0;
-    state.set({ image: "own" });
+    state.set({ image: "own", pixels: x_0.data.length <= LINKED ? asText(x_0) : "" });
   },
 };
+
+/** The numbers of an image as bytes, in letters that an address may have. */
+function asText({ data }) {
+  const bytes = Array.from(data, (value) => Math.round((value + 1) * 127.5));
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+}
+
+/** The image of one's own that stands in the address, if there is one. */
+function linked() {
+  try {
+    const bytes = atob(state.get("pixels").replace(/-/g, "+").replace(/_/g, "/"));
+    const data = Float32Array.from(bytes, (letter) => letter.charCodeAt(0) / 127.5 - 1);
+    own = data.length === shape.reduce((a, b) => a * b) ? { shape: [1, ...shape], data } : null;
+  } catch {
+    own = null;
+  }
+  return own;
+}
 
 /**
  * Where one chooses an image: those of the data, a pen, a file.
@@ -42,7 +64,7 @@ export function chooser(context, changed, { pen = true } = {}) {
   const { about, images } = context;
   const strip = element("div.strip", { role: "group", "aria-label": say("images") });
   const mark = () => {
-    const now = state.get("image", "0");
+    const now = state.get("image") === "own" && !chosen.own() ? "0" : state.get("image", "0");
     for (const one of strip.children) one.setAttribute("aria-pressed", `${one.dataset.image === now}`);
   };
   const choose = (name) => { state.set({ image: name }); mark(); changed(); };
@@ -52,13 +74,16 @@ export function chooser(context, changed, { pen = true } = {}) {
     const name = images.labels[row] ? say("image {0}: {1}", row, images.labels[row]) : say("image {0}", row);
     strip.append(element("button.thumb", { type: "button", "aria-label": name, "data-image": `${row}`, onclick: () => choose(`${row}`) }, canvas));
   }
-  const drawing = pad(about.shape, (array) => { own = array; choose("own"); });
+  const drawing = pad(about.shape, (array) => { chosen.put(array); mark(); changed(); });
   const file = element("input", { type: "file", accept: "image/*", "aria-label": say("a picture file") });
   file.addEventListener("change", context.guarded(async () => {
     if (!file.files.length) return;
-    own = await read(file.files[0], about.shape);
-    drawing.show(own);
-    choose("own");
+    context.calm();
+    const opened = await read(file.files[0], about.shape);
+    drawing.show(opened);
+    chosen.put(opened);
+    mark();
+    changed();
   }));
   mark();
   const where = { given: say("images of --data"), "held out": say("images that training did not see"), samples: say("images that the model drew") };

@@ -13,13 +13,15 @@ const at = (id) => document.getElementById(id);
 let leave = new AbortController();
 let shown = null;
 
+const language = () => state.get("lang", navigator.language?.startsWith("ko") ? "ko" : "en");
+
 async function open() {
-  speak(state.get("lang", navigator.language?.startsWith("ko") ? "ko" : "en"));
+  speak(language());
   colours();
   const about = await first(backend.ask("model", {}));
   const context = { backend, about, images: await imagesOf(backend, about) };
   addEventListener("hashchange", () => {
-    speak(state.get("lang", document.documentElement.lang));
+    speak(language());
     colours();
     shown = null;
     draw(context);
@@ -40,7 +42,7 @@ function draw(context) {
   ];
   at("facts").textContent = facts.join("  ·  ");
   at("settings").replaceChildren(
-    choice("language", Object.entries(LANGUAGES), state.get("lang", document.documentElement.lang), (name) => {
+    choice("language", Object.entries(LANGUAGES), language(), (name) => {
       state.set({ lang: name });
       speak(name);
       shown = null;
@@ -82,7 +84,7 @@ function show(context) {
   const body = element("div.body");
   at("stage").replaceChildren(...heading(scene, context), body);
   const guarded = (work) => (...given) => Promise.resolve().then(() => work(...given)).catch(trouble);
-  const own = { ...context, chosen, signal: leave.signal, guarded, trouble };
+  const own = { ...context, chosen, signal: leave.signal, guarded, trouble, calm: () => { at("trouble").hidden = true; } };
   guarded(() => scene.mount(body, own))();
 }
 

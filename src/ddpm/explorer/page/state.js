@@ -23,6 +23,9 @@ export function set(values) {
 /** The address with other values. */
 export function link(values) {
   const named = all();
-  for (const [name, value] of Object.entries(values)) named.set(name, `${value}`);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === "") named.delete(name);
+    else named.set(name, `${value}`);
+  }
   return `#${named}`;
 }

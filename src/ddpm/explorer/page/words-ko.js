@@ -99,6 +99,7 @@ export const korean = {
   "RMSE, 0..255": "RMSE, 0..255",
   "how far it came": "어디까지 왔는지",
   "lossless: ddpm, and the others": "무손실: ddpm과 다른 형식",
+  "nothing": "아직 없음", "exact": "정확히", "noise {0}": "잡음 {0}", "cells of {0}": "폭 {0}의 칸", "{0} of {1} numbers": "값 {1}개 가운데 {0}개",
   "the image is coded": "이미지를 부호화하는 중",
   "ddpm: exactly the image": "ddpm: 정확히 그 이미지",
   "ddpm: {0} bytes, RMSE {1}": "ddpm: {0}바이트, RMSE {1}",

@@ -11,7 +11,7 @@ export const bits = {
   title: "Bits",
   idea: "The model as a codec: the first bytes of a file already show the image, all of them give it back exactly. Drag the bytes.",
   code: ["codec", "term"],
-  offered: (about) => about.codec,
+  offered: (about) => !about.exported,
   mount,
 };
 
@@ -49,7 +49,7 @@ function mount(stage, context) {
     }
     facts.bytes.say(`${found.bytes} / ${found.whole}`);
     facts.rmse.say(digits(found.rmse, 2));
-    facts.stage.say(say(found.stage));
+    facts.stage.say(stageOf(found.stage));
     facts.whole.say([found.whole, ...Object.entries(found.lossless).map(([name, size]) => `${name} ${size}`)].join(", "));
     stage.dataset.bytes = `${found.bytes}`;
   }
@@ -69,4 +69,11 @@ function mount(stage, context) {
     chooser(context, () => { state.set({ bytes: 0 }); guarded(changed)(); }),
   );
   return changed();
+}
+
+/** Where the code is, in the page's language: its numbers are filled in. */
+function stageOf(stage) {
+  const numbers = stage.match(/\d[\d,.]*/g) ?? [];
+  let i = 0;
+  return say(stage.replace(/\d[\d,.]*/g, () => `{${i++}}`), ...numbers);
 }

@@ -73,7 +73,7 @@ function mount(stage, context) {
   /** Another image beneath; null is black, to draw on. */
   function fresh(x_0) {
     pad.load(x_0);
-    if (!x_0) state.set({ image: "own" });
+    if (!x_0) state.set({ image: "" });
     state.set({ base: x_0 ? state.get("image") : "", ink: "" });
     turn(x_0 ? "noise" : "ink");
     pick(PEN);
@@ -110,7 +110,8 @@ function mount(stage, context) {
   /** The drawing is another one. */
   function drawn() {
     hint.hidden = pad.strokes.length > 0 || Boolean(state.get("base"));
-    if (pad.strokes.length || !state.get("base")) context.chosen.put(pad.image());
+    if (pad.strokes.length) context.chosen.put(pad.image());
+    else if (!state.get("base")) state.set({ image: "" });
     state.set({ ink: pad.text() });
     choosing.mark();
     if (!pad.has(HOLE) && way() === "hole") turn(state.get("base") ? "noise" : "ink");
@@ -235,7 +236,7 @@ function mount(stage, context) {
       [under, base, ink] = [mine, "own", ""];
       pad.load(mine);
     }
-    state.set({ base: under ? base : "", image: under && !ink ? base : "own" });
+    state.set({ base: under ? base : "", image: under && !ink ? base : ink ? "own" : "" });
     const possible = { ink: pad.has(PEN) || !under, hole: pad.has(HOLE), noise: true };
     turn(possible[state.get("way")] ? state.get("way") : pad.has(HOLE) ? "hole" : under ? "noise" : "ink");
     drawn();

@@ -36,15 +36,26 @@ function mount(stage, context) {
     state.set({ schedule: name, points: "" });
     ask();
   });
-  const ask = latest(guarded(async () => {
+  let measuring = null;
+  const newest = latest(guarded(async () => {
     const name = state.get("schedule", "own");
     const asked = points ? { log_snr: interpolated(points, about.T) } : name === "own" ? {} : { name };
-    for await (const found of backend.ask("schedule", { ...asked, keep: keep.get() }, signal)) {
+    const own = new AbortController();
+    signal.addEventListener("abort", () => own.abort(), { signal: own.signal });
+    for await (const found of backend.ask("schedule", { ...asked, keep: keep.get() }, own.signal)) {
       if (found.beta) { tables = found; save.disabled = false; drawTables(); }
+      measuring = found.measured ? own : null;
       if (found.measured) progress.textContent = say("measuring the network's error once: {0} of {1}", found.measured, found.of);
       if (found.done) { progress.textContent = ""; told(found); }
     }
   }));
+
+  /** Ask for what is chosen now; what is still being measured goes on from there. */
+  function ask() {
+    measuring?.abort();
+    measuring = null;
+    return newest();
+  }
 
   function told(found) {
     const total = found.total + found.L_T;
