@@ -3,6 +3,7 @@
 import threading
 import webbrowser
 from argparse import ArgumentParser, Namespace
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,4 +105,5 @@ def _serve(options: Namespace) -> None:
         if not options.no_browser:
             threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()  # some are waited for
 
-    Site(subject, listening, ready).run()
+    with suppress(KeyboardInterrupt):  # how it ends
+        Site(subject, listening, ready).run()

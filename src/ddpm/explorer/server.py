@@ -5,6 +5,7 @@ It listens at 127.0.0.1 only, and `guard` lets through what comes from the page 
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -90,7 +91,7 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
-        raise Unavailable(f"cannot listen at port {port}: {error.strerror}") from error
+        raise Unavailable(f"cannot listen at port {port}: {os.strerror(error.errno or 0)}") from error
 
 
 class Site(uvicorn.Server):
