@@ -1,6 +1,7 @@
 """The page in a real browser: each scene, its main gesture, and numbers that are the library's."""
 
 import random
+from importlib.resources import files
 
 import pytest
 import torch
@@ -21,6 +22,8 @@ SCROLLS = "document.documentElement.scrollWidth <= document.documentElement.clie
 
 UNNAMED = """[...document.querySelectorAll('button, input, select, canvas[role], a')].filter(
     (one) => !(one.ariaLabel || one.innerText || one.closest('label')?.innerText)).length"""
+
+VIOLATIONS = "({ violations }) => violations.map((one) => [one.id, one.nodes.map((node) => node.html)])"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,7 @@ def as_bytes(x):
     return ((x.flatten() + 1) * 127.5).round().clamp(0, 255)
 
 
-@pytest.mark.parametrize("trial", range(4))
+@pytest.mark.parametrize("trial", [*range(3), *(pytest.param(trial, marks=LONG) for trial in range(3, 20))])
 def test_forward_tells_what_the_library_computes(looked, subject, trial):
     draw = random.Random(trial)
     t, row, seed = draw.randint(1, 20), draw.randrange(8), draw.randrange(1000)
@@ -169,6 +172,10 @@ def test_every_scene_opens(opened, of_a_run, scene, theme, language, width):
     assert page.evaluate(SCROLLS)
     assert page.evaluate("import('./words.js').then((words) => [...words.untold])") == []
     assert page.evaluate(UNNAMED) == 0
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
+    rules = "{rules: {'skip-link': {enabled: false}}}"  # it takes the scenes' addresses for places in the page
+    found = page.evaluate(f"axe.run({rules}).then({VIOLATIONS})")
+    assert found == []
     looked.well()
 
 

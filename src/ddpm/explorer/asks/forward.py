@@ -21,12 +21,16 @@ PURPOSE = "explorer"
 
 
 class Noised(Parameters):
-    """An image, a time, and the seed of its noise: the same at every t, so that x_t moves along one path as t is dragged."""
+    """An image, a time, and the seed of its noise: the same at every t, so that x_t moves along one path as t is dragged.
+
+    Without `estimate` the network is not asked: a hand that drags may be faster than it.
+    """
 
     x_0: Array
     t: Step
     seed: Seed = 0
     label: int = -1
+    estimate: bool = True
 
 
 class Terms(Parameters):
@@ -75,11 +79,13 @@ def noised(subject: Subject, asked: Noised) -> Steps:
     """x_t of the image, and the network's estimate of x_0 from it."""
     p, x_0 = subject.model.process.given(label_of(subject, asked.label)), image(subject, asked.x_0)
     x_t = p.q.sample(x_0, checked(subject, asked.t), path(x_0, asked.seed)).to(subject.model.device)
-    with torch.no_grad():
-        estimate = p.estimate(x_t, asked.t) if asked.t else x_t
-    rmse = 127.5 * float((estimate.cpu() - x_0).square().mean().sqrt())
     log_snr = float(p.schedule.log_snr[asked.t]) if asked.t else math.inf
-    yield {"t": asked.t, "x_t": array(x_t), "x_0": array(estimate), "log_snr": log_snr, "rmse": rmse}
+    answer = {"t": asked.t, "x_t": array(x_t), "log_snr": log_snr}
+    if asked.estimate:
+        with torch.no_grad():
+            estimate = p.estimate(x_t, asked.t) if asked.t else x_t
+        answer |= {"x_0": array(estimate), "rmse": 127.5 * float((estimate.cpu() - x_0).square().mean().sqrt())}
+    yield answer
 
 
 def terms(subject: Subject, asked: Terms) -> Steps:

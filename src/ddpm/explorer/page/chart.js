@@ -14,9 +14,9 @@ function svg(kind, attributes = {}, ...children) {
  * @param {object} options width and height of the drawing, label for screen readers, names of the axes, pick(x): told where one
  *   clicks or drags.
  */
-export function chart({ width = 640, height = 180, label, xName = "", yName = "", pick }) {
+export function chart({ width = 640, height = 180, label, xName = "", yName = "", pick, role = "img" }) {
   const box = { left: 52, right: width - 22, top: 20, bottom: height - 34 };
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart" });
+  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role, "aria-label": label, class: "chart" });
   let range = { x: [0, 1], y: [0, 1] };
   let named = [];
   const px = (x) => box.left + ((x - range.x[0]) / (range.x[1] - range.x[0] || 1)) * (box.right - box.left);

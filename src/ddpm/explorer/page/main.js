@@ -91,6 +91,10 @@ function show(context) {
 function heading(scene, context) {
   const formula = element("div.formula", { role: "math" });
   formula.innerHTML = formulas[scene.id] ?? "";
+  new ResizeObserver(() => { // what is wider than the screen is scrolled by keys too
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
+  }).observe(formula);
   const code = element("details.code", {}, element("summary", {}, say("show me the code")));
   code.addEventListener("toggle", () => {
     if (code.open && code.children.length === 1) source(code, scene, context).catch(trouble);

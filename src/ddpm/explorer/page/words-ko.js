@@ -78,6 +78,9 @@ export const korean = {
   "What each step costs on this schedule with the best variance, by the network's measured error; marks: the best K steps.":
     "신경망의 오차를 재서 얻은, 가장 좋은 분산으로 이 스케줄의 스텝마다 드는 비트. 눈금: 가장 좋은 K개의 스텝.",
 
+  "A call of this network takes {0} s: while you drag, x_t moves alone, and the estimate follows when you stop.":
+    "이 신경망은 한 번 부르는 데 {0}초가 걸립니다. 끄는 동안에는 x_t만 움직이고, 멈추면 추정이 따라옵니다.",
+
   "The bound": "변분 경계",
   "The bound is a sum over t. Open a t: the images that are hardest to predict there, and where in them the bits go.":
     "변분 경계는 t에 걸친 합입니다. t를 하나 열면 거기서 가장 예측하기 어려운 이미지와, 비트가 그 어디에 쓰이는지가 보입니다.",

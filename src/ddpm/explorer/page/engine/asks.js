@@ -74,14 +74,18 @@ function* code(of, { name }) {
   yield of.data.code[name];
 }
 
-function* noised(of, { x_0, t, seed = 0, label = -1 }) {
+function* noised(of, { x_0, t, seed = 0, label = -1, estimate: wanted = true }) {
   const [p, image] = [of.told(label), of.image(x_0)];
   whole("t", t, 0, p.schedule.T);
   const x_t = p.noised(image, t, new Random(seed, "path").noise(p.size));
+  const answer = { t, x_t: of.array(x_t), log_snr: t ? p.schedule.logSnr[t] : null };
+  if (!wanted) {
+    yield answer;
+    return;
+  }
   const estimate = t ? p.estimate(x_t, t).x_0 : x_t;
   const squares = estimate.reduce((sum, value, i) => sum + (value - image[i]) ** 2, 0);
-  const rmse = 127.5 * Math.sqrt(squares / p.size);
-  yield { t, x_t: of.array(x_t), x_0: of.array(estimate), log_snr: t ? p.schedule.logSnr[t] : null, rmse };
+  yield { ...answer, x_0: of.array(estimate), rmse: 127.5 * Math.sqrt(squares / p.size) };
 }
 
 function* terms(of, { x_0, seed = 0, label = -1 }) {

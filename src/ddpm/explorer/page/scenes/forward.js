@@ -9,6 +9,8 @@ import { say } from "../words.js";
 
 const PLAY = 8; // seconds from T to the image
 const LEAST = 1e-12; // bits/dim
+const SLOW = 0.1; // seconds of a call that a drag does not wait for
+const REST = 150; // ms
 
 export const forward = {
   id: "forward",
@@ -28,24 +30,30 @@ function mount(stage, context) {
   const dragging = slider("t", { min: 0, max: T, value: state.whole("t", Math.round(T / 3), 0, T), oninput: (t) => move(t) });
   let bits = new Map();
   let playing = null;
+  let resting = null;
 
-  const ask = latest(guarded(async (t) => {
+  const slow = about.seconds > SLOW;
+  const ask = latest(guarded(async ({ t, estimated }) => {
     const { x_0, label } = context.chosen.get(context);
     const seed = state.whole("seed", 0, 0, 2 ** 31 - 1);
-    for await (const found of backend.ask("noised", { x_0, t, seed, label }, signal)) {
+    for await (const found of backend.ask("noised", { x_0, t, seed, label, estimate: estimated }, signal)) {
       paint(noisy.canvas, found.x_t);
-      paint(estimate.canvas, found.x_0);
+      if (found.x_0) paint(estimate.canvas, found.x_0);
+      estimate.classList.toggle("old", !found.x_0);
       facts.snr.say(digits(found.log_snr ?? (t ? -Infinity : Infinity)));
       facts.rmse.say(digits(found.rmse, 2));
-      stage.dataset.t = `${found.t}`;
+      if (estimated) stage.dataset.t = `${found.t}`;
     }
   }));
 
+  /** Go to t; of a slow model the estimate waits until the hand rests. */
   function move(t) {
     dragging.set(t);
     state.set({ t });
     tell();
-    ask(t);
+    ask({ t, estimated: !slow });
+    clearTimeout(resting);
+    if (slow) resting = setTimeout(() => ask({ t, estimated: true }), REST);
   }
 
   /** Bits before and after t, from the terms that are there: between them those of their neighbours. */
@@ -76,7 +84,7 @@ function mount(stage, context) {
 
   function changed() {
     paint(image.canvas, context.chosen.get(context).x_0);
-    ask(dragging.get());
+    ask({ t: dragging.get(), estimated: true });
     measure().catch((error) => { if (!isAbort(error)) throw error; });
   }
 
@@ -101,16 +109,17 @@ function mount(stage, context) {
     state.set({ seed: state.whole("seed", 0, 0, 2 ** 31 - 2) + 1 });
     changed();
   });
-  signal.addEventListener("abort", stop);
+  signal.addEventListener("abort", () => { stop(); clearTimeout(resting); });
 
-  stage.append(
+  stage.append(...[
     element("div.pictures", {}, image, noisy, estimate),
     element("div.row", {}, dragging, play, again),
+    slow ? element("p.small", {}, say("A call of this network takes {0} s: while you drag, x_t moves alone, and the estimate follows when you stop.", digits(about.seconds, 1))) : null,
     element("div.facts", {}, ...Object.values(facts)),
     bar, costs.root,
     element("p.small", {}, say("The terms of the bound of this image (Eq. 5), on a logarithmic scale: going from T to 0, each step costs so many bits. Click to go there.")),
     chooser(context, changed),
-  );
+  ].filter(Boolean));
   changed();
 }
 

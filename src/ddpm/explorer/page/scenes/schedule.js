@@ -22,7 +22,7 @@ export const schedule = {
 function mount(stage, context) {
   const { backend, about, signal, guarded } = context;
   const facts = { total: fact("bits/dim on this schedule"), own: fact("bits/dim on the model's own"), kept: fact("bits/dim with the best steps alone"), prior: fact("of it L_T, what is left of the image at T") };
-  const curve = chart({ height: 230, label: say("log SNR over t"), xName: "t", yName: "log SNR(t)" });
+  const curve = chart({ height: 230, label: say("log SNR over t"), xName: "t", yName: "log SNR(t)", role: "group" });
   const costs = chart({ height: 170, label: say("bits/dim of each step"), xName: "t", yName: say("bits/dim of L at t") });
   const small = [["beta", "β"], ["alpha_bar", "ᾱ"], ["weights", say("weight of Eq. 12")]].map(([name, shown]) => ({
     name, log: name !== "alpha_bar", drawing: chart({ width: 320, height: 190, label: shown, xName: "t", yName: shown }),
