@@ -78,13 +78,19 @@ def term(p: ReverseProcess, x_0: ImageBatch, x_t: ImageBatch, t: Times) -> tuple
     Returns:
         Nats for each image, and the estimate of x_0 made from x_t.
     """
+    nats, estimate = term_by_coordinate(p, x_0, x_t, t)
+    return sum_flat(nats), estimate
+
+
+def term_by_coordinate(p: ReverseProcess, x_0: ImageBatch, x_t: ImageBatch, t: Times) -> tuple[ImageBatch, ImageBatch]:
+    """`term` before it is summed: what each coordinate costs, nats, and the estimate of x_0 made from x_t."""
     reverse, estimate = p(x_t, t)
     if isinstance(t, int):
         nats = -p.decoder(x_0, reverse) if t == 1 else kl(p.q.posterior(x_t, x_0, t), reverse)
     else:
         # kl is inf in rows with t = 1, where q is a point; its gradient there is finite, so it may be dropped.
         nats = _decoded_at_first(p, x_0, reverse, t == 1, kl(p.q.posterior(x_t, x_0, t), reverse))
-    return sum_flat(nats), estimate
+    return nats, estimate
 
 
 def _decoded_at_first(

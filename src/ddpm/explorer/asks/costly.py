@@ -5,8 +5,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from ddpm.diffusion.bound import bits_per_dim
-from ddpm.diffusion.gaussian import kl
+from ddpm.diffusion.bound import bits_per_dim, term_by_coordinate
 from ddpm.explorer.asks.asked import Parameters, Seed, Step
 from ddpm.explorer.asks.forward import PURPOSE, checked, part_of
 from ddpm.explorer.subject import Subject
@@ -38,8 +37,7 @@ def costly(subject: Subject, asked: Costly) -> Steps:
         x_t = p.q.sample(x_0, t, eps(x_0))
         told = p.given(subject.labels[rows].to(model.device)) if classes else p
         with torch.no_grad():
-            reverse, estimate = told(x_t, t)
-            nats = -told.decoder(x_0, reverse) if t == 1 else kl(p.q.posterior(x_t, x_0, t), reverse)
+            nats, estimate = term_by_coordinate(told, x_0, x_t, t)
         parts.append((rows, x_0.cpu(), x_t.cpu(), estimate.cpu(), nats.cpu()))
         yield None
     rows, x_0, x_t, estimate, nats = (torch.cat(column) for column in zip(*parts, strict=True))

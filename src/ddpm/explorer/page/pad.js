@@ -1,5 +1,6 @@
 /** A pad to draw an image on, with a pen, a finger or a mouse: white on black, as wide as a stroke of a digit. */
 
+import { toSegment } from "./segment.js";
 import { element, paint } from "./view.js";
 import { say } from "./words.js";
 
@@ -62,10 +63,4 @@ export function pad([channels, height, width], drawn) {
       paint(canvas, given);
     },
   };
-}
-
-function toSegment(px, py, x, y, u, v) {
-  const length = (u - x) ** 2 + (v - y) ** 2;
-  const share = length ? Math.min(1, Math.max(0, ((px - x) * (u - x) + (py - y) * (v - y)) / length)) : 0;
-  return Math.hypot(px - x - share * (u - x), py - y - share * (v - y));
 }

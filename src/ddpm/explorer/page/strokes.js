@@ -1,5 +1,6 @@
 /** A large pad: strokes of a pen, a rubber and a brush for holes, over an image. They fit into an address as text. */
 
+import { toSegment } from "./segment.js";
 import { element, paint } from "./view.js";
 import { say } from "./words.js";
 
@@ -180,10 +181,4 @@ function read(text, channels) {
     const points = Array.from(atob(found[3].replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
     return points.length >= 2 && points.length % 2 === 0 ? [{ tool: found[1], colour: found[2] || "ffffff", points }] : [];
   });
-}
-
-function toSegment(px, py, x, y, u, v) {
-  const length = (u - x) ** 2 + (v - y) ** 2;
-  const share = length ? Math.min(1, Math.max(0, ((px - x) * (u - x) + (py - y) * (v - y)) / length)) : 0;
-  return Math.hypot(px - x - share * (u - x), py - y - share * (v - y));
 }

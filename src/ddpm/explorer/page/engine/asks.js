@@ -9,8 +9,8 @@
 import { bitsOf, bitsPerDim, coarseFirst, prior, term } from "./bound.js";
 import { Random } from "./random.js";
 import { boundOn, scheduleOf, tablesOf } from "./rescheduled.js";
-import { NAMES, STOCHASTIC, chain, sampler } from "./samplers.js";
-import { SPACINGS, stepsFrom } from "./spacing.js";
+import { NAMES, chain, sampler } from "./samplers.js";
+import { stepsFrom } from "./spacing.js";
 
 /** Milliseconds between two answers of a question that has many small ones. */
 const PATIENCE = 60;
@@ -55,7 +55,7 @@ function* model(of) {
   yield {
     ...{ name, shape, levels, T: p.schedule.T, parameters, step, weights, classes },
     ...{ prediction, variance: variance.kind, schedule, alpha_bar: Array.from(p.schedule.alphaBar) },
-    ...{ samplers: NAMES, stochastic: STOCHASTIC, spacings: SPACINGS },
+    samplers: NAMES,
     ...{ images: data.images.total, images_are: data.images.are, seconds: of.seconds, version },
     exported: true,
   };

@@ -76,16 +76,15 @@ function dpmSolverSde() {
   };
 }
 
-/** Samplers by the names of `ddpm.SAMPLERS`, each a function of its options; whether it draws noise at every step. */
+/** Samplers by the names of `ddpm.SAMPLERS`, each a function of its options. */
 const SAMPLERS = {
-  ancestral: { make: ancestral, stochastic: true },
-  ddim: { make: ddim, stochastic: false },
-  "dpm-solver": { make: dpmSolver, stochastic: false },
-  "dpm-solver-sde": { make: dpmSolverSde, stochastic: true },
+  ancestral,
+  ddim,
+  "dpm-solver": dpmSolver,
+  "dpm-solver-sde": dpmSolverSde,
 };
 
 export const NAMES = Object.keys(SAMPLERS);
-export const STOCHASTIC = NAMES.filter((name) => SAMPLERS[name].stochastic);
 
 /**
  * @param {string} name one of `NAMES`
@@ -94,7 +93,7 @@ export const STOCHASTIC = NAMES.filter((name) => SAMPLERS[name].stochastic);
  */
 export function sampler(name, options = {}) {
   if (!Object.hasOwn(SAMPLERS, name)) throw new Error(`this page has no sampler ${name}: it has ${NAMES.join(", ")}`);
-  return SAMPLERS[name].make(options);
+  return SAMPLERS[name](options);
 }
 
 /**
