@@ -19,6 +19,7 @@ const PLANS = [
   { sampler: "dpm-solver", steps: 6, again: 1 },
 ];
 /** What stays of the image: the strokes, all but a hole, or what is left of it at t. */
+const BYTE = 0.005; // an image of the address is rounded to bytes
 const WAYS = { ink: "what I drew stays", hole: "all but the hole stays", noise: "noise it to t, and back" };
 const TOOLS = [[PEN, "pen"], [RUBBER, "rubber"], [HOLE, "hole"]];
 
@@ -257,7 +258,7 @@ function remembered(context) {
 }
 
 function differ(a, b) {
-  return a.data.some((value, i) => Math.abs(value - b.data[i]) > 1e-4);
+  return a.data.some((value, i) => Math.abs(value - b.data[i]) > BYTE);
 }
 
 /** Where the samples are shown. */
