@@ -56,7 +56,7 @@ def number(page, name):
 
 
 def settled(page, t):
-    until(page, f"document.querySelector('#stage .body').dataset.t === '{t}'")
+    until(page, f"document.querySelector('#stage .body')?.dataset.t === '{t}'")
 
 
 def grey(page, which):
@@ -131,6 +131,22 @@ def test_a_drawing_is_an_image(looked):
     drawn = grey(page, 0).reshape(8, 8)
     assert drawn[3:5].max() > 150
     assert drawn[0].max() == drawn[7].max() == 0
+    page.reload()
+    settled(page, 1)
+    assert torch.equal(grey(page, 0).reshape(8, 8), drawn), "it goes with the link"
+
+
+def test_looking_at_the_pad_chooses_nothing(looked, subject):
+    page = looked.open(scene="forward", t=1, image=3)
+    settled(page, 1)
+    for scene in ("draw", "forward"):
+        page.locator(f"#to-{scene}").click()
+    settled(page, 1)
+    assert (grey(page, 0) - as_bytes(subject.x_0[3])).abs().max() <= 1
+    page = looked.open(scene="draw")
+    page.locator("#to-forward").click()
+    settled(page, 7)
+    assert (grey(page, 0) - as_bytes(subject.x_0[0])).abs().max() <= 1
 
 
 def test_a_schedule_is_dragged_saved_and_read(looked, subject, tmp_path):

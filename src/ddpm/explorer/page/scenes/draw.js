@@ -18,8 +18,8 @@ const PLANS = [
   { sampler: "dpm-solver", steps: 10, again: 1 },
   { sampler: "dpm-solver", steps: 6, again: 1 },
 ];
-/** What stays of the image: the strokes, all but a hole, or what is left of it at t. */
 const BYTE = 0.005; // an image of the address is rounded to bytes
+/** What stays of the image: the strokes, all but a hole, or what is left of it at t. */
 const WAYS = { ink: "what I drew stays", hole: "all but the hole stays", noise: "noise it to t, and back" };
 const TOOLS = [[PEN, "pen"], [RUBBER, "rubber"], [HOLE, "hole"]];
 
