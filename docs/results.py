@@ -356,6 +356,37 @@ def time_to_quality() -> Rows:
     return ("held-out images, time: choice", "steps", "processor time", "bits/dim"), rows
 
 
+def explorer() -> Rows:
+    """How quick the page is with a model behind it."""
+    rows = [
+        [
+            name.rpartition("/")[2],
+            f"{one['network_ms']:.1f} ms",
+            f"{one['first_picture_s']:.2f} s",
+            f"{one['drag_ms']['median']:.0f} ms",
+            f"{one['drag_ms']['most']:.0f} ms",
+        ]
+        for name, one in result("explorer")["runs"].items()
+    ]
+    return ("model", "a call of the network", "first picture", "drag to answer, median", "slowest"), rows
+
+
+def explorer_engine() -> Rows:
+    """The engine of an exported page."""
+    rows = [
+        [
+            f"{name}, {one['parameters']:,} parameters",
+            f"{one['page_bytes'] / 1e6:.2f} MB",
+            f"{one['node']['batches']['1']['fastest']:.1f} ms",
+            f"{one['node']['batches']['1']['torch']:.1f} ms",
+            f"{one['chromium']['step_ms']['fastest']:.1f} ms",
+            f"{one['difference']['float16']:.1e}",
+        ]
+        for name, one in result("explorer_engine")["models"].items()
+    ]
+    return ("network", "page", "call in node", "in torch", "step in Chromium", "largest difference to torch"), rows
+
+
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "training_step": ("training_step", training_step),
     "mnist": ("mnist", mnist),
@@ -380,6 +411,8 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "codec_cifar": ("codec_cifar", codec_cifar),
     "codec_progressive": ("codec", codec_progressive),
     "codec_speed": ("codec", codec_speed),
+    "explorer": ("explorer", explorer),
+    "explorer_engine": ("explorer_engine", explorer_engine),
     "round_trip": ("round_trip", round_trip),
     "time_to_quality": ("time_to_quality", time_to_quality),
     "metrics_agreement": ("metrics_agreement", metrics_agreement),

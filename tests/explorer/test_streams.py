@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ddpm.explorer import wire
+from ddpm.explorer.server import listen
 from tests.harness.served import Visitor
 
 
@@ -40,6 +41,14 @@ def until_idle(site):
             return
         time.sleep(0.01)
     raise AssertionError(f"{site.worker.busy} jobs are left")
+
+
+def test_an_answer_does_not_wait_for_the_receipt_of_its_head():
+    """Which a browser sends 40 ms later."""
+    with listen(0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_page_that_is_closed_ends_its_chain(site, visitor, subject):
