@@ -196,9 +196,10 @@ def test_every_scene_opens(opened, of_a_run, scene, theme, language, width):
 
 
 @pytest.mark.parametrize("scene", [SCENES[0], *(pytest.param(scene, marks=LONG) for scene in SCENES[1:])])
-def test_random_gestures(looked, scene):
+def test_random_gestures(opened, of_a_run, scene):
     """Keys, clicks and drags anywhere in the scene."""
-    page, draw = looked.open(scene=scene), random.Random(scene)
+    looked, draw = Looked(opened, of_a_run), random.Random(scene)
+    page = looked.open(scene=scene)
     page.wait_for_timeout(200)
     for _ in range(50):
         kind = draw.choice(["click", "key", "drag"])
@@ -215,6 +216,7 @@ def test_random_gestures(looked, scene):
             page.mouse.move(draw.uniform(40, 1200), y + draw.uniform(-60, 60), steps=3)
             page.mouse.up()
     page.wait_for_timeout(200)
+    looked.well()
 
 
 def test_the_skip_link_keeps_what_is_shown(looked):
