@@ -90,6 +90,7 @@ def _show(folder: RunFolder, device: torch.device, budget: float, language: str)
     say(sentence(trained, bound, f"{bound.images} held-out digits"))
     say(f"samples: {folder.path / 'samples.png'}")
     say(f"report:  {report}   (open it in a browser)")
+    say(f"touch it: ddpm explore {folder.path}")
 
 
 def _experiment(folder: RunFolder, budget: float) -> Experiment:
