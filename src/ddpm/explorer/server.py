@@ -92,7 +92,9 @@ def listen(port: int) -> socket.socket:
         listening = socket.create_server((HOST, port))
     except OSError as error:
         raise Unavailable(f"cannot listen at port {port}: {os.strerror(error.errno or 0)}") from error
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer waits 40 ms for the receipt of its head
+    listening.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # else an answer waits 40 ms for the receipt of its head
     return listening
 
 
