@@ -70,11 +70,11 @@ class Looked:
             self.wrong.append(f"request to {request.url}")
 
     def open(self, **state):
-        """A scene, by what stands in the address."""
+        """A scene, by what stands in the address, opened anew: not the scene of before with another address."""
+        self.page.goto("about:blank")
         self.page.goto(
             self._site.url.split("?")[0] + "#" + "&".join(f"{name}={value}" for name, value in state.items())
         )
-        self.page.reload()
         self.page.wait_for_selector("#stage .body > *")
         return self.page
 

@@ -241,7 +241,10 @@ function mount(stage, context) {
     const possible = { ink: pad.has(PEN) || !under, hole: pad.has(HOLE), noise: true };
     turn(possible[state.get("way")] ? state.get("way") : pad.has(HOLE) ? "hole" : under ? "noise" : "ink");
     drawn();
-    if (made && !nothing()) run();
+    if (made && !nothing()) {
+      state.set({ made }); // whoever reloads the page before it is made again
+      run();
+    }
   }
 }
 
