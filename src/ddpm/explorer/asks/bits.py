@@ -1,13 +1,11 @@
 """Bits: an image's file by the codec, any beginning of it, and what WebP and JPEG show of as many bytes."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 import torch
-from PIL import Image
 from pydantic import Field
 
 from ddpm.codec.codec import Codec
@@ -109,10 +107,9 @@ def qualities(whole: Whole, levels: int, one: Format) -> list[tuple[int, float, 
         return []
     found: list[tuple[int, float, np.ndarray]] = []
     for quality in one.qualities:
-        file = one.file(picture, {**one.lossy, "quality": quality})
-        with Image.open(io.BytesIO(file)) as opened:
-            back = np.moveaxis(np.atleast_3d(np.asarray(opened.convert(picture.mode))), 2, 0) * ((levels - 1) / 255)
-        found.append((len(file), error(back, whole, levels), back))
+        size, pixels = one.back(picture, quality)
+        back = np.moveaxis(np.atleast_3d(pixels), 2, 0) * ((levels - 1) / 255)
+        found.append((size, error(back, whole, levels), back))
     return found
 
 

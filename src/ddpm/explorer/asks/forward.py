@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ddpm.data.imageset import to_levels, to_model
 from ddpm.diffusion.bound import bits_per_dim, prior, term
 from ddpm.explorer.asks.asked import Array, Parameters, Seed, Step
 from ddpm.explorer.subject import Subject
@@ -43,9 +44,8 @@ class Terms(Parameters):
 
 def image(subject: Subject, given: Array, name: str = "x_0") -> ImageBatch:
     """One image of the page, (1, C, H, W) in [-1, 1], put on the model's levels."""
-    x = tensor(given, name, (1, *subject.model.shape)).clamp(-1, 1)
-    above = (subject.model.levels - 1) / 2
-    return ((x + 1) * above).round() / above - 1
+    levels = subject.model.levels
+    return to_model(to_levels(tensor(given, name, (1, *subject.model.shape)), levels), levels)
 
 
 def checked(subject: Subject, t: int, least: int = 0) -> int:

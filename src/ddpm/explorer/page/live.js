@@ -30,6 +30,11 @@ export async function first(answers) {
   return null;
 }
 
+/** Steps of a chain of so many images that take about `seconds`: at least 4, and `most`. */
+export function stepsWithin(about, images, most, seconds) {
+  return Math.max(4, Math.min(about.T, most, Math.round(seconds / (about.seconds * images))));
+}
+
 /** Whether an error only says that nobody waits any more. */
 export function isAbort(error) {
   return error?.name === "AbortError";

@@ -47,10 +47,14 @@ class Format:
 
     def at(self, picture: Image.Image, quality: int) -> tuple[int, float]:
         """Bytes of a picture at a quality, and the mean square of what is lost, in squares of 0..255."""
+        size, back = self.back(picture, quality)
+        return size, float(np.square(back - np.asarray(picture, dtype=np.float64)).mean())
+
+    def back(self, picture: Image.Image, quality: int) -> tuple[int, np.ndarray]:
+        """Bytes of a picture at a quality, and its pixels as they are read back, (H, W) or (H, W, 3) on 0..255."""
         file = self.file(picture, {**self.lossy, "quality": quality})
         with Image.open(io.BytesIO(file)) as opened:
-            back = np.asarray(opened.convert(picture.mode), dtype=np.float64)
-        return len(file), float(np.square(back - np.asarray(picture, dtype=np.float64)).mean())
+            return len(file), np.asarray(opened.convert(picture.mode), dtype=np.float64)
 
 
 FORMATS: Mapping[str, Format] = {

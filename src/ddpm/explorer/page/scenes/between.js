@@ -1,11 +1,12 @@
 /** In between: two images, and the way from one to the other through their latents at t. */
 
+import { stepsWithin } from "../live.js";
 import * as state from "../state.js";
 import { button, choice, element, paint, rowOf, slider } from "../view.js";
 import { say } from "../words.js";
 
 const COUNT = 9;
-const MS = 4000;
+const SECONDS = 4;
 
 export const between = {
   id: "between",
@@ -19,7 +20,7 @@ export const between = {
 function mount(stage, context) {
   const { backend, about, images, signal, guarded } = context;
   const most = images.x_0.shape[0];
-  const steps = Math.max(4, Math.min(about.T, 40, Math.round(MS / (1000 * about.seconds * COUNT))));
+  const steps = stepsWithin(about, COUNT, 40, SECONDS);
   const large = element("canvas.pixels.way", { role: "img", "aria-label": say("the image at this place of the way") });
   const strip = element("div.strip.wide"), told = element("p.small", { role: "status" });
   const where = slider("from one to the other", { min: 0, max: COUNT - 1, value: state.whole("place", 4, 0, COUNT - 1), shown: (place) => (place / (COUNT - 1)).toFixed(2), oninput: (place) => { state.set({ place }); show(); } });

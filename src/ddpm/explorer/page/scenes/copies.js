@@ -1,11 +1,12 @@
 /** Copies?: samples beside the training images that are nearest to them. */
 
+import { stepsWithin } from "../live.js";
 import * as state from "../state.js";
 import { button, digits, element, paint, rowOf } from "../view.js";
 import { say } from "../words.js";
 
 const COUNT = 8;
-const MS = 4000;
+const SECONDS = 4;
 
 export const copies = {
   id: "copies",
@@ -19,7 +20,7 @@ export const copies = {
 function mount(stage, context) {
   const { backend, about, signal, guarded } = context;
   const grid = element("div.pairs"), told = element("p.small", { role: "status" });
-  const steps = Math.max(4, Math.min(about.T, 25, Math.round(MS / (1000 * about.seconds * COUNT))));
+  const steps = stepsWithin(about, COUNT, 25, SECONDS);
 
   const draw = guarded(async () => {
     const seed = state.whole("seed", 0, 0, 2 ** 31 - 1);
