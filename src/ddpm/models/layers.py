@@ -70,6 +70,15 @@ def norm(channels: int, groups: int, eps: float = 1e-6) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(groups, channels), channels, eps=eps)
 
 
+def fast_channels_last(layer: nn.GroupNorm) -> bool:
+    """Whether a CPU normalises pixel by pixel (channels last in memory) as fast as channel by channel.
+
+    Convolutions are faster that way, up to twice in bf16. But torch's kernel reads the channels of a group at once, 16 in a
+    vector: with fewer it is up to ten times slower, which costs more than is gained.
+    """
+    return layer.num_channels // layer.num_groups % 16 == 0
+
+
 def unchanged(x_BCHW: Tensor) -> Tensor:
     """The sides as they are."""
     return x_BCHW

@@ -16,6 +16,7 @@ from ddpm.models.layers import (
     Upsample,
     conv,
     doubled,
+    fast_channels_last,
     halved,
     linear,
     norm,
@@ -76,6 +77,7 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(_doubling(width, shape))
         self.norm, self.last = norm(width, shape.groups, shape.norm_eps), zeroed(conv(width, outputs))
+        self.channels_last = all(fast_channels_last(part) for part in self.modules() if isinstance(part, nn.GroupNorm))
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, label_B: Tensor | None = None) -> Tensor:
         if x_BCHW.ndim != 4 or x_BCHW.shape[1] != self.first.in_channels:
@@ -92,6 +94,8 @@ class UNet(nn.Module):
         emb_BD = F.silu(emb_BD)
 
         h_BCHW = self.first(F.pad(x_BCHW, (0, right, 0, below)))
+        if self.channels_last and h_BCHW.device.type == "cpu":
+            h_BCHW = h_BCHW.contiguous(memory_format=torch.channels_last)
         skips = [h_BCHW]
         for layer in self.down:
             h_BCHW = layer(h_BCHW, emb_BD)
