@@ -36,18 +36,18 @@ BEFORE = {
     "training.warmup": 100,
 }
 LEAN = {**BEFORE, "model.blocks": 1, "model.dropout": 0.0, "training.batch_size": 64}
-SMALLER = {**LEAN, "training.lr": 4e-3, "training.batch_size": 32}
-WIDE_GROUPS = {**SMALLER, "model.groups": 2}
+STEEP = {**LEAN, "training.lr": 4e-3}
+TWO_GROUPS = {**STEEP, "model.groups": 2}
 VARIANTS: dict[str, dict[str, Any]] = {
     "the preset before": BEFORE,
     "dropout 0": {**BEFORE, "model.dropout": 0.0},
     "lean (one block, dropout 0, batch 64)": LEAN,
-    "lean, lr 4e-3": {**LEAN, "training.lr": 4e-3},
+    "lean, lr 4e-3": STEEP,
     "lean, lr 8e-3": {**LEAN, "training.lr": 8e-3},
-    "lean, lr 4e-3, batch 32": SMALLER,
-    "lean, lr 4e-3, batch 32, two groups": WIDE_GROUPS,
-    "lean, lr 6e-3, batch 32, two groups": {**WIDE_GROUPS, "training.lr": 6e-3},
-    "lean, lr 4e-3, batch 32, 48 channels, three groups": {**SMALLER, "model.channels": 48, "model.groups": 3},
+    "lean, lr 4e-3, batch 32": {**STEEP, "training.batch_size": 32},
+    "lean, lr 4e-3, two groups": TWO_GROUPS,
+    "lean, lr 6e-3, two groups": {**TWO_GROUPS, "training.lr": 6e-3},
+    "lean, lr 4e-3, 48 channels, three groups": {**STEEP, "model.channels": 48, "model.groups": 3},
 }
 
 
