@@ -12,7 +12,7 @@ from ddpm.experiment.history import recipe_at
 from ddpm.experiment.settings import compared, from_dict, spelled
 
 MAY_CHANGE = (
-    *("preset", "training.steps", "training.accumulate", "rhythm.", "compile", "parallel"),
+    *("preset", "training.steps", "training.accumulate", "rhythm.", "compile", "gradient_checkpointing", "parallel"),
     *("data.source", "data.workers", "init", "changes"),
 )
 """What a resumed run may set anew: how far, how often, from where, by whom. (Where the learning rate decays towards the end of the

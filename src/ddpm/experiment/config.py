@@ -185,7 +185,7 @@ class Experiment:
 
     `parallel` says how several processes share the network: "ddp", whole in each, or "fsdp", in shards. `init` are the weights
     that a run began with, where they are those of another one; `changes` are what was changed in its middle: `training` is as it is
-    after all of them.
+    after all of them. `gradient_checkpointing` saves memory for time (`models.recompute`).
     """
 
     preset: str = "custom"
@@ -198,6 +198,7 @@ class Experiment:
     rhythm: Rhythm = Rhythm()
     precision: str = "auto"
     compile: bool = False
+    gradient_checkpointing: bool = False
     parallel: str = "ddp"
     init: Init | None = None
     changes: tuple[Change, ...] = ()

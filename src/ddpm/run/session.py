@@ -23,6 +23,7 @@ from ddpm.experiment.history import images_after, stretches
 from ddpm.figures.pictures import square, to_pictures, whole_rows
 from ddpm.models.dropout import DRAWS
 from ddpm.models.precision import choose, in_precision
+from ddpm.models.recompute import recompute
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.run.events import Event, Expected, Halted, Logged, Stepped
 from ddpm.run.folder import RunFolder
@@ -73,6 +74,8 @@ def new_state(experiment: Experiment, device: torch.device, world: World = ALONE
     with torch.random.fork_rng([]):
         torch.manual_seed(key(experiment.training.seed, "initialisation"))
         network = experiment.network()
+    if experiment.gradient_checkpointing:
+        recompute(network)
     fp16 = choose(experiment.precision, device) == "fp16"
     scaler = torch.amp.GradScaler(device.type, enabled=fp16)
     network = PARALLEL[experiment.parallel](network, world, device)
