@@ -32,6 +32,7 @@ from ddpm.diffusion.schedule import linear
 from ddpm.evaluation.rate import measure
 from ddpm.experiment.presets import PRESETS
 from ddpm.models.precision import in_precision, is_native
+from ddpm.models.recompute import recompute
 from ddpm.models.unet import UNet
 from ddpm.sampling.images import Plan, sample
 from ddpm.training.trainer import Recipe, State, train
@@ -41,7 +42,7 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 BATCHES = {"digits": (64, 64), "mnist": (64, 64), "cifar10": (8, 16)}
 """Of training, and of sampling and the bound."""
 Step = Callable[[], object]
-OURS, DIFFUSERS = "ddpm", "diffusers"
+OURS, OURS_AGAIN, DIFFUSERS = "ddpm", "ddpm, gradient checkpointing", "diffusers"
 IMPROVED, LUCIDRAINS = NAMES
 
 
@@ -87,9 +88,11 @@ class Case:
         return self.images(count).tensor().float() / 127.5 - 1
 
 
-def our_training(case: Case, batch: int, precision: str) -> Step:
-    """A whole step of `ddpm train` with L_simple."""
+def our_training(case: Case, batch: int, precision: str, *, again: bool = False) -> Step:
+    """A whole step of `ddpm train` with L_simple; `again` with gradient checkpointing."""
     state = State.start(case.network(), 2e-4, torch.amp.GradScaler("cpu", enabled=False))
+    if again:
+        recompute(state.network)
     p = ReverseProcess(in_precision(state.network, precision, CPU), linear(), limit=unlimited)
     steps = train(state, lambda: p, simple, Batches(case.images(512), batch, 0), Recipe(batch_size=batch))
     return lambda: next(steps)
@@ -135,6 +138,7 @@ def kinds(case: Case) -> dict[str, dict[str, Step]]:
         "bound, two terms": {f"{OURS} {name}": twice(our_bound(case, reading, name)) for name in precisions},
     }
     for name in precisions:
+        found["training"][f"{OURS_AGAIN} {name}"] = our_training(case, training, name, again=True)
         theirs = case.peer().train()
         found["training"][f"{DIFFUSERS} {name}"] = peer_training(
             theirs, theirs, case.pixels(512), training, bf16=name == "bf16"
@@ -165,7 +169,7 @@ def medians(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
 def ratios(found: Mapping[str, float]) -> dict[str, float]:
     """Ours over each other's: in the same precision, and each as its users get it (ours bf16 where it is native)."""
     default = found[f"{OURS} bf16" if is_native("bf16", CPU) else f"{OURS} fp32"]
-    others = sorted({name.rsplit(" ", 1)[0] for name in found} - {OURS})
+    others = sorted({name.rsplit(" ", 1)[0] for name in found} - {OURS, OURS_AGAIN})
     same = {
         f"{precision}, {who}": found[f"{OURS} {precision}"] / found[f"{who} {precision}"]
         for who in others
@@ -199,8 +203,8 @@ def said_memory(case: Case, name: str) -> None:
     """The other side of `memory`."""
     who, precision = name.rsplit(" ", 1)
     batch = BATCHES[case.name][0]
-    if who == OURS:
-        step = our_training(case, batch, precision)
+    if who in (OURS, OURS_AGAIN):
+        step = our_training(case, batch, precision, again=who == OURS_AGAIN)
     elif who == DIFFUSERS:
         network = case.peer().train()
         step = peer_training(network, network, case.pixels(512), batch, bf16=precision == "bf16")

@@ -38,28 +38,49 @@ def _bound(value: Mapping[str, float], digits: int = 3) -> str:
     return f"{value['bits_per_dim']:.{digits}f} ± {value['stderr']:.{digits}f}"
 
 
-def training_step() -> Rows:
-    """Time and memory of one training step."""
-    found = result("training_step")
-    time, memory = found["median_seconds"], found["peak_memory_mib"]
+PEERS = ("diffusers", "improved-diffusion", "denoising-diffusion-pytorch")
+
+
+def beside_peers(what: str) -> Rows:
+    """Milliseconds of a step by everyone, and the ratio of ours to theirs in the same precision."""
     rows = []
-    for what, ours, theirs in (
-        ("float32", "ours fp32", "diffusers fp32 (default)"),
-        ("bfloat16", "ours bf16 (default)", "diffusers bf16"),
-        ("each with its default precision", "ours bf16 (default)", "diffusers fp32 (default)"),
-    ):
-        ratio = f"{time[theirs] / time[ours]:.2f} times as fast"
-        rows.append(
-            [what, f"{time[ours]:.2f} s, {memory[ours]} MiB", f"{time[theirs]:.2f} s, {memory[theirs]} MiB", ratio]
-        )
-    return ("one step, batch 8", "ddpm", "diffusers", ""), rows
+    for case, found in result("beside_peers")["cases"].items():
+        times, ratios = found[what]["milliseconds"], found[what]["ours / theirs"]
+        batch = found["batches"][0 if what == "training" else 1]
+        for precision in ("bf16", "fp32"):
+            row = [f"{case}, batch {batch}, {precision}", f"{times[f'ddpm {precision}']:.0f} ms"]
+            for peer in PEERS:
+                time = times.get(f"{peer} {precision}")
+                row.append("" if time is None else f"{time:.0f} ms ({ratios[f'{precision}, {peer}']:.2f})")
+            rows.append(row)
+        defaults = [ratios.get(f"defaults, {peer}") for peer in PEERS]
+        rows.append(["each as it is by default", "", *("" if one is None else f"({one:.2f})" for one in defaults)])
+    return ("one step (ours / theirs)", "ddpm", *PEERS), rows
+
+
+def step_memory() -> Rows:
+    """Peak memory of a process that takes two steps."""
+    rows = []
+    for case, found in result("beside_peers")["cases"].items():
+        peaks = found["peak memory of a training step, MiB"]
+        for precision in ("bf16", "fp32"):
+            shown = [peaks.get(f"{who} {precision}") for who in ("ddpm", *PEERS)]
+            again = peaks.get(f"ddpm, gradient checkpointing {precision}")
+            rows.append([f"{case}, {precision}", *("" if one is None else f"{one} MiB" for one in (*shown, again))])
+    return ("peak memory", "ddpm", *PEERS, "ddpm, gradient checkpointing"), rows
 
 
 def mnist() -> Rows:
-    """Twenty minutes of training each."""
+    """Four minutes of ours, twenty of theirs."""
     found = result("mnist")
     keys = ("L_T", "L_1 to L_T-1", "L_0", "steps", "parameters", "training_seconds")
     rows = [["bits/dim", _bound(found["ours"]), _bound(found["diffusers"])]]
+    rows += [
+        [
+            f"Frechet distance, {found['digits']:,} digits",
+            *(f"{found[who]['frechet']:.1f}" for who in found if who in ("ours", "diffusers")),
+        ]
+    ]
     rows += [
         [
             key.replace("_", " ") if key.islower() else f"``{key}``",
@@ -68,7 +89,7 @@ def mnist() -> Rows:
         ]
         for key in keys
     ]
-    return ("20 minutes each", "ddpm, preset mnist", "diffusers"), rows
+    return ("one thread", "ddpm, preset mnist", "diffusers"), rows
 
 
 def shipped_mnist() -> Rows:
@@ -388,7 +409,10 @@ def explorer_engine() -> Rows:
 
 
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
-    "training_step": ("training_step", training_step),
+    "training_beside_peers": ("beside_peers", lambda: beside_peers("training")),
+    "sampling_beside_peers": ("beside_peers", lambda: beside_peers("sampling")),
+    "bound_beside_peers": ("beside_peers", lambda: beside_peers("bound, two terms")),
+    "step_memory": ("beside_peers", step_memory),
     "mnist": ("mnist", mnist),
     "shipped_mnist": ("shipped_mnist", shipped_mnist),
     "sampler_overhead": ("sampler_overhead", sampler_overhead),
