@@ -13,7 +13,8 @@ help:
 	@echo "make test       all checks and tests (make test-long: the long proofs too)"
 	@echo "make check      format, lint, types and the floors of the architecture"
 	@echo "make docs       the site: tutorials, how-to, reference, explanation: docs/_build/html/index.html"
-	@echo "make bench      the scripts behind the published numbers (MNIST=FOLDER for those on MNIST); two hours"
+	@echo "make bench      the scripts behind the published numbers (DATA=FOLDER for those on MNIST); hours"
+	@echo "                NAME=growth is one of them: python -m benchmarks lists them"
 	@echo "make setup      .venv with everything that is needed"
 
 # Reinstalled whenever what it depends on has changed; the stamp is written last, so a broken install is tried again.
@@ -46,17 +47,25 @@ docs: setup
 
 bench: setup
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,bench]'
+ifdef NAME
+	$(BIN)/python -m benchmarks $(NAME)
+else
 	$(BIN)/python -m benchmarks.agreement
 	$(BIN)/python -m benchmarks.sampler_overhead
 	$(BIN)/python -m benchmarks.cheap_bound
 	$(BIN)/python -m benchmarks.likelihoods
-	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.beside_peers
+	$(BIN)/python -m benchmarks.precision
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.checkpoint_cost
 	$(BIN)/python -m benchmarks.exact_training
 	$(BIN)/python -m benchmarks.learned_schedule
 	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python -m benchmarks.digits
-	$(if $(MNIST),$(BIN)/python -m benchmarks.mnist $(MNIST),@echo "MNIST=FOLDER makes the comparison on MNIST too")
+	$(BIN)/python -m benchmarks.time_to_quality
+	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA),@echo "DATA=FOLDER, with mnist/ and features/ in it, makes the comparison on MNIST too")
+	$(if $(DATA),$(BIN)/python -m benchmarks.good_samples $(DATA))
+endif
 
 clean:
 	rm -rf .venv build dist docs/_build docs/generated examples/runs .pytest_cache .ruff_cache

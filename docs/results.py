@@ -377,6 +377,34 @@ def time_to_quality() -> Rows:
     return ("held-out images, time: choice", "steps", "processor time", "bits/dim"), rows
 
 
+def good_samples() -> Rows:
+    """Samples a second at a distance."""
+    found = result("good_samples")["chains"]
+    whole = next(one for name, one in found.items() if name.endswith(" 1000 steps"))
+    rows = [
+        [
+            name,
+            f"{one['frechet']:.1f} ± {one['stderr']:.1f}",
+            f"{one['samples_per_second']:.1f}",
+            f"{one['samples_per_second'] / whole['samples_per_second']:.0f}",
+        ]
+        for name, one in found.items()
+    ]
+    return ("chain", "Frechet distance", "digits a second", "times as many"), rows
+
+
+def growth() -> Rows:
+    """Time and memory by size."""
+    rows = []
+    for name, one in result("growth")["rows"].items():
+        sizes = " / ".join(f"{size:,}" for size in one["sizes"])
+        seconds = " / ".join(f"{time:.1f}" for time in one["seconds"])
+        memory = " / ".join(str(mib) for mib in one["mib"])
+        power = "" if one["exponent"] is None else f"{one['exponent']:.2f}"
+        rows.append([name, sizes, f"{one['start']:.1f}", seconds, memory, power])
+    return ("what grows", "sizes", "start, s", "seconds", "peak MiB", "exponent"), rows
+
+
 def explorer() -> Rows:
     """How quick the page is with a model behind it."""
     rows = [
@@ -417,6 +445,8 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "shipped_mnist": ("shipped_mnist", shipped_mnist),
     "sampler_overhead": ("sampler_overhead", sampler_overhead),
     "precision": ("precision", precision),
+    "good_samples": ("good_samples", good_samples),
+    "growth": ("growth", growth),
     "short_chains": ("short_chains", short_chains),
     "frechet_narrow": ("frechet_narrow", lambda: frechet("frechet_narrow")),
     "digits": ("digits", digits),
