@@ -72,7 +72,7 @@ Object.assign(tasks, {
     const found = [];
     for (const { t, x, ...of } of each) {
       const p = await toy(of);
-      const { mean, log_var, x_0 } = p.reverse(floats(x).data, t);
+      const { mean, log_var, x_0 } = await p.reverse(floats(x).data, t);
       found.push([mean, log_var, x_0].map((data) => sent(x.shape, data)));
     }
     return found;
@@ -87,7 +87,7 @@ Object.assign(tasks, {
       if (hole) p = p.around(floats(known).data, floats(hole).data);
       let made = 0;
       const draw = () => floats(noise[made++]).data;
-      const steps = [...chain(p, floats(x).data, t ?? p.schedule.T, sampler(name, options), draw)];
+      const steps = await Array.fromAsync(chain(p, floats(x).data, t ?? p.schedule.T, sampler(name, options), draw));
       found.push(steps.map((here) => [here.t, sent(x.shape, here.x), sent(x.shape, here.x_0)]));
     }
     return found;
@@ -108,7 +108,7 @@ Object.assign(tasks, {
     const found = [];
     for (const { t, x_0, x_t, ...of } of each) {
       const p = await toy(of);
-      const { nats } = term(p, floats(x_0).data, floats(x_t).data, t);
+      const { nats } = await term(p, floats(x_0).data, floats(x_t).data, t);
       found.push([nats.reduce((a, b) => a + b, 0), prior(p.schedule, floats(x_0).data), bitsOf(nats)]);
     }
     return found;

@@ -11,7 +11,7 @@ INDEX = """<!doctype html>
 MAIN = """import { say as tell } from "./say.js";
 
 import("./engine/worker.js")
-  .then(({ openBackend }) => openBackend(document))
+  .then(({ openBackend }) => openBackend(document, new URLSearchParams(location.hash.slice(1)).get("engine")))
   .then(
     (backend) => {
       window.backend = backend;
@@ -28,5 +28,5 @@ SAY = """export function say(text) {
 
 def small_page() -> dict[str, str]:
     """Its files."""
-    engine = {f"engine/{path.name}": path.read_text() for path in ENGINE.glob("*.js")}
+    engine = {f"engine/{path.relative_to(ENGINE).as_posix()}": path.read_text() for path in ENGINE.rglob("*.js")}
     return engine | {"index.html": INDEX, "main.js": MAIN, "say.js": SAY, "style.css": "pre { color: blue }\n"}

@@ -2,8 +2,8 @@
  * What can be asked of the model in this page: names, parameters and answers are the server's
  * (src/ddpm/explorer/asks/).
  *
- * Each is a generator `(backend, parameters)` that gives an answer, or null to let others go, after a call of the
- * network.
+ * Each is a generator `(backend, parameters)`, async where it asks the network, that gives an answer, or null to let
+ * others go, after a call of the network.
  */
 
 import { bitsOf, bitsPerDim, coarseFirst, prior, term } from "./bound.js";
@@ -39,26 +39,35 @@ function watch() {
   };
 }
 
-/** `seconds` is the fastest of three calls, the first ones: the page waits for it. */
-function* model(of) {
+/** With the time of a call of the network, for which the page waits. */
+async function* model(of) {
   const { data, p } = of;
-  if (of.seconds === null) {
-    for (let i = 0; i < 3; i++) {
-      const begun = performance.now();
-      p.estimate(new Float32Array(p.size), p.schedule.T);
-      of.seconds = Math.min(of.seconds ?? Infinity, (performance.now() - begun) / 1000);
-      yield null;
-    }
-  }
   const { name, shape, classes, parameters, step, weights_are: weights, version, schedule } = data;
   const { prediction, levels, variance } = data.process;
   yield {
     ...{ name, shape, levels, T: p.schedule.T, parameters, step, weights, classes },
     ...{ prediction, variance: variance.kind, schedule, alpha_bar: Array.from(p.schedule.alphaBar) },
     samplers: NAMES,
-    ...{ images: data.images.total, images_are: data.images.are, seconds: of.seconds, version },
+    ...{ images: data.images.total, images_are: data.images.are, version },
+    ...(await runsOn(of)),
     exported: true,
   };
+}
+
+/** What computes the network, seconds of a call on one image, and why not the GPU if there is one that failed. */
+async function runsOn(of) {
+  const engine = await of.engine;
+  const seconds = await engine.measured(of.data.shape);
+  return { runs_on: engine.name, seconds, trouble: engine.trouble };
+}
+
+/** What computes the network, and again if that changes: a GPU can be lost. */
+async function* engine(of) {
+  const { onGpu, changed } = await of.engine;
+  yield runsOn(of);
+  if (!onGpu) return;
+  await changed;
+  yield runsOn(of);
 }
 
 function* images(of, { first = 0, count = 16 }) {
@@ -74,7 +83,7 @@ function* code(of, { name }) {
   yield of.data.code[name];
 }
 
-function* noised(of, { x_0, t, seed = 0, label = -1, estimate: wanted = true }) {
+async function* noised(of, { x_0, t, seed = 0, label = -1, estimate: wanted = true }) {
   const [p, image] = [of.told(label), of.image(x_0)];
   whole("t", t, 0, p.schedule.T);
   const x_t = p.noised(image, t, new Random(seed, "path").noise(p.size));
@@ -83,12 +92,12 @@ function* noised(of, { x_0, t, seed = 0, label = -1, estimate: wanted = true }) 
     yield answer;
     return;
   }
-  const estimate = t ? p.estimate(x_t, t).x_0 : x_t;
+  const estimate = t ? (await p.estimate(x_t, t)).x_0 : x_t;
   const squares = estimate.reduce((sum, value, i) => sum + (value - image[i]) ** 2, 0);
   yield { ...answer, x_0: of.array(estimate), rmse: 127.5 * Math.sqrt(squares / p.size) };
 }
 
-function* terms(of, { x_0, seed = 0, label = -1 }) {
+async function* terms(of, { x_0, seed = 0, label = -1 }) {
   const [p, image] = [of.told(label), of.image(x_0)];
   yield { t: [p.schedule.T + 1], bits: [bitsPerDim(prior(p.schedule, image), p.size)] };
   const late = watch();
@@ -96,7 +105,7 @@ function* terms(of, { x_0, seed = 0, label = -1 }) {
   for (const t of coarseFirst(p.schedule.T)) {
     const x_t = p.noised(image, t, new Random(seed, "terms", t).noise(p.size));
     answer.t.push(t);
-    answer.bits.push(bitsOf(term(p, image, x_t, t).nats));
+    answer.bits.push(bitsOf((await term(p, image, x_t, t)).nats));
     const full = late();
     yield full ? answer : null;
     if (full) answer = { t: [], bits: [] };
@@ -105,7 +114,7 @@ function* terms(of, { x_0, seed = 0, label = -1 }) {
   yield { done: true };
 }
 
-function* reverse(of, asked) {
+async function* reverse(of, asked) {
   const { x_0 = null, hole = null, count = 1, seed = 0 } = asked;
   const { sampler: name = "ancestral", steps = null, spacing = "uniform" } = asked;
   const T = of.p.schedule.T;
@@ -117,7 +126,7 @@ function* reverse(of, asked) {
   const noise = noiseForEach(whole("count", count, 1, DRAWN), p.size, seed, "chain");
   let x = noise();
   if (image && !hole) x = p.noised(x.map((_, i) => image[i % p.size]), place, x);
-  for (const here of chain(p, x, place, sampler(name, { eta: asked.eta }), noise)) yield stepOf(of, p, here);
+  for await (const here of chain(p, x, place, sampler(name, { eta: asked.eta }), noise)) yield stepOf(of, p, here);
   yield { done: true };
 }
 
@@ -141,14 +150,14 @@ function* schedule(of, asked) {
   yield { ...boundOn(found, of.p.schedule, of.data.curve, keep), L_T, done: true };
 }
 
-function* costly(of, { t, seed = 0, count = 6 }) {
+async function* costly(of, { t, seed = 0, count = 6 }) {
   whole("t", t, 1, of.p.schedule.T);
   const found = [];
   for (let row = 0; row < Math.min(SOUGHT, of.data.images.total); row++) {
     const number = of.data.images.labels[row];
     const [p, x_0] = [of.told(number), of.images(row, 1)];
     const x_t = p.noised(x_0, t, new Random(seed, "costly", t, row).noise(p.size));
-    const { nats, x_0: estimate } = term(p, x_0, x_t, t);
+    const { nats, x_0: estimate } = await term(p, x_0, x_t, t);
     const pixels = Float32Array.from(nats, (value) => bitsPerDim(value, 1));
     found.push({ row, label: of.data.classes[number] ?? null, bits: bitsOf(nats), x_0, x_t, estimate, pixels });
     yield null;
@@ -168,11 +177,11 @@ function joined(parts) {
 }
 
 /** Several asks, a piece of each in turn; `of` says which of them an answer belongs to. */
-function* together(of, { asks }) {
+async function* together(of, { asks }) {
   const running = new Map(asks.map(({ name, parameters }, i) => [i, ASKS[name](of, parameters)]));
   while (running.size) {
     for (const [i, steps] of running) {
-      const { value, done } = steps.next();
+      const { value, done } = await steps.next();
       if (done) running.delete(i);
       else yield value ? { ...value, of: i } : null;
     }
@@ -180,4 +189,4 @@ function* together(of, { asks }) {
 }
 
 /** By their names. */
-export const ASKS = { together, model, images, code, noised, terms, reverse, schedule, costly };
+export const ASKS = { together, model, engine, images, code, noised, terms, reverse, schedule, costly };

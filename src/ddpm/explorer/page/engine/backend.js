@@ -6,6 +6,7 @@
  */
 
 import { ASKS } from "./asks.js";
+import { engineOf } from "./engine.js";
 import { UNet } from "./network.js";
 import { processOf } from "./process.js";
 import { bytesOf, weightsOf } from "./weights.js";
@@ -22,18 +23,26 @@ const pause = (() => {
     });
 })();
 
-/** A model in plain JavaScript. */
+/** A model that computes here. */
 export class Backend {
-  /** @param {object} data what `ddpm.explorer.export` wrote into the page */
-  constructor(data) {
+  /**
+   * @param {object} data what `ddpm.explorer.export` wrote into the page
+   * @param {"gpu" | "js" | null} wanted what shall compute; null for the faster one
+   */
+  constructor(data, wanted = null) {
     const { shape, inputs, outputs, classes } = data.network;
     this.data = data;
     this.net = new UNet(shape, weightsOf(data.weights), inputs, outputs, classes);
-    const network = (x, timestep, labels) => this.net.run(x, this.#shapeOf(x), timestep, labels);
+    const network = async (x, timestep, labels) => (await this.engine).run(x, this.#shapeOf(x), timestep, labels);
     this.p = processOf(data.process, network, data.shape);
     this.pixels = bytesOf(data.images.base64);
-    /** Of one call of the network on one image, once it was measured. */
-    this.seconds = null;
+    this.wanted = wanted;
+  }
+
+  /** What computes the network; chosen when it is first needed. */
+  get engine() {
+    this.choosing ??= engineOf(this.net, this.data.shape, this.wanted);
+    return this.choosing;
   }
 
   /**
@@ -48,7 +57,7 @@ export class Backend {
     if (!Object.hasOwn(ASKS, name)) throw new Error(`this page does not answer ${name}`);
     await pause();
     if (signal?.aborted) return;
-    for (const answer of ASKS[name](this, parameters)) {
+    for await (const answer of ASKS[name](this, parameters)) {
       if (answer) yield answer;
       await pause();
       if (signal?.aborted) return;

@@ -27,10 +27,10 @@ export function logLikelihood(x_0, mean, log_var, levels) {
  * @param {Float32Array} x_0
  * @param {Float32Array} x_t
  * @param {number} t
- * @returns {{nats: Float64Array, x_0: Float32Array}} and the estimate of x_0
+ * @returns {Promise<{nats: Float64Array, x_0: Float32Array}>} and the estimate of x_0
  */
-export function term(p, x_0, x_t, t) {
-  const { mean, log_var, x_0: estimate } = p.reverse(x_t, t);
+export async function term(p, x_0, x_t, t) {
+  const { mean, log_var, x_0: estimate } = await p.reverse(x_t, t);
   if (t === 1) {
     const nats = Float64Array.from(x_0, (x, i) => -logLikelihood(x, mean[i], log_var[i], p.parts.levels));
     return { nats, x_0: estimate };

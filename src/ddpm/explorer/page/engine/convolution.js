@@ -108,6 +108,7 @@ export class Halving {
    * @param {"far" | "around"} padding at which sides a row of zeros is added
    */
   constructor(weight, bias, inputs, padding) {
+    this.weight = weight;
     this.bias = bias;
     this.inputs = inputs;
     this.outputs = bias.length;
@@ -145,6 +146,7 @@ export class Convolution1 {
    * @param {number} inputs
    */
   constructor(weight, bias, inputs) {
+    this.weight = weight;
     this.bias = bias;
     this.inputs = inputs;
     this.outputs = bias.length;

@@ -27,7 +27,7 @@ export function planes(memory, like, other = {}) {
 }
 
 /** How sides change between what a layer reads and what it gives. */
-const SCALES = { same: 1, halved: 0.5, doubled: 2 };
+export const SCALES = { same: 1, halved: 0.5, doubled: 2 };
 
 /** Height and width after that; integers for the compiler too. */
 function sides(x, resample) {

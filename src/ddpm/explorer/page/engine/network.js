@@ -40,6 +40,8 @@ export class UNet {
     const part = (place) => (name) => weights(`${place}.${name}`);
     const conv = (place, from) => new Convolution3(weights(`${place}.weight`), weights(`${place}.bias`), from);
     Object.assign(this, { shape, inputs, outputs, classes, memory: new Memory() });
+    /** The sides inside are multiples of it. */
+    this.stride = 2 ** (shape.widths.length - 1);
     this.time = ["time.0", "time.2"].map((place) => new Linear(part(place)("weight"), part(place)("bias")));
     this.labels = classes ? weights("label.weight") : null;
     this.first = conv("first", inputs);
@@ -75,6 +77,22 @@ export class UNet {
   }
 
   /**
+   * @param {Float32Array} x
+   * @param {[number, number, number, number]} size
+   * @param {ArrayLike<number> | null} labels
+   * @throws {Error} the network cannot take them
+   */
+  check(x, size, labels) {
+    const [batch, channels, height, width] = size;
+    if (channels !== this.inputs || x.length !== batch * channels * height * width) {
+      throw new Error(`the network takes images (batch, ${this.inputs}, height, width), got the shape (${size})`);
+    }
+    if (labels && !this.labels) throw new Error("labels were given to a network without classes");
+    const unknown = Array.from(labels ?? []).find((label) => label >= this.classes);
+    if (unknown !== undefined) throw new Error(`the network has no class ${unknown}`);
+  }
+
+  /**
    * @param {Float32Array} x (batch, inputs, height, width)
    * @param {[number, number, number, number]} size of x
    * @param {number} timestep what the network is told of t, for all images
@@ -82,10 +100,8 @@ export class UNet {
    * @returns {Float32Array} (batch, outputs, height, width), which is the caller's
    */
   run(x, size, timestep, labels = null) {
-    const [batch, channels, height, width] = size;
-    if (channels !== this.inputs || x.length !== batch * channels * height * width) {
-      throw new Error(`the network takes images (batch, ${this.inputs}, height, width), got the shape (${size})`);
-    }
+    this.check(x, size, labels);
+    const [batch, , height, width] = size;
     const most = Math.max(1, Math.floor(AT_ONCE / (height * width)));
     if (batch <= most) return this.#some(x, batch, height, width, timestep, labels);
     const area = height * width;
@@ -130,7 +146,7 @@ export class UNet {
 
   /** The images, with zeros at the far sides up to what can be halved as often as needed. */
   #entered(x, batch, height, width) {
-    const stride = 2 ** (this.shape.widths.length - 1);
+    const { stride } = this;
     const [high, wide] = [height, width].map((side) => (((side + stride - 1) / stride) | 0) * stride);
     const out = planes(this.memory, { batch, channels: this.inputs, height: high, width: wide });
     out.data.fill(0);
@@ -174,10 +190,8 @@ export class UNet {
     const hidden = new Float32Array(D);
     this.time[0].run(sinusoids(timestep, shape), 1, hidden);
     this.time[1].run(hidden.map(silu), 1, out);
-    if (labels && !this.labels) throw new Error("labels were given to a network without classes");
     for (let image = batch - 1; image >= 0; image--) {
       const label = labels ? labels[image] : NOTHING;
-      if (label >= this.classes && labels) throw new Error(`the network has no class ${label}`);
       for (let i = 0; i < D; i++) out[image * D + i] = silu(out[i] + (label < 0 ? 0 : this.labels[label * D + i]));
     }
     return out;

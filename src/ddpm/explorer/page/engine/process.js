@@ -54,8 +54,9 @@ const VARIANCES = {
 const LIMITS = { "unit-clamp": (x) => (x < -1 ? -1 : x > 1 ? 1 : x), unlimited: (x) => x };
 
 /**
- * What the network is asked with: (x, timestep, labels) -> output of every image.
- * @typedef {(x: Float32Array, timestep: number, labels: ArrayLike<number> | null) => Float32Array} Network
+ * What the network is asked with: (x, timestep, labels) -> output of every image. A GPU lets one wait for it.
+ * @typedef {(x: Float32Array, timestep: number, labels: ArrayLike<number> | null) => Promise<Float32Array> |
+ *   Float32Array} Network
  */
 
 /** p_theta. */
@@ -113,14 +114,14 @@ export class Process {
   }
 
   /** One evaluation at step t, guided where a label is: (n, outputs C, H, W). */
-  #evaluated(x, t) {
+  async #evaluated(x, t) {
     const [n, timestep] = [x.length / this.size, this.schedule.timestepMap[t]];
     if (this.label === null) return this.network(x, timestep, null);
     const told = (label) => Array(n).fill(label);
     if (this.guidance === 0) return this.network(x, timestep, told(NOTHING));
-    const found = this.network(x, timestep, told(this.label));
+    const found = await this.network(x, timestep, told(this.label));
     if (this.guidance === 1) return found;
-    const untold = this.network(x, timestep, told(NOTHING));
+    const untold = await this.network(x, timestep, told(NOTHING));
     return found.map((value, i) => {
       const predicted = i % (this.outputs * this.size) < this.size; // what it says of the variance is kept
       return predicted ? value + (this.guidance - 1) * (value - untold[i]) : value;
@@ -136,11 +137,11 @@ export class Process {
    * The limited estimate of x_0, and the network's v where the variance is learned.
    * @param {Float32Array} x
    * @param {number} t 1..T of this chain
-   * @returns {{x_0: Float32Array, v: Float32Array | null}}
+   * @returns {Promise<{x_0: Float32Array, v: Float32Array | null}>}
    */
-  estimate(x, t) {
+  async estimate(x, t) {
     const { size, limit } = this;
-    const output = this.#evaluated(x, t);
+    const output = await this.#evaluated(x, t);
     if (output.length !== this.outputs * x.length) throw new Error(`the network gave ${output.length} numbers`);
     const [ofX, ofOutput] = this.coefficients(this.schedule, t);
     const x_0 = new Float32Array(x.length);
@@ -158,10 +159,10 @@ export class Process {
    * p(x_{t-1} | x_t) (Eq. 11).
    * @param {Float32Array} x
    * @param {number} t
-   * @returns {{mean: Float32Array, log_var: Float32Array, x_0: Float32Array}} of x's shape each
+   * @returns {Promise<{mean: Float32Array, log_var: Float32Array, x_0: Float32Array}>} of x's shape each
    */
-  reverse(x, t) {
-    const { x_0, v } = this.estimate(x, t);
+  async reverse(x, t) {
+    const { x_0, v } = await this.estimate(x, t);
     const mean = this.posteriorMean(x, x_0, t);
     const log_var = new Float32Array(x.length);
     if (!v) return { mean, log_var: log_var.fill(this.variance.at(this.schedule, t)), x_0 };

@@ -1,8 +1,8 @@
 /**
  * Ways from x_t to x_{t-1}, and the loop of Algorithm 2 (src/ddpm/sampling/).
  *
- * A sampler is `(p, here, noise) -> {x, x_0}`; `noise(length)` draws N(0, I). The loop is a generator: the page shows
- * each step.
+ * A sampler is `(p, here, noise) -> {x, x_0}`, for which one waits; `noise(length)` draws N(0, I). The loop is a
+ * generator: the page shows each step.
  */
 
 /**
@@ -12,8 +12,8 @@
 
 /** Algorithm 2: the mean, and noise except at t = 1. */
 function ancestral() {
-  return (p, here, noise) => {
-    const { mean, log_var, x_0 } = p.reverse(here.x, here.t);
+  return async (p, here, noise) => {
+    const { mean, log_var, x_0 } = await p.reverse(here.x, here.t);
     if (here.t === 1) return { x: mean, x_0 };
     const z = noise(mean.length);
     return { x: mean.map((value, i) => value + Math.exp(0.5 * log_var[i]) * z[i]), x_0 };
@@ -23,8 +23,8 @@ function ancestral() {
 /** Song et al. 2021, Eq. 12, with sigma_t^2 = eta^2 beta_tilde_t. */
 function ddim({ eta = 0 }) {
   if (!(eta >= 0 && eta <= 1)) throw new Error(`eta must be in 0..1, got ${eta}`);
-  return (p, here, noise) => {
-    const { x_0 } = p.estimate(here.x, here.t);
+  return async (p, here, noise) => {
+    const { x_0 } = await p.estimate(here.x, here.t);
     const { alphaBar, oneMinusAlphaBar, betaTilde } = p.schedule;
     const variance = eta ** 2 * betaTilde[here.t];
     const a = Math.sqrt(alphaBar[here.t - 1]);
@@ -47,8 +47,8 @@ function middle(p, here, x_0) {
 
 /** DPM-Solver++(2M). */
 function dpmSolver() {
-  return (p, here) => {
-    const { x_0 } = p.estimate(here.x, here.t);
+  return async (p, here) => {
+    const { x_0 } = await p.estimate(here.x, here.t);
     if (here.t === 1) return { x: x_0, x_0 };
     const { logSnr, alphaBar, oneMinusAlphaBar } = p.schedule;
     const shrink = Math.exp(0.5 * (logSnr[here.t] - logSnr[here.t - 1]));
@@ -61,8 +61,8 @@ function dpmSolver() {
 
 /** SDE-DPM-Solver++(2M). */
 function dpmSolverSde() {
-  return (p, here, noise) => {
-    const { x_0 } = p.estimate(here.x, here.t);
+  return async (p, here, noise) => {
+    const { x_0 } = await p.estimate(here.x, here.t);
     if (here.t === 1) return { x: x_0, x_0 };
     const { logSnr, alphaBar, oneMinusAlphaBar } = p.schedule;
     const logRatio = logSnr[here.t] - logSnr[here.t - 1];
@@ -105,10 +105,10 @@ export function sampler(name, options = {}) {
  * @param {(length: number) => Float32Array} noise
  * @yields {Step} after each step
  */
-export function* chain(p, x, t, step, noise) {
+export async function* chain(p, x, t, step, noise) {
   let here = { t, x, x_0: new Float32Array(x.length), made: 0 };
   while (here.t > 0) {
-    here = { t: here.t - 1, ...step(p, here, noise), made: here.made + 1 };
+    here = { t: here.t - 1, ...(await step(p, here, noise)), made: here.made + 1 };
     yield here;
   }
 }

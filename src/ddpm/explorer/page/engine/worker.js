@@ -33,7 +33,7 @@ export function serve(scope) {
       if (signals.has(message.id)) signals.get(message.id).aborted = true;
     } else if (message.model) {
       try {
-        backend = new Backend(message.model);
+        backend = new Backend(message.model, message.wanted);
         scope.postMessage({ ready: true });
       } catch (error) {
         scope.postMessage({ ready: false, error: error.message });
@@ -84,7 +84,7 @@ export class Threaded {
 }
 
 /** A thread with the model, once it is ready; null where the browser lets none begin. */
-async function threadOf(program, model) {
+async function threadOf(program, model, wanted) {
   let thread;
   try {
     const address = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
@@ -96,7 +96,7 @@ async function threadOf(program, model) {
     thread.onmessage = ({ data }) => resolve(data);
     thread.onerror = () => resolve(null);
     setTimeout(() => resolve(null), PATIENCE);
-    thread.postMessage({ model });
+    thread.postMessage({ model, wanted });
   });
   if (first?.error) throw new Error(first.error);
   if (!first) thread.terminate();
@@ -106,11 +106,12 @@ async function threadOf(program, model) {
 /**
  * The backend of an exported page: its model lies in the element "model", this program in the element "program".
  * @param {Document} page
+ * @param {"gpu" | "js" | null} wanted as `Backend`'s
  * @returns {Promise<Threaded | Backend>}
  * @throws {Error} the weights are damaged
  */
-export async function openBackend(page) {
+export async function openBackend(page, wanted = null) {
   const model = JSON.parse(page.getElementById("model").textContent);
-  const thread = await threadOf(page.getElementById("program").textContent, model);
-  return thread ? new Threaded(thread) : new Backend(model);
+  const thread = await threadOf(page.getElementById("program").textContent, model, wanted);
+  return thread ? new Threaded(thread) : new Backend(model, wanted);
 }
