@@ -11,7 +11,7 @@ INDEX = """<!doctype html>
 MAIN = """import { say as tell } from "./say.js";
 
 import("./engine/worker.js")
-  .then(({ openBackend }) => openBackend(document, new URLSearchParams(location.hash.slice(1)).get("engine")))
+  .then(({ openBackend }) => openBackend(document, new URLSearchParams(location.hash.slice(1)).get("engine") || null))
   .then(
     (backend) => {
       window.backend = backend;

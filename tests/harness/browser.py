@@ -16,6 +16,12 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+GPU = [
+    *(argument for argument in QUIET if argument != "--disable-gpu"),
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+]
+"""With WebGPU on any machine: SwiftShader, which comes with Debian's Chromium, is a GPU in software."""
 
 
 def chromium():
@@ -29,13 +35,13 @@ def chromium():
 
 
 @contextmanager
-def browser():
+def browser(arguments=QUIET):
     """Open it, with no page yet."""
     path = chromium()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=QUIET)
+        opened = playwright.chromium.launch(executable_path=path, args=arguments)
         try:
             yield opened
         finally:

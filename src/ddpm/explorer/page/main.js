@@ -27,20 +27,36 @@ async function open() {
     draw(context);
   });
   draw(context);
+  if (about.exported) await follow(about);
+}
+
+/** Say it when something else computes the network: a GPU can be lost. */
+async function follow(about) {
+  for await (const now of backend.ask("engine", {})) {
+    Object.assign(about, now);
+    facts(about);
+  }
+}
+
+/** What the model is, and what computes it. */
+function facts(about) {
+  const call = digits(1000 * about.seconds, 1);
+  const found = [
+    about.shape.join("×"),
+    say("{0} parameters", about.parameters.toLocaleString()),
+    say("step {0}", about.step.toLocaleString()),
+    `T = ${about.T}`,
+    about.exported ? say("runs on {0}, {1} ms a call", say(about.runs_on), call) : say("{0} ms a call", call),
+  ];
+  at("facts").textContent = found.join("  ·  ");
+  at("facts").title = about.trouble ? say("The GPU is not used: {0}", about.trouble) : "";
 }
 
 /** All that depends on the language, and then the scene. */
 function draw(context) {
   const { about } = context;
   at("name").textContent = about.name;
-  const facts = [
-    about.shape.join("×"),
-    say("{0} parameters", about.parameters.toLocaleString()),
-    say("step {0}", about.step.toLocaleString()),
-    `T = ${about.T}`,
-    say("{0} ms a call", digits(1000 * about.seconds, 1)),
-  ];
-  at("facts").textContent = facts.join("  ·  ");
+  facts(about);
   at("settings").replaceChildren(
     choice("language", Object.entries(LANGUAGES), language(), (name) => {
       state.set({ lang: name });

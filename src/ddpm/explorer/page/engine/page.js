@@ -1,9 +1,15 @@
 /** The backend of an exported page (see page/server.js for the other): the model in the page, opened when it is first asked. */
 
+import { get } from "../state.js";
 import { openBackend } from "./worker.js";
 
 let opened = null;
 const lanes = new Map();
+
+/** What shall compute by the address: `engine=gpu` or `engine=js`; otherwise the faster one. */
+function wanted() {
+  return { gpu: "gpu", js: "js" }[get("engine")] ?? null;
+}
 
 export const backend = {
   /**
@@ -15,7 +21,7 @@ export const backend = {
    * @yields {object} an answer
    */
   async *ask(name, parameters, signal, lane = name) {
-    opened ??= openBackend(document);
+    opened ??= openBackend(document, wanted());
     lanes.get(lane)?.abort();
     const own = new AbortController();
     lanes.set(lane, own);

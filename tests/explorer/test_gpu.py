@@ -1,0 +1,260 @@
+"""The exported page's engine by WebGPU in a real browser: the numbers of torch and of JavaScript, what is chosen, a device lost.
+
+Debian's Chromium holds SwiftShader, a GPU in software: it has WebGPU on any machine.
+"""
+
+import os
+
+import pytest
+import torch
+
+import ddpm
+from ddpm.experiment.presets import digits
+from ddpm.explorer.export import exported, model_of
+from ddpm.explorer.join import joined
+from ddpm.explorer.model_data import FULL
+from ddpm.explorer.subject import GIVEN, Subject
+from ddpm.models.unet import UNet
+from ddpm.sampling.optimal import Curve
+from tests.explorer.conftest import tiny
+from tests.explorer.harness import HERE
+from tests.explorer.harness import model_of as network_of
+from tests.explorer.page_source import small_page
+from tests.explorer.test_engine import OPTIONS, SIDES, random_network
+from tests.harness.browser import GPU, browser
+
+pytestmark = pytest.mark.slow
+NEAR = 1e-5
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """Chromium with SwiftShader. CI has it; where another browser gives no adapter, these tests are skipped."""
+    with browser(GPU) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def parts(opened, tmp_path_factory):
+    """A page with the engine's parts, its GPU open."""
+    path = tmp_path_factory.mktemp("gpu") / "parts.html"
+    path.write_text(joined(small_page() | {"main.js": (HERE / "gpu.js").read_text()}, {}))
+    page = opened.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector("#said:not(:empty)", timeout=60_000)
+    said = page.text_content("#said")
+    if said == "there is no adapter" and not os.environ.get("DDPM_CI"):
+        pytest.skip("this browser gives no WebGPU adapter: the engine is not tried on a GPU")
+    assert said == "ready", said
+    return page
+
+
+def far(found, right):
+    """The largest difference as a part of the largest number."""
+    return float((torch.tensor(found).reshape(right.shape) - right).abs().max() / right.abs().max())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_layers(parts, seed):
+    """Each layer with channels, sides and groups at random: as in JavaScript."""
+    found = parts.evaluate("(seed) => tasks.layers(seed)", seed)
+    assert len(found) == 14
+    for name, shape, difference in found:
+        assert difference < NEAR, (name, shape, difference)
+
+
+def agrees(page, network, *each):
+    """For images and what goes with them the GPU's output is torch's, and that of JavaScript."""
+    asked = [
+        {"x": x.flatten().tolist(), "size": list(x.shape), "timestep": t, "labels": labels} for x, t, labels in each
+    ]
+    found = page.evaluate("([model, each]) => tasks.network(model, each)", [network_of(network), asked])
+    for (x, t, labels), (on_gpu, in_javascript) in zip(each, found, strict=True):
+        with torch.no_grad():
+            told = None if labels is None else torch.tensor(labels)
+            right = network(x, torch.full((len(x),), t), told)
+        assert far(on_gpu, right) < NEAR, (x.shape, t)
+        assert far(on_gpu, torch.tensor(in_javascript).reshape(right.shape)) < NEAR, (x.shape, t)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_networks(parts, name):
+    """Every option of the network, images of odd sides."""
+    i = list(OPTIONS).index(name)
+    labels = [4, -1, 0] if name == "classes" else None
+    count = 3 if labels else 1 + i % 2
+    x = torch.randn(count, 2, *SIDES[i % len(SIDES)])
+    agrees(parts, random_network(2, 4, **OPTIONS[name]), (x, (0, 17, 999)[i % 3], labels))
+
+
+def test_sizes(parts):
+    """More sizes than plans are kept, one of them again; and more images than go through together."""
+    network = random_network(channels=5, multipliers=(1,))
+    counts = (1, 2, 3, 4, 5, 1, 66)
+    agrees(parts, network, *((torch.randn(count, 1, 3, 4), 7, None) for count in counts))
+
+
+def test_digits(parts):
+    """The network of the preset, all of its weights at work."""
+    network = UNet(digits().model, 1, 2).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    agrees(parts, network, (torch.randn(1, 1, 8, 8), 100, None))
+
+
+def test_mnist(parts):
+    """The model that comes with the package."""
+    agrees(parts, ddpm.load("ddpm:mnist").network, (torch.randn(1, 1, 28, 28), 999, None))
+
+
+@pytest.fixture(scope="module")
+def subject():
+    some = torch.ones(21, dtype=torch.float64)
+    return Subject(tiny(), ddpm.images("digits")[:4].tensor, torch.full((4,), -1), GIVEN, Curve(some, some, some))
+
+
+@pytest.fixture
+def of_tiny(parts, opened, subject, tmp_path):
+    """The page of a small model, whose engine is in the page itself: `page(wanted, script)`."""
+    (path := tmp_path / "tiny.html").write_text(joined(small_page(), model_of(subject, FULL)))
+    pages = []
+
+    def page(wanted, script="", before="delete window.Worker;"):
+        pages.append(opened.new_page())
+        pages[-1].set_default_timeout(60_000)
+        pages[-1].add_init_script(before + script)
+        pages[-1].goto(f"{path.as_uri()}#engine={wanted}")
+        pages[-1].wait_for_selector("#said:not(:empty)")
+        return pages[-1]
+
+    yield page
+    for one in pages:
+        one.close()
+
+
+PATIENT = """
+const wait = setTimeout;
+setTimeout = (call, milliseconds) => wait(call, milliseconds === 5000 ? 60000 : milliseconds);
+"""
+"""SwiftShader needs seconds for what a GPU does at once, on a busy machine more than the page waits."""
+RUNS_ON = """async () => {
+  for await (const { runs_on, seconds, trouble } of backend.ask("engine", {})) return [runs_on, seconds > 0, trouble];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "script", "runs_on", "trouble"),
+    [
+        ("gpu", "", "WebGPU", None),
+        ("js", "", "JavaScript", None),
+        ("", PATIENT, "JavaScript", None),  # SwiftShader is slower
+        ("gpu", "delete Navigator.prototype.gpu", "JavaScript", None),
+        ("gpu", "GPU.prototype.requestAdapter = async () => null", "JavaScript", None),
+        ("gpu", "GPUAdapter.prototype.requestDevice = async () => { throw new Error('no') }", "JavaScript", "no"),
+        ("", "GPU.prototype.requestAdapter = () => new Promise(() => {})", "JavaScript", "5 s"),
+        ("gpu", "GPUQueue.prototype.writeBuffer = () => {}", "JavaScript", "other numbers"),
+        (
+            "gpu",
+            "const make = GPUDevice.prototype.createShaderModule;"
+            "GPUDevice.prototype.createShaderModule = function () { return make.call(this, { code: 'nonsense' }); }",
+            "JavaScript",
+            "nvalid",
+        ),
+        (
+            "gpu",
+            "const make = GPUDevice.prototype.createBuffer;"
+            "GPUDevice.prototype.createBuffer = function (of) { return make.call(this, { ...of, size: of.size + 2 ** 50 }); }",
+            "JavaScript",
+            "",
+        ),
+    ],
+)
+def test_chosen(of_tiny, wanted, script, runs_on, trouble):
+    """What computes: the faster one, the one that was asked for, and JavaScript where the GPU cannot be had or is wrong."""
+    found, measured, why = of_tiny(wanted, script).evaluate(RUNS_ON)
+    assert (found, measured) == (runs_on, True)
+    assert why == trouble or (trouble is not None and trouble in why), why
+
+
+def test_the_faster(of_tiny):
+    """Where JavaScript is slow the GPU computes, though nobody asked for it."""
+    page = of_tiny("", PATIENT)
+    page.evaluate(
+        """() => {
+          const run = backend.net.run;
+          backend.net.run = function (...given) {
+            for (const end = performance.now() + 700; performance.now() < end; );
+            return run.apply(this, given);
+          };
+        }"""
+    )
+    assert page.evaluate(RUNS_ON)[0] == "WebGPU"
+
+
+DRAWN = """async () => {
+  let found = null;
+  for await (const { x } of backend.ask("reverse", { sampler: "ddim", seed: 5 })) found = x ?? found;
+  return [backend.constructor.name, Array.from(found.data)];
+}"""
+
+
+def test_in_thread(of_tiny):
+    """The thread of a page has the GPU too, and draws the same image by both."""
+    pages = [of_tiny(wanted, before="") for wanted in ("gpu", "js")]
+    assert [page.evaluate(RUNS_ON)[0] for page in pages] == ["WebGPU", "JavaScript"]
+    (kind, on_gpu), (_, in_javascript) = (page.evaluate(DRAWN) for page in pages)
+    assert kind == "Threaded"
+    assert far(on_gpu, torch.tensor(in_javascript)) < 1e-4
+    assert on_gpu != in_javascript
+
+
+LOST = """async (between) => {
+  const chosen = await backend.engine;
+  const device = chosen.onGpu.gpu.device;
+  const heard = [];
+  const hearing = (async () => {
+    for await (const now of backend.ask("engine", {})) heard.push([now.runs_on, now.trouble]);
+  })();
+  let [found, count] = [null, 0];
+  if (!between) {
+    const submit = device.queue.submit.bind(device.queue);
+    let left = 3;
+    device.queue.submit = (commands) => {
+      submit(commands);
+      if (--left === 0) device.destroy();
+    };
+  }
+  for await (const { x } of backend.ask("reverse", { sampler: "ddim", seed: 5 })) {
+    if (x) [found, count] = [x, count + 1];
+    if (between && count === 3) device.destroy();
+  }
+  await hearing;
+  return [Array.from(found.data), count, heard];
+}"""
+
+
+@pytest.mark.parametrize("between", [True, False])
+def test_lost(of_tiny, between):
+    """The device goes between two calls, or in one: JavaScript goes on, no step is missing, and the page hears of it."""
+    found, count, heard = of_tiny("gpu").evaluate(LOST, between)
+    _, right = of_tiny("js").evaluate(DRAWN)
+    assert count == 20
+    assert far(found, torch.tensor(right)) < 1e-4
+    assert [name for name, _ in heard] == ["WebGPU", "JavaScript"]
+    assert "lost" in heard[1][1]
+
+
+def test_page_says_it(opened, parts, subject, tmp_path):
+    """The explorer's own page: what runs, and how fast, in both languages; nothing is wrong on the console."""
+    (path := tmp_path / "explorer.html").write_text(exported(subject))
+    page, said = opened.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{path.as_uri()}#engine=gpu&lang=en")
+    page.wait_for_selector("#stage .body[data-t]", timeout=60_000)
+    assert "runs on WebGPU, " in page.text_content("#facts")
+    page.evaluate("location.hash = 'engine=gpu&lang=ko'")
+    page.wait_for_selector("html[lang=ko] #facts:has-text('WebGPU에서 실행')")
+    assert "engine=gpu" in page.url
+    assert said == []
+    page.close()
