@@ -436,6 +436,19 @@ def explorer_engine() -> Rows:
     return ("network", "page", "call in node", "in torch", "step in Chromium", "largest difference to torch"), rows
 
 
+def explorer_gpu() -> Rows:
+    """The same by WebGPU."""
+    rows = [
+        [
+            name,
+            *(f"{one['difference'][pair]:.1e}" for pair in ("WebGPU to torch", "JavaScript to torch")),
+            *(f"{one[engine]['step_ms']:.0f} ms" for engine in ("gpu", "js")),
+        ]
+        for name, one in result("explorer_gpu")["models"].items()
+    ]
+    return ("network", "WebGPU to torch", "JavaScript to torch", "step by SwiftShader", "in JavaScript"), rows
+
+
 TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "training_beside_peers": ("beside_peers", lambda: beside_peers("training")),
     "sampling_beside_peers": ("beside_peers", lambda: beside_peers("sampling")),
@@ -467,6 +480,7 @@ TABLES: Mapping[str, tuple[str, Callable[[], Rows]]] = {
     "codec_speed": ("codec", codec_speed),
     "explorer": ("explorer", explorer),
     "explorer_engine": ("explorer_engine", explorer_engine),
+    "explorer_gpu": ("explorer_gpu", explorer_gpu),
     "round_trip": ("round_trip", round_trip),
     "time_to_quality": ("time_to_quality", time_to_quality),
     "metrics_agreement": ("metrics_agreement", metrics_agreement),

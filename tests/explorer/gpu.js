@@ -91,7 +91,7 @@ class Layers {
 
   async *norms() {
     const x = this.images(this.whole(1, 60));
-    const layer = new Norm(this.numbers(x.channels), this.numbers(x.channels), this.whole(1, 32), 1e-6);
+    const layer = new Norm(this.numbers(x.channels), this.numbers(x.channels), this.whole(1, 32), 0.1);
     for (const activated of [false, true]) {
       const out = new Float32Array(x.data.length);
       layer.run(x, out, activated);
@@ -157,17 +157,14 @@ window.tasks = {
     return found;
   },
 
-  /** Outputs of a network on the GPU and in JavaScript for some images each, one after the other. */
+  /** Outputs of a network on the GPU and in JavaScript for some images each; the GPU is asked for all at once. */
   async network(model, each) {
     const { shape, inputs, outputs, classes } = model.network;
     const net = new UNet(shape, weightsOf(model.weights), inputs, outputs, classes);
     const there = new GpuNetwork(gpu, net);
-    const found = [];
-    for (const { x, size, timestep, labels } of each) {
-      const given = [Float32Array.from(x), size, timestep, labels];
-      found.push([Array.from(await there.run(...given)), Array.from(net.run(...given))]);
-    }
-    return found;
+    const asked = each.map(({ x, size, timestep, labels }) => [Float32Array.from(x), size, timestep, labels]);
+    const found = await Promise.all(asked.map((given) => there.run(...given)));
+    return asked.map((given, i) => [Array.from(found[i]), Array.from(net.run(...given))]);
   },
 };
 

@@ -47,7 +47,7 @@ export class Engine {
       try {
         return await this.onGpu.run(x, size, timestep, labels);
       } catch (error) {
-        this.fall(error.message);
+        this.fall(this.onGpu?.gpu.trouble ?? error.message);
       }
     }
     return this.net.run(x, size, timestep, labels);
