@@ -9,9 +9,10 @@ import { Random } from "./random.js";
 
 /** How far the GPU's output may be from JavaScript's on the image that is tried, as a part of the largest number. */
 const TOLERANCE = 1e-3;
-/** Seconds that the GPU has to begin, and for a call if JavaScript takes no longer; more where it is wanted. */
+/** Seconds that the GPU has to begin, and for a call if JavaScript takes no longer. */
 const PATIENCE = 5;
-const PATIENCE_WITH_WANTED = 60;
+/** The same where the address asks for the GPU. */
+const PATIENCE_IF_WANTED = 60;
 /** Calls of which the fastest counts. */
 const TIMES = 3;
 
@@ -126,7 +127,7 @@ function difference(found, right) {
 export async function engineOf(net, shape, wanted = null) {
   const plain = new Engine(net);
   if (wanted === "js") return plain;
-  const [opening, seconds] = [openGpu(), wanted === "gpu" ? PATIENCE_WITH_WANTED : PATIENCE];
+  const [opening, seconds] = [openGpu(), wanted === "gpu" ? PATIENCE_IF_WANTED : PATIENCE];
   try {
     const gpu = await within(seconds, opening);
     if (!gpu) return plain;
