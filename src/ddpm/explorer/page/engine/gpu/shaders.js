@@ -195,7 +195,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i:
   var part = 0.0;
   for (var n = i; n < sizes.inputs; n += 64u) { part += weight[group.x * sizes.inputs + n] * source[from_here + n]; }
   var value = sum(part, i) + bias[group.x];
-  if (sizes.labelled == 1u && labels[group.y] >= 0.0) { value += table[u32(labels[group.y]) * sizes.outputs + group.x]; }
+  let label = labels[group.y];
+  if (sizes.labelled == 1u && label >= 0.0) { value += table[u32(label) * sizes.outputs + group.x]; }
   if (sizes.activated == 1u) { value = silu(value); }
   if (i == 0u) { out[group.y * sizes.outputs + group.x] = value; }
 }`,
