@@ -9,7 +9,7 @@ from torch.utils import tensorboard
 
 from ddpm.errors import StorageError
 from ddpm.run.folder import RunFolder
-from ddpm.run.log import RunLog, read_metrics
+from ddpm.run.log import GrowingLog, RunLog, read_metrics
 
 
 class Board(tensorboard.SummaryWriter):
@@ -113,3 +113,26 @@ def test_curves_stand_in_groups(tmp_path):
         *("bound/bits_per_dim", "bound/bits_per_dim_stderr", "bound/bits_per_dim_monte_carlo"),
     }
     assert [(event.step, event.value) for event in board.Scalars("bound/bits_per_dim")] == [(7, 3.0)]
+
+
+def test_a_log_that_grows_is_read_on(tmp_path):
+    """What was read is not read again; half a line is read when it is whole; a log that was taken back is read anew."""
+    path = tmp_path / "metrics.jsonl"
+    log = GrowingLog(path)
+    assert log.rows() == []
+    lines = [json.dumps({"step": step, "loss": 1 / step}) + "\n" for step in range(1, 6)]
+    path.write_text("".join(lines[:2]) + lines[2][:9])
+    assert log.rows() == read_metrics(path) == [json.loads(line) for line in lines[:2]]
+    with path.open("r+") as file:
+        file.write("#" * len(lines[0]))  # whoever reads it again finds no line
+        file.seek(0, 2)
+        file.write(lines[2][9:] + lines[3])
+    assert log.rows() == [json.loads(line) for line in lines[:4]]
+    with path.open("a") as file:
+        file.write("no line\n" + lines[4])
+    assert len(log.rows()) == len(log.rows()) == 4
+    (other := tmp_path / "other").write_text(lines[0] + lines[4])
+    other.rename(path)
+    assert log.rows() == read_metrics(path) == [json.loads(lines[0]), json.loads(lines[4])]
+    path.write_text(lines[1])
+    assert log.rows() == [json.loads(lines[1])]

@@ -8,7 +8,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -210,10 +210,41 @@ def tag(name: str) -> str:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl; a line that is none, cut off or damaged, and what follows it are left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+    return _rows(path.read_bytes().splitlines() if path.exists() else [])
+
+
+class GrowingLog:
+    """metrics.jsonl while a run goes on: it is read on from where the last reading ended, and anew where a run was taken back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file, self._end = path, (0, 0), 0
+        self._read: list[dict[str, Any]] = []
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All whole lines so far, as `read_metrics` gives them; a line that is still being written comes with the next reading."""
         try:
-            row = json.loads(line)
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            return []
+        with file:
+            state = os.fstat(file.fileno())
+            if (state.st_dev, state.st_ino) != self._file or state.st_size < self._end:
+                self._file, self._end, self._read = (state.st_dev, state.st_ino), 0, []
+            file.seek(self._end)
+            lines = file.read().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n")]
+        new = _rows(whole)
+        self._end += sum(map(len, whole[: len(new)]))
+        self._read += new
+        return self._read
+
+
+def _rows(lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Up to the first line that is none."""
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line.decode(errors="replace"))
         except ValueError:
             break
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
