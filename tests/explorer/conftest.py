@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 
@@ -34,3 +36,32 @@ def site(subject):
     """Its page."""
     with served(subject) as found:
         yield found
+
+
+SHAPE = {"model.channels": 8, "model.multipliers": [1, 2], "model.groups": 4, "model.blocks": 1, "schedule.T": 20}
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory):
+    """Of 20 steps, with checkpoints at 10 and 20."""
+    folder = tmp_path_factory.mktemp("followed") / "run"
+    rhythm = {"rhythm.save": 10, "rhythm.keep": 10, "rhythm.log": 5}
+    ddpm.fit("digits", folder, steps=20, batch_size=8, settings=SHAPE | rhythm, progress=False)
+    return folder
+
+
+@pytest.fixture
+def young(grown, tmp_path):
+    """The same as it was before its first checkpoint; `come` brings one."""
+    folder = tmp_path / "run"
+    shutil.copytree(grown, folder)
+    for checkpoint in (folder / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint)
+    return folder
+
+
+def come(grown, young, step):
+    """A checkpoint of the run appears, at once, as a training writes it."""
+    (found,) = (grown / "checkpoints").glob(f"step-*{step}")
+    shutil.copytree(found, young / "coming")
+    (young / "coming").rename(young / "checkpoints" / found.name)

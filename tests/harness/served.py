@@ -6,15 +6,17 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from ddpm.cli.terminal.speech import in_language
+from ddpm.explorer.followed import Followed
 from ddpm.explorer.server import Site, listen
 from ddpm.explorer.worker import DONE
 
 
 @contextmanager
-def served(subject):
-    """A site that answers."""
+def served(subject, newer=None, port=0):
+    """A site that answers; `newer` as of `Followed`."""
     up = threading.Event()
-    site = Site(subject, listen(0), ready=lambda _url: up.set())
+    site = Site(Followed(subject, newer), listen(port), lambda _url: up.set(), in_language)
     thread = threading.Thread(target=site.run, daemon=True)
     thread.start()
     assert up.wait(20)

@@ -12,10 +12,13 @@ from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, natural
 from ddpm.cli.terminal.console import note, say
 from ddpm.cli.terminal.files import file_for
+from ddpm.cli.terminal.speech import in_language
 from ddpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from ddpm.explorer.subject import Subject
+    from ddpm.explorer.followed import Followed
+    from ddpm.explorer.subject import Begun, Subject
+    from ddpm.trained.model import TrainedModel
 
 ABOUT = "see and touch a model in the browser"
 EXAMPLES = """\
@@ -75,12 +78,41 @@ def run(options: Namespace) -> None:
 
 
 def _subject(options: Namespace) -> "Subject":
-    from ddpm.cli.parts.opening import opened
     from ddpm.explorer.subject import subject_of
+
+    return subject_of(_model(options), options.data, lambda line: note(f"ddpm: {line}; --data SOURCE shows others"))
+
+
+def _model(options: Namespace) -> "TrainedModel":
+    from ddpm.cli.parts.opening import opened
     from ddpm.trained.model import TrainedModel
 
-    model = TrainedModel(opened(options))
-    return subject_of(model, options.data, lambda line: note(f"ddpm: {line}; --data SOURCE shows others"))
+    return TrainedModel(opened(options))
+
+
+def _followed(options: Namespace) -> "Followed":
+    """The model; that of a run folder changes with its checkpoints, and comes with the first one."""
+    from ddpm.cli.flags.settings import assignments
+    from ddpm.explorer.followed import Followed, begun, run_of
+    from ddpm.explorer.subject import Subject
+    from ddpm.parallel.device import pick_device
+    from ddpm.run.folder import tensors_called
+
+    def newer(now: "Subject | Begun") -> Subject:
+        return now.with_model(_model(options)) if isinstance(now, Subject) else _subject(options)
+
+    folder = run_of(options.run)
+    if folder is None:
+        return Followed(_subject(options))
+    waiting = begun(folder)
+    if waiting:
+        tensors_called(waiting.experiment, options.weights)  # what is wrong with the flags is said now
+        pick_device(options.device)
+        assignments(options.set)
+        note(
+            f"ddpm: no checkpoint yet in {str(folder.path)!r}: the page shows the training, and the rest as soon as there is one"
+        )
+    return Followed(waiting or _subject(options), newer)
 
 
 def _export(options: Namespace, file: Path) -> None:
@@ -96,14 +128,14 @@ def _serve(options: Namespace) -> None:
     """The page, answered by this process."""
     from ddpm.explorer.server import Site, listen
 
-    listening = listen(options.port)
-    subject = _subject(options)
+    with listen(options.port) as listening:
+        followed = _followed(options)
 
-    def ready(url: str) -> None:
-        say(f"{subject.name}: {url}")
-        note("ddpm: Ctrl-C ends it")
-        if not options.no_browser:
-            threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()  # some are waited for
+        def ready(url: str) -> None:
+            say(f"{followed.now.name}: {url}")
+            note("ddpm: Ctrl-C ends it")
+            if not options.no_browser:
+                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()  # some are waited for
 
-    with suppress(KeyboardInterrupt):  # how it ends
-        Site(subject, listening, ready).run()
+        with suppress(KeyboardInterrupt):  # how it ends
+            Site(followed, listening, ready, in_language).run()

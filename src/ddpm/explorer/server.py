@@ -17,20 +17,21 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ddpm.errors import Ending, Unavailable
-from ddpm.explorer.asks import answers
+from ddpm.explorer.followed import Followed
 from ddpm.explorer.guard import HOST, Guard
 from ddpm.explorer.page_files import page_files
-from ddpm.explorer.subject import Subject
 from ddpm.explorer.wire import NoAsk, text
 from ddpm.explorer.worker import Job, Worker
 
 NAME = 64
 """Letters of the name that a page gives itself, at most."""
+Said = Callable[[str, str], str]
+"""A message of the library in a language, "en" or "ko"."""
 PAUSE = 15.0
 """Seconds after which a silent stream says that it lives, and so hears that its reader is gone."""
 
 
-def application(subject: Subject, worker: Worker) -> Starlette:
+def application(followed: Followed, worker: Worker, said: Said) -> Starlette:
     """The page and its answers, unguarded."""
     pages = page_files()
 
@@ -45,14 +46,16 @@ def application(subject: Subject, worker: Worker) -> Starlette:
             raise HTTPException(415, "an ask is JSON")
         try:
             given = json.loads(await request.body())
-            steps = answers(subject, request.path_params["name"], given if isinstance(given, dict) else {"": given})
+            name = request.path_params["name"]
+            steps = followed.answers(name, given if isinstance(given, dict) else {"": given})
         except (NoAsk, Ending) as refusal:
-            raise HTTPException(400, str(refusal)) from refusal
+            raise HTTPException(400, said(str(refusal), _language(request))) from refusal
         except (ValueError, RecursionError) as error:
             raise HTTPException(400, f"an ask is JSON: {type(error).__name__}") from error
         page_name, lane = (request.headers.get(name, "")[:NAME] for name in ("x-page", "x-lane"))
-        job = worker.submit(page_name, lane or request.path_params["name"], steps)
-        return StreamingResponse(_told(worker, job), media_type="text/event-stream")
+        job = worker.submit(page_name, lane or name, steps)
+        language = _language(request)
+        return StreamingResponse(_told(worker, job, lambda text: said(text, language)), media_type="text/event-stream")
 
     async def refused(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -65,8 +68,13 @@ def application(subject: Subject, worker: Worker) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: refused})
 
 
-async def _told(worker: Worker, job: Job) -> AsyncIterator[bytes]:
-    """The answers of a job as they come; when the reader goes, the job stops."""
+def _language(request: Request) -> str:
+    """That of the page."""
+    return "ko" if request.headers.get("x-language") == "ko" else "en"
+
+
+async def _told(worker: Worker, job: Job, said: Callable[[str], str]) -> AsyncIterator[bytes]:
+    """The answers of a job as they come, and what went wrong in the page's language; when the reader goes, the job stops."""
     try:
         while True:
             try:
@@ -77,6 +85,8 @@ async def _told(worker: Worker, job: Job) -> AsyncIterator[bytes]:
             worker.taken(job)
             if answer is None:
                 return
+            if "error" in answer:
+                answer = {"error": said(answer["error"]), "hints": [said(hint) for hint in answer["hints"]]}
             yield text(answer)
     finally:
         worker.stop(job)
@@ -99,19 +109,24 @@ def listen(port: int) -> socket.socket:
 
 
 class Site(uvicorn.Server):
-    """A page about a subject: `url` opens it, `run` answers until Ctrl-C or `stop`.
+    """A page: `url` opens it, `run` answers until Ctrl-C or `stop`.
 
     Args:
-        subject: what the page is about.
+        followed: what the page is about.
         listening: where, as `listen` gives it; closed in the end.
         ready: is told the address, once it can be opened.
+        said: puts messages into the language of the page.
     """
 
     def __init__(
-        self, subject: Subject, listening: socket.socket, ready: Callable[[str], None] = lambda _url: None
+        self,
+        followed: Followed,
+        listening: socket.socket,
+        ready: Callable[[str], None] = lambda _url: None,
+        said: Said = lambda text, _language: text,
     ) -> None:
-        self._listening, self.worker, self._ready = listening, Worker(), ready
-        guard = Guard(application(subject, self.worker), listening.getsockname()[1])
+        self.followed, self._listening, self.worker, self._ready = followed, listening, Worker(), ready
+        guard = Guard(application(followed, self.worker, said), listening.getsockname()[1])
         self.url = guard.url
         super().__init__(
             uvicorn.Config(guard, log_level="error", lifespan="off", timeout_graceful_shutdown=1, server_header=False)

@@ -1,8 +1,8 @@
-"""What a page is about: a trained model, and some images for it."""
+"""What a page is about: a trained model, and some images for it; or a run that has no model yet."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,9 @@ from ddpm.data.imageset import ImageSet
 from ddpm.data.open import open_source
 from ddpm.errors import Failure
 from ddpm.evaluation.curve import ErrorAt
+from ddpm.experiment.config import Experiment
+from ddpm.run.folder import RunFolder
+from ddpm.run.log import GrowingLog
 from ddpm.sampling.optimal import Curve
 from ddpm.tensors import ImageBatch
 from ddpm.trained.draw import How, drawn, samples_of
@@ -54,6 +57,25 @@ class Subject:
         """Of the model."""
         return self.model.loaded.name
 
+    @property
+    def step(self) -> int:
+        """At which the model was saved."""
+        return self.model.step
+
+    @property
+    def folder(self) -> RunFolder:
+        """Of its run."""
+        return self.model.loaded.folder
+
+    @cached_property
+    def log(self) -> GrowingLog:
+        """Of its run."""
+        return GrowingLog(self.folder.metrics)
+
+    def with_model(self, model: TrainedModel) -> "Subject":
+        """The same images with a later model of the same run, of which nothing is measured yet."""
+        return replace(self, model=model, curve=None, errors={}, files={})
+
     @cached_property
     def has_training_images(self) -> bool:
         """Whether the images that it was trained on can still be read."""
@@ -73,6 +95,25 @@ class Subject:
                 p.estimate(x, p.schedule.T).cpu()  # waits for a GPU
             times.append(time.perf_counter() - begun)
         return min(times)
+
+
+@dataclass(eq=False)
+class Begun:
+    """A run that has no checkpoint yet: its experiment and its log are all that is known."""
+
+    folder: RunFolder
+    experiment: Experiment
+    step: None = None
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return str(self.folder.path)
+
+    @cached_property
+    def log(self) -> GrowingLog:
+        """As far as it is written."""
+        return GrowingLog(self.folder.metrics)
 
 
 def subject_of(model: TrainedModel, data: str | None, tell: Callable[[str], None]) -> Subject:

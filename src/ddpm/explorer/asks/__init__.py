@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ddpm.errors import chosen
+from ddpm.errors import Unavailable, chosen
 from ddpm.explorer.asks import about, between, bits, copies, costly, forward, reverse, schedule, training
 from ddpm.explorer.asks.asked import Parameters, parameters
-from ddpm.explorer.subject import Subject
+from ddpm.explorer.subject import Begun, Subject
 from ddpm.explorer.worker import Steps
 
 TOGETHER, MOST = "together", 8
@@ -27,6 +27,12 @@ ASKS: Mapping[str, tuple[type[Parameters], Callable[[Subject, Any], Steps]]] = {
     "copies": (copies.Copies, copies.copies),
     "training": (training.Training, training.training),
 }
+BEFORE: Mapping[str, tuple[type[Parameters], Callable[[Begun, Any], Steps]]] = {
+    "model": (about.Nothing, about.run),
+    "code": (about.Code, about.code),
+    "training": (training.Training, training.training),
+}
+"""What is answered before a run has a checkpoint."""
 
 
 class One(Parameters):
@@ -55,16 +61,26 @@ def together(subject: Subject, asked: Together) -> Steps:
                 yield None if answer is None else {**answer, "of": i}
 
 
-def answers(subject: Subject, name: str, given: Mapping[str, Any]) -> Steps:
+def answers(subject: Subject | Begun, name: str, given: Mapping[str, Any]) -> Steps:
     """What is computed for an ask, piece by piece.
 
     Raises:
         UsageError: there is no such ask.
+        Unavailable: it needs a model, and there is none yet.
         NoAsk: its parameters are wrong.
     """
+    if isinstance(subject, Begun):
+        return _before(subject, name, given)
     return together(subject, parameters(Together, given)) if name == TOGETHER else _alone(subject, name, given)
 
 
 def _alone(subject: Subject, name: str, given: Mapping[str, Any]) -> Steps:
     kind, ask = chosen(ASKS, name, "ask")
     return ask(subject, parameters(kind, given))
+
+
+def _before(begun: Begun, name: str, given: Mapping[str, Any]) -> Steps:
+    if name in {TOGETHER, *ASKS} - set(BEFORE):
+        raise Unavailable(f"no checkpoint yet in {begun.name!r}")
+    kind, ask = chosen(BEFORE, name, "ask")
+    return ask(begun, parameters(kind, given))

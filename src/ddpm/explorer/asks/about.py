@@ -15,11 +15,11 @@ from ddpm.codec.codec import Codec
 from ddpm.diffusion.bound import term
 from ddpm.diffusion.forward import ForwardProcess
 from ddpm.diffusion.reverse import ReverseProcess
-from ddpm.diffusion.schedule import from_log_snr
+from ddpm.diffusion.schedule import SCHEDULES, from_log_snr
 from ddpm.errors import chosen
 from ddpm.evaluation.closeness import search
 from ddpm.explorer.asks.asked import Parameters, Row
-from ddpm.explorer.subject import Subject
+from ddpm.explorer.subject import Begun, Subject
 from ddpm.explorer.wire import array
 from ddpm.explorer.worker import Steps
 from ddpm.sampling import SAMPLERS
@@ -78,6 +78,7 @@ def model(subject: Subject, _asked: Nothing) -> Steps:
     trained = subject.model
     process = trained.experiment.process
     yield {
+        "waits": False,
         "name": subject.name,
         "shape": list(trained.shape),
         "levels": trained.levels,
@@ -88,6 +89,7 @@ def model(subject: Subject, _asked: Nothing) -> Steps:
         "prediction": process.prediction,
         "variance": process.variance,
         "schedule": trained.experiment.schedule.name,
+        "schedules": list(SCHEDULES),
         "classes": list(trained.classes),
         "alpha_bar": trained.schedule.alpha_bar.tolist(),
         "samplers": list(FOR_IMAGES),
@@ -97,7 +99,21 @@ def model(subject: Subject, _asked: Nothing) -> Steps:
         "version": ddpm.__version__,
         "exported": False,
         "trained_on": subject.has_training_images,
-        "trains": trained.loaded.folder.metrics.exists(),
+        "trains": subject.folder.metrics.exists(),
+    }
+
+
+def run(begun: Begun, _asked: Nothing) -> Steps:
+    """What is known of a run before its first checkpoint; `waits` says that there is no model yet."""
+    yield {
+        "waits": True,
+        "name": begun.name,
+        "shape": list(begun.experiment.shape),
+        "T": begun.experiment.schedule.T,
+        "step": None,
+        "version": ddpm.__version__,
+        "exported": False,
+        "trains": True,
     }
 
 
@@ -110,7 +126,7 @@ def images(subject: Subject, asked: Some) -> Steps:
     yield {"first": asked.first, "total": len(subject.x_0), "x_0": array(x_0), "labels": labels, "numbers": numbers}
 
 
-def code(_subject: Subject, asked: Code) -> Steps:
+def code(_subject: Subject | Begun, asked: Code) -> Steps:
     """The source of a function, and where it stands."""
     found = inspect.unwrap(chosen(SOURCES, asked.name, "piece of code"))
     lines, first = inspect.getsourcelines(found)

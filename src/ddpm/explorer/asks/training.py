@@ -8,9 +8,8 @@ from pydantic import Field
 
 from ddpm.errors import NotFound
 from ddpm.explorer.asks.asked import Parameters
-from ddpm.explorer.subject import Subject
+from ddpm.explorer.subject import Begun, Subject
 from ddpm.explorer.worker import Steps
-from ddpm.run.log import read_metrics
 from ddpm.sampling.images import evenly
 
 MOST = 400
@@ -25,12 +24,12 @@ class Training(Parameters):
     known: Annotated[int, Field(ge=-1)] = -1
 
 
-def training(subject: Subject, asked: Training) -> Steps:
+def training(subject: Subject | Begun, asked: Training) -> Steps:
     """Loss and held-out bound by steps, evenly chosen, the newest picture if it is new, and whether the run has ended."""
-    folder = subject.model.loaded.folder
+    folder = subject.folder
     if not folder.config.exists():
         raise NotFound(f"the run is no longer there: {str(folder.path)!r}")
-    rows = read_metrics(folder.metrics)
+    rows = subject.log.rows()
     pictures = sorted(folder.samples.glob("step-*.png"))
     step = int(pictures[-1].stem.removeprefix("step-")) if pictures else -1
     answer = {

@@ -35,6 +35,9 @@ export function stepsWithin(about, images, most, seconds) {
   return Math.max(4, Math.min(about.T, most, Math.round(seconds / (about.seconds * images))));
 }
 
+/** The server does not answer any more, or it is another one, which does not know this page. */
+export class Gone extends Error {}
+
 /** Whether an error only says that nobody waits any more. */
 export function isAbort(error) {
   return error?.name === "AbortError";

@@ -1,8 +1,14 @@
 /** The backend of a page that a server answers: POST /ask/NAME, answers as Server-Sent Events. */
 
+import { Gone, isAbort } from "./live.js";
+import { say } from "./words.js";
+
+const FORBIDDEN = 403;
 const page = Array.from(crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36)).join("");
 
 export const backend = {
+  /** It can be gone, and come again with another model. */
+  follows: true,
   /**
    * Ask; answers come as they are computed.
    * @param {string} name of the ask.
@@ -10,24 +16,32 @@ export const backend = {
    * @param {AbortSignal} [signal] ends it.
    * @param {string} [lane] an older ask in the same lane is stopped; the name, if not given.
    * @yields {object} an answer.
+   * @throws {Gone} the server is not there, or it is another one.
    */
   async *ask(name, parameters, signal, lane) {
     const answer = await fetch(`ask/${name}`, {
       method: "POST",
-      headers: { "content-type": "application/json", "x-page": page, "x-lane": lane ?? name },
+      headers: { "content-type": "application/json", "x-page": page, "x-lane": lane ?? name, "x-language": document.documentElement.lang },
       body: JSON.stringify(packed(parameters)),
       signal,
-    });
+    }).catch(gone);
+    if (answer.status === FORBIDDEN) throw new Gone(say("ddpm explore was started anew. Open the address that it printed; then this page goes on too."));
     if (!answer.ok) throw new Error(await answer.text());
     yield* events(answer.body);
   },
 };
 
+/** A request that no server took, or whose answer broke off. */
+function gone(error) {
+  if (isAbort(error)) throw error;
+  throw new Gone(say("ddpm explore does not answer. Was it ended, or did the computer sleep? The page tries again and goes on by itself."));
+}
+
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(gone);
     if (done) throw new DOMException("a newer ask took its place", "AbortError");
     const parts = (rest + value).split("\n\n");
     rest = parts.pop();

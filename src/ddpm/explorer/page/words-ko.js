@@ -21,7 +21,13 @@ export const korean = {
   "WebGPU": "WebGPU", "JavaScript": "자바스크립트",
   "The GPU is not used: {0}": "GPU를 쓰지 않습니다: {0}",
   "show me the code": "코드 보기",
-  "ddpm explore does not answer: was it ended?": "ddpm explore가 대답하지 않습니다. 끝난 것이 아닌가요?",
+  "ddpm explore does not answer. Was it ended, or did the computer sleep? The page tries again and goes on by itself.":
+    "ddpm explore가 대답하지 않습니다. 끝났거나 컴퓨터가 잠들었던 것은 아닌가요? 페이지가 다시 물어보고, 대답이 오면 저절로 이어 갑니다.",
+  "ddpm explore was started anew. Open the address that it printed; then this page goes on too.":
+    "ddpm explore가 새로 시작되었습니다. 새로 나온 주소를 여세요. 그러면 이 페이지도 이어 갑니다.",
+  "no checkpoint yet": "아직 체크포인트가 없음",
+  "This needs a trained model. It opens by itself when the training has written its first checkpoint.":
+    "학습된 모델이 있어야 합니다. 학습이 첫 체크포인트를 쓰면 저절로 열립니다.",
   "images": "이미지",
   "image {0}: {1}": "이미지 {0}: {1}",
   "image {0}": "이미지 {0}",

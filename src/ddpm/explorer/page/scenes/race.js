@@ -38,7 +38,7 @@ function mount(stage, context) {
 
   const seed = () => state.whole("seed", 0, 0, SEEDS);
   function labelNow() { return state.whole("label", -1, -1, about.classes.length - 1); }
-  const key = () => `${seed()} ${labelNow()}`;
+  const key = () => `${about.step} ${seed()} ${labelNow()}`;
 
   /** The rows of the racers, anew; the address names them. */
   function lay() {

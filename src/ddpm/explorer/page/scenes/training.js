@@ -5,13 +5,14 @@ import { first } from "../live.js";
 import { digits, element, fact } from "../view.js";
 import { say } from "../words.js";
 
-const EVERY = 2000; // ms
+const EVERY = 2000, SELDOM = 10_000; // ms; a run that has ended may go on
 
 export const training = {
   id: "training",
   title: "Training",
   idea: "How this run learned, or learns: the page follows a training that goes on.",
   code: ["term"],
+  model: false,
   offered: (about) => about.trains,
   mount,
 };
@@ -39,7 +40,6 @@ async function mount(stage, context) {
     }
     image.hidden = known < 0;
     stage.dataset.last = `${found.last}`;
-    if (found.ended) return;
-    await new Promise((resolve) => setTimeout(resolve, EVERY));
+    await new Promise((resolve) => setTimeout(resolve, found.ended ? SELDOM : EVERY));
   }
 }

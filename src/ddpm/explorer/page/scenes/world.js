@@ -19,6 +19,7 @@ export const world = {
   title: "Exact world",
   idea: "Data whose answers are known exactly: mixtures of Gaussians. Drag the data, and see what noise makes of them and what the true way back looks like.",
   code: ["given", "kernel", "excess", "ancestral", "ddim", "langevin"],
+  model: false,
   mount,
 };
 

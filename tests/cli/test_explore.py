@@ -1,0 +1,66 @@
+"""`ddpm explore`: what is opened, and what is said of it."""
+
+import shutil
+
+import pytest
+
+from ddpm.explorer import server
+from ddpm.explorer.subject import Begun, Subject
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def sites(monkeypatch):
+    """Those that would have been served: they say their address, and end."""
+    found = []
+
+    def run(site):
+        found.append(site)
+        site._ready(site.url)
+        site.worker.close()
+        site._listening.close()
+
+    monkeypatch.setattr(server.Site, "run", run)
+    return found
+
+
+@pytest.fixture
+def young(run, tmp_path):
+    """A run before its first checkpoint."""
+    folder = tmp_path / "young"
+    shutil.copytree(run, folder)
+    for checkpoint in (folder / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint)
+    return folder
+
+
+def test_a_run_without_a_checkpoint_is_opened(ddpm, sites, young):
+    said = ddpm("explore", young, "--no-browser", "--language", "en")
+    assert (said.code, said.out.split("?")[0]) == (0, f"{young}: {sites[0].url.split('?')[0]}")
+    assert "no checkpoint yet" in said.err
+    assert isinstance(sites[0].followed.now, Begun)
+    assert "체크포인트가 생기면" in ddpm("explore", young, "--no-browser", "--language", "ko").err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--weights", "nothing"), "unknown weights"),
+        (("--device", "abacus"), "abacus"),
+        (("--set", "x"), "x"),
+        (("--export", "page.html"), "no checkpoint yet"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_first_checkpoint(ddpm, sites, young, flags, words):
+    said = ddpm("explore", young, *flags, "--language", "en")
+    assert (said.code != 0, words in said.err, sites) == (True, True, [])
+
+
+def test_a_run_is_followed_and_a_model_is_not(ddpm, sites, run):
+    ddpm("explore", run, "--no-browser")
+    ddpm("explore", "ddpm:mnist", "--no-browser")
+    assert [site.followed.newer is None for site in sites] == [False, True]
+    run = sites[0].followed
+    assert isinstance(run.now, Subject)
+    assert run.newer(run.now).x_0 is run.now.x_0
