@@ -4,8 +4,6 @@ import os
 import random
 import re
 import shutil
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +11,6 @@ from urllib.parse import parse_qs
 
 import pytest
 import torch
-import uvicorn
 
 import ddpm
 from ddpm.analytic import quadrature
@@ -21,10 +18,9 @@ from ddpm.analytic.mixture import mixture
 from ddpm.analytic.process import Diffused
 from ddpm.diffusion.schedule import SCHEDULES
 from ddpm.diffusion.variance import FixedLarge
-from ddpm.explorer.guard import HOST, Guard
-from ddpm.explorer.server import application
+from ddpm.explorer.guard import HOST
 from ddpm.explorer.subject import GIVEN, Subject
-from ddpm.explorer.worker import Worker
+from tests.harness.served import served
 
 SLIDE = """(one, share) => {
   one.value = +one.min + share * (one.max - one.min);
@@ -36,16 +32,9 @@ CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A page that is served, with the model of the package."""
-    model, worker, listening = ddpm.load("ddpm:mnist"), Worker(), socket.create_server((HOST, 0))
-    subject = Subject(model, torch.zeros(1, *model.shape), torch.full((1,), -1), GIVEN)
-    guard = Guard(application(subject, worker), listening.getsockname()[1])
-    server = uvicorn.Server(uvicorn.Config(guard, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    yield guard.url
-    server.should_exit = True
-    thread.join(10)
-    worker.close()
+    model = ddpm.load("ddpm:mnist")
+    with served(Subject(model, torch.zeros(1, *model.shape), torch.full((1,), -1), GIVEN)) as site:
+        yield site.url
 
 
 @pytest.fixture(scope="module")
