@@ -6,8 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from ddpm.explorer.subject import GIVEN, Subject
+from tests.explorer.conftest import tiny
 from tests.harness.browser import Looked, browser, until
+from tests.harness.served import served
 
 pytestmark = pytest.mark.slow
 QUIET = {"progress": False}
@@ -167,6 +171,61 @@ def test_what_was_drawn_elsewhere_is_on_the_pad(visit, subject):
     until(page, "document.querySelector('.easel')")
     assert small.max() > 100
     assert np.array_equal(pixels(page.locator(".easel")), small)
+
+
+def test_everything_on_the_pad_is_taken_back(visit, subject):
+    """Strokes of pen, rubber and hole; a thumbnail and "clear", which take all away, by the button and by Ctrl-Z."""
+    page, back = visit(scene="draw"), lambda: page.keyboard.press("Control+z")
+    undo, seen = page.get_by_role("button", name="undo"), lambda: pixels(page.locator(".easel")).tolist()
+    assert undo.is_disabled()
+    after = [seen()]
+    for tool, places in (("pen", (0.2, 0.7)), ("rubber", (0.4, 0.5)), ("hole", (0.6, 0.9))):
+        page.get_by_role("button", name=tool, exact=True).click()
+        stroke(page, *((place, 0.4) for place in places))
+        after.append(seen())
+    page.locator(".thumb").nth(2).click()
+    after.append(seen())
+    assert np.array_equal(pixels(page.locator(".easel"))[..., 0], painted(subject.x_0[2]))
+    stroke(page, (0.1, 0.9), (0.9, 0.9))
+    after.append(seen())
+    page.get_by_role("button", name="clear", exact=True).click()
+    assert pixels(page.locator(".easel")).max() == 0
+    for number in (4, 1):
+        after.append(seen())
+        page.locator(".thumb").nth(number).click()
+    assert len({str(one) for one in after}) == 7
+    for number, wanted in enumerate(reversed(after)):
+        back() if number % 2 else undo.click()
+        assert seen() == wanted
+        assert ("image=4" in page.url, "image=2" in page.url) == (number == 0, number == 3)
+    assert undo.is_disabled()
+    page.keyboard.press("Control+z")
+    assert seen() == after[0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_is_opened_in_its_colours(opened, channels, tmp_path):
+    """By a model of colours; a model of grey sees its luminance. A stroke of the small pad leaves the rest as it is."""
+    colours = np.random.default_rng(0).integers(0, 200, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "mine.png")
+    model = tiny(shape=(channels, 8, 8))
+    of = Subject(model, torch.zeros(2, channels, 8, 8), torch.full((2,), -1), GIVEN)
+    with served(of) as site:
+        looked = Looked(opened, site)
+        page = looked.open(scene="forward", t=1)
+        page.locator(".chooser input[type=file]").set_input_files(tmp_path / "mine.png")
+        until(page, "location.hash.includes('image=own')")
+        grey = np.asarray(Image.fromarray(colours).convert("L"))
+        wanted = colours if channels == 3 else np.repeat(grey[..., None], 3, axis=2)
+        assert np.abs(pixels(page.locator("#stage figure canvas").first) - wanted.astype(int)).max() <= 1
+        pad = page.locator(".pad")
+        pad.scroll_into_view_if_needed()
+        box = pad.bounding_box()
+        page.mouse.click(box["x"] + 3.5 / 8 * box["width"], box["y"] + 0.5 / 8 * box["height"])
+        seen = pixels(pad)
+        assert seen[0, 3].min() > 250
+        assert np.abs(seen[3:] - wanted[3:].astype(int)).max() <= 1
+        looked.well()
 
 
 def test_the_race(visit, subject):

@@ -130,8 +130,8 @@ async function read(file, [channels, height, width]) {
   const made = new Float32Array(channels * area);
   for (let i = 0; i < area; i++) {
     const [r, g, b] = data.subarray(4 * i, 4 * i + 3);
-    const values = channels === 3 ? [r, g, b] : [0.299 * r + 0.587 * g + 0.114 * b];
-    values.forEach((value, c) => { made[c * area + i] = value / 127.5 - 1; });
+    const grey = 0.299 * r + 0.587 * g + 0.114 * b; // ITU-R 601, as Pillow makes grey of colours
+    for (let c = 0; c < channels; c++) made[c * area + i] = (channels === 3 ? [r, g, b][c] : grey) / 127.5 - 1;
   }
   return { shape: [1, channels, height, width], data: made };
 }

@@ -1,5 +1,6 @@
-/** A pad to draw an image on, with a pen, a finger or a mouse: white on black, as wide as a stroke of a digit. */
+/** A pad to draw an image on, with a pen, a finger or a mouse: white on black, as wide as a stroke of a digit, or over a picture. */
 
+import { coverOf } from "./draw/sheet.js";
 import { toSegment } from "./segment.js";
 import { element, paint } from "./view.js";
 import { say } from "./words.js";
@@ -10,15 +11,11 @@ import { say } from "./words.js";
  */
 export function pad([channels, height, width], drawn) {
   const canvas = element("canvas.pixels.pad", { tabIndex: 0, role: "img", "aria-label": say("a pad to draw on") });
-  const ink = new Float32Array(height * width);
+  const area = height * width, pixels = new Float32Array(channels * area).fill(-1);
   const pen = Math.max(0.55, width / 22);
   let last = null;
 
-  const array = () => {
-    const data = new Float32Array(channels * ink.length);
-    for (let c = 0; c < channels; c++) for (let i = 0; i < ink.length; i++) data[c * ink.length + i] = 2 * ink[i] - 1;
-    return { shape: [1, channels, height, width], data };
-  };
+  const array = () => ({ shape: [1, channels, height, width], data: pixels.slice() });
   const show = () => paint(canvas, array());
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -26,13 +23,9 @@ export function pad([channels, height, width], drawn) {
   };
 
   function stroke([x, y], [u, v]) {
-    for (let row = 0; row < height; row++) {
-      for (let column = 0; column < width; column++) {
-        const distance = toSegment(column + 0.5, row + 0.5, x, y, u, v);
-        const value = Math.min(1, Math.max(0, (pen + 0.6 - distance) / 0.9));
-        const i = row * width + column;
-        ink[i] = Math.max(ink[i], value);
-      }
+    for (let i = 0; i < area; i++) {
+      const distance = toSegment((i % width) + 0.5, Math.floor(i / width) + 0.5, x, y, u, v), white = 2 * coverOf(distance, pen) - 1;
+      for (let at = i; at < pixels.length; at += area) pixels[at] = Math.max(pixels[at], white);
     }
   }
 
@@ -57,10 +50,7 @@ export function pad([channels, height, width], drawn) {
   show();
   return {
     root: canvas,
-    clear: () => { ink.fill(0); show(); drawn(array()); },
-    show: (given) => {
-      for (let i = 0; i < ink.length; i++) ink[i] = (given.data[i] + 1) / 2;
-      paint(canvas, given);
-    },
+    clear: () => { pixels.fill(-1); show(); drawn(array()); },
+    show: (given) => { pixels.set(given.data); show(); },
   };
 }

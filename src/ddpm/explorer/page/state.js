@@ -15,6 +15,18 @@ export function whole(name, otherwise, low, high) {
   return Number.isFinite(given) ? Math.min(high, Math.max(low, given)) : otherwise;
 }
 
+const SEEDS = 2 ** 31;
+
+/** The seed of all noise that a scene shows: 0..2^31-1. */
+export function seed() {
+  return whole("seed", 0, 0, SEEDS - 1);
+}
+
+/** Other noise from now on. */
+export function nextSeed() {
+  set({ seed: (seed() + 1) % SEEDS });
+}
+
 /** Change the address without a new entry of the history. */
 export function set(values) {
   history.replaceState(null, "", link(values));

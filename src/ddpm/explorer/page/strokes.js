@@ -1,131 +1,58 @@
 /** A large pad: strokes of a pen, a rubber and a brush for holes, over an image. They fit into an address as text. */
 
-import { toSegment } from "./segment.js";
+import { FINE, HOLE, PEN, RUBBER, Sheet } from "./draw/sheet.js";
 import { element, paint } from "./view.js";
 import { say } from "./words.js";
 
-/** Tools by the letter that they have in the address; `size` is half a stroke's width, as a share of the pad's. */
-const TOOLS = { p: { size: 1 / 22, least: 0.55 }, h: { size: 1 / 11, least: 0.7 }, r: { size: 1 / 13, least: 0.7 } };
-export const PEN = "p", HOLE = "h", RUBBER = "r";
-const FINE = 255; // places along a side, so that a stroke is the same when it is read from an address
 const MARK = [249, 115, 22]; // the colour of a hole
+const CURSOR = [96, 165, 250];
+
+export { HOLE, PEN, RUBBER };
 
 /**
  * @param {number[]} shape of the image: channels, height, width.
  * @param {object} told begun(): a stroke begins; changed(): it has ended, or strokes were taken away.
  */
-export function easel([channels, height, width], { begun, changed }) {
-  const area = height * width;
+export function easel(shape, { begun, changed }) {
   const canvas = element("canvas.pixels.easel", { tabIndex: 0, role: "img", "aria-label": say("a large pad to draw on: arrow keys move the pen, Space puts it down or lifts it, Enter completes") });
   canvas.getContext("2d", { willReadFrequently: true });
-  const own = { tool: PEN, colour: "ffffff", strokes: [] };
-  let base = blank(), image = base.slice(), hole = new Uint8Array(area), ink = new Float32Array(area);
-  let drawn = null; // the stroke that is being drawn, what was there before it, and where it covers
+  const sheet = new Sheet(shape), channels = shape[0];
   let cursor = null;
-
-  function blank() {
-    return new Float32Array(channels * area).fill(-1);
-  }
-
-  function begin(tool, colour, [x, y]) {
-    drawn = { stroke: { tool, colour, points: [x, y] }, image: image.slice(), ink: ink.slice(), cover: new Float32Array(area) };
-    segment(x, y, x, y);
-  }
-
-  function go([x, y]) {
-    const { points } = drawn.stroke, [u, v] = points.slice(-2);
-    if (Math.max(Math.abs(x - u), Math.abs(y - v)) < 2) return;
-    points.push(x, y);
-    segment(u, v, x, y);
-  }
-
-  /** Cover the pixels near a line, given in places, with the tool of the stroke. */
-  function segment(a, b, c, d) {
-    const { tool, colour } = drawn.stroke, { size, least } = TOOLS[tool], half = Math.max(least, width * size);
-    const [x, u] = [a, c].map((place) => (place / FINE) * width), [y, v] = [b, d].map((place) => (place / FINE) * height);
-    const paints = [0, 2, 4].map((at) => Number.parseInt(colour.slice(at, at + 2), 16) / 127.5 - 1);
-    const [top, left] = [Math.min(y, v), Math.min(x, u)].map((place) => Math.max(0, Math.floor(place - half - 1)));
-    for (let row = top; row < Math.min(height, Math.max(y, v) + half + 1); row++) {
-      for (let column = left; column < Math.min(width, Math.max(x, u) + half + 1); column++) {
-        const i = row * width + column, far = toSegment(column + 0.5, row + 0.5, x, y, u, v);
-        const cover = Math.min(1, Math.max(0, (half + 0.6 - far) / 0.9));
-        if (cover <= drawn.cover[i]) continue;
-        drawn.cover[i] = cover;
-        if (tool === HOLE) hole[i] |= cover > 0.5 ? 1 : 0;
-        if (tool === RUBBER && cover > 0.5) hole[i] = 0;
-        if (tool === HOLE) continue;
-        ink[i] = tool === PEN ? Math.max(drawn.ink[i], cover) : drawn.ink[i] * (1 - cover);
-        for (let k = 0; k < channels; k++) {
-          const at = k * area + i, to = tool === PEN ? paints[channels === 3 ? k : 0] : base[at];
-          image[at] = drawn.image[at] * (1 - cover) + to * cover;
-        }
-      }
-    }
-  }
-
-  function end() {
-    own.strokes.push(drawn.stroke);
-    drawn = null;
-    changed();
-  }
-
-  /** All strokes anew. */
-  function redraw() {
-    [image, hole, ink] = [base.slice(), new Uint8Array(area), new Float32Array(area)];
-    for (const { tool, colour, points } of own.strokes) {
-      begin(tool, colour, points);
-      for (let i = 2; i < points.length; i += 2) segment(points[i - 2], points[i - 1], points[i], points[i + 1]);
-      drawn = null;
-    }
-    show();
-  }
-
-  function show() {
-    paint(canvas, array(image));
-    const context = canvas.getContext("2d"), pixels = context.getImageData(0, 0, width, height);
-    const mix = (i, colour, share) => colour.forEach((value, c) => { pixels.data[4 * i + c] += share * (value - pixels.data[4 * i + c]); });
-    for (let i = 0; i < area; i++) if (hole[i]) mix(i, MARK, 0.72);
-    if (cursor && document.activeElement === canvas) mix(pixel(cursor), [96, 165, 250], 0.8);
-    context.putImageData(pixels, 0, 0);
-  }
-
-  function pixel([x, y]) {
-    const along = (place, side) => Math.min(side - 1, Math.floor((place / FINE) * side));
-    return along(y, height) * width + along(x, width);
-  }
-
-  const array = (data) => ({ shape: [1, channels, height, width], data });
-  const mask = (of) => ({ shape: [1, 1, height, width], data: Float32Array.from({ length: area }, (_, i) => (of(i) ? 1 : 0)) });
-
-  /** Ink at a pixel or beside it: what is to stay when the rest is drawn. */
-  function nearInk(i) {
-    const row = Math.floor(i / width), column = i % width;
-    for (let y = Math.max(0, row - 1); y <= Math.min(height - 1, row + 1); y++) {
-      for (let x = Math.max(0, column - 1); x <= Math.min(width - 1, column + 1); x++) if (ink[y * width + x] > 0.15) return true;
-    }
-    return false;
-  }
-
+  const own = { tool: PEN, colour: "ffffff" };
+  const show = () => draw(canvas, sheet, document.activeElement === canvas ? cursor : null);
   listen(canvas, {
-    begin: (at) => { cursor = null; begun(own.tool); begin(own.tool, own.colour, at); show(); },
-    go: (at) => { go(at); show(); },
-    end: () => { end(); show(); },
-    isDrawing: () => drawn !== null,
+    begin: (at) => { cursor = null; begun(own.tool); sheet.begin(own.tool, own.colour, at); show(); },
+    go: (at) => { sheet.go(at); show(); },
+    end: () => { sheet.end(); changed(); show(); },
+    isDrawing: () => sheet.drawing !== null,
     cursor: (by) => { cursor = by(cursor); show(); return cursor; },
   });
   show();
-
   return Object.assign(own, {
     root: canvas,
-    image: () => array(image.slice()),
-    hole: () => mask((i) => hole[i]),
-    besidesInk: () => mask((i) => !nearInk(i)),
-    has: (tool) => (tool === HOLE ? hole.some(Boolean) : ink.some((value) => value > 0.15)),
-    undo: () => { own.strokes.pop(); redraw(); changed(); },
-    text: () => written(own.strokes, channels),
+    strokes: () => sheet.strokes.length,
+    /** The image beneath the strokes, null where that is black. */
+    under: () => sheet.below,
+    image: () => sheet.image(),
+    hole: () => sheet.mask((i) => sheet.hole[i]),
+    besidesInk: () => sheet.mask((i) => !sheet.nearInk(i)),
+    has: (tool) => sheet.has(tool),
+    undo: () => { sheet.undo(); show(); changed(); },
+    text: () => written(sheet.strokes, channels),
     /** Another image beneath (null: black), and strokes from an address. */
-    load: (given, text = "") => { base = given ? given.data.slice() : blank(); own.strokes = read(text, channels); redraw(); },
+    load: (given, text = "") => { sheet.load(given, read(text, channels)); show(); },
   });
+}
+
+/** The image with its hole, and where the keys' pen is. */
+function draw(canvas, sheet, cursor) {
+  paint(canvas, sheet.image());
+  const { width, height, area, hole } = sheet, context = canvas.getContext("2d"), pixels = context.getImageData(0, 0, width, height);
+  const mix = (i, colour, share) => colour.forEach((value, c) => { pixels.data[4 * i + c] += share * (value - pixels.data[4 * i + c]); });
+  for (let i = 0; i < area; i++) if (hole[i]) mix(i, MARK, 0.72);
+  const along = (place, side) => Math.min(side - 1, Math.floor((place / FINE) * side));
+  if (cursor) mix(along(cursor[1], height) * width + along(cursor[0], width), CURSOR, 0.8);
+  context.putImageData(pixels, 0, 0);
 }
 
 /** Pen, finger, mouse and keys. Places are told as whole numbers, 0..FINE. */

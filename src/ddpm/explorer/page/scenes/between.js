@@ -30,7 +30,7 @@ function mount(stage, context) {
 
   const end = (name, otherwise) => rowOf(images.x_0, state.whole(name, otherwise, 0, most - 1));
   const go = guarded(async () => {
-    const parameters = { a: end("from", 0), b: end("to", 1), t: dragging.get(), count: COUNT, steps, encoding: kind.select.value, seed: state.whole("seed", 0, 0, 2 ** 31 - 1) };
+    const parameters = { a: end("from", 0), b: end("to", 1), t: dragging.get(), count: COUNT, steps, encoding: kind.select.value, seed: state.seed() };
     for await (const found of backend.ask("between", parameters, signal)) {
       if (found.done) break;
       way = found.t ? found.x_0 : found.x;
@@ -56,7 +56,7 @@ function mount(stage, context) {
   };
   stage.append(
     element("div.row", {}, chooser("from", 0, "from image"), chooser("to", 1, "to image"), kind,
-      button("other noise", () => { state.set({ seed: state.whole("seed", 0, 0, 2 ** 31 - 2) + 1 }); go(); })),
+      button("other noise", () => { state.nextSeed(); go(); })),
     dragging, strip, large, where, told,
   );
   return go();

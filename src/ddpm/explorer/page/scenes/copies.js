@@ -23,9 +23,8 @@ function mount(stage, context) {
   const steps = stepsWithin(about, COUNT, 25, SECONDS);
 
   const draw = guarded(async () => {
-    const seed = state.whole("seed", 0, 0, 2 ** 31 - 1);
     let last = null;
-    for await (const found of backend.ask("reverse", { count: COUNT, sampler: "dpm-solver", steps, seed }, signal)) {
+    for await (const found of backend.ask("reverse", { count: COUNT, sampler: "dpm-solver", steps, seed: state.seed() }, signal)) {
       if (found.done) break;
       last = found.x_0;
       told.textContent = say("drawing: {0} evaluations", found.evaluations);
@@ -52,7 +51,7 @@ function mount(stage, context) {
   }
 
   stage.append(
-    element("div.row", {}, button("other samples", () => { state.set({ seed: state.whole("seed", 0, 0, 2 ** 31 - 2) + 1 }); draw(); }, { class: "main" })),
+    element("div.row", {}, button("other samples", () => { state.nextSeed(); draw(); }, { class: "main" })),
     told, grid,
     element("p.small", {}, say("Near is not yet a copy: images of one kind are near to each other. ddpm evaluate --metrics memorised holds the distances against those of images that training did not see.")),
   );
