@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.diffusion.learned import ScheduledNetwork
+from ddpm.diffusion.schedule import SCHEDULES
 from ddpm.explorer.asks import about, schedule
 from ddpm.explorer.join import Files, joined
 from ddpm.explorer.model_data import HALF, curve_data, images_data, network_data, process_data, weights_data
@@ -54,6 +55,7 @@ def model_of(subject: Subject, dtype: str) -> dict[str, Any]:
         "step": trained.step,
         "weights_are": trained.loaded.weights,
         "schedule": trained.experiment.schedule.name,
+        "schedules": list(SCHEDULES),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "shape": list(trained.shape),
         "classes": list(trained.classes),

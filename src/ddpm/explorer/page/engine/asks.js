@@ -48,6 +48,7 @@ async function* model(of) {
     ...{ name, shape, levels, T: p.schedule.T, parameters, step, weights, classes },
     ...{ prediction, variance: variance.kind, schedule, alpha_bar: Array.from(p.schedule.alphaBar) },
     samplers: NAMES,
+    schedules: data.schedules,
     ...{ images: data.images.total, images_are: data.images.are, version },
     ...(await runsOn(of)),
     exported: true,

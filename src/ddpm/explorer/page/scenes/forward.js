@@ -21,106 +21,118 @@ export const forward = {
 };
 
 function mount(stage, context) {
-  const { backend, about, signal, guarded } = context;
-  const { T } = about;
-  const image = picture("x₀, the image"), noisy = picture("x_t, what is left of it"), estimate = picture("x̂₀, the network's estimate");
-  const facts = { snr: fact("log SNR(t)"), rmse: fact("RMSE of the estimate, 0..255"), have: fact("bits/dim received so far"), left: fact("bits/dim still to come") };
-  const bar = element("div.bits", { role: "img" }, element("i"));
-  const costs = chart({ label: say("bits/dim that each step of the bound costs"), xName: "t", yName: say("bits/dim of L at t"), pick: (t) => move(Math.round(t)) });
-  const dragging = slider("t", { min: 0, max: T, value: state.whole("t", Math.round(T / 3), 0, T), oninput: (t) => move(t) });
-  let bits = new Map();
+  const { about, signal, guarded } = context;
+  const view = { stage, context, bits: new Map(), resting: null, slow: about.seconds > SLOW };
+  Object.assign(view, shownOf(view));
+  view.ask = latest(guarded((asked) => noised(view, asked)));
+  view.measure = guarded(() => measure(view));
+  const play = player(view), again = button("other noise", () => { state.nextSeed(); changed(view); });
+  signal.addEventListener("abort", () => { play.stop(); clearTimeout(view.resting); });
+  stage.append(...[
+    element("div.pictures", {}, view.image, view.noisy, view.estimate),
+    element("div.row", {}, view.dragging, play.button, again),
+    view.slow ? element("p.small", {}, say("A call of this network takes {0} s: while you drag, x_t moves alone, and the estimate follows when you stop.", digits(about.seconds, 1))) : null,
+    element("div.facts", {}, ...Object.values(view.facts)),
+    view.bar, view.costs.root,
+    element("p.small", {}, say("The terms of the bound of this image (Eq. 5), on a logarithmic scale: going from T to 0, each step costs so many bits. Click to go there.")),
+    chooser(context, () => changed(view)),
+  ].filter(Boolean));
+  changed(view);
+}
+
+/** Pictures, facts, the curve and the slider. */
+function shownOf(view) {
+  const { T } = view.context.about, go = (t) => move(view, Math.round(t));
+  return {
+    image: picture("x₀, the image"),
+    noisy: picture("x_t, what is left of it"),
+    estimate: picture("x̂₀, the network's estimate"),
+    facts: { snr: fact("log SNR(t)"), rmse: fact("RMSE of the estimate, 0..255"), have: fact("bits/dim received so far"), left: fact("bits/dim still to come") },
+    bar: element("div.bits", { role: "img" }, element("i")),
+    costs: chart({ label: say("bits/dim that each step of the bound costs"), xName: "t", yName: say("bits/dim of L at t"), pick: go }),
+    dragging: slider("t", { min: 0, max: T, value: state.whole("t", Math.round(T / 3), 0, T), oninput: go }),
+  };
+}
+
+/** Show x_t, and the estimate if it is asked for. */
+async function noised({ context, noisy, estimate, facts, stage }, { t, estimated }) {
+  const { x_0, label } = context.chosen.get(context);
+  for await (const found of context.backend.ask("noised", { x_0, t, seed: state.seed(), label, estimate: estimated }, context.signal)) {
+    paint(noisy.canvas, found.x_t);
+    if (found.x_0) paint(estimate.canvas, found.x_0);
+    estimate.classList.toggle("old", !found.x_0);
+    facts.snr.say(digits(found.log_snr ?? (t ? -Infinity : Infinity)));
+    facts.rmse.say(digits(found.rmse, 2));
+    if (estimated) stage.dataset.t = `${found.t}`;
+  }
+}
+
+/** Go to t; of a slow model the estimate waits until the hand rests. */
+function move(view, t) {
+  view.dragging.set(t);
+  state.set({ t });
+  tell(view);
+  view.ask({ t, estimated: !view.slow });
+  clearTimeout(view.resting);
+  if (view.slow) view.resting = setTimeout(() => view.ask({ t, estimated: true }), REST);
+}
+
+/** Bits before and after t, from the terms that are there: between them those of their neighbours. */
+function tell({ context, bits, dragging, costs, facts, bar }) {
+  const { T } = context.about, t = dragging.get(), known = [...bits.keys()].filter((one) => one <= T).sort((a, b) => a - b);
+  costs.draw([{ points: known.map((one) => [one, bits.get(one)]), area: true }], { mark: t, x: [1, T], log: true });
+  if (!known.length) return;
+  const all = between(known, bits, T), prior = bits.get(T + 1) ?? 0;
+  const left = all.slice(1, t + 1).reduce((a, b) => a + b, 0), whole = all.reduce((a, b) => a + b, prior);
+  const roughly = known.length === T ? "" : "≈ ";
+  facts.have.say(roughly + digits(whole - left));
+  facts.left.say(roughly + digits(left));
+  bar.firstChild.style.width = `${(100 * (whole - left)) / whole}%`;
+  bar.setAttribute("aria-label", say("{0} of {1} bits/dim received", digits(whole - left), digits(whole)));
+  bar.dataset.whole = `${whole}`;
+  bar.dataset.complete = `${known.length === T}`;
+}
+
+/** Measure the terms of the bound of the image. */
+async function measure(view) {
+  const { context } = view, { x_0, label } = context.chosen.get(context), mine = (view.bits = new Map());
+  for await (const found of context.backend.ask("terms", { x_0, seed: state.seed(), label }, context.signal)) {
+    if (mine !== view.bits) return;
+    found.t?.forEach((t, i) => mine.set(t, found.bits[i]));
+    tell(view);
+  }
+}
+
+/** Another image, or other noise. */
+function changed(view) {
+  const { context, image, dragging } = view;
+  paint(image.canvas, context.chosen.get(context).x_0);
+  view.ask({ t: dragging.get(), estimated: true });
+  view.measure().catch((error) => { if (!isAbort(error)) throw error; });
+}
+
+/** A button that lets t go down to the image by itself. */
+function player(view) {
+  const { about, signal } = view.context;
   let playing = null;
-  let resting = null;
-
-  const slow = about.seconds > SLOW;
-  const ask = latest(guarded(async ({ t, estimated }) => {
-    const { x_0, label } = context.chosen.get(context);
-    const seed = state.whole("seed", 0, 0, 2 ** 31 - 1);
-    for await (const found of backend.ask("noised", { x_0, t, seed, label, estimate: estimated }, signal)) {
-      paint(noisy.canvas, found.x_t);
-      if (found.x_0) paint(estimate.canvas, found.x_0);
-      estimate.classList.toggle("old", !found.x_0);
-      facts.snr.say(digits(found.log_snr ?? (t ? -Infinity : Infinity)));
-      facts.rmse.say(digits(found.rmse, 2));
-      if (estimated) stage.dataset.t = `${found.t}`;
-    }
-  }));
-
-  /** Go to t; of a slow model the estimate waits until the hand rests. */
-  function move(t) {
-    dragging.set(t);
-    state.set({ t });
-    tell();
-    ask({ t, estimated: !slow });
-    clearTimeout(resting);
-    if (slow) resting = setTimeout(() => ask({ t, estimated: true }), REST);
-  }
-
-  /** Bits before and after t, from the terms that are there: between them those of their neighbours. */
-  function tell() {
-    const t = dragging.get(), known = [...bits.keys()].filter((one) => one <= T).sort((a, b) => a - b);
-    costs.draw([{ points: known.map((one) => [one, bits.get(one)]), area: true }], { mark: t, x: [1, T], log: true });
-    if (!known.length) return;
-    const all = between(known, bits, T), prior = bits.get(T + 1) ?? 0;
-    const left = all.slice(1, t + 1).reduce((a, b) => a + b, 0), whole = all.reduce((a, b) => a + b, prior);
-    const roughly = known.length === T ? "" : "≈ ";
-    facts.have.say(roughly + digits(whole - left));
-    facts.left.say(roughly + digits(left));
-    bar.firstChild.style.width = `${(100 * (whole - left)) / whole}%`;
-    bar.setAttribute("aria-label", say("{0} of {1} bits/dim received", digits(whole - left), digits(whole)));
-    bar.dataset.whole = `${whole}`;
-    bar.dataset.complete = `${known.length === T}`;
-  }
-
-  const measure = guarded(async () => {
-    bits = new Map();
-    const { x_0, label } = context.chosen.get(context), seed = state.whole("seed", 0, 0, 2 ** 31 - 1), mine = bits;
-    for await (const found of backend.ask("terms", { x_0, seed, label }, signal)) {
-      if (mine !== bits) return;
-      found.t?.forEach((t, i) => bits.set(t, found.bits[i]));
-      tell();
-    }
-  });
-
-  function changed() {
-    paint(image.canvas, context.chosen.get(context).x_0);
-    ask({ t: dragging.get(), estimated: true });
-    measure().catch((error) => { if (!isAbort(error)) throw error; });
-  }
-
-  const play = button("play", () => (playing ? stop() : start()));
+  const own = button("play", () => (playing ? stop() : start()));
   function stop() {
     cancelAnimationFrame(playing);
     playing = null;
-    play.textContent = say("play");
+    own.textContent = say("play");
   }
   function start() {
-    play.textContent = say("stop");
-    const begun = performance.now(), from = dragging.get() || T;
+    own.textContent = say("stop");
+    const begun = performance.now(), from = view.dragging.get() || about.T;
     const frame = (now) => {
-      const share = (now - begun) / (1000 * PLAY * (from / T));
-      move(Math.max(0, Math.round(from * (1 - share))));
+      const share = (now - begun) / (1000 * PLAY * (from / about.T));
+      move(view, Math.max(0, Math.round(from * (1 - share))));
       if (share < 1 && !signal.aborted) playing = requestAnimationFrame(frame);
       else stop();
     };
     playing = requestAnimationFrame(frame);
   }
-  const again = button("other noise", () => {
-    state.set({ seed: state.whole("seed", 0, 0, 2 ** 31 - 2) + 1 });
-    changed();
-  });
-  signal.addEventListener("abort", () => { stop(); clearTimeout(resting); });
-
-  stage.append(...[
-    element("div.pictures", {}, image, noisy, estimate),
-    element("div.row", {}, dragging, play, again),
-    slow ? element("p.small", {}, say("A call of this network takes {0} s: while you drag, x_t moves alone, and the estimate follows when you stop.", digits(about.seconds, 1))) : null,
-    element("div.facts", {}, ...Object.values(facts)),
-    bar, costs.root,
-    element("p.small", {}, say("The terms of the bound of this image (Eq. 5), on a logarithmic scale: going from T to 0, each step costs so many bits. Click to go there.")),
-    chooser(context, changed),
-  ].filter(Boolean));
-  changed();
+  return { button: own, stop };
 }
 
 /** The terms at t = 0..T; of those that are not there yet the logarithm is interpolated. */
