@@ -82,12 +82,12 @@ Object.assign(tasks, {
   async chains({ each }) {
     const { chain, sampler } = await part("samplers");
     const found = [];
-    for (const { x, name, options, noise, known, hole, t, ...of } of each) {
+    for (const { x, name, options, noise, known, hole, t, again, ...of } of each) {
       let p = await toy(of);
       if (hole) p = p.around(floats(known).data, floats(hole).data);
       let made = 0;
       const draw = () => floats(noise[made++]).data;
-      const steps = await Array.fromAsync(chain(p, floats(x).data, t ?? p.schedule.T, sampler(name, options), draw));
+      const steps = await Array.fromAsync(chain(p, floats(x).data, t ?? p.schedule.T, sampler(name, options), draw, again));
       found.push(steps.map((here) => [here.t, sent(x.shape, here.x), sent(x.shape, here.x_0)]));
     }
     return found;

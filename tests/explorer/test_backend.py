@@ -8,10 +8,12 @@ import torch
 import ddpm
 from ddpm.diffusion import bound
 from ddpm.errors import UsageError
+from ddpm.explorer import asks
 from ddpm.explorer.asks import schedule
 from ddpm.explorer.export import model_of
 from ddpm.explorer.model_data import FULL, process_data, variance_data
 from ddpm.explorer.subject import GIVEN, Subject
+from ddpm.explorer.wire import NoAsk
 from ddpm.sampling.optimal import Curve
 from tests.explorer.conftest import tiny
 from tests.explorer.harness import array, ask, tensor
@@ -27,7 +29,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def images():
-    return torch.randint(0, 256, (IMAGES, 1, 28, 28)) / 127.5 - 1
+    return torch.randint(0, 256, (IMAGES, 1, 28, 28), generator=torch.Generator().manual_seed(0)) / 127.5 - 1
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,8 @@ def test_terms_and_abort(tmp_path, trained, images, data):
     assert L_T["bits"][0] == pytest.approx(float(prior), rel=1e-4)
     for t in (1, 6, 12):  # other noise than the page's: near, and not the same
         with torch.no_grad():
-            x_t = p.q.sample(images[:1], t, torch.randn_like(images[:1]))
+            eps = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(t))
+            x_t = p.q.sample(images[:1], t, eps)
             nats, _ = bound.term(p, images[:1], x_t, t)
         assert bits[t] == pytest.approx(float(bound.bits_per_dim(nats, 784)), rel=0.2)
 
@@ -150,6 +153,51 @@ def test_reverse(tmp_path, images, data):
     assert float((tensor(near[-1]["x"]) - images[:1]).square().mean().sqrt()) < 0.2
     known = hole == 0
     torch.testing.assert_close(tensor(filled[-1]["x"])[known], images[:1][known], rtol=0, atol=1e-6)
+
+
+def test_steps_around_a_hole_are_counted(tmp_path, images, data):
+    """As the server counts them: those that are made again too."""
+    hole = torch.zeros(1, 1, 28, 28)
+    hole[..., 7:21, 7:21] = 1
+    given = {"x_0": array(images[:1]), "hole": array(hole), "sampler": "dpm-solver", "steps": 4}
+    (found,) = answers(tmp_path, data, ("reverse", given | {"resamplings": 3, "jump": 1}))
+    assert [step["evaluations"] for step in found[:-1]][-1] == 4 + 2 * 1 * 3
+    assert found[-2]["t"] == 0
+    known = hole == 0
+    torch.testing.assert_close(tensor(found[-2]["x"])[known], images[:1][known], rtol=0, atol=1e-6)
+
+
+REFUSED = [
+    ("model", {"more": 1}, "more"),
+    ("reverse", {"eta": 1}, "eta"),
+    ("reverse", {"spacing": "uniform"}, "spacing"),
+    ("reverse", {"seed": -1}, "seed"),
+    ("reverse", {"seed": 2**31}, "seed"),
+    ("reverse", {"steps": 0}, "steps"),
+    ("reverse", {"resamplings": 11}, "resamplings"),
+    ("reverse", {"jump": 0}, "jump"),
+    ("reverse", {"hole": array(torch.ones(1, 1, 28, 28))}, "x_0 is needed"),
+    ("costly", {"t": 5, "label": 1}, "label"),
+    ("together", {"asks": []}, "number of asks"),
+    ("together", {"asks": [{"name": "together", "parameters": {}}]}, "no ask together"),
+    ("together", {"asks": [{"name": "model", "parameters": {"more": 1}}]}, "more"),
+]
+
+
+def test_what_the_server_refuses_is_refused(tmp_path, trained, images, data):
+    """Parameters that an ask does not take, and values that are out of bounds."""
+    subject = Subject(trained, images, torch.full((IMAGES,), -1), GIVEN, None)
+    for message, (name, given, word) in zip(
+        answers(tmp_path, data, *((name, given) for name, given, _ in REFUSED)), REFUSED, strict=True
+    ):
+        assert isinstance(message, str) and word in message, (name, given, message)
+        with pytest.raises((UsageError, NoAsk)):
+            list(asks.answers(subject, name, given))
+    for name, (kind, _) in asks.ASKS.items():  # what the page may ask of both has the same parameters
+        if name in ("bits", "between", "copies", "training"):
+            continue
+        (one,) = answers(tmp_path, data, (name, dict.fromkeys(kind.model_fields, None) | {"beyond": 1}))
+        assert one == "beyond: there is no such parameter", name
 
 
 def test_schedule(tmp_path, trained, images, data, curve):

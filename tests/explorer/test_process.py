@@ -18,6 +18,7 @@ from ddpm.diffusion.variance import FIRST_VARIANCES, VARIANCES
 from ddpm.explorer.model_data import curve_data, process_data, schedule_data
 from ddpm.sampling.chain import chain, run, start
 from ddpm.sampling.guidance import Guidance, guided
+from ddpm.sampling.inpaint import Resampled
 from ddpm.sampling.inverse import Outside, consistent
 from ddpm.sampling.optimal import Curve, best_steps
 from ddpm.sampling.timesteps import SPACINGS, up_to
@@ -152,6 +153,31 @@ def test_samplers(tmp_path):
         for (_, x_t, x_0), (t, right_x, right_x_0) in zip(mine, theirs, strict=True):
             for a, b in ((x_t, right_x), (x_0, right_x_0)):
                 assert float((tensor(a) - b).abs().max()) < 2e-6, (one["name"], t)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8])
+def test_steps_around_a_hole_are_made_again(tmp_path, steps):
+    """RePaint's jumps up and down, of samplers that look back too, when fed the same noise."""
+    asked, right = [], []
+    schedule = ddpm.linear(40, beta_T=0.2)
+    kept = [round(40 * (i + 1) / steps) for i in range(steps)]
+    x, known, hole = torch.randn(2, *SHAPE), torch.rand(1, *SHAPE) * 2 - 1, torch.rand(1, 1, *SHAPE[1:]) > 0.5
+    for name, build in SAMPLERS.items():
+        for jump, resamplings in ((1, 1), (2, 3), (3, 2), (100, 2)):
+            p = toy(schedule, kind="learned", limit="unit-clamp")
+            sampler = Resampled(build(), jump, resamplings)
+            noise = [torch.randn(2, *SHAPE) for _ in range(sampler.moves(steps))]
+            q, drawn = consistent(p, Outside(hole), known.double().masked_fill(hole, 0)), iter(noise)
+            chained = chain(q.respace(kept), x.double(), sampler, lambda like, drawn=drawn: next(drawn).double())
+            right.append([(step.t, step.x, step.x_0) for step in chained])
+            data = told(p, kept=kept, x=array(x), noise=[array(z) for z in noise], known=array(known))
+            again = {"jump": jump, "resamplings": resamplings}
+            asked.append(data | {"name": name, "options": {}, "hole": array(hole.float()), "again": again})
+    for one, mine, theirs in zip(asked, ask(tmp_path, "chains", each=asked), right, strict=True):
+        assert [step[0] for step in mine] == [step[0] for step in theirs]
+        for (_, x_t, x_0), (t, right_x, right_x_0) in zip(mine, theirs, strict=True):
+            for a, b in ((x_t, right_x), (x_0, right_x_0)):
+                assert float((tensor(a) - b).abs().max()) < 5e-6, (one["name"], one["again"], t)
 
 
 def test_chain_from_the_middle(tmp_path):

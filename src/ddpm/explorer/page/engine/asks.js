@@ -19,6 +19,11 @@ const DRAWN = 16;
 const SHOWN = 64;
 /** Images among which the costly ones are sought. */
 const SOUGHT = 64;
+/** What the server takes at most. */
+const MOST_STEPS = 100_000;
+const MOST_AGAIN = 10;
+const MOST_JUMP = 1000;
+const TOGETHER = 8;
 /** Images of which L_T is the mean. */
 const PRIORS = 32;
 
@@ -116,18 +121,21 @@ async function* terms(of, { x_0, seed = 0, label = -1 }) {
 }
 
 async function* reverse(of, asked) {
-  const { x_0 = null, hole = null, count = 1, seed = 0 } = asked;
-  const { sampler: name = "ancestral", steps = null, spacing = "uniform" } = asked;
+  const { x_0 = null, hole = null, count = 1, seed = 0, sampler: name = "ancestral", steps = null } = asked;
   const T = of.p.schedule.T;
   const image = x_0 && of.image(x_0);
+  if (hole && !image) throw new Error("x_0 is needed: the image around the hole");
   const t = image && !hole ? whole("t", asked.t, 1, T) : T;
-  const { kept, place } = stepsFrom(of.p.schedule, t, steps === null ? null : Math.min(steps, t), spacing);
+  const few = steps === null ? null : Math.min(whole("steps", steps, 1, MOST_STEPS), t);
+  const { kept, place } = stepsFrom(of.p.schedule, t, few, "uniform");
   let p = of.told(asked.label ?? -1, asked.guidance ?? 1).respace(kept);
-  if (image && hole) p = p.around(image, of.hole(hole));
+  if (hole) p = p.around(image, of.hole(hole));
+  const resamplings = whole("resamplings", asked.resamplings ?? 1, 1, MOST_AGAIN);
+  const again = { jump: whole("jump", asked.jump ?? 1, 1, MOST_JUMP), resamplings: hole ? resamplings : 1 };
   const noise = noiseForEach(whole("count", count, 1, DRAWN), p.size, seed, "chain");
   let x = noise();
   if (image && !hole) x = p.noised(x.map((_, i) => image[i % p.size]), place, x);
-  for await (const here of chain(p, x, place, sampler(name, { eta: asked.eta }), noise)) yield stepOf(of, p, here);
+  for await (const here of chain(p, x, place, sampler(name), noise, again)) yield stepOf(of, p, here);
   yield { done: true };
 }
 
@@ -139,7 +147,7 @@ function noiseForEach(count, size, seed, ...what) {
 
 function stepOf(of, p, here) {
   const [x, x_0] = [of.array(here.x), of.array(here.x_0)];
-  return { t: p.schedule.kept[here.t], evaluations: here.made * p.evaluations, x, x_0 };
+  return { t: p.schedule.kept[here.t], evaluations: here.down * p.evaluations, x, x_0 };
 }
 
 function* schedule(of, asked) {
@@ -179,7 +187,8 @@ function joined(parts) {
 
 /** Several asks, a piece of each in turn; `of` says which of them an answer belongs to. */
 async function* together(of, { asks }) {
-  const running = new Map(asks.map(({ name, parameters }, i) => [i, ASKS[name](of, parameters)]));
+  whole("the number of asks", asks?.length, 1, TOGETHER);
+  const running = new Map(asks.map(({ name, parameters }, i) => [i, alone(name)(of, parameters)]));
   while (running.size) {
     for (const [i, steps] of running) {
       const { value, done } = await steps.next();
@@ -189,5 +198,33 @@ async function* together(of, { asks }) {
   }
 }
 
+function alone(name) {
+  if (name === "together" || !Object.hasOwn(ASKS, name)) throw new Error(`there is no ask ${name}`);
+  return ASKS[name];
+}
+
+/** An ask that refuses what it does not take: the parameters are those of the server's. */
+function taking(names, ask) {
+  return async function* asked(of, parameters) {
+    const unknown = Object.keys(parameters).find((name) => !names.includes(name));
+    if (unknown !== undefined) throw new Error(`${unknown}: there is no such parameter`);
+    if ("seed" in parameters) whole("seed", parameters.seed, 0, 2 ** 31 - 1);
+    yield* ask(of, parameters);
+  };
+}
+
+const CHAIN = ["count", "sampler", "steps", "seed", "label", "guidance", "x_0", "t", "hole", "resamplings", "jump"];
+
 /** By their names. */
-export const ASKS = { together, model, engine, images, code, noised, terms, reverse, schedule, costly };
+export const ASKS = {
+  together: taking(["asks"], together),
+  model: taking([], model),
+  engine: taking([], engine),
+  images: taking(["first", "count"], images),
+  code: taking(["name"], code),
+  noised: taking(["x_0", "t", "seed", "label", "estimate"], noised),
+  terms: taking(["x_0", "seed", "label"], terms),
+  reverse: taking(CHAIN, reverse),
+  schedule: taking(["name", "T", "log_snr", "keep"], schedule),
+  costly: taking(["t", "seed", "count"], costly),
+};

@@ -6,8 +6,9 @@
  */
 
 /**
- * Where a chain is: x_t, the estimate of x_0 with which it came there, and how many steps it made.
- * @typedef {{t: number, x: Float32Array, x_0: Float32Array, made: number}} Step
+ * Where a chain is: x_t, the estimate of x_0 with which it came there, and how many steps it made since it was last
+ * taken up, and in all.
+ * @typedef {{t: number, x: Float32Array, x_0: Float32Array, made: number, down: number}} Step
  */
 
 /** Algorithm 2: the mean, and noise except at t = 1. */
@@ -97,18 +98,43 @@ export function sampler(name, options = {}) {
 }
 
 /**
- * The chain from x_t down to x_0.
+ * Where a chain goes from t: down by one, or up by `jump` (RePaint, Lugmayr et al. 2022). The way down from t + jump to
+ * t is made `resamplings` times, for t = 1, 1 + jump, ... (`plan` in src/ddpm/sampling/inpaint.py).
+ */
+function* places(t, { jump, resamplings }) {
+  const far = Math.min(jump, t - 1);
+  const left = new Map();
+  if (far > 0) for (let at = 1; at <= t - far; at += far) left.set(at, resamplings - 1);
+  while (t > 0) {
+    const again = left.get(t) ?? 0;
+    left.set(t, again - 1);
+    t = again > 0 ? t + far : t - 1;
+    yield t;
+  }
+}
+
+/** x_t of an x_s, s < t: one draw of q(x_t | x_s) (E13). */
+function up({ logAlphaBar }, x, s, t, z) {
+  const logRatio = logAlphaBar[t] - logAlphaBar[s];
+  const [scale, sigma] = [Math.exp(0.5 * logRatio), Math.sqrt(-Math.expm1(logRatio))];
+  return x.map((value, i) => scale * value + sigma * z[i]);
+}
+
+/**
+ * The chain from x_t down to x_0. A sampler that looks back begins anew after each jump up.
  * @param {import("./process.js").Process} p
  * @param {Float32Array} x
  * @param {number} t of p's chain
  * @param {Function} step a sampler
  * @param {(length: number) => Float32Array} noise
- * @yields {Step} after each step
+ * @param {{jump: number, resamplings: number}} again which steps are made again, and how often they are made
+ * @yields {Step} after each move; `down` counts the steps of the sampler
  */
-export async function* chain(p, x, t, step, noise) {
-  let here = { t, x, x_0: new Float32Array(x.length), made: 0 };
-  while (here.t > 0) {
-    here = { t: here.t - 1, ...(await step(p, here, noise)), made: here.made + 1 };
+export async function* chain(p, x, t, step, noise, again = { jump: 1, resamplings: 1 }) {
+  let here = { t, x, x_0: new Float32Array(x.length), made: 0, down: 0 };
+  for (const next of places(t, again)) {
+    if (next > here.t) here = { ...here, t: next, x: up(p.schedule, here.x, here.t, next, noise(x.length)), made: 0 };
+    else here = { t: next, ...(await step(p, here, noise)), made: here.made + 1, down: here.down + 1 };
     yield here;
   }
 }
