@@ -1,6 +1,11 @@
 """`ddpm explore`: what is opened, and what is said of it."""
 
+import queue
 import shutil
+import webbrowser
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -64,3 +69,24 @@ def test_a_run_is_followed_and_a_model_is_not(ddpm, sites, run):
     run = sites[0].followed
     assert isinstance(run.now, Subject)
     assert run.newer(run.now).x_0 is run.now.x_0
+
+
+def test_the_token_is_not_what_a_browser_is_started_with(ddpm, sites, run, monkeypatch):
+    """It is in a file that nobody else can read, as long as the page is served."""
+    opened, seen = queue.Queue(), []
+    monkeypatch.setattr(webbrowser, "open", opened.put)
+    served = server.Site.run
+
+    def looked(site):
+        served(site)
+        address = opened.get(timeout=10)
+        file = Path(url2pathname(urlsplit(address).path))
+        seen.append((address, file, file.stat().st_mode & 0o777, file.read_text()))
+
+    monkeypatch.setattr(server.Site, "run", looked)
+    assert ddpm("explore", run).code == 0
+    ((address, file, mode, text),) = seen
+    token = sites[0].url.split("token=")[1]
+    assert (address.startswith("file://"), token in address, mode) == (True, False, 0o600)
+    assert f"url={sites[0].url.replace('/?', '/enter?')}" in text
+    assert not file.exists()

@@ -24,6 +24,8 @@ def test_nobody_without_the_token(site, visitor, path):
     assert stranger.get("/?token=" + "x" * 22).status == 403
     stranger.cookie = visitor.cookie[:-1]
     assert stranger.get(path).status == 403
+    assert stranger.get("/enter?token=" + "x" * 22).status == 403
+    assert stranger.get("/enter").status == 403
     assert visitor.get("/").status == 200
 
 

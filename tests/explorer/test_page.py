@@ -2,6 +2,7 @@
 
 import random
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 import ddpm
 from ddpm.diffusion.bound import bits_per_dim, prior, term
 from ddpm.explorer.asks.forward import PURPOSE
+from ddpm.explorer.handover import leading_to
 from ddpm.explorer.subject import subject_of
 from ddpm.seeds import generator
 from ddpm.trained.schedules import find
@@ -217,6 +219,23 @@ def test_random_gestures(opened, of_a_run, scene):
             page.mouse.up()
     page.wait_for_timeout(200)
     looked.well()
+
+
+def test_the_file_that_a_browser_is_given_leads_to_the_page(opened, site):
+    """Though it is another site's: a cookie that is strict is not sent with a redirect that began there."""
+    context = opened.new_context()
+    page = context.new_page()
+    with leading_to(site.url) as path:
+        page.goto(path.as_uri())
+        page.wait_for_selector("#stage .body > *")
+    assert page.url.split("#")[0] == site.url.split("?")[0]
+    (cookie,) = context.cookies()
+    assert (cookie["name"], cookie["sameSite"], cookie["httpOnly"]) == (
+        f"ddpm-{urlsplit(site.url).port}",
+        "Strict",
+        True,
+    )
+    context.close()
 
 
 def test_the_skip_link_keeps_what_is_shown(looked):

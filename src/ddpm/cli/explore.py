@@ -3,7 +3,7 @@
 import threading
 import webbrowser
 from argparse import ArgumentParser, Namespace
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,16 +126,20 @@ def _export(options: Namespace, file: Path) -> None:
 
 def _serve(options: Namespace) -> None:
     """The page, answered by this process."""
+    from ddpm.explorer.handover import leading_to
     from ddpm.explorer.server import Site, listen
 
-    with listen(options.port) as listening:
+    with listen(options.port) as listening, ExitStack() as stack:
         followed = _followed(options)
 
         def ready(url: str) -> None:
             say(f"{followed.now.name}: {url}")
             note("ddpm: Ctrl-C ends it")
             if not options.no_browser:
-                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()  # some are waited for
+                page = stack.enter_context(leading_to(url))
+                threading.Thread(
+                    target=webbrowser.open, args=[page.as_uri()], daemon=True
+                ).start()  # some are waited for
 
         with suppress(KeyboardInterrupt):  # how it ends
             Site(followed, listening, ready, in_language).run()

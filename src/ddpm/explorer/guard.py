@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOST = "127.0.0.1"
 LARGEST = 8 * 2**20
 """Bytes of a request."""
 TOO_LARGE = "the request is too large"
+ENTER = "/enter"
+"""Where one comes in from elsewhere, as from the file of `handover`: with a redirect that began there no strict cookie is sent."""
+ENTERED = '<!doctype html><html lang="en"><title>ddpm explore</title><a href="/">ddpm explore</a></html>'
+"""What is seen there for a moment, before the page."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -71,7 +75,8 @@ class Guard:
             return PlainTextResponse("other pages may not ask", 403)
         given = request.query_params.get("token")
         if given is not None and self._is_token(given):
-            answer = RedirectResponse(request.url.path, 303)
+            entered = HTMLResponse(ENTERED, headers={"Refresh": "0; url=/"})
+            answer = entered if request.url.path == ENTER else RedirectResponse(request.url.path, 303)
             answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict")
             return answer
         if not self._is_token(request.cookies.get(self.cookie, "")):
