@@ -1,6 +1,7 @@
 """The page in a real browser: each scene, its main gesture, and numbers that are the library's."""
 
 import random
+from dataclasses import replace
 from importlib.resources import files
 from urllib.parse import urlsplit
 
@@ -9,9 +10,10 @@ import torch
 
 import ddpm
 from ddpm.diffusion.bound import bits_per_dim, prior, term
+from ddpm.diffusion.variance import FIRST_VARIANCES
 from ddpm.explorer.asks.forward import PURPOSE
 from ddpm.explorer.handover import leading_to
-from ddpm.explorer.subject import subject_of
+from ddpm.explorer.subject import GIVEN, Subject, subject_of
 from ddpm.seeds import generator
 from ddpm.trained.schedules import find
 from tests.harness.browser import Looked, browser, until
@@ -101,6 +103,67 @@ def test_bits_received_and_still_to_come_are_the_bound(looked, subject):
     left = sum(value for t, value in bits.items() if t <= 7)
     assert number(page, "still to come") == pytest.approx(left, abs=2e-3, rel=1e-3)
     assert number(page, "received") == pytest.approx(sum(bits.values()) - left, abs=2e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize(("first", "most"), [("beta-tilde-2", False), ("beta-tilde-1", True)])
+def test_where_l_0_is_most_of_the_bound_it_is_said(opened, subject, first, most):
+    """By a model that takes its error at t = 1 for next to nothing, and by none that does not."""
+    variance = ddpm.VARIANCES["learned"](FIRST_VARIANCES[first])
+    p, x_0 = replace(subject.model.process, variance=variance), subject.x_0[:1]
+    eps = torch.randn(x_0.shape[1:], generator=generator(0, PURPOSE, 1))[None]
+    with torch.no_grad():
+        bits_0 = float(bits_per_dim(term(p, x_0, p.q.sample(x_0, 1, eps), 1)[0], 64))
+    with served(Subject(ddpm.model(p, (1, 8, 8)), subject.x_0, subject.labels, GIVEN)) as site:
+        looked = Looked(opened, site)
+        page = looked.open(scene="forward", t=7, image=0)
+        until(page, "document.querySelector('.bits').dataset.complete === 'true'")
+        whole = float(page.locator("div.bits").get_attribute("data-whole"))
+        assert page.locator(".why").is_visible() == (bits_0 > whole / 2) == most
+        if most:
+            said = page.locator(".why").text_content().split()[3]
+            assert float(said) == pytest.approx(bits_0, rel=1e-2)
+        looked.well()
+
+
+def test_bits_of_a_file_and_the_ends_of_a_way(opened, of_a_run):
+    """Bits/dim stand beside the bytes, with why they are not the bound; two images are seen between which one goes."""
+    looked = Looked(opened, of_a_run, viewport={"width": 390, "height": 800})
+    page = looked.open(scene="bits")
+    until(page, "document.querySelector('#stage .body').dataset.bytes")
+    whole = int(page.locator(".fact", has_text="bytes read").locator("b").text_content().split("/")[1])
+    assert number(page, "of the whole file") == pytest.approx(8 * whole / 64, abs=1e-3)
+    assert "15 bits" in page.locator(".why").text_content(), "2^-10, and 17 levels"
+    tops = page.evaluate(
+        "[...document.querySelectorAll('.formats figure')].map((one) => Math.round(one.getBoundingClientRect().width))"
+    )
+    assert max(tops) <= 150
+    page = looked.open(scene="between")
+    seen = "[...document.querySelectorAll('.end')].map((one) => one.toDataURL())"
+    before = page.evaluate(seen)
+    page.locator("select[aria-label='to image']").select_option("3")
+    after = page.evaluate(seen)
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
+    looked.well()
+
+
+def test_the_race_s_time_is_steady(looked):
+    """Steps of 40 ms that come in heaps of 1 to 8, and a pause of a second; of few steps it is what is usual."""
+    page = looked.open(scene="race")
+    told = page.evaluate("""import('./scenes/race.js').then(({ pace }) => {
+        const own = pace(), told = [own.seconds(0.5)];
+        let made = 0, late = 0;
+        for (let heap = 0; heap < 80; heap++) {
+            if (heap === 50) late = 1000;
+            const many = 1 + (heap * 5) % 8;
+            for (let i = 1; i <= many; i++) own.came(made + i, 40 * (made + many) + late);
+            made += many;
+            told.push(own.seconds(0.5));
+        }
+        return told;
+    })""")
+    assert told[0] == 0.5
+    assert all(seconds == pytest.approx(0.04, rel=0.35) for seconds in told[20:])
+    assert max(told[20:]) / min(told[20:]) < 1.6
 
 
 def test_dragging_and_keys_move_t(looked):

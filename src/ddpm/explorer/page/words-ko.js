@@ -63,6 +63,8 @@ export const korean = {
   "{0} of {1} bits/dim received": "{1} bits/dim 가운데 {0}을 받음",
   "The terms of the bound of this image (Eq. 5), on a logarithmic scale: going from T to 0, each step costs so many bits. Click to go there.":
     "이 이미지의 변분 경계의 항들(식 5), 로그 눈금: T에서 0으로 가며 스텝마다 이만큼의 비트가 듭니다. 누르면 그리로 갑니다.",
+  "Of these bits, {0} are L₀ alone: at t = 1 the network misses some pixels by many times its σ, and Eq. 13 sets no limit to what that costs. A codec that sets one needs less.":
+    "이 비트 가운데 {0}은 L₀ 하나의 것입니다. t = 1에서 신경망이 몇몇 픽셀을 σ의 여러 배만큼 빗나갔고, 식 13은 그 값에 한도를 두지 않습니다. 한도를 두는 코덱에는 비트가 덜 듭니다.",
 
   "Schedule": "스케줄",
   "The schedule decides how much of the image is left at each t. Drag its points: the bound is what this model would need on it.":
@@ -112,6 +114,9 @@ export const korean = {
   "how far it came": "어디까지 왔는지",
   "lossless: ddpm, and the others": "무손실: ddpm과 다른 형식",
   "nothing": "아직 없음", "exact": "정확히", "noise {0}": "잡음 {0}", "cells of {0}": "폭 {0}의 칸", "{0} of {1} numbers": "값 {1}개 가운데 {0}개",
+  "bits/dim of the whole file": "파일 전체의 bits/dim",
+  "The bits of a file are not the bound of Forward and back: the codec takes few steps, its variances are measured, and at no step can a pixel cost it more than about {0} bits, while L₀ of Eq. 13 has no limit. So the file of a strange image, such as a black one, can be smaller than its bound.":
+    "파일의 비트는 ‘정방향과 역방향’의 변분 경계와 다릅니다. 코덱은 스텝이 적고 분산을 재어 쓰며, 한 스텝에서 픽셀 하나에 약 {0}비트보다 많이 들지 않습니다. 식 13의 L₀에는 그런 한도가 없습니다. 그래서 온통 검은 이미지처럼 낯선 이미지는 파일이 경계보다 작을 수 있습니다.",
   "the image is coded": "이미지를 부호화하는 중",
   "ddpm: exactly the image": "ddpm: 정확히 그 이미지",
   "ddpm: {0} bytes, RMSE {1}": "ddpm: {0}바이트, RMSE {1}",

@@ -52,7 +52,10 @@ function mount(stage, context) {
 
   const chooser = (name, otherwise, caption) => {
     const options = Array.from({ length: most }, (_, row) => [`${row}`, { name: images.labels[row] ? `${row}: ${images.labels[row]}` : `${row}` }]);
-    return choice(caption, options, `${state.whole(name, otherwise, 0, most - 1)}`, (row) => { state.set({ [name]: row }); go(); });
+    const canvas = element("canvas.pixels.end", { role: "img", "aria-label": say(caption) });
+    const seen = () => paint(canvas, end(name, otherwise));
+    seen();
+    return element("div.row.from", {}, canvas, choice(caption, options, `${state.whole(name, otherwise, 0, most - 1)}`, (row) => { state.set({ [name]: row }); seen(); go(); }));
   };
   stage.append(
     element("div.row", {}, chooser("from", 0, "from image"), chooser("to", 1, "to image"), kind,

@@ -33,7 +33,7 @@ function mount(stage, context) {
     element("div.row", {}, view.dragging, play.button, again),
     view.slow ? element("p.small", {}, say("A call of this network takes {0} s: while you drag, x_t moves alone, and the estimate follows when you stop.", digits(about.seconds, 1))) : null,
     element("div.facts", {}, ...Object.values(view.facts)),
-    view.bar, view.costs.root,
+    view.bar, view.why, view.costs.root,
     element("p.small", {}, say("The terms of the bound of this image (Eq. 5), on a logarithmic scale: going from T to 0, each step costs so many bits. Click to go there.")),
     chooser(context, () => changed(view)),
   ].filter(Boolean));
@@ -49,6 +49,7 @@ function shownOf(view) {
     estimate: picture("x̂₀, the network's estimate"),
     facts: { snr: fact("log SNR(t)"), rmse: fact("RMSE of the estimate, 0..255"), have: fact("bits/dim received so far"), left: fact("bits/dim still to come") },
     bar: element("div.bits", { role: "img" }, element("i")),
+    why: element("p.small.why", { hidden: true }),
     costs: chart({ label: say("bits/dim that each step of the bound costs"), xName: "t", yName: say("bits/dim of L at t"), pick: go }),
     dragging: slider("t", { min: 0, max: T, value: state.whole("t", Math.round(T / 3), 0, T), oninput: go }),
   };
@@ -78,7 +79,7 @@ function move(view, t) {
 }
 
 /** Bits before and after t, from the terms that are there: between them those of their neighbours. */
-function tell({ context, bits, dragging, costs, facts, bar }) {
+function tell({ context, bits, dragging, costs, facts, bar, why }) {
   const { T } = context.about, t = dragging.get(), known = [...bits.keys()].filter((one) => one <= T).sort((a, b) => a - b);
   costs.draw([{ points: known.map((one) => [one, bits.get(one)]), area: true }], { mark: t, x: [1, T], log: true });
   if (!known.length) return;
@@ -91,6 +92,8 @@ function tell({ context, bits, dragging, costs, facts, bar }) {
   bar.setAttribute("aria-label", say("{0} of {1} bits/dim received", digits(whole - left), digits(whole)));
   bar.dataset.whole = `${whole}`;
   bar.dataset.complete = `${known.length === T}`;
+  why.hidden = known.length < T || all[1] < whole / 2;
+  why.textContent = say("Of these bits, {0} are L₀ alone: at t = 1 the network misses some pixels by many times its σ, and Eq. 13 sets no limit to what that costs. A codec that sets one needs less.", digits(all[1]));
 }
 
 /** Measure the terms of the bound of the image. */
