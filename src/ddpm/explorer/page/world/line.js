@@ -87,8 +87,6 @@ function dataPanel(world, set) {
   draggable(origin, root, { moved: ([x]) => set({ x_0: back(frame.width)(x) }) });
   movable(origin, (right) => set({ x_0: within(world.x_0 + 0.05 * right, -EDGE, EDGE) }));
 
-  const peak = ({ weight, spread }) => weight / Math.sqrt(2 * Math.PI * spread[0]);
-
   function build() {
     handles = world.components.map((_, k) => handlesOf(k, world, set, frame));
     const held = root.contains(document.activeElement);
@@ -111,29 +109,23 @@ function dataPanel(world, set) {
     shapes.axis.replaceChildren(...axis([-EDGE, EDGE], px, HIGH.data - 24, "x"));
     origin.at(px(world.x_0), py(0), digits(world.x_0, 2), world.x_0);
     world.components.forEach((one, k) => {
-      const { middle, side } = handles[k],
-        [mean] = one.mean,
-        deviation = Math.sqrt(one.spread[0]);
-      put(shapes.parts.children[k], {
-        d: curve(
-          xs,
-          xs.map((x) => one.weight * normal(x, mean, one.spread[0])),
-          px,
-          py,
-        ),
-      });
-      const height = within(py(peak(one)), 14, HIGH.data - 34);
-      middle.at(px(mean), height, say("mean {0}, weight {1}", digits(mean, 2), digits(one.weight, 2)), mean);
-      side.at(
-        px(mean + deviation),
-        within(py(peak(one) * Math.exp(-0.5)), 14, HIGH.data - 30),
-        say("standard deviation {0}", digits(deviation, 2)),
-        deviation,
-      );
-      middle.classList.toggle("chosen", world.chosen === k);
+      const density = xs.map((x) => one.weight * normal(x, one.mean[0], one.spread[0]));
+      put(shapes.parts.children[k], { d: curve(xs, density, px, py) });
+      layHandles(handles[k], one, px, py);
+      handles[k].middle.classList.toggle("chosen", world.chosen === k);
     });
   }
   return { root, draw };
+}
+
+/** Put a component's handles where it is now. */
+function layHandles({ middle, side }, { mean: [mean], spread, weight }, px, py) {
+  const deviation = Math.sqrt(spread[0]),
+    peak = weight / Math.sqrt(2 * Math.PI * spread[0]);
+  const height = within(py(peak), 14, HIGH.data - 34),
+    lower = within(py(peak * Math.exp(-0.5)), 14, HIGH.data - 30);
+  middle.at(px(mean), height, say("mean {0}, weight {1}", digits(mean, 2), digits(weight, 2)), mean);
+  side.at(px(mean + deviation), lower, say("standard deviation {0}", digits(deviation, 2)), deviation);
 }
 
 /**

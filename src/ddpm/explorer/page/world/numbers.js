@@ -13,74 +13,15 @@ const LEAST = 1e-9; // nats: less is not told from 0 by the quadrature
  * @param {(changes: object) => void} set changes it.
  */
 export function numbers(world, set, signal) {
-  const facts = {
-    best: fact("KL from the true kernel to its Gaussian, at x_t"),
-    theirs: fact("KL from the true kernel to p_θ, at x_t"),
-    mean: fact("the first, averaged over x_t"),
-    now: fact("entropy H(x_t)"),
-    data: fact("entropy of the data, H(x₀)"),
-    bound: fact("the best bound L of this chain"),
-    excess: fact("its excess, L − H(x₀)"),
-    prior: fact("of it at T: KL from q(x_T) to N(0, 1)"),
-  };
-  const terms = chart({
-    height: 300,
-    label: say("nats that each step of the chain loses"),
-    pick: (t) => set({ t: Math.round(t) }),
-  });
-  const root = element(
-    "div.w-numbers",
-    {},
-    element("div.facts", {}, ...Object.values(facts)),
-    terms.root,
-    element(
-      "p.small",
-      {},
-      say(
-        "All numbers are in nats. The excess is what p_θ loses even with the best mean: at each t the KL from the true kernel to p_θ, averaged over x_t, on a logarithmic scale. More steps make each kernel more Gaussian. Click to go to a t.",
-      ),
-    ),
-  );
+  const shown = shownOf(set), { root } = shown;
   let gauge = null,
     frame = null;
-
-  /** A number of nats; what the quadrature cannot tell from 0 is 0. */
-  const nats = (value, places) => (Math.abs(value) < LEAST ? "0" : digits(value, places));
-
-  function tell() {
-    const { t } = world,
-      here = gauge.at(t),
-      first = gauge.at(0),
-      found = gauge.excess(world.rule);
-    facts.best.say(nats(world.kernel.best, 5));
-    facts.theirs.say(nats(world.kernel.theirs, 5));
-    facts.mean.say(nats(gauge.fromGaussian(t), 5));
-    facts.now.say(nats(here.entropy, 4));
-    facts.data.say(nats(first.entropy, 4));
-    const about = found.complete ? "" : "≈ ";
-    facts.excess.say(about + nats(found.total, 4));
-    facts.bound.say(about + nats(found.total + first.entropy, 4));
-    facts.prior.say(nats(found.prior, 5));
-    root.dataset.complete = `${found.complete}`;
-    for (const [name, value] of Object.entries({
-      ...world.kernel,
-      excess: found.total,
-      entropy: first.entropy,
-      now: here.entropy,
-    }))
-      if (typeof value === "number") root.dataset[name] = `${value}`;
-    terms.draw([{ points: found.points.map(([at, value]) => [at, Math.max(value, LEAST)]), area: true }], {
-      mark: t,
-      x: [1, world.T],
-      log: true,
-    });
-  }
 
   function go() {
     frame = null;
     if (signal.aborted || !root.isConnected) return;
     const done = gauge.work(SLICE);
-    tell();
+    tell(shown, world, gauge);
     if (!done) frame = requestAnimationFrame(go);
   }
 
@@ -97,4 +38,54 @@ export function numbers(world, set, signal) {
       go();
     },
   };
+}
+
+/** The facts, and the curve of the terms. */
+function shownOf(set) {
+  const facts = {
+    best: fact("KL from the true kernel to its Gaussian, at x_t"),
+    theirs: fact("KL from the true kernel to p_θ, at x_t"),
+    mean: fact("the first, averaged over x_t"),
+    now: fact("entropy H(x_t)"),
+    data: fact("entropy of the data, H(x₀)"),
+    bound: fact("the best bound L of this chain"),
+    excess: fact("its excess, L − H(x₀)"),
+    prior: fact("of it at T: KL from q(x_T) to N(0, 1)"),
+  };
+  const terms = chart({
+    height: 300,
+    label: say("nats that each step of the chain loses"),
+    pick: (t) => set({ t: Math.round(t) }),
+  });
+  const told = say(
+    "All numbers are in nats. The excess is what p_θ loses even with the best mean: at each t the KL from the true kernel to p_θ, averaged over x_t, on a logarithmic scale. More steps make each kernel more Gaussian. Click to go to a t.",
+  );
+  const all = element("div.facts", {}, ...Object.values(facts));
+  return { facts, terms, root: element("div.w-numbers", {}, all, terms.root, element("p.small", {}, told)) };
+}
+
+/** A number of nats; what the quadrature cannot tell from 0 is 0. */
+function nats(value, places) {
+  return Math.abs(value) < LEAST ? "0" : digits(value, places);
+}
+
+function tell({ facts, terms, root }, world, gauge) {
+  const { t } = world,
+    here = gauge.at(t),
+    first = gauge.at(0),
+    found = gauge.excess(world.rule);
+  facts.best.say(nats(world.kernel.best, 5));
+  facts.theirs.say(nats(world.kernel.theirs, 5));
+  facts.mean.say(nats(gauge.fromGaussian(t), 5));
+  facts.now.say(nats(here.entropy, 4));
+  facts.data.say(nats(first.entropy, 4));
+  const about = found.complete ? "" : "≈ ";
+  facts.excess.say(about + nats(found.total, 4));
+  facts.bound.say(about + nats(found.total + first.entropy, 4));
+  facts.prior.say(nats(found.prior, 5));
+  root.dataset.complete = `${found.complete}`;
+  const values = { ...world.kernel, excess: found.total, entropy: first.entropy, now: here.entropy };
+  for (const [name, value] of Object.entries(values)) if (typeof value === "number") root.dataset[name] = `${value}`;
+  const points = found.points.map(([at, value]) => [at, Math.max(value, LEAST)]);
+  terms.draw([{ points, area: true }], { mark: t, x: [1, world.T], log: true });
 }

@@ -23,117 +23,110 @@ const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 export function plane(world, set, signal) {
   const canvas = element("canvas.w-plane"),
     handles = ellipses(world, set, SIDE);
-  const square = element("div.w-square", {}, canvas, handles.root);
-  const small = Object.keys(SAMPLERS).map((name) => smaller(name, world, set));
-  const shares = element("div.w-shares", { role: "list", "aria-label": say("particles of each component") });
-  const field = document.createElement("canvas"),
-    told = element("p.small.w-told", { "aria-live": "off" });
-  const particles = crowd(world);
-  let frame = null,
-    playing = null;
-
-  function paint() {
-    const time = playing?.time ?? world.t,
-      now = particles.places(world.sampler, time),
-      group = particles.group(),
-      own = belonging(group.data, group.q, now.x, now.t);
-    const pen = penOf(canvas, square.clientWidth);
-    pen.imageSmoothingEnabled = true;
-    pen.drawImage(field, 0, 0, square.clientWidth, square.clientWidth);
-    if (world.arrows) arrows(pen, world, square.clientWidth);
-    dots(pen, now.x, own, square.clientWidth, 2.6);
-    for (const one of small) one.draw(particles.places(one.name, time), group);
-    tellShares(shares, group, now);
-    square.dataset.t = `${now.t}`;
-    const made = (group.T - now.t) * CALLS[world.sampler] + (world.sampler === "langevin" && now.t === 0 ? 1 : 0);
-    told.textContent = say("t = {0}: {1} particles, {2} evaluations each", now.t, COUNT, made);
-  }
+  const view = { world, set, canvas, field: document.createElement("canvas"), particles: crowd(world), playing: null };
+  view.square = element("div.w-square", {}, canvas, handles.root);
+  view.small = Object.keys(SAMPLERS).map((name) => smaller(name, world, set));
+  view.shares = element("div.w-shares", { role: "list", "aria-label": say("particles of each component") });
+  view.told = element("p.small.w-told", { "aria-live": "off" });
+  let frame = null;
 
   function go(now) {
     frame = null;
-    if (signal.aborted || !square.isConnected) return;
-    if (playing) {
-      playing.time = Math.max(0, playing.time - (Math.min(100, now - playing.last) / (1000 * PLAY)) * world.T);
-      playing.last = now;
-      const t = Math.ceil(playing.time);
-      if (t !== world.t) set({ t });
-      if (playing.time === 0) stop();
-    }
-    const done = particles.work(playing ? Math.floor(playing.time) : world.t);
-    paint();
-    if (playing || !done) ask();
+    if (signal.aborted || !view.square.isConnected) return;
+    if (view.playing) advance(view, now);
+    const done = view.particles.work(view.playing ? Math.floor(view.playing.time) : world.t);
+    paint(view);
+    if (view.playing || !done) view.ask();
   }
-  const ask = () => {
+  view.ask = () => {
     frame ??= requestAnimationFrame(go);
   };
-
-  function stop() {
-    playing = null;
-    play.textContent = say("play");
-  }
-  const play = button(
-    "play",
-    () => {
-      if (playing) return stop();
-      if (world.t === 0) set({ t: world.T });
-      playing = { time: world.t, last: performance.now() };
-      play.textContent = say("stop");
-      return ask();
-    },
-    { class: "main" },
-  );
-  const step = button("one step", () => {
-    stop();
-    set({ t: world.t > 0 ? Math.max(0, world.t - Math.max(1, Math.round(world.T / 50))) : world.T });
-  });
-  const again = button("from noise", () => {
-    stop();
-    set({ t: world.T });
-  });
-  const other = button("other noise", () => set({ seed: (world.seed + 1) % 2 ** 31 }));
-  const shown = element(
-    "label.choice",
-    {},
-    element("input", {
-      type: "checkbox",
-      checked: world.arrows,
-      onchange: (event) => set({ arrows: event.target.checked }),
-    }),
-    element("span", {}, say("score arrows")),
-  );
-  if (still()) play.hidden = true;
-
-  const side = element(
-    "div.w-side",
-    {},
-    element(
-      "div.w-strip",
-      { role: "group", "aria-label": say("samplers, from the same noise") },
-      ...small.map((one) => one.root),
-    ),
-    element("div.row", {}, play, step, again, other, shown),
-    told,
-    shares,
-    element(
-      "p.small",
-      {},
-      say(
-        "The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight; how far all shares are off stands below each sampler.",
-      ),
-    ),
-  );
+  view.play = button("play", () => (view.playing ? stop(view) : start(view)), { class: "main" });
+  if (still()) view.play.hidden = true;
   return {
-    root: element("div.w-both", {}, square, side),
+    root: element("div.w-both", {}, view.square, sideOf(view)),
     /** By hand: a drag of the slider ends the motion. */
-    held: stop,
+    held: () => stop(view),
     draw: (changed) => {
       if (changed.has("data") || changed.has("q") || changed.has("t") || changed.has("look"))
-        paintPlane(field, marginal(world.data, world.q, world.t), SIDE);
-      handles.draw(square.clientWidth);
-      if (!particles.group()) particles.work(world.t);
-      ask();
+        paintPlane(view.field, marginal(world.data, world.q, world.t), SIDE);
+      handles.draw(view.square.clientWidth);
+      if (!view.particles.group()) view.particles.work(world.t);
+      view.ask();
     },
   };
+}
+
+/** The plane, its particles, the small pictures, and what is said of them. */
+function paint({ world, playing, particles, canvas, square, field, small, shares, told }) {
+  const time = playing?.time ?? world.t,
+    now = particles.places(world.sampler, time),
+    group = particles.group(),
+    own = belonging(group.data, group.q, now.x, now.t);
+  const pen = penOf(canvas, square.clientWidth);
+  pen.imageSmoothingEnabled = true;
+  pen.drawImage(field, 0, 0, square.clientWidth, square.clientWidth);
+  if (world.arrows) arrows(pen, world, square.clientWidth);
+  dots(pen, now.x, own, square.clientWidth, 2.6);
+  for (const one of small) one.draw(particles.places(one.name, time), group);
+  tellShares(shares, group, now);
+  square.dataset.t = `${now.t}`;
+  const made = (group.T - now.t) * CALLS[world.sampler] + (world.sampler === "langevin" && now.t === 0 ? 1 : 0);
+  told.textContent = say("t = {0}: {1} particles, {2} evaluations each", now.t, COUNT, made);
+}
+
+/** The motion goes on, towards t = 0. */
+function advance(view, now) {
+  const { playing, world, set } = view;
+  playing.time = Math.max(0, playing.time - (Math.min(100, now - playing.last) / (1000 * PLAY)) * world.T);
+  playing.last = now;
+  const t = Math.ceil(playing.time);
+  if (t !== world.t) set({ t });
+  if (playing.time === 0) stop(view);
+}
+
+function start(view) {
+  const { world, set, play } = view;
+  if (world.t === 0) set({ t: world.T });
+  view.playing = { time: world.t, last: performance.now() };
+  play.textContent = say("stop");
+  view.ask();
+}
+
+function stop(view) {
+  view.playing = null;
+  view.play.textContent = say("play");
+}
+
+/** What stands beside the plane: the samplers, the buttons, the shares. */
+function sideOf(view) {
+  const { world, set, small, told, shares } = view;
+  const to = (t) => {
+    stop(view);
+    set({ t });
+  };
+  const further = () => (world.t > 0 ? Math.max(0, world.t - Math.max(1, Math.round(world.T / 50))) : world.T);
+  const checked = { type: "checkbox", checked: world.arrows, onchange: (event) => set({ arrows: event.target.checked }) };
+  const buttons = [
+    view.play,
+    button("one step", () => to(further())),
+    button("from noise", () => to(world.T)),
+    button("other noise", () => set({ seed: (world.seed + 1) % 2 ** 31 })),
+    element("label.choice", {}, element("input", checked), element("span", {}, say("score arrows"))),
+  ];
+  const samplers = { role: "group", "aria-label": say("samplers, from the same noise") };
+  const what = say(
+    "The arrows are the score, ∇ log q(x_t): where the density grows. The network's place is taken by the exact estimate of x₀, so what a sampler gets wrong here is its own. Filled bars: the particles' share of each component; the marks: its weight; how far all shares are off stands below each sampler.",
+  );
+  return element(
+    "div.w-side",
+    {},
+    element("div.w-strip", samplers, ...small.map((one) => one.root)),
+    element("div.row", {}, ...buttons),
+    told,
+    shares,
+    element("p.small", {}, what),
+  );
 }
 
 function tellShares(list, group, now) {
