@@ -15,91 +15,96 @@ function svg(kind, attributes = {}, ...children) {
  *   clicks or drags.
  */
 export function chart({ width = 640, height = 180, label, xName = "", yName = "", pick, role = "img" }) {
-  const box = { left: 52, right: width - 22, top: 20, bottom: height - 34 };
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role, "aria-label": label, class: "chart" });
-  let range = { x: [0, 1], y: [0, 1] };
-  let named = [];
-  const px = (x) => box.left + ((x - range.x[0]) / (range.x[1] - range.x[0] || 1)) * (box.right - box.left);
-  const py = (y) => box.bottom - ((y - range.y[0]) / (range.y[1] - range.y[0] || 1)) * (box.bottom - box.top);
+  const own = { width, height, xName, yName, range: { x: [0, 1], y: [0, 1] }, named: [] };
+  own.box = { left: 52, right: width - 22, top: 20, bottom: height - 34 };
+  own.root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role, "aria-label": label, class: "chart" });
+  own.place = placeOf(own);
+  if (pick) picked(own, pick);
 
   /** Draw curves [{points: [[x, y]], area, soft, dashed, name}] and a vertical mark at x. */
   function draw(curves, { mark = null, x = null, y = null, log = false } = {}) {
     const scale = log ? (v) => Math.log10(Math.max(v, 1e-12)) : (v) => v;
     const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter(([, v]) => Number.isFinite(v)).map(([a, v]) => [a, scale(v)]) }));
     const all = shown.flatMap((curve) => curve.points);
-    range = { x: x ?? span(all.map(([a]) => a)), y: y ?? span([...all.map(([, b]) => b), ...(log ? [] : [0])], log ? 1 : 0) };
-    named = [];
-    root.replaceChildren(...axes(log), ...shown.flatMap((curve, i) => lines(curve, i)), ...marks(mark));
+    own.range = { x: x ?? span(all.map(([a]) => a)), y: y ?? span([...all.map(([, b]) => b), ...(log ? [] : [0])], log ? 1 : 0) };
+    own.named = [];
+    own.root.replaceChildren(...axes(own, log), ...shown.flatMap((curve, i) => lines(own, curve, i)), ...marks(own, mark));
   }
+  return { root: own.root, draw, place: own.place };
+}
 
-  function axes(log) {
-    const made = [svg("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis" })];
-    for (const value of ticks(range.y)) {
-      made.push(svg("line", { x1: box.left, x2: box.right, y1: py(value), y2: py(value), class: "grid" }));
-      made.push(svg("text", { x: box.left - 6, y: py(value) + 4, class: "tick end" }, log ? power(value) : short(value)));
-    }
-    for (const value of ticks(range.x)) made.push(svg("text", { x: px(value), y: box.bottom + 15, class: "tick middle" }, short(value)));
-    made.push(svg("text", { x: box.right, y: height - 4, class: "tick end" }, xName));
-    made.push(svg("text", { x: box.left, y: 12, class: "tick" }, yName));
-    return made;
-  }
-
-  function lines(curve, i) {
-    if (!curve.points.length) return [];
-    const path = curve.points.map(([a, b], k) => `${k ? "L" : "M"}${px(a).toFixed(1)} ${py(b).toFixed(1)}`).join("");
-    const made = [];
-    if (curve.area) {
-      const [first] = curve.points[0], [last] = curve.points.at(-1);
-      made.push(svg("path", { d: `${path}L${px(last)} ${box.bottom}L${px(first)} ${box.bottom}Z`, class: `area series-${curve.series ?? i}` }));
-    }
-    made.push(svg("path", { d: path, class: `line series-${curve.series ?? i}${curve.dashed ? " dashed" : ""}` }));
-    if (curve.name) {
-      const [a, b] = curve.points.at(-1), x = Math.min(Math.max(px(a), box.left + 7 * curve.name.length), box.right - 4);
-      made.push(svg("text", { x, y: free(x, py(b) - 6), class: `tick end name series-${curve.series ?? i}` }, curve.name));
-    }
-    return made;
-  }
-
-  /** Where a name is not written over another one. */
-  function free(x, y) {
-    const taken = (at) => named.some(([u, v]) => Math.abs(u - x) < 110 && Math.abs(v - at) < 13);
-    let up = y, down = y;
-    while (taken(up)) up -= 3;
-    while (taken(down)) down += 3;
-    const at = up < box.top + 8 || down - y < y - up ? down : up;
-    named.push([x, at]);
-    return at;
-  }
-
-  function marks(mark) {
-    return mark === null ? [] : [svg("line", { x1: px(mark), x2: px(mark), y1: box.top, y2: box.bottom, class: "mark" })];
-  }
-
-  if (pick) {
-    root.classList.add("pickable");
-    const told = (event) => {
-      const frame = root.getBoundingClientRect();
-      const at = ((event.clientX - frame.left) / frame.width) * width;
-      const share = Math.min(1, Math.max(0, (at - box.left) / (box.right - box.left)));
-      pick(range.x[0] + share * (range.x[1] - range.x[0]));
-    };
-    root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); told(event); });
-    root.addEventListener("pointermove", (event) => { if (event.buttons) told(event); });
-  }
-  /** Where a value is on the drawing, and which value a pointer is at. */
-  const place = {
-    x: px,
-    y: py,
+/** Where a value is on the drawing, and which value a pointer is at. */
+function placeOf(own) {
+  const { box, root, width } = own;
+  return {
+    x: (x) => box.left + ((x - own.range.x[0]) / (own.range.x[1] - own.range.x[0] || 1)) * (box.right - box.left),
+    y: (y) => box.bottom - ((y - own.range.y[0]) / (own.range.y[1] - own.range.y[0] || 1)) * (box.bottom - box.top),
     of(event) {
-      const frame = root.getBoundingClientRect(), scale = width / frame.width;
+      const { x, y } = own.range, frame = root.getBoundingClientRect(), scale = width / frame.width;
       const at = [(event.clientX - frame.left) * scale, (event.clientY - frame.top) * scale];
       return [
-        range.x[0] + ((at[0] - box.left) / (box.right - box.left)) * (range.x[1] - range.x[0]),
-        range.y[0] + ((box.bottom - at[1]) / (box.bottom - box.top)) * (range.y[1] - range.y[0]),
+        x[0] + ((at[0] - box.left) / (box.right - box.left)) * (x[1] - x[0]),
+        y[0] + ((box.bottom - at[1]) / (box.bottom - box.top)) * (y[1] - y[0]),
       ];
     },
   };
-  return { root, draw, place };
+}
+
+function axes({ box, range, place, height, xName, yName }, log) {
+  const made = [svg("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis" })];
+  for (const value of ticks(range.y)) {
+    made.push(svg("line", { x1: box.left, x2: box.right, y1: place.y(value), y2: place.y(value), class: "grid" }));
+    made.push(svg("text", { x: box.left - 6, y: place.y(value) + 4, class: "tick end" }, log ? power(value) : short(value)));
+  }
+  for (const value of ticks(range.x)) made.push(svg("text", { x: place.x(value), y: box.bottom + 15, class: "tick middle" }, short(value)));
+  made.push(svg("text", { x: box.right, y: height - 4, class: "tick end" }, xName));
+  made.push(svg("text", { x: box.left, y: 12, class: "tick" }, yName));
+  return made;
+}
+
+/** A curve, what is below it, and its name. */
+function lines(own, curve, i) {
+  if (!curve.points.length) return [];
+  const { box, place } = own, series = `series-${curve.series ?? i}`;
+  const path = curve.points.map(([a, b], k) => `${k ? "L" : "M"}${place.x(a).toFixed(1)} ${place.y(b).toFixed(1)}`).join("");
+  const made = [];
+  if (curve.area) {
+    const [first] = curve.points[0], [last] = curve.points.at(-1);
+    made.push(svg("path", { d: `${path}L${place.x(last)} ${box.bottom}L${place.x(first)} ${box.bottom}Z`, class: `area ${series}` }));
+  }
+  made.push(svg("path", { d: path, class: `line ${series}${curve.dashed ? " dashed" : ""}` }));
+  if (curve.name) {
+    const [a, b] = curve.points.at(-1), x = Math.min(Math.max(place.x(a), box.left + 7 * curve.name.length), box.right - 4);
+    made.push(svg("text", { x, y: free(own, x, place.y(b) - 6), class: `tick end name ${series}` }, curve.name));
+  }
+  return made;
+}
+
+/** Where a name is not written over another one. */
+function free({ box, named }, x, y) {
+  const taken = (at) => named.some(([u, v]) => Math.abs(u - x) < 110 && Math.abs(v - at) < 13);
+  let up = y, down = y;
+  while (taken(up)) up -= 3;
+  while (taken(down)) down += 3;
+  const at = up < box.top + 8 || down - y < y - up ? down : up;
+  named.push([x, at]);
+  return at;
+}
+
+function marks({ box, place }, mark) {
+  return mark === null ? [] : [svg("line", { x1: place.x(mark), x2: place.x(mark), y1: box.top, y2: box.bottom, class: "mark" })];
+}
+
+/** A click or a drag says an x within the range. */
+function picked(own, pick) {
+  const { root } = own;
+  root.classList.add("pickable");
+  const told = (event) => {
+    const [low, high] = own.range.x;
+    pick(Math.min(high, Math.max(low, own.place.of(event)[0])));
+  };
+  root.addEventListener("pointerdown", (event) => { root.setPointerCapture(event.pointerId); told(event); });
+  root.addEventListener("pointermove", (event) => { if (event.buttons) told(event); });
 }
 
 /** An element of a chart. */

@@ -25,155 +25,122 @@ export const world = {
 
 function mount(stage, { signal, guarded }) {
   const now = { ...remembered(EDGE, Object.keys(SAMPLERS)), version: 0 };
-  const write = writer(now);
-  let view = null,
-    gauge = null,
-    controls = null,
-    changed = new Set(),
-    frame = null;
-
-  /** Take over changes, and draw once in the next frame. */
-  function set(changes) {
-    if ("remove" in changes) return removed(changes.remove);
-    if ("turn" in changes) {
-      write.flush();
-      return set(turned(changes.turn));
-    }
-    const before = { ...now };
-    Object.assign(now, changes);
-    if ("components" in changes) now.components = exact(now.components);
-    for (const name of ["x_t", "x_0"]) now[name] = rounded(now[name]);
-    if (now.T !== before.T && !("t" in changes)) now.t = Math.round((before.t / before.T) * now.T);
-    now.t = Math.min(now.T, Math.max(now.dims === 1 ? 1 : 0, now.t));
-    if (now.T !== before.T || now.kind !== before.kind) changed.add("q");
-    if (now.components !== before.components || now.dims !== before.dims) changed.add("data");
-    if (now.t !== before.t) changed.add("t");
-    if (now.dims !== before.dims) changed.add("view");
-    write();
-    frame ??= requestAnimationFrame(guarded(draw));
-    return undefined;
-  }
-
-  function removed(k) {
-    if (now.components.length > 1)
-      set({ components: exact(now.components.filter((_, i) => i !== k)), chosen: Math.max(0, k - 1) });
-  }
-
-  function build() {
-    now.q = tables(now.kind, now.T);
-    now.data = mixture(now.components);
-    gauge = now.dims === 1 ? numbers(now, set, signal) : null;
-    view = now.dims === 1 ? line(now, set) : plane(now, set, signal);
-    controls = controlsOf(now, set, () => view.held?.());
-    const both = gauge
-      ? element("div.w-both", {}, element("div", {}, view.root, controls.components), gauge.root)
-      : view.root;
-    stage.replaceChildren(controls.root, both, ...(gauge ? [] : [controls.components]));
-    changed = new Set(["data", "q", "t", "look"]);
-  }
-
-  async function draw() {
-    frame = null;
-    if (signal.aborted) return;
-    if (changed.has("view")) build();
-    if (changed.has("q")) now.q = tables(now.kind, now.T);
-    if (changed.has("data")) now.data = mixture(now.components);
-    if (changed.has("data") || changed.has("q") || now.seed !== now.drawn) now.version++;
-    now.drawn = now.seed;
-    const what = changed;
-    changed = new Set();
-    if (gauge) now.mmse = gauge.gauge(what).mmse;
-    controls.draw(what);
-    view.draw(what);
-    gauge?.draw();
-    stage.dataset.drawn = `${now.version}`;
-  }
-
-  /** Draw all again: other colours, another width. */
-  const look = () => {
-    changed.add("look");
-    frame ??= requestAnimationFrame(guarded(draw));
+  const own = { stage, signal, now, write: writer(now), view: null, gauge: null, controls: null, changed: new Set(), frame: null };
+  own.ask = () => {
+    own.frame ??= requestAnimationFrame(guarded(() => draw(own)));
   };
-  const watched = [new ResizeObserver(look), new MutationObserver(look)],
-    dark = matchMedia("(prefers-color-scheme: dark)");
+  watch(own);
+  build(own);
+  look(own);
+}
+
+/** Take over changes, and draw once in the next frame. */
+function set(own, changes) {
+  const { now, write, changed } = own;
+  if ("remove" in changes) {
+    if (now.components.length > 1) set(own, without(now, changes.remove));
+    return;
+  }
+  if ("turn" in changes) {
+    write.flush();
+    set(own, turned(changes.turn));
+    return;
+  }
+  const before = { ...now };
+  Object.assign(now, changes);
+  if ("components" in changes) now.components = exact(now.components);
+  for (const name of ["x_t", "x_0"]) now[name] = rounded(now[name]);
+  if (now.T !== before.T && !("t" in changes)) now.t = Math.round((before.t / before.T) * now.T);
+  now.t = Math.min(now.T, Math.max(now.dims === 1 ? 1 : 0, now.t));
+  if (now.T !== before.T || now.kind !== before.kind) changed.add("q");
+  if (now.components !== before.components || now.dims !== before.dims) changed.add("data");
+  if (now.t !== before.t) changed.add("t");
+  if (now.dims !== before.dims) changed.add("view");
+  write();
+  own.ask();
+}
+
+/** The components without one of them. */
+function without({ components }, k) {
+  return { components: exact(components.filter((_, i) => i !== k)), chosen: Math.max(0, k - 1) };
+}
+
+function build(own) {
+  const { now, stage, signal } = own, change = (changes) => set(own, changes);
+  now.q = tables(now.kind, now.T);
+  now.data = mixture(now.components);
+  own.gauge = now.dims === 1 ? numbers(now, change, signal) : null;
+  own.view = now.dims === 1 ? line(now, change) : plane(now, change, signal);
+  own.controls = controlsOf(now, change, () => own.view.held?.());
+  const { view, gauge, controls } = own;
+  const both = gauge
+    ? element("div.w-both", {}, element("div", {}, view.root, controls.components), gauge.root)
+    : view.root;
+  stage.replaceChildren(controls.root, both, ...(gauge ? [] : [controls.components]));
+  own.changed = new Set(["data", "q", "t", "look"]);
+}
+
+async function draw(own) {
+  const { now, stage, signal } = own;
+  own.frame = null;
+  if (signal.aborted) return;
+  if (own.changed.has("view")) build(own);
+  const what = own.changed;
+  if (what.has("q")) now.q = tables(now.kind, now.T);
+  if (what.has("data")) now.data = mixture(now.components);
+  if (what.has("data") || what.has("q") || now.seed !== now.drawn) now.version++;
+  now.drawn = now.seed;
+  own.changed = new Set();
+  if (own.gauge) now.mmse = own.gauge.gauge(what).mmse;
+  own.controls.draw(what);
+  own.view.draw(what);
+  own.gauge?.draw();
+  stage.dataset.drawn = `${now.version}`;
+}
+
+/** Draw all again: other colours, another width. */
+function look(own) {
+  own.changed.add("look");
+  own.ask();
+}
+
+/** What else changes the picture: its width, the colours, the address. */
+function watch(own) {
+  const { stage, signal, now, write } = own, again = () => look(own);
+  const watched = [new ResizeObserver(again), new MutationObserver(again)];
   watched[0].observe(stage);
   watched[1].observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  dark.addEventListener("change", look, { signal });
-  addEventListener(
-    "hashchange",
-    () => {
-      Object.assign(now, remembered(EDGE, Object.keys(SAMPLERS)));
-      changed.add("view");
-      look();
-    },
-    { signal },
-  );
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again, { signal });
+  const readAgain = () => {
+    Object.assign(now, remembered(EDGE, Object.keys(SAMPLERS)));
+    own.changed.add("view");
+    again();
+  };
+  addEventListener("hashchange", readAgain, { signal });
   signal.addEventListener("abort", () => {
     write.flush();
     for (const one of watched) one.disconnect();
   });
-  build();
-  look();
 }
+
+const named = (names) => names.map((name) => [name, name]);
 
 /** The choices above the picture, and those of the components below it. */
 function controlsOf(now, set, held) {
-  const named = (names) => names.map((name) => [name, name]);
-  const dims = choice(
-    "data",
-    [
-      ["1", "on a line"],
-      ["2", "in a plane"],
-    ],
-    `${now.dims}`,
-    (value) => set({ turn: Number(value) }),
-  );
-  const kind = choice("schedule", named(Object.keys(BETAS)), now.kind, (value) => set({ kind: value }));
-  const length = choice("T", named(LENGTHS.map(String)), `${now.T}`, (value) => {
+  const line = now.dims === 1, { paths, rule, dims, begin, kind, length } = choicesOf(now, set, held);
+  const oninput = (value) => {
     held();
-    set({ T: Number(value) });
-  });
-  const paths = choice("paths from x_t", [["none", "none"], ...Object.entries(TITLES)], now.paths, (value) =>
-    set({ paths: value }),
-  );
-  const rule = choice("variance of p_θ", Object.entries(RULES), now.rule, (value) => set({ rule: value }));
-  const beginnings = BEGINNINGS[now.dims];
-  const begin = choice("example", [["", "choose …"], ...named(Object.keys(beginnings))], "", (name) => {
-    if (name) set({ components: exact(parsed(beginnings[name], now.dims)), chosen: 0 });
-    begin.select.value = "";
-  });
-  const t = slider("t", {
-    min: now.dims === 1 ? 1 : 0,
-    max: now.T,
-    value: now.t,
-    oninput: (value) => {
-      held();
-      set({ t: value });
-    },
-  });
+    set({ t: value });
+  };
+  const t = slider("t", { min: line ? 1 : 0, max: now.T, value: now.t, oninput });
   const warning = element("p.small.w-warning", { role: "note" });
-  const weight = slider("weight", {
-    min: 0.02,
-    max: 0.98,
-    step: 0.01,
-    value: 0.5,
-    shown: (value) => value.toFixed(2),
-    oninput: (value) => set({ components: weighed(now.components, now.chosen, value) }),
-  });
-  const which = element("b.w-which"),
-    gone = button("remove it", () => set({ remove: now.chosen }));
-  const more = button("add one", () => set({ components: added(now), chosen: now.components.length }));
+  const parts = componentsOf(now, set);
 
   function draw() {
     length.select.value = `${now.T}`;
     t.input.max = `${now.T}`;
     t.set(now.t);
-    const one = now.components[now.chosen];
-    which.textContent = say("component {0}", "ABCDE"[now.chosen]);
-    which.className = `w-which component-${now.chosen}`;
-    weight.set(one.weight);
-    weight.input.disabled = gone.disabled = now.components.length === 1;
-    more.disabled = now.components.length === MOST;
+    parts.draw();
     const left = now.q.a[now.T] ** 2;
     warning.hidden = -0.5 * Math.log1p(-left) <= 0.01 * Math.LN2;
     warning.textContent = say(
@@ -181,17 +148,47 @@ function controlsOf(now, set, held) {
       left.toPrecision(2),
     );
   }
-  return {
-    root: element(
-      "div",
-      {},
-      element("div.row.w-choices", {}, dims, begin, kind, length, ...(now.dims === 1 ? [rule] : [])),
-      element("div.row.w-choices", {}, t, ...(now.dims === 1 ? [paths] : [])),
-      warning,
-    ),
-    components: element("div.row.w-components", {}, which, weight, more, gone),
-    draw,
+  const above = element("div.row.w-choices", {}, dims, begin, kind, length, ...(line ? [rule] : []));
+  const below = element("div.row.w-choices", {}, t, ...(line ? [paths] : []));
+  return { root: element("div", {}, above, below, warning), components: parts.root, draw };
+}
+
+/** What is one of several: the data, an example, the schedule, its length, paths, the variance. */
+function choicesOf(now, set, held) {
+  const places = [["1", "on a line"], ["2", "in a plane"]], ways = [["none", "none"], ...Object.entries(TITLES)];
+  const beginnings = BEGINNINGS[now.dims], examples = [["", "choose …"], ...named(Object.keys(beginnings))];
+  const begin = choice("example", examples, "", (name) => {
+    if (name) set({ components: exact(parsed(beginnings[name], now.dims)), chosen: 0 });
+    begin.select.value = "";
+  });
+  const longer = (value) => {
+    held();
+    set({ T: Number(value) });
   };
+  return {
+    begin,
+    dims: choice("data", places, `${now.dims}`, (value) => set({ turn: Number(value) })),
+    kind: choice("schedule", named(Object.keys(BETAS)), now.kind, (value) => set({ kind: value })),
+    length: choice("T", named(LENGTHS.map(String)), `${now.T}`, longer),
+    paths: choice("paths from x_t", ways, now.paths, (value) => set({ paths: value })),
+    rule: choice("variance of p_θ", Object.entries(RULES), now.rule, (value) => set({ rule: value })),
+  };
+}
+
+/** The chosen component: its weight, and whether there are more. */
+function componentsOf(now, set) {
+  const which = element("b.w-which"), gone = button("remove it", () => set({ remove: now.chosen }));
+  const oninput = (value) => set({ components: weighed(now.components, now.chosen, value) });
+  const weight = slider("weight", { min: 0.02, max: 0.98, step: 0.01, value: 0.5, shown: (value) => value.toFixed(2), oninput });
+  const more = button("add one", () => set({ components: added(now), chosen: now.components.length }));
+  function draw() {
+    which.textContent = say("component {0}", "ABCDE"[now.chosen]);
+    which.className = `w-which component-${now.chosen}`;
+    weight.set(now.components[now.chosen].weight);
+    weight.input.disabled = gone.disabled = now.components.length === 1;
+    more.disabled = now.components.length === MOST;
+  }
+  return { root: element("div.row.w-components", {}, which, weight, more, gone), draw };
 }
 
 /** One more component, where there is room: opposite to the mean of the others. */
