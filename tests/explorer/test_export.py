@@ -149,6 +149,14 @@ def test_explorer(browser, subject, tmp_path):
         page.wait_for_selector("#stage .body[data-t], #stage .body[data-total]", timeout=20_000)
         assert page.locator("#trouble").is_hidden(), page.text_content("#trouble")
     assert page.text_content("#name") == "ddpm:mnist"
+    page.goto(f"{path.as_uri()}#scene=draw&count=1&sampler=ddim&steps=4&again=2")
+    page.wait_for_selector(".easel")
+    assert page.get_by_label("times around the hole").is_visible()
+    box = page.locator(".easel").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("main [data-state=done]", timeout=20_000)
+    assert f"Done: {4 + 3} evaluations" in page.text_content(".status")
     assert not said
     assert all(address.startswith(("file://", "blob:null/", "data:")) for address in fetched)
     page.close()

@@ -36,7 +36,7 @@ class Followed:
 
     def _news(self) -> Steps:
         """The step of the model, None before the first checkpoint; a newer checkpoint is opened first."""
-        newest = self._newest()
+        newest = self._newest() if self.newer else None
         if self.newer and newest is not None and newest != self._seen:
             self._seen = newest  # if it cannot be opened, that is said once
             self.now = self.newer(self.now)
