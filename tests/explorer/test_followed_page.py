@@ -28,6 +28,8 @@ def opened():
 
 def test_a_run_before_its_first_checkpoint(opened, grown, young):
     """The training is shown; the scenes of a model say what they wait for, and open by themselves."""
+    for picture in (young / "samples").iterdir():
+        picture.unlink()
     with served(begun(run_of(str(young))), newer(young)) as site:
         refused = Visitor(site).request("POST", "/ask/noised", "{}", X_Language="ko")
         assert (refused.status, "아직 체크포인트가 없습니다" in refused.text) == (400, True)
@@ -36,6 +38,7 @@ def test_a_run_before_its_first_checkpoint(opened, grown, young):
         assert page.locator("nav [aria-current]").get_attribute("id") == "to-training"
         until(page, "document.querySelector('#stage .body').dataset.last === '20'")
         assert page.locator(".fact b").first.text_content() == "20 / 20"
+        assert page.locator(".preview").is_hidden()
         page.locator("#to-forward").click()
         assert "첫 체크포인트" in page.locator(".waits").text_content()
         assert page.evaluate(UNTOLD) == []
