@@ -14,7 +14,7 @@ help:
 	@echo "make check      format, lint, types and the floors of the architecture"
 	@echo "make docs       the site: tutorials, how-to, reference, explanation: docs/_build/html/index.html"
 	@echo "make bench      the scripts behind the published numbers (DATA=FOLDER for those on MNIST); hours"
-	@echo "                NAME=growth is one of them: python -m benchmarks lists them"
+	@echo "                NAME=growth ARGS="--only side" is one of them: python -m benchmarks lists them"
 	@echo "make setup      .venv with everything that is needed"
 
 # Reinstalled whenever what it depends on has changed; the stamp is written last, so a broken install is tried again.
@@ -48,7 +48,7 @@ docs: setup
 bench: setup
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,bench]'
 ifdef NAME
-	$(BIN)/python -m benchmarks $(NAME)
+	$(BIN)/python -m benchmarks $(NAME) $(ARGS)
 else
 	$(BIN)/python -m benchmarks.agreement
 	$(BIN)/python -m benchmarks.sampler_overhead

@@ -31,6 +31,8 @@ MEASURED = (
 )
 """Run by a process of its own: what it says of its children is one command's alone."""
 Command = list[str]
+START = 0
+"""Where no size is small enough to be the start, the command does less."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,14 @@ def sampling(folder: Path, images: int, *more: str) -> Command:
 
 
 def side_of(folder: Path, side: int) -> Command:
-    """Ten steps on images of this side; none of side 8 is the start."""
-    return of_data(folder, "--batch-size", "8", "--steps", "1" if side == 1 else "20")
+    """Twenty steps on images of this side; at START one."""
+    return of_data(folder, "--batch-size", "8", "--steps", "1" if side == START else "20")
 
 
 def launched(folder: Path, processes: int) -> Command:
-    """The same training by so many processes; by none: its start."""
+    """The same training by so many processes; at START one step by one."""
     launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={max(processes, 1)}", "-m"]
-    steps = "1" if processes == 0 else "60"
+    steps = "1" if processes == START else "60"
     return [*launch, "ddpm", "train", "--data", "digits", "--output-dir", str(folder / "new"), *QUIET, "--steps", steps]
 
 
@@ -110,9 +112,9 @@ GROWTHS = {
         lambda folder, count: noise(folder, count, 28),
     ),
     "20 steps of training, batch 8, side": Growth(
-        (1, 8, 16, 32, 64), side_of, lambda folder, side: noise(folder, 64, max(side, 8))
+        (START, 8, 16, 32, 64), side_of, lambda folder, side: noise(folder, 64, max(side, 8))
     ),
-    "60 steps of training by 0 (one step), 1 and 2 processes": Growth((0, 1, 2), launched),
+    "60 steps of training, processes": Growth((START, 1, 2), launched),
 }
 
 

@@ -22,6 +22,8 @@ TINY = [
         "model.blocks=1",
         "--set",
         "model.groups=4",
+        "--set",
+        "model.dropout=0.1",
     ),
     *("--set", "schedule.T=12", "--set", "rhythm.images=8", "--set", "rhythm.evaluate=3", "--set", "rhythm.sample=6"),
     *("--set", "rhythm.log=2", "--set", "rhythm.save=3", "--set", "rhythm.samples=4"),

@@ -1,5 +1,8 @@
 """Gradient checkpointing: the same gradient to the bit, with less kept for it."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -62,3 +65,21 @@ def test_without_a_gradient_nothing_is_computed_twice():
     assert len(calls) == 1
     network(torch.ones(1, 1, 8, 8), torch.tensor([1])).sum().backward()
     assert len(calls) == 3
+
+
+def test_a_copy_computes_with_its_own_weights():
+    network = new(SHAPES["paper"], 1, 1)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    recompute(network)
+    other = deepcopy(network)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert other(torch.ones(1, 1, 8, 8), torch.tensor([1])).any()
+
+
+def test_blocks_that_halve_and_double_are_computed_again():
+    network = new(replace(SHAPES["paper"], resample="block"), 1, 1)
+    recompute(network)
+    again = {name for name, module in network.named_modules() if "forward" in vars(module)}
+    assert again == {"down.0", "down.1", "down.2", "middle.0", "middle.1", "up.0", "up.1", "up.2", "up.3", "up.4"}

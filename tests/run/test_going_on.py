@@ -13,6 +13,7 @@ from ddpm import checkpoints
 from ddpm.errors import Mismatch, NotFound, UsageError
 from ddpm.experiment.history import Change, changed_from, images_after, recipe_at, stretches
 from ddpm.figures.images import image_set
+from ddpm.models.recompute import recompute
 from ddpm.parallel.world import ALONE
 from ddpm.run.asked import asked_for
 from ddpm.run.folder import RunFolder
@@ -47,6 +48,17 @@ def half(ddpm, tmp_path):
     """Six of them."""
     assert ddpm("train", "--output-dir", tmp_path / "half", *STEADY).code == 0
     return tmp_path / "half"
+
+
+def test_gradient_checkpointing_may_begin_and_end_in_the_middle(ddpm, whole, half, monkeypatch):
+    """And changes no bit."""
+    networks = []
+    monkeypatch.setattr("ddpm.run.session.recompute", lambda network: networks.append(network) or recompute(network))
+    assert face.fit(None, half, steps=9, gradient_checkpointing=True, progress=False).step == 9
+    assert len(networks) == 1
+    assert face.fit(None, half, steps=12, gradient_checkpointing=False, progress=False).step == 12
+    assert len(networks) == 1
+    assert files_of(half, 12) == files_of(whole, 12)
 
 
 def test_2n_steps_are_n_and_the_folder_alone(ddpm, whole, half):
@@ -106,7 +118,7 @@ def test_anything_else_is_refused_with_both_values_and_a_command_that_works(ddpm
 def test_of_another_learning_rate_the_hint_is_the_change(ddpm, half):
     """Which works as it stands, too."""
     said = ddpm("train", "--output-dir", half, "--lr", "1e-3", "--steps", "7")
-    assert (said.code, "training.lr: 0.002 -> 0.001" in said.err) == (78, True)
+    assert (said.code, "training.lr: 0.004 -> 0.001" in said.err) == (78, True)
     command = said.err.partition("hint: ")[2].partition(" changes it")[0]
     assert command.endswith("--change training.lr=0.001")
     assert ddpm(*shlex.split(command)[1:]).code == 0
@@ -144,11 +156,11 @@ def test_a_change_is_recorded_and_told_with_its_step(ddpm, half):
     """In config.json, in the next line of the log, and at each start; the same command again changes nothing more."""
     change = ["--change", "training.lr=1e-3", "--change", "training.batch_size=12"]
     said = ddpm("train", "--output-dir", half, "--steps", "9", *change)
-    assert "training.lr: 0.002 -> 0.001 from step 6 on" in said.err
+    assert "training.lr: 0.004 -> 0.001 from step 6 on" in said.err
     found = RunFolder(half).read_experiment()
     assert (found.training.lr, found.training.batch_size) == (1e-3, 12)
     assert {(c.step, c.setting, c.before, c.after) for c in found.changes} == {
-        (6, "training.lr", 2e-3, 1e-3),
+        (6, "training.lr", 4e-3, 1e-3),
         (6, "training.batch_size", 8, 12),
     }
     row = next(row for row in read_metrics(half / "metrics.jsonl") if row["step"] > 6)
@@ -164,7 +176,7 @@ def test_a_change_of_a_finished_run_is_kept_for_the_steps_to_come(ddpm, half, tm
     """As if it had been asked for with them, to the bit; also where fewer steps are asked for than are done."""
     change = ["--change", "training.lr=1e-3", "--change", "training.batch_size=12"]
     other, once = (shutil.copytree(half, tmp_path / name) for name in ("other", "once"))
-    assert "training.lr: 0.002 -> 0.001 from step 6 on" in ddpm("train", "--output-dir", half, *change).err
+    assert "training.lr: 0.004 -> 0.001 from step 6 on" in ddpm("train", "--output-dir", half, *change).err
     found = RunFolder(half).read_experiment()
     assert [(c.step, c.setting, c.after) for c in found.changes] == [
         (6, "training.lr", 1e-3),

@@ -71,10 +71,21 @@ def test_another_process_reads_the_step_that_the_first_one_found(trained):
 
 def test_masks_drawn_otherwise_are_told():
     """By a checkpoint of before, which says nothing of them; not where there is no dropout, or nothing has changed."""
-    now = conditions(digits(), torch.device("cpu"), ALONE)
+    dropping = replace(digits(), model=replace(digits().model, dropout=0.1))
+    now = conditions(dropping, torch.device("cpu"), ALONE)
     before = {name: value for name, value in now.items() if name != "dropout"}
     (line,) = other_conditions(Checkpoint({}, {"made_by": before}), now)
     assert line == "not the same to the bit from here on: dropout 16-bit masks (before: bernoulli masks)"
     assert not other_conditions(Checkpoint({}, {"made_by": now}), now)
-    without = replace(digits(), model=replace(digits().model, dropout=0.0))
-    assert not other_conditions(Checkpoint({}, {"made_by": before}), conditions(without, torch.device("cpu"), ALONE))
+    assert not other_conditions(Checkpoint({}, {"made_by": before}), conditions(digits(), torch.device("cpu"), ALONE))
+
+
+@pytest.mark.parametrize(("precision", "groups", "told"), [("bf16", 2, True), ("fp32", 2, False), ("bf16", 8, False)])
+def test_another_layout_is_told(precision, groups, told):
+    """By a checkpoint of before, which was computed channels first; where that is so now, there is nothing to tell."""
+    experiment = replace(digits(), precision=precision, model=replace(digits().model, groups=groups))
+    now = conditions(experiment, torch.device("cpu"), ALONE)
+    before = {name: value for name, value in now.items() if name != "layout"}
+    said = other_conditions(Checkpoint({}, {"made_by": before}), now)
+    line = "not the same to the bit from here on: layout channels last (before: channels first)"
+    assert said == ([line] if told else [])

@@ -4,6 +4,8 @@ Level i works on sides divided by 2^i. Sides that 2^(levels-1) does not divide a
 entry and cropped on exit, inside the network: any height and width is a valid image.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -77,7 +79,8 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(_doubling(width, shape))
         self.norm, self.last = norm(width, shape.groups, shape.norm_eps), zeroed(conv(width, outputs))
-        self.channels_last = all(fast_channels_last(part) for part in self.modules() if isinstance(part, nn.GroupNorm))
+        norms = [part for part in self.modules() if isinstance(part, nn.GroupNorm)]
+        self.channels_last = all(fast_channels_last(part) for part in norms)
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, label_B: Tensor | None = None) -> Tensor:
         if x_BCHW.ndim != 4 or x_BCHW.shape[1] != self.first.in_channels:
@@ -94,7 +97,7 @@ class UNet(nn.Module):
         emb_BD = F.silu(emb_BD)
 
         h_BCHW = self.first(F.pad(x_BCHW, (0, right, 0, below)))
-        if self.channels_last and h_BCHW.device.type == "cpu":
+        if self.channels_last and h_BCHW.device.type == "cpu" and h_BCHW.dtype == torch.bfloat16:
             h_BCHW = h_BCHW.contiguous(memory_format=torch.channels_last)
         skips = [h_BCHW]
         for layer in self.down:
@@ -106,7 +109,7 @@ class UNet(nn.Module):
             if isinstance(layer, Stage):
                 h_BCHW = torch.cat([h_BCHW, skips.pop()], dim=1)
             h_BCHW = layer(h_BCHW, emb_BD)
-        return F.pad(self.last(F.silu(self.norm(h_BCHW))), (0, -right, 0, -below))
+        return F.pad(self.last(F.silu(self.norm(h_BCHW))), (0, -right, 0, -below)).contiguous()
 
     def _class_embedding(self, label_B: Tensor) -> Tensor:
         if self.label is None:
@@ -125,6 +128,12 @@ class Stage(nn.Module):
 
     def forward(self, x_BCHW: Tensor, emb_BD: Tensor) -> Tensor:
         return self.attention(self.block(x_BCHW, emb_BD))
+
+
+def is_channels_last(shape: UNetShape) -> bool:
+    """Whether a network of this shape is computed channels last in bf16 on a CPU."""
+    with torch.device("meta"):
+        return UNet(replace(shape, classes=None), 1, 1).channels_last
 
 
 def _halving(width: int, shape: UNetShape) -> nn.Module:

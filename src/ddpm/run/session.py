@@ -24,6 +24,8 @@ from ddpm.figures.pictures import square, to_pictures, whole_rows
 from ddpm.models.dropout import DRAWS
 from ddpm.models.precision import choose, in_precision
 from ddpm.models.recompute import recompute
+from ddpm.models.shape import UNetShape
+from ddpm.models.unet import is_channels_last
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.run.events import Event, Expected, Halted, Logged, Stepped
 from ddpm.run.folder import RunFolder
@@ -57,15 +59,20 @@ ON_DEVICE_BYTES = 4 * 2**30
 def conditions(experiment: Experiment, device: torch.device, world: World) -> dict[str, str | int]:
     """What a run must have in common with itself before it was stopped, to go on to the bit."""
     masks = {"dropout": DRAWS} if experiment.model.dropout else {}
+    precision = choose(experiment.precision, device)
+    model, rounded = experiment.model, precision == "bf16" and device.type == "cpu"
+    last = rounded and isinstance(model, UNetShape) and is_channels_last(model)
+    layout = {"layout": "channels last"} if last else {}
     return {
         "ddpm": VERSION,
         "torch": torch.__version__,
-        "precision": choose(experiment.precision, device),
+        "precision": precision,
         "device": device.type,
         "threads": torch.get_num_threads(),
         "processes": world.size,
         "parallel": experiment.parallel,
         **masks,
+        **layout,
     }
 
 

@@ -295,7 +295,7 @@ def _begun_anew(folder: RunFolder) -> list[str]:
     return [f"beginning anew: there was no checkpoint yet, though the log went to step {step:,}"]
 
 
-UNSAID = {"dropout": DREW}
+UNSAID = {"dropout": DREW, "layout": "channels first"}
 """What was so where a checkpoint does not say it."""
 
 
