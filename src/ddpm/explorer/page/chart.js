@@ -10,37 +10,55 @@ function svg(kind, attributes = {}, ...children) {
 }
 
 /**
- * A chart of curves over x, redrawn by `draw`.
- * @param {object} options width and height of the drawing, label for screen readers, names of the axes, pick(x): told where one
+ * A chart of curves over x, redrawn by `draw`, and when its place on the page has another width: a letter has the same size everywhere.
+ * @param {object} options width at which it has this height, label for screen readers, names of the axes, pick(x): told where one
  *   clicks or drags.
  */
 export function chart({ width = 640, height = 180, label, xName = "", yName = "", pick, role = "img" }) {
-  const own = { width, height, xName, yName, range: { x: [0, 1], y: [0, 1] }, named: [] };
-  own.box = { left: 52, right: width - 22, top: 20, bottom: height - 34 };
-  own.root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role, "aria-label": label, class: "chart" });
+  const own = { xName, yName, range: { x: [0, 1], y: [0, 1] }, named: [] };
+  own.root = svg("svg", { role, "aria-label": label, class: "chart" });
   own.place = placeOf(own);
+  fit(own, width, height);
+  let last = null;
   if (pick) picked(own, pick);
 
-  /** Draw curves [{points: [[x, y]], area, soft, dashed, name}] and a vertical mark at x. */
-  function draw(curves, { mark = null, x = null, y = null, log = false } = {}) {
+  /** Draw curves [{points: [[x, y]], area, soft, dashed, name}], a vertical mark at x, and what more() gives. */
+  function draw(curves, options = {}) {
+    last = [curves, options];
+    const { mark = null, x = null, y = null, log = false, more = () => [] } = options;
     const scale = log ? (v) => Math.log10(Math.max(v, 1e-12)) : (v) => v;
     const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter(([, v]) => Number.isFinite(v)).map(([a, v]) => [a, scale(v)]) }));
     const all = shown.flatMap((curve) => curve.points);
     own.range = { x: x ?? span(all.map(([a]) => a)), y: y ?? span([...all.map(([, b]) => b), ...(log ? [] : [0])], log ? 1 : 0) };
     own.named = [];
-    own.root.replaceChildren(...axes(own, log), ...shown.flatMap((curve, i) => lines(own, curve, i)), ...marks(own, mark));
+    own.root.replaceChildren(...axes(own, log), ...shown.flatMap((curve, i) => lines(own, curve, i)), ...marks(own, mark), ...more());
   }
+  new ResizeObserver(() => {
+    const now = Math.round(own.root.getBoundingClientRect().width);
+    if (!now || now === own.width) return;
+    fit(own, now, height * Math.min(1.28, Math.max(0.9, now / width)));
+    if (last) draw(...last);
+  }).observe(own.root);
   return { root: own.root, draw, place: own.place };
+}
+
+/** The drawing's size in pixels, and where its axes are. */
+function fit(own, width, height) {
+  own.width = width;
+  own.height = Math.round(height);
+  own.box = { left: 52, right: width - 22, top: 22, bottom: own.height - 38 };
+  own.root.setAttribute("viewBox", `0 0 ${width} ${own.height}`);
 }
 
 /** Where a value is on the drawing, and which value a pointer is at. */
 function placeOf(own) {
-  const { box, root, width } = own;
+  const part = (value, [low, high]) => (value - low) / (high - low || 1);
   return {
-    x: (x) => box.left + ((x - own.range.x[0]) / (own.range.x[1] - own.range.x[0] || 1)) * (box.right - box.left),
-    y: (y) => box.bottom - ((y - own.range.y[0]) / (own.range.y[1] - own.range.y[0] || 1)) * (box.bottom - box.top),
+    x: (x) => own.box.left + part(x, own.range.x) * (own.box.right - own.box.left),
+    y: (y) => own.box.bottom - part(y, own.range.y) * (own.box.bottom - own.box.top),
+    bottom: () => own.box.bottom,
     of(event) {
-      const { x, y } = own.range, frame = root.getBoundingClientRect(), scale = width / frame.width;
+      const { box, range: { x, y } } = own, frame = own.root.getBoundingClientRect(), scale = own.width / frame.width;
       const at = [(event.clientX - frame.left) * scale, (event.clientY - frame.top) * scale];
       return [
         x[0] + ((at[0] - box.left) / (box.right - box.left)) * (x[1] - x[0]),
@@ -56,9 +74,9 @@ function axes({ box, range, place, height, xName, yName }, log) {
     made.push(svg("line", { x1: box.left, x2: box.right, y1: place.y(value), y2: place.y(value), class: "grid" }));
     made.push(svg("text", { x: box.left - 6, y: place.y(value) + 4, class: "tick end" }, log ? power(value) : short(value)));
   }
-  for (const value of ticks(range.x)) made.push(svg("text", { x: place.x(value), y: box.bottom + 15, class: "tick middle" }, short(value)));
-  made.push(svg("text", { x: box.right, y: height - 4, class: "tick end" }, xName));
-  made.push(svg("text", { x: box.left, y: 12, class: "tick" }, yName));
+  for (const value of ticks(range.x)) made.push(svg("text", { x: place.x(value), y: box.bottom + 17, class: "tick middle" }, short(value)));
+  made.push(svg("text", { x: box.right, y: height - 5, class: "tick end" }, xName));
+  made.push(svg("text", { x: box.left, y: 13, class: "tick" }, yName));
   return made;
 }
 

@@ -68,7 +68,7 @@ export function paintHeat(canvas, array, row, most) {
 
 /** A picture with a caption: `figure.canvas` to paint on, `figure.caption` to write to. */
 export function picture(caption, size = "large") {
-  const canvas = element("canvas.pixels", { role: "img", "aria-label": say(caption) });
+  const canvas = element("canvas.pixels", { role: "img", "aria-label": say(caption), width: 1, height: 1 });
   const text = element("figcaption", {}, say(caption));
   const figure = element(`figure.${size}`, {}, canvas, text);
   return Object.assign(figure, { canvas, caption: text });

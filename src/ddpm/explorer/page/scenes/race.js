@@ -56,7 +56,7 @@ function shownOf(track) {
     progress: element("progress", { max: about.T, value: 0, "aria-label": say("the long chain") }),
     far: element("p.small.status", { role: "status" }),
     lanes: element("div.lanes"),
-    curves: chart({ width: innerWidth < 700 ? 380 : 640, height: 240, label: say("distance of each racer's estimate to the end of the long chain"), xName: say("number of evaluations"), yName: "RMSE, 0..255" }),
+    curves: chart({ height: 240, label: say("distance of each racer's estimate to the end of the long chain"), xName: say("number of evaluations"), yName: "RMSE, 0..255" }),
   };
 }
 

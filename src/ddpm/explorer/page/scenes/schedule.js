@@ -92,27 +92,26 @@ function told(desk, found) {
   facts.kept.say(digits(found.kept_total + found.L_T));
   facts.prior.say(digits(found.L_T, 5));
   stage.dataset.total = `${total}`;
+  const mark = (t) => svg("line", { x1: costs.place.x(t), x2: costs.place.x(t), y1: costs.place.bottom(), y2: costs.place.bottom() - 10, class: "mark" });
   const least = Math.min(...found.bits.filter((value) => value > 0));
-  costs.draw([{ points: found.bits.map((value, i) => [i + 1, Math.max(value, least)]), area: true }], { log: true, x: [1, tables.T] });
-  for (const t of found.kept) costs.root.append(svg("line", { x1: costs.place.x(t), x2: costs.place.x(t), y1: 136, y2: 126, class: "mark" }));
+  costs.draw([{ points: found.bits.map((value, i) => [i + 1, Math.max(value, least)]), area: true }], { log: true, x: [1, tables.T], more: () => found.kept.map(mark) });
 }
 
 function drawTables(desk) {
   const { tables, curve, small, context: { about } } = desk;
   const own = about.alpha_bar.slice(1).map((value, i) => [1 + (i * (tables.T - 1)) / Math.max(1, about.T - 1), Math.log(value / (1 - value))]);
-  curve.draw([{ points: own, dashed: true, series: 4 }, { points: tables.log_snr.map((value, i) => [i + 1, value]), series: 0 }], { x: [1, tables.T], y: RANGE });
+  curve.draw([{ points: own, dashed: true, series: 4 }, { points: tables.log_snr.map((value, i) => [i + 1, value]), series: 0 }], { x: [1, tables.T], y: RANGE, more: () => handles(desk) });
   for (const { name, log, drawing } of small) drawing.draw([{ points: tables[name].map((value, i) => [i + 1, value ?? Number.NaN]) }], { log, x: [1, tables.T] });
-  handles(desk);
 }
 
 /** Points to drag; of a schedule by name they lie on its curve. */
 function handles(desk) {
-  const { tables, curve } = desk, { T } = tables;
+  const { tables } = desk, { T } = tables;
   const at = desk.points ?? Array.from({ length: HANDLES }, (_, i) => along(tables.log_snr, (i * (T - 1)) / (HANDLES - 1)));
   const focused = desk.drawn.indexOf(document.activeElement);
   desk.drawn = at.map((value, i) => handle(desk, at, value, i));
-  curve.root.append(...desk.drawn);
-  desk.drawn[focused]?.focus();
+  if (focused >= 0) queueMicrotask(() => desk.drawn[focused].focus()); // when they are on the page
+  return desk.drawn;
 }
 
 function handle(desk, at, value, i) {
