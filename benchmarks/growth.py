@@ -1,4 +1,4 @@
-"""How time and memory grow: with T, with the images of a data set and of a sample, with their sides, and with processes.
+"""How time and memory grow: with T, with the images of a data set and of a sample, and with their sides.
 
 `python -m benchmarks.growth [--only WORD ...]`. Each number is of a command of `ddpm`, one thread, on the network of the preset
 "digits" with new weights: processor seconds with all processes that it starts, and the peak memory of the largest. The time of
@@ -83,13 +83,6 @@ def side_of(folder: Path, side: int) -> Command:
     return of_data(folder, "--batch-size", "8", "--steps", "1" if side == START else "20")
 
 
-def launched(folder: Path, processes: int) -> Command:
-    """The same training by so many processes; at START one step by one."""
-    launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={max(processes, 1)}", "-m"]
-    steps = "1" if processes == START else "60"
-    return [*launch, "ddpm", "train", "--data", "digits", "--output-dir", str(folder / "new"), *QUIET, "--steps", steps]
-
-
 GROWTHS = {
     "the bound of 8 images, T": Growth(
         (1, 100, 300, 1000),
@@ -114,7 +107,6 @@ GROWTHS = {
     "20 steps of training, batch 8, side": Growth(
         (START, 8, 16, 32, 64), side_of, lambda folder, side: noise(folder, 64, max(side, 8))
     ),
-    "60 steps of training, processes": Growth((START, 1, 2), launched),
 }
 
 
