@@ -137,12 +137,12 @@ Object.assign(tasks, {
     const found = [];
     for (const [name, parameters, abortAfter] of each) {
       const answers = [];
-      const signal = { aborted: false };
+      const ending = new AbortController();
       const given = Object.entries(parameters).map(([key, value]) => [key, value?.base64 ? floats(value) : value]);
       try {
-        for await (const answer of backend.ask(name, Object.fromEntries(given), signal)) {
+        for await (const answer of backend.ask(name, Object.fromEntries(given), ending.signal)) {
           answers.push(Object.fromEntries(Object.entries(answer).map(([key, value]) => [key, plain(value)])));
-          signal.aborted = answers.length === abortAfter;
+          if (answers.length === abortAfter) ending.abort();
         }
         found.push(answers);
       } catch (error) {

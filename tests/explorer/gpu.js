@@ -168,7 +168,7 @@ window.tasks = {
   },
 };
 
-openGpu().then(
+openGpu("gpu").then(
   (opened) => {
     gpu = opened;
     say(gpu ? "ready" : "there is no adapter");

@@ -43,7 +43,7 @@ async function open() {
   if (context.about.exported) await engines(context.about);
 }
 
-/** Say it when something else computes the network: a GPU can be lost. */
+/** Say it when something else computes the network: a GPU is tried while JavaScript computes, and can be lost. */
 async function engines(about) {
   for await (const now of backend.ask("engine", {})) {
     Object.assign(about, now);

@@ -2,8 +2,8 @@
  * What can be asked of the model in this page: names, parameters and answers are the server's
  * (src/ddpm/explorer/asks/).
  *
- * Each is a generator `(backend, parameters)`, async where it asks the network, that gives an answer, or null to let
- * others go, after a call of the network.
+ * Each is a generator `(backend, parameters, signal)`, async where it asks the network, that gives an answer, or null to
+ * let others go, after a call of the network. The signal is for those that wait for something else.
  */
 
 import { bitsOf, bitsPerDim, coarseFirst, prior, term } from "./bound.js";
@@ -44,7 +44,7 @@ function watch() {
   };
 }
 
-/** With the time of a call of the network, for which the page waits. */
+/** With the time of a call of the network, which is JavaScript's at first; `engine` tells when it changes. */
 async function* model(of) {
   const { data, p } = of;
   const { name, shape, classes, parameters, step, weights_are: weights, version, schedule } = data;
@@ -61,19 +61,29 @@ async function* model(of) {
 }
 
 /** What computes the network, seconds of a call on one image, and why not the GPU if there is one that failed. */
-async function runsOn(of) {
-  const engine = await of.engine;
-  const seconds = await engine.measured(of.data.shape);
+async function runsOn({ engine }) {
+  const seconds = await engine.measured();
   return { runs_on: engine.name, seconds, trouble: engine.trouble };
 }
 
-/** What computes the network, and again if that changes: a GPU can be lost. */
-async function* engine(of) {
-  const { onGpu, changed } = await of.engine;
-  yield runsOn(of);
-  if (!onGpu) return;
-  await changed;
-  yield runsOn(of);
+/** What computes the network, and again when that changes: a GPU is tried, and can be lost. */
+async function* engine(of, _, signal) {
+  const { engine } = of;
+  for (;;) {
+    const next = changed(engine, signal);
+    yield runsOn(of);
+    if (engine.settled) return;
+    await next;
+    if (signal?.aborted) return;
+  }
+}
+
+/** Resolves at the next change, or when nobody waits for it any more. */
+function changed({ news }, signal) {
+  return new Promise((resolve) => {
+    news.addEventListener("change", resolve, { once: true, signal });
+    signal?.addEventListener("abort", resolve, { once: true });
+  });
 }
 
 function* images(of, { first = 0, count = 16 }) {
@@ -186,9 +196,9 @@ function joined(parts) {
 }
 
 /** Several asks, a piece of each in turn; `of` says which of them an answer belongs to. */
-async function* together(of, { asks }) {
+async function* together(of, { asks }, signal) {
   whole("the number of asks", asks?.length, 1, TOGETHER);
-  const running = new Map(asks.map(({ name, parameters }, i) => [i, alone(name)(of, parameters)]));
+  const running = new Map(asks.map(({ name, parameters }, i) => [i, alone(name)(of, parameters, signal)]));
   while (running.size) {
     for (const [i, steps] of running) {
       const { value, done } = await steps.next();
@@ -205,11 +215,11 @@ function alone(name) {
 
 /** An ask that refuses what it does not take: the parameters are those of the server's. */
 function taking(names, ask) {
-  return async function* asked(of, parameters) {
+  return async function* asked(of, parameters, signal) {
     const unknown = Object.keys(parameters).find((name) => !names.includes(name));
     if (unknown !== undefined) throw new Error(`${unknown}: there is no such parameter`);
     if ("seed" in parameters) whole("seed", parameters.seed, 0, 2 ** 31 - 1);
-    yield* ask(of, parameters);
+    yield* ask(of, parameters, signal);
   };
 }
 

@@ -33,23 +33,23 @@ export class Backend {
     const { shape, inputs, outputs, classes } = data.network;
     this.data = data;
     this.net = new UNet(shape, weightsOf(data.weights), inputs, outputs, classes);
-    const network = async (x, timestep, labels) => (await this.engine).run(x, this.#shapeOf(x), timestep, labels);
+    const network = (x, timestep, labels) => this.engine.run(x, this.#shapeOf(x), timestep, labels);
     this.p = processOf(data.process, network, data.shape);
     this.pixels = bytesOf(data.images.base64);
     this.wanted = wanted;
   }
 
-  /** What computes the network; chosen when it is first needed. */
+  /** What computes the network; the GPU is tried from when it is first needed. */
   get engine() {
-    this.choosing ??= engineOf(this.net, this.data.shape, this.wanted);
-    return this.choosing;
+    this.computing ??= engineOf(this.net, this.data.shape, this.wanted);
+    return this.computing;
   }
 
   /**
    * Ask something.
    * @param {string} name one of `ASKS`
    * @param {object} parameters
-   * @param {AbortSignal | {aborted: boolean} | undefined} signal
+   * @param {AbortSignal | undefined} signal
    * @yields {object} answers
    * @throws {Error} it is refused
    */
@@ -57,7 +57,7 @@ export class Backend {
     if (!Object.hasOwn(ASKS, name)) throw new Error(`this page does not answer ${name}`);
     await pause();
     if (signal?.aborted) return;
-    for await (const answer of ASKS[name](this, parameters)) {
+    for await (const answer of ASKS[name](this, parameters, signal)) {
       if (answer) yield answer;
       await pause();
       if (signal?.aborted) return;

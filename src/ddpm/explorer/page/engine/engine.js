@@ -1,6 +1,6 @@
 /**
- * What computes the network: JavaScript, or the GPU where the browser has WebGPU, the numbers are the same and it is
- * faster. If the GPU fails, at whatever moment, JavaScript goes on with what was asked.
+ * What computes the network: JavaScript at first, while the GPU is tried; then the GPU where the browser has WebGPU, the
+ * numbers are the same and it is faster. If the GPU fails, at whatever moment, JavaScript goes on with what was asked.
  */
 
 import { openGpu } from "./gpu/device.js";
@@ -20,22 +20,31 @@ const TIMES = 3;
 export class Engine {
   /**
    * @param {import("./network.js").UNet} net
-   * @param {GpuNetwork | null} onGpu the same there
+   * @param {[number, number, number]} shape of an image
    */
-  constructor(net, onGpu = null) {
-    this.net = net;
-    this.onGpu = onGpu;
-    /** Why the GPU that there is does not compute. */
+  constructor(net, shape) {
+    Object.assign(this, { net, shape });
+    /** The same network on the GPU, while that computes. @type {GpuNetwork | null} */
+    this.onGpu = null;
+    /** Why the GPU that there is does not compute. @type {string | null} */
     this.trouble = null;
-    /** Of a call on one image, once it was measured. */
-    this.seconds = null;
-    /** Resolves if the GPU fails that computed until then. */
-    this.changed = new Promise((resolve) => (this.change = resolve));
+    /** Has an event "change" whenever something else computes, and when the trial of the GPU has ended. */
+    this.news = new EventTarget();
+    /** Resolves when the GPU was tried. */
+    this.tried = Promise.resolve();
+    this.trying = false;
+    /** While the GPU is timed: what all other calls wait for. @type {Promise<void> | null} */
+    this.quiet = null;
   }
 
   /** @returns {"WebGPU" | "JavaScript"} what computes now */
   get name() {
     return this.onGpu ? "WebGPU" : "JavaScript";
+  }
+
+  /** Whether nothing will change any more. */
+  get settled() {
+    return !this.trying && !this.onGpu;
   }
 
   /**
@@ -44,6 +53,7 @@ export class Engine {
    */
   async run(x, size, timestep, labels = null) {
     this.net.check(x, size, labels);
+    await this.quiet;
     if (this.onGpu) {
       try {
         return await this.onGpu.run(x, size, timestep, labels);
@@ -55,6 +65,27 @@ export class Engine {
   }
 
   /**
+   * Let the GPU compute if it is the faster one; JavaScript goes on where it cannot be had, fails, or gives other numbers.
+   * @param {"gpu" | null} wanted take the GPU even if it is slower
+   */
+  try(wanted) {
+    this.trying = true;
+    this.tried = tryGpu(this, wanted).finally(() => {
+      this.trying = false;
+      this.#tell();
+    });
+  }
+
+  /**
+   * Go on with the GPU.
+   * @param {GpuNetwork} onGpu
+   */
+  rise(onGpu) {
+    this.onGpu = onGpu;
+    onGpu.gpu.lost.then(() => this.fall(onGpu.gpu.trouble));
+  }
+
+  /**
    * Go on without the GPU.
    * @param {string} trouble why
    */
@@ -63,18 +94,21 @@ export class Engine {
     this.trouble = trouble;
     this.onGpu.gpu.close();
     this.onGpu = null;
-    this.seconds = null;
-    this.change();
+    this.#tell();
+  }
+
+  #tell() {
+    this.news.dispatchEvent(new Event("change"));
   }
 
   /**
-   * Measure a call on one image, if that was not done.
-   * @param {[number, number, number]} shape of an image
+   * How long a call on one image takes; measured when it is first asked for.
    * @returns {Promise<number>} seconds
    */
-  async measured(shape) {
-    this.seconds ??= await fastest(() => this.run(...trial(this.net, shape)));
-    return this.seconds;
+  async measured() {
+    if (this.onGpu) return this.onGpu.seconds;
+    this.measuring ??= fastest(async () => this.net.run(...trial(this.net, this.shape)));
+    return this.measuring;
   }
 }
 
@@ -117,34 +151,42 @@ function difference(found, right) {
   return Number.isFinite(most) ? most / largest : Infinity;
 }
 
-/**
- * The faster of both; JavaScript where the GPU cannot be had, fails, or gives other numbers.
- * @param {import("./network.js").UNet} net
- * @param {[number, number, number]} shape of an image
- * @param {"gpu" | "js" | null} wanted take this one, whichever is faster; the GPU's numbers must be right even so
- * @returns {Promise<Engine>}
- */
-export async function engineOf(net, shape, wanted = null) {
-  const plain = new Engine(net);
-  if (wanted === "js") return plain;
-  const [opening, seconds] = [openGpu(), wanted === "gpu" ? PATIENCE_IF_WANTED : PATIENCE];
+/** Give the GPU to the engine if it is the faster one, or if it is wanted; its numbers must be right even so. */
+async function tryGpu(engine, wanted) {
+  const { net, shape } = engine;
+  const [opening, seconds] = [openGpu(wanted), wanted === "gpu" ? PATIENCE_IF_WANTED : PATIENCE];
   try {
     const gpu = await within(seconds, opening);
-    if (!gpu) return plain;
-    const [engine, given] = [new Engine(net, new GpuNetwork(gpu, net)), trial(net, shape)];
-    const right = net.run(...given);
-    await plain.measured(shape);
-    const patience = Math.max(seconds, plain.seconds);
-    const found = await within(patience, engine.onGpu.run(...given));
-    if (!(difference(found, right) < TOLERANCE)) throw new Error("the GPU computes other numbers");
-    engine.seconds = await within(TIMES * patience, fastest(() => engine.onGpu.run(...given)));
-    if (engine.seconds < plain.seconds || wanted === "gpu") {
-      gpu.lost.then(() => engine.fall(gpu.trouble));
-      return engine;
+    if (!gpu) return;
+    const [onGpu, given, usual] = [new GpuNetwork(gpu, net), trial(net, shape), await engine.measured()];
+    const patience = Math.max(seconds, usual);
+    const found = await within(patience, onGpu.run(...given));
+    if (!(difference(found, net.run(...given)) < TOLERANCE)) throw new Error("the GPU computes other numbers");
+    const timing = fastest(() => onGpu.run(...given));
+    // JavaScript would hold up the answers of the GPU. A GPU that takes longer than this is the slower one.
+    engine.quiet = within(TIMES * usual, timing).then(() => {}, () => {});
+    onGpu.seconds = await within(TIMES * patience, timing);
+    if (onGpu.seconds < usual || wanted === "gpu") {
+      engine.rise(onGpu);
+      return;
     }
   } catch (error) {
-    plain.trouble = error.message;
+    engine.trouble = error.message;
+  } finally {
+    engine.quiet = null;
   }
   opening.then((gpu) => gpu?.close(), () => {}); // it may come yet
-  return plain;
+}
+
+/**
+ * An engine that computes at once, and tries the GPU meanwhile.
+ * @param {import("./network.js").UNet} net
+ * @param {[number, number, number]} shape of an image
+ * @param {"gpu" | "js" | null} wanted what shall compute; null for the faster one
+ * @returns {Engine}
+ */
+export function engineOf(net, shape, wanted = null) {
+  const engine = new Engine(net, shape);
+  if (wanted !== "js") engine.try(wanted);
+  return engine;
 }

@@ -15,22 +15,22 @@ const PATIENCE = 10_000;
  * @param {DedicatedWorkerGlobalScope} scope
  */
 export function serve(scope) {
-  const signals = new Map();
+  const asked = new Map();
   let backend = null;
   const answer = async ({ id, name, parameters }) => {
-    const signal = { aborted: false };
-    signals.set(id, signal);
+    const ending = new AbortController();
+    asked.set(id, ending);
     try {
-      for await (const answer of backend.ask(name, parameters, signal)) scope.postMessage({ id, answer });
+      for await (const answer of backend.ask(name, parameters, ending.signal)) scope.postMessage({ id, answer });
       scope.postMessage({ id, done: true });
     } catch (error) {
       scope.postMessage({ id, error: error.message });
     }
-    signals.delete(id);
+    asked.delete(id);
   };
   scope.onmessage = ({ data: message }) => {
     if (message.aborted) {
-      if (signals.has(message.id)) signals.get(message.id).aborted = true;
+      asked.get(message.id)?.abort();
     } else if (message.model) {
       try {
         backend = new Backend(message.model, message.wanted);

@@ -27,7 +27,7 @@ export const draw = {
 
 function mount(stage, context) {
   const { about, signal, guarded } = context;
-  const desk = { stage, context, pace: about.seconds, running: null, newest: null, before: [] };
+  const desk = { stage, context, pace: null, running: null, newest: null, before: [] };
   desk.pad = easel(about.shape, { begun: (tool) => started(desk, tool), changed: () => drawn(desk) });
   desk.set = settings(context, { most: mostOf(about), changed: (what) => (what === "show" ? repaint(desk) : renew(desk)) });
   desk.see = latest(guarded((chosen) => see(desk, chosen)));
@@ -128,9 +128,9 @@ function turn(desk, way) {
   desk.set.offer(way, quickest(mostOf(about), way !== "noise", (plan) => estimate(desk, plan)));
 }
 
-/** Seconds. */
-function estimate({ pace, set }, plan) {
-  return evaluations(plan) * pace * costOf(set.count());
+/** Seconds: by the last chain, or at first by a call of the network. */
+function estimate({ pace, set, context }, plan) {
+  return evaluations(plan) * (pace ?? context.about.seconds) * costOf(set.count());
 }
 
 function started(desk, tool) {

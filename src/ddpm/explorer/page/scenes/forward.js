@@ -21,22 +21,22 @@ export const forward = {
 };
 
 function mount(stage, context) {
-  const { about, signal, guarded } = context;
-  const view = { stage, context, bits: new Map(), resting: null, slow: about.seconds > SLOW };
+  const { signal, guarded } = context;
+  const view = { stage, context, bits: new Map(), resting: null };
   Object.assign(view, shownOf(view));
   view.ask = latest(guarded((asked) => noised(view, asked)));
   view.measure = guarded(() => measure(view));
   const play = player(view), again = button("other noise", () => { state.nextSeed(); changed(view); });
   signal.addEventListener("abort", () => { play.stop(); clearTimeout(view.resting); });
-  stage.append(...[
+  stage.append(
     element("div.pictures", {}, view.image, view.noisy, view.estimate),
     element("div.row", {}, view.dragging, play.button, again),
-    view.slow ? element("p.small", {}, say("A call of this network takes {0} s: while you drag, x_t moves alone, and the estimate follows when you stop.", digits(about.seconds, 1))) : null,
+    view.patience,
     element("div.facts", {}, ...Object.values(view.facts)),
     view.bar, view.why, view.costs.root,
     element("p.small", {}, say("The terms of the bound of this image (Eq. 5), on a logarithmic scale: going from T to 0, each step costs so many bits. Click to go there.")),
     chooser(context, () => changed(view)),
-  ].filter(Boolean));
+  );
   changed(view);
 }
 
@@ -48,6 +48,7 @@ function shownOf(view) {
     noisy: picture("x_t, what is left of it"),
     estimate: picture("x̂₀, the network's estimate"),
     facts: { snr: fact("log SNR(t)"), rmse: fact("RMSE of the estimate, 0..255"), have: fact("bits/dim received so far"), left: fact("bits/dim still to come") },
+    patience: element("p.small"),
     bar: element("div.bits", { role: "img" }, element("i")),
     why: element("p.small.why", { hidden: true }),
     costs: chart({ label: say("bits/dim that each step of the bound costs"), xName: "t", yName: say("bits/dim of L at t"), pick: go }),
@@ -68,14 +69,23 @@ async function noised({ context, noisy, estimate, facts, stage }, { t, estimated
   }
 }
 
+/** Whether a drag does not wait for the network, and word of it; a GPU that is found later is quicker. */
+function slow({ context, patience }) {
+  const { seconds } = context.about;
+  patience.hidden = seconds <= SLOW;
+  patience.textContent = say("A call of this network takes {0} s: while you drag, x_t moves alone, and the estimate follows when you stop.", digits(seconds, 1));
+  return seconds > SLOW;
+}
+
 /** Go to t; of a slow model the estimate waits until the hand rests. */
 function move(view, t) {
+  const rests = slow(view);
   view.dragging.set(t);
   state.set({ t });
   tell(view);
-  view.ask({ t, estimated: !view.slow });
+  view.ask({ t, estimated: !rests });
   clearTimeout(view.resting);
-  if (view.slow) view.resting = setTimeout(() => view.ask({ t, estimated: true }), REST);
+  if (rests) view.resting = setTimeout(() => view.ask({ t, estimated: true }), REST);
 }
 
 /** Bits before and after t, from the terms that are there: between them those of their neighbours. */
@@ -109,6 +119,7 @@ async function measure(view) {
 /** Another image, or other noise. */
 function changed(view) {
   const { context, image, dragging } = view;
+  slow(view);
   paint(image.canvas, context.chosen.get(context).x_0);
   view.ask({ t: dragging.get(), estimated: true });
   view.measure().catch((error) => { if (!isAbort(error)) throw error; });

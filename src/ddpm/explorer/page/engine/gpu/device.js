@@ -57,12 +57,13 @@ export class Gpu {
 
 /**
  * The GPU of this browser, with all kernels ready; null where it has none for us.
+ * @param {"gpu" | null} wanted null for a GPU that can be faster than JavaScript: none in software
  * @returns {Promise<Gpu | null>}
  * @throws {Error} it has one that cannot be used
  */
-export async function openGpu() {
+export async function openGpu(wanted) {
   const adapter = await globalThis.navigator?.gpu?.requestAdapter();
-  if (!adapter) return null;
+  if (!adapter || (adapter.info?.isFallbackAdapter && wanted !== "gpu")) return null;
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const device = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
   try {

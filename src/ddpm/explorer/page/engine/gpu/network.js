@@ -20,6 +20,8 @@ export class GpuNetwork {
    */
   constructor(gpu, net) {
     Object.assign(this, { gpu, net, weights: new Resident(gpu), plans: new Map(), turn: Promise.resolve() });
+    /** Of a call on one image, once it was measured. @type {number | null} */
+    this.seconds = null;
   }
 
   /**
