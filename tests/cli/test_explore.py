@@ -1,7 +1,12 @@
 """`ddpm explore`: what is opened, and what is said of it."""
 
+import os
 import queue
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import webbrowser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -90,3 +95,40 @@ def test_the_token_is_not_what_a_browser_is_started_with(ddpm, sites, run, monke
     assert (address.startswith("file://"), token in address, mode) == (True, False, 0o600)
     assert f"url={sites[0].url.replace('/?', '/enter?')}" in text
     assert not file.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_no_token_behind(run, tmp_path, number):
+    """The file with it is deleted however the command is ended, and it ends as others do."""
+    place = tmp_path / "place"
+    place.mkdir()
+    environment = {**os.environ, "TMPDIR": str(place), "BROWSER": "true", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "ddpm", "explore", str(run), "--language", "en"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        said = ""
+        while "open the address yourself" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        assert [path.suffix for path in place.iterdir()] == [".html"]
+        process.send_signal(number)
+        assert process.wait(30) == (0 if number == signal.SIGINT else -number)
+    assert list(place.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_ends_nothing(ddpm, sites, run, monkeypatch):
+    """The address is printed, and the browser is not opened."""
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(tempfile, "mkstemp", _no_room)
+    english, korean = (ddpm("explore", run, "--language", language) for language in ("en", "ko"))
+    assert (english.code, korean.code, opened) == (0, 0, [])
+    assert "No space left" in english.err
+    assert "open the address yourself" in english.err
+    assert "주소를 직접 여세요" in korean.err
+    assert "token=" in english.out
+
+
+def _no_room(**_how):
+    raise OSError(28, "No space left on device")

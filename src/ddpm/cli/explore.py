@@ -126,7 +126,6 @@ def _export(options: Namespace, file: Path) -> None:
 
 def _serve(options: Namespace) -> None:
     """The page, answered by this process."""
-    from ddpm.explorer.handover import leading_to
     from ddpm.explorer.server import Site, listen
 
     with listen(options.port) as listening, ExitStack() as stack:
@@ -136,10 +135,20 @@ def _serve(options: Namespace) -> None:
             say(f"{followed.now.name}: {url}")
             note("ddpm: Ctrl-C ends it")
             if not options.no_browser:
-                page = stack.enter_context(leading_to(url))
-                threading.Thread(
-                    target=webbrowser.open, args=[page.as_uri()], daemon=True
-                ).start()  # some are waited for
+                _show(url, stack)
 
         with suppress(KeyboardInterrupt):  # how it ends
-            Site(followed, listening, ready, in_language).run()
+            Site(followed, listening, ready, in_language, stack.close).run()
+
+
+def _show(url: str, stack: ExitStack) -> None:
+    """Open the browser, which reads the address from a file that is there until the stack is closed."""
+    from ddpm.explorer.handover import leading_to
+
+    try:
+        page = stack.enter_context(leading_to(url))
+    except OSError as error:
+        note(f"ddpm: no file can be written that leads the browser there ({error}): open the address yourself")
+        return
+    note("ddpm: if the browser shows no page, open the address yourself: some browsers may not read the file with it")
+    threading.Thread(target=webbrowser.open, args=[page.as_uri()], daemon=True).start()  # some are waited for

@@ -6,8 +6,11 @@ It listens at 127.0.0.1 only, and `guard` lets through what comes from the page 
 import asyncio
 import json
 import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
@@ -116,6 +119,7 @@ class Site(uvicorn.Server):
         listening: where, as `listen` gives it; closed in the end.
         ready: is told the address, once it can be opened.
         said: puts messages into the language of the page.
+        ended: is told when it begins to end, by Ctrl-C or a signal too: after SIGTERM `run` does not return.
     """
 
     def __init__(
@@ -124,8 +128,10 @@ class Site(uvicorn.Server):
         listening: socket.socket,
         ready: Callable[[str], None] = lambda _url: None,
         said: Said = lambda text, _language: text,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        self.followed, self._listening, self.worker, self._ready = followed, listening, Worker(), ready
+        self.followed, self._listening, self.worker = followed, listening, Worker()
+        self._ready, self._ended = ready, ended
         guard = Guard(application(followed, self.worker, said), listening.getsockname()[1])
         self.url = guard.url
         super().__init__(
@@ -140,6 +146,20 @@ class Site(uvicorn.Server):
             self.worker.close()
             self._listening.close()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A terminal that is closed ends it as SIGTERM does, unless that is ignored (nohup)."""
+        hangups = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # Windows has none
+        if threading.current_thread() is not threading.main_thread():
+            hangups = []
+        heard = [number for number in hangups if signal.getsignal(number) is signal.SIG_DFL]
+        for number in heard:
+            signal.signal(number, self.handle_exit)
+        with super().capture_signals():
+            yield
+            for number in heard:
+                signal.signal(number, signal.SIG_DFL)  # it is raised again when all is closed
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
         await super().startup(sockets)
@@ -147,6 +167,7 @@ class Site(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what is computed, so that its streams end, and then the rest."""
+        self._ended()
         await asyncio.to_thread(self.worker.close)
         await super().shutdown(sockets)
 
