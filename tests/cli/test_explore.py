@@ -59,6 +59,11 @@ def test_a_run_without_a_checkpoint_is_opened(ddpm, sites, young):
         (("--weights", "nothing"), "unknown weights"),
         (("--device", "abacus"), "abacus"),
         (("--set", "x"), "x"),
+        (("--set", "training.steps=3"), "training.steps"),
+        (("--set", "process.limit=none-such"), "none-such"),
+        (("--variance", "none-such"), "none-such"),
+        (("--precision", "fp7"), "fp7"),
+        (("--data", "none-such"), "none-such"),
         (("--export", "page.html"), "no checkpoint yet"),
     ],
 )

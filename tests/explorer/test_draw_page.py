@@ -203,6 +203,26 @@ def test_everything_on_the_pad_is_taken_back(visit, subject):
     assert seen() == after[0]
 
 
+def test_what_was_before_is_kept_while_the_page_lives(visit, subject):
+    """The scene is left and opened anew, and another image is chosen meanwhile: undo goes back through all of it."""
+    page, seen = visit(scene="draw"), lambda: pixels(page.locator(".easel")).tolist()
+    undo = page.get_by_role("button", name="undo")
+    stroke(page, (0.2, 0.4), (0.8, 0.4))
+    after = [seen()]
+    page.locator(".thumb").nth(2).click()
+    after.append(seen())
+    page.locator("#to-forward").click()
+    page.locator(".thumb").nth(4).click()
+    page.locator("#to-draw").click()
+    until(page, "document.querySelector('.easel')")
+    assert np.abs(pixels(page.locator(".easel"))[..., 0] - painted(subject.x_0[4])).max() <= 1
+    for wanted in reversed(after):
+        undo.click()
+        assert seen() == wanted
+    undo.click()
+    assert undo.is_disabled()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_is_opened_in_its_colours(opened, channels, tmp_path):
     """By a model of colours; a model of grey sees its luminance. A stroke of the small pad leaves the rest as it is."""

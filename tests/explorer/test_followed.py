@@ -6,8 +6,8 @@ import pytest
 
 import ddpm
 from ddpm.checkpoints import MANIFEST
-from ddpm.errors import DataError, Unavailable, UsageError
-from ddpm.explorer import wire
+from ddpm.errors import DataError, OutOfResources, Unavailable, UsageError
+from ddpm.explorer import subject, wire
 from ddpm.explorer.asks import ASKS, BEFORE
 from ddpm.explorer.followed import NEWS, Followed, begun, run_of
 from ddpm.explorer.subject import Subject, subject_of
@@ -75,6 +75,51 @@ def test_what_cannot_be_opened_is_said_once(grown, young):
     with pytest.raises(DataError, match="no whole checkpoint"):
         asked(followed, NEWS)
     assert asked(followed, NEWS) == {"step": 10}
+
+
+def test_what_passes_is_tried_again(grown, young):
+    """An error that says nothing of the checkpoint: the next look opens it."""
+    come(grown, young, 10)
+    errors = [Unavailable("the device is busy"), OutOfResources("out of memory")]
+
+    def opened(now):
+        if errors:
+            raise errors.pop()
+        return newer(young)(now)
+
+    followed = Followed(subject_of(ddpm.load(young), None, pytest.fail), opened)
+    come(grown, young, 20)
+    for kind in (OutOfResources, Unavailable):
+        with pytest.raises(kind):
+            asked(followed, NEWS)
+    assert asked(followed, NEWS) == {"step": 20}
+
+
+def test_a_checkpoint_that_comes_meanwhile_is_opened_once(grown, young):
+    """While the one of step 10 is opened that of step 20 is written, and is what is opened."""
+    opened = []
+
+    def slowly(now):
+        if not opened:
+            come(grown, young, 20)
+        opened.append(newer(young)(now))
+        return opened[-1]
+
+    followed = Followed(begun(run_of(str(young))), slowly)
+    come(grown, young, 10)
+    assert [asked(followed, NEWS) for _ in range(3)] == [{"step": 20}] * 3
+    assert len(opened) == 1
+
+
+def test_what_is_of_the_run_is_kept(grown, young, monkeypatch):
+    """The log is read on, and the training source is not opened anew."""
+    come(grown, young, 10)
+    followed = Followed(subject_of(ddpm.load(young), None, pytest.fail), newer(young))
+    log, has = followed.now.log, followed.now.has_training_images
+    come(grown, young, 20)
+    assert asked(followed, NEWS) == {"step": 20}
+    monkeypatch.setattr(subject, "open_source", pytest.fail)
+    assert (followed.now.log, followed.now.has_training_images) == (log, has)
 
 
 def test_what_does_not_go_on(subject, grown, tmp_path):

@@ -67,6 +67,36 @@ def test_a_newer_checkpoint_is_taken_up(opened, grown, young):
         watching.well()
 
 
+def test_a_scene_at_work_is_not_opened_anew(opened, grown, young):
+    """While an answer is on its way the newer model waits; then who moves by keys stays where they were."""
+    come(grown, young, 10)
+    with served(subject_of(newer(young)(None).model, None, pytest.fail), newer(young)) as site:
+        looked = Looked(opened, site)
+        page = looked.open(scene="forward", t=6)
+        until(page, "document.querySelector('#stage .body').dataset.t === '6'")
+        page.evaluate("document.querySelector('#stage .body').kept = true")
+        page.evaluate(WITHHELD)
+        page.get_by_role("button", name="other noise").focus()
+        come(grown, young, 20)
+        page.wait_for_timeout(8000)
+        assert page.evaluate("document.querySelector('#stage .body').kept")
+        page.evaluate("window.end()")
+        until(page, "!document.querySelector('#stage .body').kept")
+        until(page, "document.activeElement.textContent === 'other noise'")
+        looked.well()
+
+
+WITHHELD = """import('./backend.js').then(({ backend }) => {
+  const mine = new AbortController();
+  window.end = () => mine.abort();
+  const { fetch } = window;
+  window.fetch = (_, how) => new Promise((_, reject) => how.signal.addEventListener('abort', () => reject(how.signal.reason)));
+  backend.ask('images', {}, mine.signal).next().catch(() => {});
+  window.fetch = fetch;
+})"""
+"""An ask that is not answered, until `end`."""
+
+
 def test_messages_are_in_the_language_of_the_page(opened, grown, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(grown, folder)

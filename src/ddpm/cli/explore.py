@@ -16,6 +16,7 @@ from ddpm.cli.terminal.speech import in_language
 from ddpm.errors import UsageError
 
 if TYPE_CHECKING:
+    from ddpm.experiment.config import Experiment
     from ddpm.explorer.followed import Followed
     from ddpm.explorer.subject import Begun, Subject
     from ddpm.trained.model import TrainedModel
@@ -92,11 +93,8 @@ def _model(options: Namespace) -> "TrainedModel":
 
 def _followed(options: Namespace) -> "Followed":
     """The model; that of a run folder changes with its checkpoints, and comes with the first one."""
-    from ddpm.cli.flags.settings import assignments
     from ddpm.explorer.followed import Followed, begun, run_of
     from ddpm.explorer.subject import Subject
-    from ddpm.parallel.device import pick_device
-    from ddpm.run.folder import tensors_called
 
     def newer(now: "Subject | Begun") -> Subject:
         return now.with_model(_model(options)) if isinstance(now, Subject) else _subject(options)
@@ -106,13 +104,31 @@ def _followed(options: Namespace) -> "Followed":
         return Followed(_subject(options))
     waiting = begun(folder)
     if waiting:
-        tensors_called(waiting.experiment, options.weights)  # what is wrong with the flags is said now
-        pick_device(options.device)
-        assignments(options.set)
+        _check(options, waiting.experiment)
         note(
             f"ddpm: no checkpoint yet in {str(folder.path)!r}: the page shows the training, and the rest as soon as there is one"
         )
     return Followed(waiting or _subject(options), newer)
+
+
+def _check(options: Namespace, experiment: "Experiment") -> None:
+    """What is wrong with the flags is said now, though there is no model yet that they are of.
+
+    Raises:
+        UsageError, NotFound, DataError: there are no such weights, device, precision or settings, or `--data` cannot be read.
+    """
+    from ddpm.cli.parts.opening import settings_of
+    from ddpm.models.precision import choose
+    from ddpm.parallel.device import pick_device
+    from ddpm.run.folder import tensors_called
+    from ddpm.trained.evaluate import can_be_read
+    from ddpm.trained.loaded import read_otherwise
+
+    tensors_called(experiment, options.weights)
+    choose(options.precision, pick_device(options.device))
+    read = read_otherwise(experiment, settings_of(options))
+    if options.data is not None:
+        can_be_read(options.data, "test", read)
 
 
 def _export(options: Namespace, file: Path) -> None:

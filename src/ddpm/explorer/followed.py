@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddpm import checkpoints
+from ddpm.errors import DataError
 from ddpm.explorer.asks import answers
 from ddpm.explorer.asks.about import Nothing
 from ddpm.explorer.asks.asked import parameters
@@ -38,8 +39,12 @@ class Followed:
         """The step of the model, None before the first checkpoint; a newer checkpoint is opened first."""
         newest = self._newest() if self.newer else None
         if self.newer and newest is not None and newest != self._seen:
-            self._seen = newest  # if it cannot be opened, that is said once
-            self.now = self.newer(self.now)
+            try:
+                self.now = self.newer(self.now)
+            except DataError:
+                self._seen = newest  # it stays damaged: that is said once; what else is wrong may pass
+                raise
+            self._seen = max(newest, self.now.step or 0)  # a newer one may have come while it was opened
         yield {"step": self.now.step}
 
     def _newest(self) -> int | None:

@@ -73,8 +73,10 @@ class Subject:
         return GrowingLog(self.folder.metrics)
 
     def with_model(self, model: TrainedModel) -> "Subject":
-        """The same images with a later model of the same run, of which nothing is measured yet."""
-        return replace(self, model=model, curve=None, errors={}, files={})
+        """The same images with a later model of the same run, of which nothing is measured yet; what is of the run stays known."""
+        later = replace(self, model=model, curve=None, errors={}, files={})
+        vars(later).update({name: vars(self)[name] for name in ("log", "has_training_images") if name in vars(self)})
+        return later
 
     @cached_property
     def has_training_images(self) -> bool:

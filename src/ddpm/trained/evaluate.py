@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -24,6 +25,7 @@ from ddpm.evaluation.images.metrics import listed
 from ddpm.evaluation.likelihood import Likelihood
 from ddpm.evaluation.paired import Difference
 from ddpm.evaluation.rate import Bound, Measured, measure
+from ddpm.experiment.config import Experiment
 from ddpm.figures.images import Data, image_set, tell
 from ddpm.parallel.world import ALONE, World
 from ddpm.sampling.few_steps import OPTIMAL
@@ -93,6 +95,20 @@ def images_to_evaluate(
     if images.broken:
         tell(left_out(images.broken))
     return images
+
+
+def can_be_read(source: str, split: str, experiment: Experiment) -> None:
+    """Whether there are images, before there is a model; whether they fit it is seen later.
+
+    Raises:
+        NotFound, DataError: there are none, or they cannot be read.
+    """
+    path = Path(source).expanduser()
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        read_photo(path)
+        return
+    with suppress(SizesDiffer):  # they are scaled
+        open_source(source, split, experiment.data.options())
 
 
 def given_images(trained: LoadedModel, data: Data, split: str) -> ImageSet:

@@ -86,7 +86,7 @@ class LoadedModel:
         Raises:
             UsageError: a setting that is no way to read this network.
         """
-        experiment = _read_otherwise(self.experiment, settings)
+        experiment = read_otherwise(self.experiment, settings)
         p = experiment.reverse_process(self.process.network, experiment.process.limit, self.process.schedule)
         return replace(self, experiment=experiment, process=p)
 
@@ -128,7 +128,7 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     folder, content, notes = find_checkpoint(read_run(path))
     experiment = folder.read_experiment()
     group = tensors_called(experiment, weights)
-    experiment = _read_otherwise(experiment, settings)
+    experiment = read_otherwise(experiment, settings)
     with torch.device("meta"):
         network = experiment.network()
     # Not to_empty, with which torch imports sympy: most of a second.
@@ -147,7 +147,12 @@ def load_run(run: str, weights: str, device: torch.device, settings: Mapping[str
     return LoadedModel(folder, experiment, process, step, weights, device, notes, trained_on, typed=typed)
 
 
-def _read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+def read_otherwise(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    """An experiment with some of `READINGS` changed.
+
+    Raises:
+        UsageError: a setting that is no way to read its network.
+    """
     for name in settings:
         if name not in READINGS:
             raise UsageError(f"cannot be set for a trained model: {name!r}", f"choose from {', '.join(READINGS)}")

@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,15 +30,24 @@ from ddpm.trained.measured_curve import IMAGES, Watched, on_chain
 
 def opened(options: Namespace) -> LoadedModel:
     """The model that RUN, --weights, --device, --precision and --set name; says which damaged checkpoints were passed over."""
-    settings = assignments(options.set)
-    if getattr(options, "variance", None) not in (None, OPTIMAL):
-        chosen({**VARIANCES, OPTIMAL: None}, options.variance, "variance")
-        settings["process.variance"] = options.variance
-    device = pick_device(options.device)
+    settings, device = settings_of(options), pick_device(options.device)
     trained = load_run(options.run, options.weights, device, settings).in_precision(getattr(options, "precision", FULL))
     for line in filter(None, (*trained.notes, trained.slow)):
         note(f"ddpm: {line}")
     return trained
+
+
+def settings_of(options: Namespace) -> dict[str, Any]:
+    """How --set and --variance say that the network is read.
+
+    Raises:
+        UsageError: one of them makes no sense, whatever the network.
+    """
+    settings = assignments(options.set)
+    if getattr(options, "variance", None) not in (None, OPTIMAL):
+        chosen({**VARIANCES, OPTIMAL: None}, options.variance, "variance")
+        settings["process.variance"] = options.variance
+    return settings
 
 
 def model_to_score(options: Namespace) -> LoadedModel:

@@ -14,7 +14,7 @@ export function isLost() {
 }
 
 /**
- * Ask for news as long as the page is open; a page that nobody sees asks nothing.
+ * Ask for news as long as the page is open. A page that nobody sees asks nothing, unless the server is not there.
  * @param {object} backend that of a server
  * @param {object} told shown(): the step of the model that is shown, null before the first checkpoint; newer(): there is another
  *   model, and the scene is at rest; back(): the server answers again; trouble(error): it does not.
@@ -25,7 +25,7 @@ export function follow(backend, { shown, newer, back, trouble }) {
     if (lost) {
       lost = false;
       await back();
-    } else if (news.step !== shown() && atRest()) await newer();
+    } else if (news.step !== shown() && atRest(backend)) await newer();
   };
   const again = () => setTimeout(async () => {
     if (!document.hidden || lost) await look().catch((error) => {
@@ -42,7 +42,7 @@ for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "input"]) 
   addEventListener(kind, (event) => { if (kind !== "pointermove" || event.buttons) touched = performance.now(); }, { capture: true, passive: true });
 }
 
-/** Whether nobody has touched the page just now, and no scene draws. */
-function atRest() {
-  return performance.now() - touched > REST && !document.querySelector("#stage [data-state=running]");
+/** Whether nobody has touched the page just now, no scene draws, and all that was asked has been answered. */
+function atRest(backend) {
+  return performance.now() - touched > REST && !backend.asking() && !document.querySelector("#stage [data-state=running]");
 }

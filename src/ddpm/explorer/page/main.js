@@ -2,6 +2,7 @@
 
 import { chosen, imagesOf } from "./chosen.js";
 import { backend } from "./backend.js";
+import { keepFocus } from "./focus.js";
 import { follow, isLost } from "./follow.js";
 import { first, Gone, isAbort } from "./live.js";
 import { formulas } from "./formulas.js";
@@ -55,7 +56,7 @@ const needsModel = (scene) => scene?.model !== false;
 
 /** All that depends on the language, and then the scene. */
 function draw() {
-  const { about } = context;
+  const { about } = context, again = keepFocus();
   at("name").textContent = about.name;
   facts(about);
   at("settings").replaceChildren(
@@ -75,7 +76,8 @@ function draw() {
   at("skip").onclick = () => at("stage").focus();
   at("scenes").setAttribute("aria-label", say("scenes"));
   at("scenes").replaceChildren(...available.map((scene) => link(scene)));
-  show(available);
+  show(available, again);
+  again();
 }
 
 /** What stands beside the name: what the model is, and what computes it. */
@@ -103,8 +105,12 @@ function link(scene) {
   return found;
 }
 
-/** Open the scene of the address, if it is not the one that is shown; before there is a model, the training comes first. */
-function show(available) {
+/**
+ * Open the scene of the address, if it is not the one that is shown; before there is a model, the training comes first.
+ * @param {object[]} available scenes
+ * @param {() => void} again brings the focus back, once the scene is there.
+ */
+function show(available, again) {
   const usual = available.find((one) => context.about.waits && one.id === "training") ?? available[0];
   const scene = available.find((one) => one.id === state.get("scene")) ?? usual;
   for (const one of at("scenes").children) one.removeAttribute("aria-current");
@@ -126,7 +132,7 @@ function show(available) {
   }
   const guarded = (work) => (...given) => Promise.resolve().then(() => work(...given)).catch(trouble);
   const own = { ...context, chosen, signal: leave.signal, guarded, trouble, calm: () => { at("trouble").hidden = true; } };
-  guarded(() => scene.mount(body, own))();
+  guarded(async () => { const mounted = scene.mount(body, own); again(); await mounted; if (!own.signal.aborted) again(); })();
 }
 
 function heading(scene) {

@@ -6,9 +6,13 @@ import { say } from "./words.js";
 const FORBIDDEN = 403;
 const page = Array.from(crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36)).join("");
 
+let asked = 0;
+
 export const backend = {
   /** It can be gone, and come again with another model. */
   follows: true,
+  /** @returns {number} asks that have not ended */
+  asking: () => asked,
   /**
    * Ask; answers come as they are computed.
    * @param {string} name of the ask.
@@ -19,17 +23,26 @@ export const backend = {
    * @throws {Gone} the server is not there, or it is another one.
    */
   async *ask(name, parameters, signal, lane) {
-    const answer = await fetch(`ask/${name}`, {
-      method: "POST",
-      headers: { "content-type": "application/json", "x-page": page, "x-lane": lane ?? name, "x-language": document.documentElement.lang },
-      body: JSON.stringify(packed(parameters)),
-      signal,
-    }).catch(gone);
-    if (answer.status === FORBIDDEN) throw new Gone(say("ddpm explore was started anew. Open the address that it printed; then this page goes on too."));
-    if (!answer.ok) throw new Error(await answer.text());
-    yield* events(answer.body);
+    asked += 1;
+    try {
+      yield* events((await sent(name, parameters, signal, lane ?? name)).body);
+    } finally {
+      asked -= 1;
+    }
   },
 };
+
+async function sent(name, parameters, signal, lane) {
+  const answer = await fetch(`ask/${name}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-page": page, "x-lane": lane, "x-language": document.documentElement.lang },
+    body: JSON.stringify(packed(parameters)),
+    signal,
+  }).catch(gone);
+  if (answer.status === FORBIDDEN) throw new Gone(say("ddpm explore was started anew. Open the address that it printed; then this page goes on too."));
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer;
+}
 
 /** A request that no server took, or whose answer broke off. */
 function gone(error) {

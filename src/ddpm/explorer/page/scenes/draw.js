@@ -15,7 +15,13 @@ const MANY = 100; // steps that can be chosen at most
 const BYTE = 0.005; // an image of the address is rounded to bytes
 /** What stays of the image: the strokes, all but a hole, or what is left of it at t. */
 const WAYS = { ink: "what I drew stays", hole: "all but the hole stays", noise: "noise it to t, and back" };
+const BACK = 50; // drawings that can be brought back at most
 const TOOLS = [[PEN, "pen"], [RUBBER, "rubber"], [HOLE, "hole"]];
+
+/** Drawings that were there before, for "undo"; the page keeps them when the scene is left or opened anew. */
+const before = [];
+/** The drawing that is on the pad, or was when the scene was left. */
+let last = null;
 
 export const draw = {
   id: "draw",
@@ -27,7 +33,7 @@ export const draw = {
 
 function mount(stage, context) {
   const { about, signal, guarded } = context;
-  const desk = { stage, context, pace: null, running: null, newest: null, before: [] };
+  const desk = { stage, context, pace: null, running: null, newest: null };
   desk.pad = easel(about.shape, { begun: (tool) => started(desk, tool), changed: () => drawn(desk) });
   desk.set = settings(context, { most: mostOf(about), changed: (what) => (what === "show" ? repaint(desk) : renew(desk)) });
   desk.see = latest(guarded((chosen) => see(desk, chosen)));
@@ -93,8 +99,8 @@ const wayNow = () => state.get("way", "ink");
 
 /** Another image beneath; null is black, to draw on. What was there can be brought back by `undo`. */
 function fresh(desk, x_0) {
-  const { pad, before } = desk, base = state.get("base");
-  if (pad.strokes() || base || x_0) before.push({ under: pad.under(), base, ink: pad.text(), way: wayNow() });
+  const { pad } = desk;
+  if (pad.strokes() || state.get("base") || x_0) keepBefore(drawingOf(desk));
   pad.load(x_0);
   state.set({ base: x_0 ? state.get("image") : "", ink: "" });
   turn(desk, x_0 ? "noise" : "ink");
@@ -102,9 +108,19 @@ function fresh(desk, x_0) {
   drawn(desk);
 }
 
+/** What is on the pad, so that it can be brought back. */
+function drawingOf({ pad }) {
+  return { under: pad.under(), base: state.get("base"), ink: pad.text(), way: wayNow(), image: pad.image() };
+}
+
+function keepBefore(drawing) {
+  before.push(drawing);
+  if (before.length > BACK) before.shift();
+}
+
 /** Take back the last stroke; before the first one of an image, what was on the pad before this image. */
 function undo(desk) {
-  const { pad, before } = desk;
+  const { pad } = desk;
   if (pad.strokes()) pad.undo();
   else if (before.length) {
     const { under, base, ink, way } = before.pop();
@@ -147,6 +163,7 @@ function drawn(desk) {
   if (pad.strokes() || base === "own") context.chosen.put(pad.image());
   else state.set({ image: base, pixels: "" });
   state.set({ ink: pad.text() });
+  last = drawingOf(desk);
   choosing.mark();
   if (!pad.has(HOLE) && wayNow() === "hole") turn(desk, base ? "noise" : "ink");
   renew(desk);
@@ -185,7 +202,7 @@ function tell(desk, text) {
   const name = { ink: "complete it", hole: "fill the hole", noise: "denoise it" }[way];
   go.textContent = running ? say("stop") : say(name);
   go.disabled = !running && nothing(desk);
-  desk.back.disabled = !pad.strokes() && !desk.before.length;
+  desk.back.disabled = !pad.strokes() && !before.length;
   stage.dataset.state = running ? "running" : text ? "done" : "ready";
   const seconds = estimate(desk, set.plan()), slow = seconds > SLOW;
   const missing = { ink: "Draw a part of something on the pad.", hole: "Paint over what is to be drawn anew." }[way];
@@ -260,6 +277,7 @@ function restore(desk) {
     pad.load(mine);
   }
   state.set({ base: under ? base : "", image: under && !ink ? base : ink ? "own" : "" });
+  if (last && differ(last.image, pad.image())) keepBefore(last);
   const possible = { ink: pad.has(PEN) || !under, hole: pad.has(HOLE), noise: true };
   turn(desk, possible[state.get("way")] ? state.get("way") : pad.has(HOLE) ? "hole" : under ? "noise" : "ink");
   drawn(desk);

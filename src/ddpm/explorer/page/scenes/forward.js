@@ -133,10 +133,12 @@ function player(view) {
   function stop() {
     cancelAnimationFrame(playing);
     playing = null;
+    delete view.stage.dataset.state;
     own.textContent = say("play");
   }
   function start() {
     own.textContent = say("stop");
+    view.stage.dataset.state = "running";
     const begun = performance.now(), from = view.dragging.get() || about.T;
     const frame = (now) => {
       const share = (now - begun) / (1000 * PLAY * (from / about.T));
