@@ -203,6 +203,26 @@ def test_everything_on_the_pad_is_taken_back(visit, subject):
     assert seen() == after[0]
 
 
+def test_undo_with_the_pen_down(visit):
+    """It takes back the stroke that is being drawn, which does not come again."""
+    page, seen = visit(scene="draw"), lambda: pixels(page.locator(".easel")).tolist()
+    empty = seen()
+    stroke(page, (0.2, 0.2), (0.8, 0.2))
+    one = seen()
+    box = page.locator(".easel").bounding_box()
+    at = [(box["x"] + share * box["width"], box["y"] + 0.7 * box["height"]) for share in (0.2, 0.5, 0.8)]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    page.mouse.move(*at[1])
+    page.keyboard.press("Control+z")
+    assert seen() == one
+    page.mouse.move(*at[2])
+    page.mouse.up()
+    assert seen() == one
+    page.keyboard.press("Control+z")
+    assert seen() == empty
+
+
 def test_what_was_before_is_kept_while_the_page_lives(visit, subject):
     """The scene is left and opened anew, and another image is chosen meanwhile: undo goes back through all of it."""
     page, seen = visit(scene="draw"), lambda: pixels(page.locator(".easel")).tolist()

@@ -30,7 +30,8 @@ export function easel(shape, { begun, changed }) {
   show();
   return Object.assign(own, {
     root: canvas,
-    strokes: () => sheet.strokes.length,
+    /** How many, with the one that is being drawn. */
+    strokes: () => sheet.strokes.length + (sheet.drawing ? 1 : 0),
     /** The image beneath the strokes, null where that is black. */
     under: () => sheet.below,
     image: () => sheet.image(),

@@ -32,6 +32,7 @@ export class Sheet {
   /** All strokes anew. */
   redraw() {
     const { area, channels } = this;
+    this.drawing = null; // a stroke that had begun would go on with what was there before
     this.base = this.below?.data ?? new Float32Array(channels * area).fill(-1);
     [this.pixels, this.hole, this.ink] = [this.base.slice(), new Uint8Array(area), new Float32Array(area)];
     for (const { tool, colour, points } of this.strokes) {
@@ -59,8 +60,9 @@ export class Sheet {
     this.drawing = null;
   }
 
+  /** Take the last stroke back: the one that is being drawn, if the pen is down. */
   undo() {
-    this.strokes.pop();
+    if (!this.drawing) this.strokes.pop();
     this.redraw();
   }
 
