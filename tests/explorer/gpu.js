@@ -166,6 +166,23 @@ window.tasks = {
     const found = await Promise.all(asked.map((given) => there.run(...given)));
     return asked.map((given, i) => [Array.from(found[i]), Array.from(net.run(...given))]);
   },
+
+  /** The images that go through together in one call, where one takes so many seconds; and how far the output is off. */
+  async together(model, { x, size, seconds }) {
+    const { shape, inputs, outputs, classes } = model.network;
+    const net = new UNet(shape, weightsOf(model.weights), inputs, outputs, classes);
+    const there = new GpuNetwork(gpu, net);
+    there.seconds = seconds;
+    const [counts, { submit }] = [[], gpu.device.queue];
+    gpu.device.queue.submit = (commands) => {
+      counts.push([...there.plans.values()].at(-1).out.batch);
+      submit.call(gpu.device.queue, commands);
+    };
+    const given = [Float32Array.from(x), size, 7];
+    const found = await there.run(...given);
+    delete gpu.device.queue.submit;
+    return [counts, difference(found, net.run(...given))];
+  },
 };
 
 openGpu("gpu").then(

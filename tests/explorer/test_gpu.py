@@ -95,6 +95,17 @@ def test_sizes(parts):
     agrees(parts, network, *((torch.randn(count, 1, 3, 4), 7, None) for count in counts))
 
 
+@pytest.mark.parametrize(("seconds", "counts"), [(None, [12]), (0.001, [12]), (0.1, [5, 5, 2]), (3, [1] * 12)])
+def test_a_call_is_cut_where_one_image_takes_long(parts, seconds, counts):
+    """The GPU does not compute for much more than half a second without a pause."""
+    network = random_network(channels=5, multipliers=(1,))
+    x = torch.randn(12, 1, 3, 4)
+    asked = {"x": x.flatten().tolist(), "size": list(x.shape), "seconds": seconds}
+    found, off = parts.evaluate("([model, asked]) => tasks.together(model, asked)", [network_of(network), asked])
+    assert found == counts
+    assert off < NEAR
+
+
 def test_digits(parts):
     """The network of the preset, all of its weights at work."""
     shape = digits().model
@@ -245,6 +256,7 @@ def test_the_gpu_is_timed_alone(of_tiny):
     )
     assert (runs_on, trouble) == ("WebGPU", None)
     assert seconds < 0.6
+    assert page.evaluate("backend.engine.onGpu.seconds") == seconds  # by which its calls are cut
 
 
 DRAWN = """async () => {

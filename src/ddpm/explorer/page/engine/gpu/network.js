@@ -9,6 +9,8 @@ import { Resident } from "./weights.js";
 
 /** Pixels and images that go through the network together. */
 const AT_ONCE = { pixels: 32768, images: 64 };
+/** Seconds that the GPU may compute without a pause, if one image takes less: Windows resets a GPU after 2 s. */
+const LONGEST = 0.5;
 /** Sizes of images whose plans are kept. */
 const KEPT = 4;
 
@@ -42,7 +44,8 @@ export class GpuNetwork {
   async #all(x, size, timestep, labels) {
     const [batch, inputs, height, width] = size;
     const area = height * width;
-    const most = Math.max(1, Math.min(AT_ONCE.images, Math.floor(AT_ONCE.pixels / area)));
+    const quick = this.seconds === null ? AT_ONCE.images : Math.floor(LONGEST / this.seconds);
+    const most = Math.max(1, Math.min(AT_ONCE.images, Math.floor(AT_ONCE.pixels / area), quick));
     const told = Float32Array.from({ length: batch }, (_, i) => (labels ? labels[i] : NOTHING));
     const out = new Float32Array(batch * this.net.outputs * area);
     for (let first = 0; first < batch; first += most) {
