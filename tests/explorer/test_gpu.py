@@ -4,6 +4,7 @@ Debian's Chromium holds SwiftShader, a GPU in software: it has WebGPU on any mac
 """
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -131,10 +132,10 @@ def subject():
 @pytest.fixture
 def of_tiny(parts, opened, subject, tmp_path):
     """The page of a small model, whose engine is in the page itself: `page(wanted, script)`."""
-    (path := tmp_path / "tiny.html").write_text(joined(small_page(), model_of(subject, FULL)))
     pages = []
 
-    def page(wanted, script="", before="delete window.Worker;"):
+    def page(wanted, script="", before="delete window.Worker;", of=subject):
+        (path := tmp_path / "tiny.html").write_text(joined(small_page(), model_of(of, FULL)))
         pages.append(opened.new_page())
         pages[-1].set_default_timeout(60_000)
         pages[-1].add_init_script(before + script)
@@ -209,6 +210,15 @@ SLOW = """() => {
   };
 }"""
 """JavaScript takes 0.7 s for a call."""
+
+
+def test_a_network_that_gives_nothing(of_tiny, subject):
+    """One that was not trained gives 0 everywhere, and the GPU as well."""
+    untrained = tiny()
+    torch.nn.init.zeros_(untrained.network.last.weight)
+    torch.nn.init.zeros_(untrained.network.last.bias)
+    page = of_tiny("gpu", of=replace(subject, model=untrained))
+    assert page.evaluate(RUNS_ON) == ["WebGPU", True, None]
 
 
 @pytest.mark.parametrize(("wanted", "runs_on"), [("", "WebGPU"), ("js", "JavaScript")])

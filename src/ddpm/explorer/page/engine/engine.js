@@ -141,14 +141,14 @@ async function within(seconds, promise) {
   }
 }
 
-/** The largest difference, as a part of the largest number of `right`; infinite where a number is not finite. */
-function difference(found, right) {
+/** Whether the numbers are the same within `TOLERANCE` of the largest; all may be 0, of a network that was not trained. */
+function agree(found, right) {
   let [most, largest] = [0, 0];
   for (let i = 0; i < right.length; i++) {
     most = Math.max(most, Math.abs(found[i] - right[i]));
     largest = Math.max(largest, Math.abs(right[i]));
   }
-  return Number.isFinite(most) ? most / largest : Infinity;
+  return Number.isFinite(most) && most <= TOLERANCE * largest;
 }
 
 /** Give the GPU to the engine if it is the faster one, or if it is wanted; its numbers must be right even so. */
@@ -161,7 +161,7 @@ async function tryGpu(engine, wanted) {
     const [onGpu, given, usual] = [new GpuNetwork(gpu, net), trial(net, shape), await engine.measured()];
     const patience = Math.max(seconds, usual);
     const found = await within(patience, onGpu.run(...given));
-    if (!(difference(found, net.run(...given)) < TOLERANCE)) throw new Error("the GPU computes other numbers");
+    if (!agree(found, net.run(...given))) throw new Error("the GPU computes other numbers");
     const timing = fastest(() => onGpu.run(...given));
     // JavaScript would hold up the answers of the GPU. A GPU that takes longer than this is the slower one.
     engine.quiet = within(TIMES * usual, timing).then(() => {}, () => {});
