@@ -269,6 +269,27 @@ def test_the_gpu_is_timed_alone(of_tiny):
     assert page.evaluate("backend.engine.onGpu.seconds") == seconds  # by which its calls are cut
 
 
+def test_nobody_waits_for_the_gpu_any_more(of_tiny):
+    """An ask for the engine ends when its page turns away, in the thread too."""
+    page = of_tiny("gpu", before="")
+    ended = page.evaluate(
+        """async () => {
+          const done = new Promise((resolve) => {
+            backend.thread.addEventListener("message", ({ data }) => data.done && resolve(data.id));
+          });
+          const asked = backend.asked;
+          for await (const { runs_on } of backend.ask("engine", {})) {
+            if (runs_on !== "WebGPU") continue;
+            await new Promise((resolve) => setTimeout(resolve, 200)); // it waits for the next change by now
+            break;
+          }
+          const late = new Promise((resolve) => setTimeout(() => resolve("late"), 5000));
+          return (await Promise.race([done, late])) === asked;
+        }"""
+    )
+    assert ended
+
+
 DRAWN = """async () => {
   let found = null;
   for await (const { x } of backend.ask("reverse", { sampler: "ddim", seed: 5 })) found = x ?? found;
