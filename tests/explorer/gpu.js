@@ -167,6 +167,14 @@ window.tasks = {
     return asked.map((given, i) => [Array.from(found[i]), Array.from(net.run(...given))]);
   },
 
+  /** Numbers of the joined layers that stay in JavaScript when they are on the GPU. */
+  async kept(model) {
+    const { shape, inputs, outputs, classes } = model.network;
+    const net = new UNet(shape, weightsOf(model.weights), inputs, outputs, classes);
+    const held = Object.values(new Resident(gpu).times(net).layer).filter((one) => ArrayBuffer.isView(one));
+    return held.reduce((sum, { length }) => sum + length, 0);
+  },
+
   /** The images that go through together in one call, where one takes so many seconds; and how far the output is off. */
   async together(model, { x, size, seconds }) {
     const { shape, inputs, outputs, classes } = model.network;

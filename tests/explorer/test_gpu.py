@@ -107,6 +107,10 @@ def test_a_call_is_cut_where_one_image_takes_long(parts, seconds, counts):
     assert off < NEAR
 
 
+def test_joined_layers_are_on_the_gpu_alone(parts):
+    assert parts.evaluate("(model) => tasks.kept(model)", network_of(random_network())) == 0
+
+
 def test_digits(parts):
     """The network of the preset, all of its weights at work."""
     shape = digits().model

@@ -125,7 +125,7 @@ function timesOf(plan, net, batch) {
   const how = { single: 1, activated: 1, ...(net.labels ? { labels, table: net.labels } : {}) };
   const embedding = plan.dense(net.time[1], hidden, batch, how);
   const { layer, places } = plan.weights.times(net);
-  return { array: plan.dense(layer, embedding, batch), stride: layer.bias.length, places };
+  return { array: plan.dense(layer, embedding, batch), stride: layer.outputs, places };
 }
 
 /** The channels of h, then those of the skip; both are given back, once where they are the same. */

@@ -91,7 +91,8 @@ export class Plan {
 
   /**
    * A dense layer of rows.
-   * @param {{weight: Float32Array, bias: Float32Array, inputs: number}} layer
+   * @param {{weight: Float32Array | GPUBuffer, bias: Float32Array | GPUBuffer, inputs: number, outputs?: number}} layer
+   *   `outputs` of arrays that are on the GPU
    * @param {GPUBuffer} source (batch, inputs); (inputs,) where `single` is 1
    * @param {number} batch
    * @param {{single?: 0 | 1, activated?: 0 | 1, labels?: GPUBuffer, table?: Float32Array}} how whether SiLU follows,
@@ -99,9 +100,9 @@ export class Plan {
    * @returns {GPUBuffer} (batch, outputs)
    */
   dense(layer, source, batch, { single = 0, activated = 0, labels, table } = {}) {
-    const outputs = layer.bias.length;
+    const { inputs, outputs = layer.bias.length } = layer;
     const out = this.array(batch * outputs);
-    const sizes = { inputs: layer.inputs, outputs, single, activated, labelled: table ? 1 : 0 };
+    const sizes = { inputs, outputs, single, activated, labelled: table ? 1 : 0 };
     const arrays = { source, weight: this.weights.of(layer.weight), bias: this.weights.of(layer.bias) };
     if (table) Object.assign(arrays, { labels, table: this.weights.of(table) });
     this.#do("linear", sizes, arrays, out, [outputs, batch]);

@@ -19,10 +19,11 @@ export class Resident {
 
   /**
    * Weights as they are.
-   * @param {Float32Array} weights
+   * @param {Float32Array | GPUBuffer} weights those that are there already stay
    * @returns {GPUBuffer}
    */
   of(weights) {
+    if (weights instanceof GPUBuffer) return weights;
     return this.#once(weights, () => this.gpu.filled(weights));
   }
 
@@ -46,10 +47,10 @@ export class Resident {
   }
 
   /**
-   * The layers of all blocks that read the embedding, as one: they all read the same.
+   * The layers of all blocks that read the embedding, as one: they all read the same. Joined they are on the GPU alone.
    * @param {import("../network.js").UNet} net
-   * @returns {{layer: {weight: Float32Array, bias: Float32Array, inputs: number}, places: Map<object, number>}} and
-   *   where in its outputs those of a block begin
+   * @returns {{layer: {weight: GPUBuffer, bias: GPUBuffer, inputs: number, outputs: number}, places: Map<object, number>}}
+   *   and where in its outputs those of a block begin
    */
   times(net) {
     return this.#once(net, () => {
@@ -61,14 +62,14 @@ export class Resident {
         arrays.reduce((at, array) => (out.set(array, at), at + array.length), 0);
         return out;
       };
-      const [weight, bias] = ["weight", "bias"].map((name) => joined(blocks.map(({ time }) => time[name])));
+      const [weight, bias] = ["weight", "bias"].map((name) => this.gpu.filled(joined(blocks.map(({ time }) => time[name]))));
       const places = new Map();
       let place = 0;
       for (const block of blocks) {
         places.set(block, place);
         place += block.time.bias.length;
       }
-      return { layer: { weight, bias, inputs: net.shape.embedding }, places };
+      return { layer: { weight, bias, inputs: net.shape.embedding, outputs: place }, places };
     });
   }
 }
