@@ -195,7 +195,7 @@ RUNS_ON = """async () => {
             "const make = GPUDevice.prototype.createBuffer;"
             "GPUDevice.prototype.createBuffer = function (of) { return make.call(this, { ...of, size: of.size + 2 ** 50 }); }",
             "JavaScript",
-            "",
+            "too large",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -105,7 +105,7 @@ class Begun:
 
     folder: RunFolder
     experiment: Experiment
-    step: None = None
+    step: ClassVar[None] = None
 
     @property
     def name(self) -> str:

@@ -3,8 +3,8 @@
  * images of one size, and then run as often as one likes.
  */
 
-import { SCALES as SIDES } from "../layers.js";
-import { ASKED, GROUP, HEAD, KERNELS, SCALES, TILE } from "./shaders.js";
+import { SCALES } from "../layers.js";
+import { ASKED, GROUP, HEAD, KERNELS, RESAMPLINGS, TILE } from "./shaders.js";
 
 /** Where the sizes of a kernel may begin: WebGPU asks for multiples of so many bytes. */
 const ALIGNED = 256;
@@ -163,7 +163,7 @@ export class Plan {
   copy(x, out, resample = "same", first = 0) {
     const { batch, channels, height, width } = x;
     const outer = { out_channels: out.channels, out_height: out.height, out_width: out.width };
-    const sizes = { channels, height, width, ...outer, first, scale: SCALES[resample] };
+    const sizes = { channels, height, width, ...outer, first, resampling: RESAMPLINGS[resample] };
     const counts = [Math.ceil((out.height * out.width) / GROUP), channels, batch];
     this.#do("copy", sizes, { source: x.array }, out.array, counts);
   }
@@ -175,7 +175,7 @@ export class Plan {
    * @returns {Planes}
    */
   resampled(x, resample) {
-    const out = this.planes(x, { height: x.height * SIDES[resample], width: x.width * SIDES[resample] });
+    const out = this.planes(x, { height: x.height * SCALES[resample], width: x.width * SCALES[resample] });
     this.copy(x, out, resample);
     return out;
   }

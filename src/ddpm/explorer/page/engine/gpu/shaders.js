@@ -13,8 +13,8 @@ export const TILE = { outputs: 32, pixels: 32 };
 export const ASKED = 4;
 export const HEAD = 768;
 
-/** How sides change in `copy`. */
-export const SCALES = { same: 0, halved: 1, doubled: 2 };
+/** How `copy` is told that sides change. */
+export const RESAMPLINGS = { same: 0, halved: 1, doubled: 2 };
 
 const SUM = `
 var<workgroup> parts: array<f32, 64>;
@@ -38,7 +38,7 @@ fn silu(x: f32) -> f32 {
 
 /** Planes into others, at half or twice the sides, cut or with zeros at the far sides, from a channel on. */
 const copy = {
-  sizes: ["channels", "height", "width", "out_channels", "out_height", "out_width", "first", "scale"],
+  sizes: ["channels", "height", "width", "out_channels", "out_height", "out_width", "first", "resampling"],
   arrays: ["source"],
   code: `
 fn pixel(plane: u32, y: u32, x: u32) -> f32 {
@@ -54,9 +54,9 @@ fn main(@builtin(global_invocation_id) at: vec3u) {
   let x = at.x % sizes.out_width;
   let plane = at.z * sizes.channels + at.y;
   var value = 0.0;
-  if (sizes.scale == 0u) {
+  if (sizes.resampling == 0u) {
     value = pixel(plane, y, x);
-  } else if (sizes.scale == 1u) {
+  } else if (sizes.resampling == 1u) {
     let above = pixel(plane, 2u * y, 2u * x) + pixel(plane, 2u * y, 2u * x + 1u);
     value = (above + pixel(plane, 2u * y + 1u, 2u * x) + pixel(plane, 2u * y + 1u, 2u * x + 1u)) / 4.0;
   } else {
