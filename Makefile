@@ -13,7 +13,7 @@ help:
 	@echo "make test       all checks and tests (make test-long: the long proofs too)"
 	@echo "make check      format, lint, types and the floors of the architecture"
 	@echo "make docs       the site: tutorials, how-to, reference, explanation: docs/_build/html/index.html"
-	@echo "make bench      the scripts behind the published numbers (DATA=FOLDER for those on MNIST); hours"
+	@echo "make bench      the scripts behind the published numbers (MNIST=FOLDER for those on MNIST); hours"
 	@echo "                NAME=growth ARGS="--only side" is one of them: python -m benchmarks lists them"
 	@echo "make setup      .venv with everything that is needed"
 
@@ -63,8 +63,7 @@ else
 	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python -m benchmarks.digits
 	$(BIN)/python -m benchmarks.time_to_quality
-	$(if $(DATA),$(BIN)/python -m benchmarks.mnist $(DATA),@echo "DATA=FOLDER, with mnist/ and features/ in it, makes the comparison on MNIST too")
-	$(if $(DATA),$(BIN)/python -m benchmarks.good_samples $(DATA))
+	$(if $(MNIST),$(BIN)/python -m benchmarks.mnist $(MNIST),@echo "MNIST=FOLDER makes the comparison on MNIST too")
 endif
 
 clean:

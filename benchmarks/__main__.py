@@ -25,9 +25,11 @@ def main() -> None:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         return
     width = max(map(len, found))
-    print("\n".join(f"{one:{width}}  {text}" for one, text in found.items()))
     if name not in ("-h", "--help"):
-        sys.exit(f"there is no benchmark {name!r}")
+        print(f"there is no benchmark {name!r}: python -m benchmarks lists them", file=sys.stderr)
+        sys.exit(2)
+    print("python -m benchmarks NAME [its own flags, or --help]\n")
+    print("\n".join(f"{one:{width}}  {text}" for one, text in found.items()))
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def test_join(page):
         ('import { a } from "lodash";', "lodash"),
         ('import { a } from "./missing.js";', "missing.js"),
         ('const text = "</script>";', "</script"),
+        ('import { nothing } from "./say.js";', "imports nothing, which say.js does not export"),
     ],
 )
 def test_join_refuses(page, line, why):
@@ -159,6 +160,28 @@ def test_explorer(browser, subject, tmp_path):
     assert f"Done: {4 + 3} evaluations" in page.text_content(".status")
     assert not said
     assert all(address.startswith(("file://", "blob:null/", "data:")) for address in fetched)
+    page.close()
+
+
+def test_each_tool_draws(browser, subject, tmp_path):
+    """The pen whitens, the rubber takes away, the hole opens one; each leaves its strokes in the address."""
+    (path := tmp_path / "explorer.html").write_text(exported(subject))
+    page, said, _ = watched(browser)
+    page.goto(f"{path.as_uri()}#scene=draw&count=1&sampler=ddim&steps=2")
+    box = page.wait_for_selector(".easel").bounding_box()
+    drawn = []
+    for tool in ("pen", "rubber", "hole"):
+        page.get_by_role("button", name=tool, exact=True).click()
+        page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.5)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.5, steps=5)
+        page.mouse.up()
+        drawn.append(page.evaluate("document.querySelector('canvas.easel').toDataURL()"))
+        assert page.locator(".tools [aria-pressed=true]").text_content() == tool
+    assert len(set(drawn)) == 3
+    page.click("button.big")
+    page.wait_for_selector("main [data-state=done]", timeout=20_000)
+    assert not said
     page.close()
 
 

@@ -2,8 +2,8 @@
 
 Each module becomes a function that is called when it is first imported and returns what it exports. Of the language's ways
 to import and export these are known: ``import { a, b as c } from "./x.js"``, ``import * as x from "./x.js"``,
-``import("./x.js")``, ``export`` before ``const``, ``let``, ``function`` or ``class``, and ``export { a }``, also from another
-module. All others are refused.
+``import("./x.js")``, ``export`` before ``const``, ``let``, ``function`` or ``class`` of one name, and ``export { a }``, also from
+another module. All others are refused.
 """
 
 import base64
@@ -13,6 +13,7 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -43,20 +44,24 @@ def program(files: Files) -> str:
     Raises:
         CannotJoin: a module imports or exports in another way than those above, or is not there.
     """
-    modules: dict[str, str] = {}
-    first: dict[str, list[str]] = {}
+    found: dict[str, _Module] = {}
     waiting = [PROGRAM, THREAD]
     while waiting:
         path = waiting.pop()
-        if path not in modules:
-            modules[path], first[path], later = _module(_read(files, path), path)
-            waiting += first[path] + later
+        if path not in found:
+            found[path] = _module(_read(files, path), path)
+            waiting += found[path].first + found[path].later
+    for path, module in found.items():
+        for whence, name in module.named:
+            if name not in found[whence].exports:
+                raise CannotJoin(f"{path} imports {name}, which {whence} does not export by a line of its own")
+    first = {path: module.first for path, module in found.items()}
     try:
         TopologicalSorter(first).prepare()
     except CycleError as error:
         raise CannotJoin(f"modules of the page import each other in a circle: {' <- '.join(error.args[1])}") from error
-    functions = ",\n".join(f"{json.dumps(path)}: () => {{\n{modules[path]}}}" for path in sorted(modules))
-    found = (
+    functions = ",\n".join(f"{json.dumps(path)}: () => {{\n{found[path].body}}}" for path in sorted(found))
+    text = (
         '"use strict";\n(() => {\n'
         f"const modules = {{\n{functions}\n}};\n"
         "const loaded = new Map();\n"
@@ -68,15 +73,29 @@ def program(files: Files) -> str:
         f"else load({json.dumps(PROGRAM)});\n"
         "})();\n"
     )
-    if re.search(r"</script|<!--", found, re.IGNORECASE):
+    if re.search(r"</script|<!--", text, re.IGNORECASE):
         raise CannotJoin('a module of the page holds "</script" or "<!--", which would end it')
-    return found
+    return text
 
 
-def _module(source: str, path: str) -> tuple[str, list[str], list[str]]:
-    """The body of a module's function, and the paths of the modules that it imports at first, and later."""
+@dataclass(frozen=True)
+class _Module:
+    """The body of a module's function, the paths of the modules that it imports at first, and later, and the names that it exports.
+
+    `named` are those that it imports, with the path of their module.
+    """
+
+    body: str
+    first: list[str]
+    later: list[str]
+    exports: list[str]
+    named: list[tuple[str, str]]
+
+
+def _module(source: str, path: str) -> _Module:
     first: list[str] = []
     later: list[str] = []
+    asked: list[tuple[str, str]] = []
 
     def load(address: str, when: list[str]) -> str:
         if not address.startswith("."):
@@ -85,14 +104,18 @@ def _module(source: str, path: str) -> tuple[str, list[str], list[str]]:
         return f"load({json.dumps(when[-1])})"
 
     def named(found: re.Match[str]) -> str:
-        names = ", ".join(re.sub(r"\s+as\s+", ": ", name.strip()) for name in found[1].split(",") if name.strip())
-        return f"const {{ {names} }} = {load(found[2], first)};"
+        pairs = [re.split(r"\s+as\s+", name.strip()) for name in found[1].split(",") if name.strip()]
+        loaded = load(found[2], first)
+        asked.extend((first[-1], pair[0]) for pair in pairs)
+        return f"const {{ {', '.join(': '.join(pair) for pair in pairs)} }} = {loaded};"
 
     exports: list[str] = []
 
     def listed(found: re.Match[str]) -> str:
         pairs = [re.split(r"\s+as\s+", name.strip()) for name in found[1].split(",") if name.strip()]
         whence = f"{load(found[2], first)}." if found[2] else ""
+        if whence:
+            asked.extend((first[-1], pair[0]) for pair in pairs)
         exports.extend(f"{pair[-1]}: {whence}{pair[0]}" for pair in pairs)
         return ""
 
@@ -104,7 +127,8 @@ def _module(source: str, path: str) -> tuple[str, list[str], list[str]]:
     text = _LISTED.sub(listed, _EXPORTED.sub(r"\1 \2", text))
     if (unknown := _UNKNOWN.search(text)) is not None:
         raise CannotJoin(f"{path} imports or exports in a way that one file cannot: {unknown[0].strip()}")
-    return f"{text.strip()}\nreturn {{ {', '.join(exports)} }};\n", first, later
+    body = f"{text.strip()}\nreturn {{ {', '.join(exports)} }};\n"
+    return _Module(body, first, later, [one.split(":")[0] for one in exports], asked)
 
 
 def _read(files: Files, path: str) -> str:

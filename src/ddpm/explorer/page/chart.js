@@ -91,6 +91,10 @@ function lines(own, curve, i) {
     made.push(svg("path", { d: `${path}L${place.x(last)} ${box.bottom}L${place.x(first)} ${box.bottom}Z`, class: `area ${series}` }));
   }
   made.push(svg("path", { d: path, class: `line ${series}${curve.dashed ? " dashed" : ""}` }));
+  if (curve.points.length === 1) { // which is no line
+    const [[a, b]] = curve.points;
+    made.push(svg("circle", { cx: place.x(a), cy: place.y(b), r: 3.5, class: `dot ${series}` }));
+  }
   if (curve.name) {
     const [a, b] = curve.points.at(-1), x = Math.min(Math.max(place.x(a), box.left + 7 * curve.name.length), box.right - 4);
     made.push(svg("text", { x, y: free(own, x, place.y(b) - 6), class: `tick end name ${series}` }, curve.name));

@@ -83,6 +83,9 @@ export const korean = {
   "measuring the network's error once: {0} of {1}": "신경망의 오차를 한 번 재는 중: {1} 가운데 {0}",
   "log SNR at t = {0}": "t = {0}에서 log SNR",
   "the model's own again": "모델의 것으로 되돌리기",
+  "drawn by hand": "손으로 그린 것",
+  stopped: "멈춤",
+  "all done": "모두 끝남",
   "save for --schedule": "--schedule용으로 저장",
   "Dashed: the model's own. Points can be dragged, or moved with the arrow keys.":
     "점선: 모델의 것. 점은 끌거나 화살표 키로 옮깁니다.",

@@ -4,7 +4,9 @@ import { toSegment } from "../segment.js";
 
 /** Tools by the letter that they have in the address; `size` is half a stroke's width, as a share of the pad's. */
 const TOOLS = { p: { size: 1 / 22, least: 0.55 }, h: { size: 1 / 11, least: 0.7 }, r: { size: 1 / 13, least: 0.7 } };
-export const PEN = "p", HOLE = "h", RUBBER = "r";
+export const PEN = "p";
+export const HOLE = "h";
+export const RUBBER = "r";
 /** Places along a side, so that a stroke is the same when it is read from an address. */
 export const FINE = 255;
 const INK = 0.15; // of a pixel: where so much is, something was drawn

@@ -20,6 +20,7 @@ export const bits = {
 function mount(stage, context) {
   const view = { stage, context, whole: null, original: picture("the image"), ours: picture("ddpm") };
   view.others = { WebP: picture("WebP"), JPEG: picture("JPEG"), "JPEG XL": picture("JPEG XL") };
+  for (const one of Object.values(view.others)) one.hidden = true; // until it is known which there are
   view.facts = { bytes: fact("bytes read, of all"), rmse: fact("RMSE, 0..255"), stage: fact("how far it came"), dims: fact("bits/dim of the whole file"), whole: fact("lossless: ddpm, and the others") };
   view.dragging = slider("bytes", { min: 1, max: 2, value: 1, oninput: (bytes) => { state.set({ bytes }); view.ask(bytes); } });
   view.waiting = element("p.small", { role: "status" });

@@ -41,6 +41,10 @@ function shownOf(desk) {
   const tables = [["beta", "β"], ["alpha_bar", "ᾱ"], ["weights", say("weight of Eq. 12")]];
   const by = (name) => { desk.points = null; state.set({ schedule: name, points: "" }); ask(desk); };
   const pick = choice("schedule", [["own", "the model's own"], ...names], desk.points ? "own" : state.get("schedule", "own"), by);
+  const drawn = new Option(say("drawn by hand"), "drawn"); // shown while it is so, not to be chosen
+  drawn.disabled = true;
+  pick.select.add(drawn);
+  if (desk.points) pick.select.value = "drawn";
   return {
     pick,
     reset: button("the model's own again", () => { pick.select.value = "own"; by("own"); }),
@@ -142,6 +146,7 @@ function move(desk, i, at, value) {
   const high = i ? next[i - 1] - GAP : RANGE[1], low = i < next.length - 1 ? next[i + 1] + GAP : RANGE[0];
   next[i] = Math.min(high, Math.max(low, value));
   desk.points = next;
+  desk.pick.select.value = "drawn";
   state.set({ points: next.map((one) => one.toFixed(3)).join(",") });
   desk.tables = { ...desk.tables, T: about.T, log_snr: interpolated(next, about.T) };
   desk.save.disabled = true; // until its beta is there

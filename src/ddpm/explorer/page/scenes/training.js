@@ -27,12 +27,14 @@ async function mount(stage, context) {
   let known = -1;
   while (!signal.aborted) {
     const found = await first(backend.ask("training", { known }, signal));
-    facts.step.say(`${found.last.toLocaleString()} / ${found.steps.toLocaleString()}`);
+    const ended = found.ended ? ` · ${say(found.last < found.steps ? "stopped" : "all done")}` : "";
+    facts.step.say(`${found.last.toLocaleString()} / ${found.steps.toLocaleString()}${ended}`);
     facts.loss.say(digits(found.loss.at(-1)?.[1], 4));
     facts.bits.say(digits(found.bits_per_dim.at(-1)?.[1], 4));
     facts.seconds.say(digits(found.seconds / 60, 1));
     loss.draw([{ points: found.loss }], { log: true });
     bound.draw([{ points: found.bits_per_dim }], {});
+    bound.root.classList.toggle("empty", !found.bits_per_dim.length);
     if (found.picture) {
       known = found.picture_step;
       image.src = found.picture;
