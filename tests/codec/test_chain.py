@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import combinations
 from zlib import crc32
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from scipy.special import ndtr
 
-from ddpm.codec.chain.calibrate import chained, smallest
+from ddpm.codec.chain.calibrate import chained, cheapest, path, smallest
 from ddpm.codec.chain.coding import GROUP, decode, encode
 from ddpm.codec.chain.lattice import RESIDUALS, Numbers, Pixels, window
 from ddpm.codec.chain.profile import CERTAIN, ChainProfile, spaced
@@ -343,6 +344,28 @@ def test_a_chain_is_measured_on_images():
         assert replace(level, deviation=known.deviation) == known
     files = there_and_back([[x] for x in SOURCE.images(8)], profile, SOURCE.denoiser)
     assert bits(files, 8 * SOURCE.size) < 1.03 * SOURCE.bound(profile.steps)
+
+
+def test_the_cheapest_steps():
+    """Their bound, which is known here, lies below that of as many even ones; and they are fewer than are asked for of no more."""
+    steps = cheapest(SOURCE.process, SOURCE.denoiser, SOURCE.images(8), 8)
+    assert len(steps) == 8
+    assert steps == sorted(set(steps))
+    assert SOURCE.bound([SOURCE.level(t) for t in steps]) < 0.99 * SOURCE.bound(SOURCE.ladder(8))
+    assert cheapest(SOURCE.process, SOURCE.denoiser, SOURCE.images(2), 100) == log_snr(SOURCE.process.schedule, 100)
+
+
+def test_a_shortest_path_is_the_shortest():
+    rng = np.random.default_rng(0)
+    first, jumps, last = rng.random(7), np.triu(rng.random((7, 7)), 1), rng.random(7)
+    jumps[jumps == 0] = np.inf
+
+    def cost(places):
+        between = sum(jumps[a, b] for a, b in zip(places[:-1], places[1:], strict=True))
+        return first[places[0]] + between + last[places[-1]]
+
+    for count in range(1, 8):
+        assert path(first, jumps, last, count) == list(min(combinations(range(7), count), key=cost))
 
 
 def test_the_smallest_files_choose_the_profile():

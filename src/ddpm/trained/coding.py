@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm.codec.calibrate import Plan, as_it_is, calibrated
-from ddpm.codec.chain.calibrate import chained
+from ddpm.codec.chain.calibrate import chained, cheapest
 from ddpm.codec.chain.profile import ChainProfile
 from ddpm.codec.codec import Codec
 from ddpm.codec.denoiser import Denoiser, probe
@@ -22,7 +22,6 @@ from ddpm.codec.tables import Whole
 from ddpm.data.imageset import ImageSet
 from ddpm.errors import DataError, RunWarning, warn
 from ddpm.models.precision import FULL
-from ddpm.sampling.timesteps import log_snr
 from ddpm.storage import durable
 from ddpm.storage.atomic import atomically, read_json, to_strict_json
 from ddpm.trained.loaded import LoadedModel
@@ -32,6 +31,8 @@ IMAGES = 256
 """On how many images of the training data a profile is measured."""
 STEPS = 25
 """Of the chain."""
+FEWER = 4
+"""On one of so many of the images, its steps are chosen."""
 Kind = TypeVar("Kind", Profile, ChainProfile)
 
 
@@ -147,9 +148,9 @@ def measured_chain(trained: LoadedModel, profile: Profile) -> ChainProfile:
     Raises:
         NotFound: they are no longer where they were.
     """
-    steps = log_snr(trained.process.schedule, min(STEPS, trained.process.schedule.T))
-    denoiser = Denoiser(as_it_is(trained.process), profile, trained.device)
-    return chained(trained.process, denoiser, _measured_on(trained), steps)
+    denoiser, images = Denoiser(as_it_is(trained.process), profile, trained.device), _measured_on(trained)
+    steps = cheapest(trained.process, denoiser, images[::FEWER], min(STEPS, trained.process.schedule.T))
+    return chained(trained.process, denoiser, images, steps)
 
 
 def _measured_on(trained: LoadedModel) -> Whole:
