@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.special import ndtr
 
+from ddpm.codec import progressive
 from ddpm.codec.chain.calibrate import chained, cheapest, path, smallest
 from ddpm.codec.chain.coding import GROUP, decode, encode
 from ddpm.codec.chain.lattice import RESIDUALS, Numbers, Pixels, window
@@ -22,6 +23,7 @@ from ddpm.codec.tables import ONE, below
 from ddpm.errors import DataError
 from ddpm.sampling.timesteps import log_snr
 from tests.codec.oracle import Source
+from tests.codec.source import toy
 
 SOURCE = Source()
 
@@ -29,6 +31,11 @@ SOURCE = Source()
 def bits(files, numbers):
     """Of real bytes, for each number of the images."""
     return 8 * sum(map(len, files)) / numbers
+
+
+def toy_images(many):
+    """Such as `toy` was measured on: 16 pixels."""
+    return list(np.random.default_rng(2).normal(128, 80, (many, 16)).round().clip(0, 255).astype(np.int64))
 
 
 def there_and_back(groups, profile, denoiser):
@@ -330,6 +337,35 @@ def test_numbers_of_any_size_are_exact():
     stack.push_numbers(numbers)
     assert np.array_equal(stack.pop_numbers(len(numbers)), numbers)
     assert stack.bits == 0
+
+
+def test_bytes_of_any_number_are_exact():
+    stack = Stack()
+    every = (b"", b"\1", bytes(range(256)), b"\0\0\1")
+    for data in every:
+        stack.push_bytes(data)
+    assert tuple(stack.pop_bytes() for _ in every) == every[::-1]
+    assert stack.bits == 0
+    stack.push_numbers(np.array([10]))
+    with pytest.raises(DataError, match="damaged"):
+        stack.pop_bytes()
+
+
+def test_the_first_images_may_be_coded_progressively():
+    """Until the stack has bits enough for the steps of the others: as many as the code of one image is short."""
+    source, images = toy(with_chain=True), toy_images(24)
+    chain, profile, denoiser = source.chain, source.profile, source.denoiser
+    (one,) = encode([images[:1]], chain, denoiser, profile)
+    assert len(one) <= len(progressive.encode(images[:1], profile, denoiser)[0]) + 4  # its length, and whole words
+    groups = [images, images[:3]]
+    files = encode(groups, chain, denoiser, profile)
+    back = decode(files, [[len(x) for x in group] for group in groups], chain, denoiser, profile)
+    assert all(
+        np.array_equal(x, y)
+        for group, found in zip(groups, back, strict=True)
+        for x, y in zip(group, found, strict=True)
+    )
+    assert len(files[0]) < len(encode([images], chain, denoiser)[0])
 
 
 # Profiles.

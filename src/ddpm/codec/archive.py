@@ -179,7 +179,7 @@ def _together(codec: Codec, groups: Sequence[list[tuple[str, Whole]]]) -> Iterat
     pixels = [[image for _, image in group] for group in groups]
     small = [row for row, group in enumerate(pixels) if _fit([codec.tiled(image.shape) for image in group])]
     tiles = [[codec.cut(image) for image in pixels[row]] for row in small]
-    streams = dict(zip(small, encode(tiles, codec.the_chain, asked.denoiser), strict=True))
+    streams = dict(zip(small, encode(tiles, codec.the_chain, asked.denoiser, codec.profile), strict=True))
     made = [_made(codec, group, streams.get(row)) for row, group in enumerate(groups)]
     for group, images, back in zip(made, pixels, _read(codec, made, asked.denoiser), strict=True):
         if not all(np.array_equal(one, image) for one, image in zip(back, images, strict=True)):
@@ -253,7 +253,8 @@ def _read(codec: Codec, groups: Sequence[Group], asked: Denoiser | Remembering) 
             raise _not_those(group, sum(of))
     rows = [row for row, group in enumerate(groups) if not group.stored]
     streams = [groups[row].payload for row in rows]
-    coded_ = dict(zip(rows, decode(streams, [sizes[row] for row in rows], codec.the_chain, asked), strict=True))
+    numbers = [sizes[row] for row in rows]
+    coded_ = dict(zip(rows, decode(streams, numbers, codec.the_chain, asked, codec.profile), strict=True))
     found = []
     for row, (group, of) in enumerate(zip(groups, shapes, strict=True)):
         images = _joined(codec, coded_[row], of) if row in coded_ else _unstored(codec, group, of)

@@ -1,8 +1,9 @@
 """Images to stacks and back. A group of images shares a stack: each is hidden in bits that those before it left there.
 
 An image pops its noise and pushes itself, step by step from the pixels to x_K (Bit-Swap: Kingma, Abbeel & Ho 2019): what it
-adds to the stack is its bound. The first image finds an empty stack. So its first step is rounding, which pops nothing, and
-leaves there most of the bits that its other steps pop.
+adds to the stack is its bound. The first image finds an empty stack. Where a progressive code is given, the first images are
+coded by that, and what it says of them lies on the stack as bits for the others. Else the first step of an image is rounding, which
+pops nothing, and leaves there most of the bits that its other steps pop.
 """
 
 from collections.abc import Generator, Sequence
@@ -12,22 +13,28 @@ import numpy as np
 from ddpm.codec.chain.profile import ChainProfile
 from ddpm.codec.chain.stack import Stack
 from ddpm.codec.chain.steps import WholeStep, steps_of
+from ddpm.codec.coder import Reader, Writer
 from ddpm.codec.denoiser import Asked, Estimate, answered
-from ddpm.codec.profile import Level
+from ddpm.codec.profile import Level, Profile
+from ddpm.codec.progressive import said
 from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
 
 GROUP = 64
 """Images on a stack, at most: to read one of them, those above it are read too."""
-ENOUGH = 2.6
+ENOUGH = 3.5
 """Bits for each number of an image on the stack, where its steps can be as fine as they are together."""
-EITHER = np.ones((1, 2), dtype=np.int64)
+ALONE, EITHER = 0, np.ones((1, 2), dtype=np.int64)
 
 Asking = Generator[tuple[Real, Level], Estimate, list[Whole]]
 
 
-def encode(groups: Sequence[Sequence[Whole]], profile: ChainProfile, denoiser: Asked) -> list[bytes]:
+def encode(
+    groups: Sequence[Sequence[Whole]], profile: ChainProfile, denoiser: Asked, first: Profile | None = None
+) -> list[bytes]:
     """Groups of images (D,) of whole values, each group as one string. The network sees one image of every group at once.
+
+    `first` is the profile of the progressive code, if the first images of a group are to be coded by that.
 
     Raises:
         ValueError: a group has more than `GROUP` images.
@@ -35,35 +42,48 @@ def encode(groups: Sequence[Sequence[Whole]], profile: ChainProfile, denoiser: A
     if any(len(group) > GROUP for group in groups):
         raise ValueError(f"at most {GROUP} images on a stack")
     stacks = [Stack() for _ in groups]
-    answered([_push_all(profile, stack, group) for stack, group in zip(stacks, groups, strict=True)], denoiser)
+    answered([_push_all(profile, stack, group, first) for stack, group in zip(stacks, groups, strict=True)], denoiser)
     return [stack.bytes() for stack in stacks]
 
 
 def decode(
-    stacks: Sequence[bytes], sizes: Sequence[Sequence[int]], profile: ChainProfile, denoiser: Asked
+    stacks: Sequence[bytes],
+    sizes: Sequence[Sequence[int]],
+    profile: ChainProfile,
+    denoiser: Asked,
+    first: Profile | None = None,
 ) -> list[list[Whole]]:
-    """The images of each group, of `sizes` numbers.
+    """The images of each group, of `sizes` numbers; `first` as it was for `encode`.
 
     Raises:
         DataError: one is damaged, or something is left of it.
     """
-    return answered([_pop_all(profile, Stack(one), of) for one, of in zip(stacks, sizes, strict=True)], denoiser)
+    return answered([_pop_all(profile, Stack(one), of, first) for one, of in zip(stacks, sizes, strict=True)], denoiser)
 
 
-def _push_all(profile: ChainProfile, stack: Stack, images: Sequence[Whole]) -> Asking:
+def _push_all(profile: ChainProfile, stack: Stack, images: Sequence[Whole], first: Profile | None) -> Asking:
     for number, x in enumerate(images):
         way = int(number > 0 and stack.bits >= ENOUGH * len(x))
-        yield from _push(_steps(profile, way, number, len(x)), stack, x)
+        if first is not None and way == ALONE:
+            writer = Writer()
+            yield from said(first, writer, len(x), x)
+            stack.push_bytes(writer.stream())
+        else:
+            yield from _push(_steps(profile, way, number, len(x)), stack, x)
         if number > 0:
             stack.push(np.array([way]), EITHER)
     return list(images)
 
 
-def _pop_all(profile: ChainProfile, stack: Stack, sizes: Sequence[int]) -> Asking:
+def _pop_all(profile: ChainProfile, stack: Stack, sizes: Sequence[int], first: Profile | None) -> Asking:
     images = []
     for number, size in reversed(list(enumerate(sizes))):
-        way = int(stack.pop(EITHER)[0]) if number > 0 else 0
-        images.append((yield from _pop(_steps(profile, way, number, size), stack)))
+        way = int(stack.pop(EITHER)[0]) if number > 0 else ALONE
+        if first is not None and way == ALONE:
+            known = yield from said(first, Reader(stack.pop_bytes(), whole=True), size, None)
+            images.append(known.pixels.astype(np.int64))
+        else:
+            images.append((yield from _pop(_steps(profile, way, number, size), stack)))
     if stack.bits:
         raise DataError("the coded bits are damaged")
     return images[::-1]

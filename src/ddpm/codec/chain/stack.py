@@ -35,6 +35,24 @@ class Stack:
         words = np.frombuffer(data + bytes(-len(data) % 4), dtype="<u4").astype(np.uint32)
         self._coder = _CODER(words) if len(words) else _CODER()
 
+    def push_bytes(self, data: bytes) -> None:
+        """Put bytes there, of which the last is not 0, and how many they are."""
+        halves = np.frombuffer(data, dtype=np.uint8)[:, None] >> np.array([4, 0]) & 15
+        self.push(halves.ravel(), _alike(2 * len(data), 16))
+        self.push_numbers(np.array([len(data)]))
+
+    def pop_bytes(self) -> bytes:
+        """Take them from it.
+
+        Raises:
+            DataError: there are not so many.
+        """
+        many = int(self.pop_numbers(1)[0])
+        if many > self.bits // 8 + 2:  # what is lowest in the stack may begin with some zeros, which do not count
+            raise DataError("the coded bits are damaged")
+        halves = self.pop(_alike(2 * many, 16)).reshape(-1, 2)
+        return (halves @ np.array([16, 1])).astype(np.uint8).tobytes()
+
     @property
     def bits(self) -> int:
         """How many lie on it."""
