@@ -130,6 +130,16 @@ def test_a_model_reads_its_own():
         archive.unpack(codec().compress([usual()])[0])
 
 
+def test_an_archive_of_before_is_no_damaged_one():
+    """Its first images were coded otherwise, and it has another number."""
+    file = bytearray(packed([usual()]))
+    assert file[3] & 7 == ARCHIVE == 4
+    file[3] ^= ARCHIVE ^ 3
+    for read in (archive.unpack, lambda one: codec().decompress([one])):
+        with pytest.raises(DataError, match="version 1, coding 3: this program reads version 1, codings 0, 1, 2 and 4"):
+            read(bytes(file))
+
+
 def test_a_beginning_of_what_a_chain_coded_shows_nothing():
     (file,) = codec().compress([usual((1, 8, 8))], CHAIN)
     with pytest.raises(DataError, match="read whole"):
@@ -211,6 +221,8 @@ def test_hostile_archives_are_refused_or_read(victims, many):
         Group((Entry(shape=(1, 2**11, 2**11)),) * 64, stored=True, crc=0, payload=bytes(400_000)),
         Group((Entry(shape=(1, 2**11, 2**11)),), stored=False, crc=0, payload=bytes(100)),
         Group((Entry(shape=(1, 2**10, 2**10)),) * 64, stored=False, crc=0, payload=bytes(400_000)),
+        Group((Entry(),) * 64, stored=False, crc=0, payload=b"\1" * (64 * 16 + 1)),
+        Group((Entry(),) * 64, stored=False, crc=0, payload=b"\1" * 400_000),
     ],
 )
 def test_images_that_are_too_large_are_refused_at_once(group):

@@ -1,8 +1,9 @@
 """The chain's files: as long as its bound says, and exact, for whatever image."""
 
 import json
+import tracemalloc
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from zlib import crc32
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy.special import ndtr
 
 from ddpm.codec import progressive
+from ddpm.codec.chain import coding as chain_coding
 from ddpm.codec.chain.calibrate import chained, cheapest, path, smallest
 from ddpm.codec.chain.coding import GROUP, decode, encode
 from ddpm.codec.chain.lattice import RESIDUALS, Numbers, Pixels, window
@@ -33,9 +35,10 @@ def bits(files, numbers):
     return 8 * sum(map(len, files)) / numbers
 
 
-def toy_images(many):
-    """Such as `toy` was measured on: 16 pixels."""
-    return list(np.random.default_rng(2).normal(128, 80, (many, 16)).round().clip(0, 255).astype(np.int64))
+def toy_images(many, spread=10.0, size=64):
+    """Such as `toy` was measured on, or of another spread: four tiles each, (size,)."""
+    rng = np.random.default_rng(2)
+    return list(rng.normal(127.5, spread, (many, size)).round().clip(0, 255).astype(np.int64))
 
 
 def there_and_back(groups, profile, denoiser):
@@ -351,6 +354,16 @@ def test_bytes_of_any_number_are_exact():
         stack.pop_bytes()
 
 
+def test_bytes_take_little_memory():
+    """A hostile file may have millions."""
+    stack, data = Stack(), b"\1" * 2**18
+    tracemalloc.start()
+    stack.push_bytes(data)
+    assert stack.pop_bytes() == data
+    assert tracemalloc.get_traced_memory()[1] < 16 * len(data)
+    tracemalloc.stop()
+
+
 def test_the_first_images_may_be_coded_progressively():
     """Until the stack has bits enough for the steps of the others: as many as the code of one image is short."""
     source, images = toy(with_chain=True), toy_images(24)
@@ -366,6 +379,49 @@ def test_the_first_images_may_be_coded_progressively():
         for x, y in zip(group, found, strict=True)
     )
     assert len(files[0]) < len(encode([images], chain, denoiser)[0])
+
+
+def test_of_an_only_image_the_shorter_code_is_kept():
+    source, images = toy(with_chain=True), toy_images(1)
+    chain, denoiser = source.chain, source.denoiser
+    wide = [replace(level, deviation=tuple(30 * one for one in level.deviation)) for level in source.profile.fine]
+    for profile in (source.profile, replace(source.profile, fine=tuple(wide))):
+        (file,) = encode([images], chain, denoiser, profile)
+        (by_chain,), (alone,) = encode([images], chain, denoiser), progressive.encode(images, profile, denoiser)
+        assert len(file) <= min(len(by_chain) + 1, len(alone) + 3)
+        assert np.array_equal(decode([file], [[64]], chain, denoiser, profile)[0][0], images[0])
+    assert len(file) < len(alone) - 3  # with wrong deviations the chain's is shorter
+
+
+def test_groups_stay_in_step(monkeypatch):
+    """Two groups whose stacks have enough after three first images and after four: no level is asked about more often than it must."""
+    source, groups = toy(with_chain=True), [toy_images(8, 20.0), toy_images(8, 10.0)]
+    chain, profile, calls, firsts = source.chain, source.profile, [], []
+
+    def denoiser(x_t, level):
+        calls.append(len(x_t))
+        return source.denoiser(x_t, level)
+
+    def code_image(*given):
+        firsts.append(given)
+        return progressive.code_image(*given)
+
+    monkeypatch.setattr(chain_coding, "ENOUGH", 20.0)
+    monkeypatch.setattr(chain_coding, "code_image", code_image)
+    many = []
+    for group in groups:
+        encode([group], chain, denoiser, profile)
+        many.append(len(firsts))
+        firsts.clear()
+    assert many == [3, 4]
+    levels = len(profile.noisy) - 1 + len(profile.fine)
+    least = 4 * levels + (8 - 3) * len(chain.steps)
+    calls.clear()
+    files = encode(groups, chain, denoiser, profile)
+    assert len(calls) == least
+    calls.clear()
+    decode(files, [[64] * 8] * 2, chain, denoiser, profile)
+    assert len(calls) == least
 
 
 # Profiles.
@@ -397,7 +453,7 @@ def test_a_shortest_path_is_the_shortest():
     jumps[jumps == 0] = np.inf
 
     def cost(places):
-        between = sum(jumps[a, b] for a, b in zip(places[:-1], places[1:], strict=True))
+        between = sum(jumps[a, b] for a, b in pairwise(places))
         return first[places[0]] + between + last[places[-1]]
 
     for count in range(1, 8):

@@ -251,6 +251,10 @@ def _read(codec: Codec, groups: Sequence[Group], asked: Denoiser | Remembering) 
     for group, of in zip(groups, sizes, strict=True):
         if not group.stored and (too_short(len(group.payload), sum(of), codec.profile) or not _fit(of)):
             raise _not_those(group, sum(of))
+    for group, of in zip(groups, shapes, strict=True):
+        pixels = sum(int(np.prod(shape)) for shape in of)
+        if not group.stored and len(group.payload) > container.raw_size(pixels, codec.profile.levels):
+            raise _not_those(group, pixels)  # it would have been stored
     rows = [row for row, group in enumerate(groups) if not group.stored]
     streams = [groups[row].payload for row in rows]
     numbers = [sizes[row] for row in rows]

@@ -15,7 +15,8 @@ from ddpm.codec.tiles import Shape
 from ddpm.errors import DataError
 
 MAGIC = b"\x89DP"
-STORED, PROGRESSIVE, CHAIN, ARCHIVE = range(4)
+STORED, PROGRESSIVE, CHAIN, ARCHIVE = 0, 1, 2, 4
+"""3 was an archive whose first images were coded by the chain; no release wrote one."""
 CODINGS = {STORED: "stored", PROGRESSIVE: "progressive", CHAIN: "chain", ARCHIVE: "archive"}
 SHAPED = 8
 """Added to a coding where a shape follows, which is not the model's own."""
@@ -35,7 +36,7 @@ class Header:
     r"""What the first bytes say: `shape` (C, H, W) is None for that of the model.
 
     3 bytes are 89 44 50 ("\x89DP"); 1 is the version (high four bits) and how it is coded (low four): 0 stored, 1 progressive,
-    2 by a chain, 3 an archive, and 8 more if a shape follows; 4 are the head of SHA-256 of weights and profile; 4 CRC-32 of the
+    2 by a chain, 4 an archive, and 8 more if a shape follows; 4 are the head of SHA-256 of weights and profile; 4 CRC-32 of the
     shape and the pixels; then the shape, if it is not the model's own: channels, height and width, each with 7 bits a byte,
     lowest first; and, written alike, how many bytes follow: fewer are a beginning of the file. What an archive says else is
     in `ddpm.codec.archive`.
@@ -74,7 +75,9 @@ def unpack(file: bytes) -> tuple[Header, bytes]:
     _, kind, model, crc = _HEAD.unpack_from(file)
     coding, sides, rest = kind & 7, None, _HEAD.size
     if kind >> 4 != VERSION or coding not in CODINGS:
-        raise DataError(f"of version {kind >> 4}, coding {coding}: this program reads version {VERSION}")
+        raise DataError(
+            f"of version {kind >> 4}, coding {coding}: this program reads version {VERSION}, codings 0, 1, 2 and 4"
+        )
     if kind & SHAPED:
         sides, rest = read_shape(file, rest)
         if sides is None:

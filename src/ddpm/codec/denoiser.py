@@ -125,8 +125,13 @@ class Remembering:
         return [Estimate(mean.astype(np.float64), bins.astype(np.int64)) for mean, bins in found]
 
 
-def answered(images: Sequence[Generator[tuple[Real, Level], Estimate, Result]], denoiser: Asked) -> list[Result]:
-    """Run all to their results, and answer those that ask about one level in one call."""
+def answered(
+    images: Sequence[Generator[tuple[Real, Level], Estimate, Result]], denoiser: Asked, before: Sequence[Level] = ()
+) -> list[Result]:
+    """Run all to their results, and answer those that ask about one level in one call.
+
+    While one waits at a level of `before`, such a level is answered: those that are ahead wait, and all go on together.
+    """
     results: dict[int, Result] = {}
     asked: dict[int, tuple[Real, Level]] = {}
 
@@ -139,8 +144,10 @@ def answered(images: Sequence[Generator[tuple[Real, Level], Estimate, Result]], 
 
     for i in range(len(images)):
         go_on(i, None)
+    early = {id(level) for level in before}
     while asked:
-        level = next(iter(asked.values()))[1]
+        levels = [level for _, level in asked.values()]
+        level = next((one for one in levels if id(one) in early), levels[0])
         now = [i for i, (_, at) in asked.items() if at is level]
         for i, answer in zip(now, denoiser([asked[i][0] for i in now], level), strict=True):
             go_on(i, answer)

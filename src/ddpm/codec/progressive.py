@@ -1,6 +1,6 @@
 """The progressive code of an image: first what is seen through noise, less and less of it, then cells, down to the pixels.
 
-One function says it for both sides (`said`): it asks the denoiser by `yield`, so many images share a call of the network.
+One function says it for both sides (`code_image`): it asks the denoiser by `yield`, so many images share a call of the network.
 Where a prefix ends, what is known of the image so far is what the last estimate says, within the cells that were read.
 """
 
@@ -60,7 +60,7 @@ Asking = Generator[tuple[Real, Level], Estimate, Known]
 def encode(images: Sequence[Whole], profile: Profile, denoiser: Asked) -> list[bytes]:
     """Images (D,) of whole values, each as its own stream; D is the model's own, times tiles."""
     writers = [Writer() for _ in images]
-    answered([said(profile, writer, len(x), x) for writer, x in zip(writers, images, strict=True)], denoiser)
+    answered([code_image(profile, writer, len(x), x) for writer, x in zip(writers, images, strict=True)], denoiser)
     return [writer.stream() for writer in writers]
 
 
@@ -73,10 +73,10 @@ def decode(
         DataError: a whole one is damaged.
     """
     readers = [Reader(stream, all_there) for stream, all_there in zip(streams, whole, strict=True)]
-    return answered([said(profile, *pair, None) for pair in zip(readers, sizes, strict=True)], denoiser)
+    return answered([code_image(profile, *pair, None) for pair in zip(readers, sizes, strict=True)], denoiser)
 
 
-def said(profile: Profile, coder: Writer | Reader, size: int, x: Whole | None) -> Asking:
+def code_image(profile: Profile, coder: Writer | Reader, size: int, x: Whole | None) -> Asking:
     """Write the image x (D,) of whole values, or read one of `size` numbers: what is known of it."""
     tiles = size // profile.size
     known = Known(np.tile(profile.average, tiles))

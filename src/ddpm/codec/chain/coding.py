@@ -2,7 +2,7 @@
 
 An image pops its noise and pushes itself, step by step from the pixels to x_K (Bit-Swap: Kingma, Abbeel & Ho 2019): what it
 adds to the stack is its bound. The first image finds an empty stack. Where a progressive code is given, the first images are
-coded by that, and what it says of them lies on the stack as bits for the others. Else the first step of an image is rounding, which
+coded by that, and their bytes lie on the stack as bits that the others pop. Else the first step of an image is rounding, which
 pops nothing, and leaves there most of the bits that its other steps pop.
 """
 
@@ -16,34 +16,49 @@ from ddpm.codec.chain.steps import WholeStep, steps_of
 from ddpm.codec.coder import Reader, Writer
 from ddpm.codec.denoiser import Asked, Estimate, answered
 from ddpm.codec.profile import Level, Profile
-from ddpm.codec.progressive import said
+from ddpm.codec.progressive import code_image
 from ddpm.codec.tables import Real, Whole
 from ddpm.errors import DataError
 
 GROUP = 64
 """Images on a stack, at most: to read one of them, those above it are read too."""
 ENOUGH = 3.5
-"""Bits for each number of an image on the stack, where its steps can be as fine as they are together."""
-ALONE, EITHER = 0, np.ones((1, 2), dtype=np.int64)
+"""Bits for each number of an image on the stack, where its steps can be as fine as they are together.
+
+Chosen on training images of MNIST (58,120 to 58,247, in groups of 64, `ddpm:mnist`): 2.6, 3.5 and 4.5 make archives of 15,010,
+14,894 and 14,911 bytes.
+"""
+EITHER = np.ones((1, 2), dtype=np.int64)
 
 Asking = Generator[tuple[Real, Level], Estimate, list[Whole]]
 
 
 def encode(
-    groups: Sequence[Sequence[Whole]], profile: ChainProfile, denoiser: Asked, first: Profile | None = None
+    groups: Sequence[Sequence[Whole]], profile: ChainProfile, denoiser: Asked, progressive: Profile | None = None
 ) -> list[bytes]:
     """Groups of images (D,) of whole values, each group as one string. The network sees one image of every group at once.
 
-    `first` is the profile of the progressive code, if the first images of a group are to be coded by that.
+    `progressive` is the profile of the progressive code, if the first images of a group are to be coded by that. An image that
+    is the only one of its group is coded both ways then, and the shorter string is kept.
 
     Raises:
         ValueError: a group has more than `GROUP` images.
     """
     if any(len(group) > GROUP for group in groups):
         raise ValueError(f"at most {GROUP} images on a stack")
-    stacks = [Stack() for _ in groups]
-    answered([_push_all(profile, stack, group, first) for stack, group in zip(stacks, groups, strict=True)], denoiser)
-    return [stack.bytes() for stack in stacks]
+    tried = [(row, 0) for row in range(len(groups))]
+    if progressive is not None:
+        tried += [(row, 1) for row, group in enumerate(groups) if len(group) == 1]
+    stacks = [Stack() for _ in tried]
+    run = [
+        _push_all(profile, stack, groups[row], progressive, way)
+        for stack, (row, way) in zip(stacks, tried, strict=True)
+    ]
+    answered(run, denoiser, _levels(progressive))
+    found: dict[int, bytes] = {}
+    for stack, (row, _) in zip(stacks, tried, strict=True):
+        found[row] = min(found.get(row, stack.bytes()), stack.bytes(), key=len)
+    return [found[row] for row in range(len(groups))]
 
 
 def decode(
@@ -51,36 +66,45 @@ def decode(
     sizes: Sequence[Sequence[int]],
     profile: ChainProfile,
     denoiser: Asked,
-    first: Profile | None = None,
+    progressive: Profile | None = None,
 ) -> list[list[Whole]]:
-    """The images of each group, of `sizes` numbers; `first` as it was for `encode`.
+    """The images of each group, of `sizes` numbers; `progressive` as it was for `encode`.
 
     Raises:
         DataError: one is damaged, or something is left of it.
     """
-    return answered([_pop_all(profile, Stack(one), of, first) for one, of in zip(stacks, sizes, strict=True)], denoiser)
+    run = [_pop_all(profile, Stack(one), of, progressive) for one, of in zip(stacks, sizes, strict=True)]
+    return answered(run, denoiser, profile.steps)
 
 
-def _push_all(profile: ChainProfile, stack: Stack, images: Sequence[Whole], first: Profile | None) -> Asking:
+def _levels(progressive: Profile | None) -> Sequence[Level]:
+    """Those of the first images: they are coded first, and read last."""
+    return () if progressive is None else (*progressive.noisy, *progressive.fine)
+
+
+def _push_all(
+    profile: ChainProfile, stack: Stack, images: Sequence[Whole], progressive: Profile | None, first_way: int
+) -> Asking:
+    """All images, the first one in the way 0 or 1. Way 0 is the progressive code, if there is one; above an image lies its way."""
     for number, x in enumerate(images):
-        way = int(number > 0 and stack.bits >= ENOUGH * len(x))
-        if first is not None and way == ALONE:
+        way = int(stack.bits >= ENOUGH * len(x)) if number > 0 else first_way
+        if progressive is not None and not way:
             writer = Writer()
-            yield from said(first, writer, len(x), x)
+            yield from code_image(progressive, writer, len(x), x)
             stack.push_bytes(writer.stream())
         else:
             yield from _push(_steps(profile, way, number, len(x)), stack, x)
-        if number > 0:
+        if number > 0 or progressive is not None:
             stack.push(np.array([way]), EITHER)
     return list(images)
 
 
-def _pop_all(profile: ChainProfile, stack: Stack, sizes: Sequence[int], first: Profile | None) -> Asking:
+def _pop_all(profile: ChainProfile, stack: Stack, sizes: Sequence[int], progressive: Profile | None) -> Asking:
     images = []
     for number, size in reversed(list(enumerate(sizes))):
-        way = int(stack.pop(EITHER)[0]) if number > 0 else ALONE
-        if first is not None and way == ALONE:
-            known = yield from said(first, Reader(stack.pop_bytes(), whole=True), size, None)
+        way = int(stack.pop(EITHER)[0]) if number > 0 or progressive is not None else 0
+        if progressive is not None and not way:
+            known = yield from code_image(progressive, Reader(stack.pop_bytes(), whole=True), size, None)
             images.append(known.pixels.astype(np.int64))
         else:
             images.append((yield from _pop(_steps(profile, way, number, size), stack)))
@@ -90,7 +114,8 @@ def _pop_all(profile: ChainProfile, stack: Stack, sizes: Sequence[int], first: P
 
 
 def _steps(profile: ChainProfile, way: int, number: int, size: int) -> list[WholeStep]:
-    return steps_of(profile.levels, profile.steps, (profile.alone, profile.together)[way], number, size)
+    spacings = profile.together if way and number > 0 else profile.alone
+    return steps_of(profile.levels, profile.steps, spacings, number, size)
 
 
 def _push(steps: list[WholeStep], stack: Stack, x: Whole) -> Generator[tuple[Real, Level], Estimate, None]:

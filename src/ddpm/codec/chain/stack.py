@@ -15,11 +15,13 @@ from ddpm.errors import DataError
 
 _CODER: Any = None
 _MODEL: Any = None
+_MODEL_OF_A_BYTE: Any = None
 with suppress(ImportError):  # an extra: `ddpm.trained.coded` says what is missing
     import constriction
 
     _STREAM: Any = constriction.stream  # type: ignore[attr-defined] # it has no types
     _CODER, _MODEL = _STREAM.stack.AnsCoder, _STREAM.model.Categorical(perfect=False)
+    _MODEL_OF_A_BYTE = _STREAM.model.Uniform(256)
 
 
 class Stack:
@@ -37,8 +39,8 @@ class Stack:
 
     def push_bytes(self, data: bytes) -> None:
         """Put bytes there, of which the last is not 0, and how many they are."""
-        halves = np.frombuffer(data, dtype=np.uint8)[:, None] >> np.array([4, 0]) & 15
-        self.push(halves.ravel(), _alike(2 * len(data), 16))
+        if data:
+            self._coder.encode_reverse(np.frombuffer(data, dtype=np.uint8).astype(np.int32), _MODEL_OF_A_BYTE)
         self.push_numbers(np.array([len(data)]))
 
     def pop_bytes(self) -> bytes:
@@ -50,8 +52,8 @@ class Stack:
         many = int(self.pop_numbers(1)[0])
         if many > self.bits // 8 + 2:  # what is lowest in the stack may begin with some zeros, which do not count
             raise DataError("the coded bits are damaged")
-        halves = self.pop(_alike(2 * many, 16)).reshape(-1, 2)
-        return (halves @ np.array([16, 1])).astype(np.uint8).tobytes()
+        found = self._coder.decode(_MODEL_OF_A_BYTE, many) if many else np.zeros(0)
+        return np.asarray(found).astype(np.uint8).tobytes()
 
     @property
     def bits(self) -> int:
