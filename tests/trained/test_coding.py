@@ -9,7 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from ddpm.codec.calibrate import as_it_is
+from ddpm.codec.chain.calibrate import cheapest
+from ddpm.codec.denoiser import Denoiser
 from ddpm.errors import DataError, RunWarning, StorageError
+from ddpm.sampling.timesteps import log_snr
 from ddpm.trained import coding
 from ddpm.trained.coding import can_be_exact, codec_of, kept_profile, profile_file
 from ddpm.trained.loaded import load_run
@@ -82,6 +86,18 @@ def test_measuring_again_gives_the_same(measured):
     profile_file(measured, chain=True).unlink()
     assert codec_of(measured, chain=True).chain == chain.chain
     assert profile_file(measured, chain=True).read_bytes() == kept
+
+
+def test_a_chain_has_the_cheapest_steps(measured, monkeypatch):
+    """Those that a part of its images chooses."""
+    monkeypatch.setattr(coding, "STEPS", 6)  # of 12
+    codec = codec_of(measured, chain=True)
+    process, images = measured.process, coding._measured_on(measured)
+    denoiser = Denoiser(as_it_is(process), codec.profile, measured.device)
+    steps = cheapest(process, denoiser, images[:: coding.FEWER], coding.STEPS)
+    alpha_bar = [float(process.schedule.alpha_bar[t]) for t in steps]
+    assert [level.alpha_bar for level in codec.chain.steps] == alpha_bar
+    assert steps != log_snr(process.schedule, len(steps))
 
 
 @pytest.mark.parametrize(

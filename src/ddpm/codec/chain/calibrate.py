@@ -1,4 +1,4 @@
-"""A chain's profile for a model: which steps cost least, how far off its estimates are there, and which lattices make the smallest files."""
+"""A chain's profile for a model: the steps that cost least, how far off estimates are there, and which lattices suit them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,9 @@ def chained(p: ReverseProcess, denoiser: Denoiser, images: Whole, steps: Sequenc
     """
     rng = np.random.default_rng(seed)
     found = [_measured(p, denoiser, images, t, rng)[0] for t in sorted(steps)]
-    return smallest([spaced(denoiser.profile.levels, tuple(found), alone) for alone in LATTICES], denoiser, images[:TRIED])
+    return smallest(
+        [spaced(denoiser.profile.levels, tuple(found), alone) for alone in LATTICES], denoiser, images[:TRIED]
+    )
 
 
 def smallest(profiles: Sequence[ChainProfile], denoiser: Denoiser, images: Whole) -> ChainProfile:
@@ -45,18 +47,21 @@ def cheapest(p: ReverseProcess, denoiser: Denoiser, images: Whole, count: int, s
     so v is that of each bin of the profile, where `sampling.optimal` has one for all pixels.
     """
     grid, rng = log_snr(p.schedule, min(max(GRID, count), p.schedule.T)), np.random.default_rng(seed)
-    found = [_measured(p, denoiser, images, t, rng) for t in grid]
-    alpha_bar = np.array([level.alpha_bar for level, _ in found])
+    levels, shares, first = list[Level](), list[Real](), list[float]()
+    for t in grid:  # an estimate is large: what is needed of it is taken before the next one
+        level, estimate = _measured(p, denoiser, images, t, rng)
+        levels.append(level)
+        shares.append(np.bincount(estimate.bins, minlength=len(level.deviation)) / estimate.bins.size)
+        first.append(_pixels(denoiser, images, level, estimate))
+    alpha_bar = np.array([level.alpha_bar for level in levels])
     snr, half = alpha_bar / (1 - alpha_bar), denoiser.profile.half
     jumps = np.full((len(grid), len(grid)), np.inf)
-    for t, (level, estimate) in enumerate(found):
-        share = np.bincount(estimate.bins, minlength=len(level.deviation)) / estimate.bins.size
+    for t, (level, share) in enumerate(zip(levels, shares, strict=True)):
         gain = np.outer(snr[:t] - snr[t], np.square(np.asarray(level.deviation) / half))
         jumps[:t, t] = np.log1p(gain) @ share / 2
-    first = np.array([_pixels(denoiser, images, *one) for one in found])
     power = np.mean(np.square(images / half - 1))
     last = (alpha_bar * power - alpha_bar - np.log1p(-alpha_bar)) / 2  # what x_T still says of x_0
-    return [grid[place] for place in path(first, jumps, last, count)]
+    return [grid[place] for place in path(np.array(first), jumps, last, count)]
 
 
 def _measured(
