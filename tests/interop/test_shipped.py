@@ -29,7 +29,7 @@ GOLDEN = Path(__file__).parent / "golden"
 FOLDER = Path(str(files("ddpm.interop.shipped"))) / "mnist"
 WEIGHTS = "a41d6c58c8dd962afa413dff4734e0b4"
 CODEC = "ff419c29328e5e60da80048241156a46965f01c8a9661ef892e9551a40cae82b"
-CHAIN = "4a151d41489275bda5d4ba22e41c328668b58a2ac7f5393da4f16b70357e194d"
+CHAIN = "f7610bb14df6ab8c8fa70665ffc34dabfb0362dd600f743d09512c5396b32af1"
 
 
 def digits(count=3):
