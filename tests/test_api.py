@@ -28,6 +28,7 @@ SMALL = {
     "model.multipliers": (1, 2),
     "model.blocks": 1,
     "model.groups": 4,
+    "model.dropout": 0.1,
     "schedule.T": 12,
     "rhythm.images": 8,
     "rhythm.evaluate": 3,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import webbrowser
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -110,15 +111,20 @@ def test_a_signal_leaves_no_token_behind(run, tmp_path, number):
     place.mkdir()
     environment = {**os.environ, "TMPDIR": str(place), "BROWSER": "true", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "ddpm", "explore", str(run), "--language", "en"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        said = ""
-        while "open the address yourself" not in said:
-            line = process.stderr.readline()
-            assert line, said
-            said += line
-        assert [path.suffix for path in place.iterdir()] == [".html"]
-        process.send_signal(number)
-        assert process.wait(30) == (0 if number == signal.SIGINT else -number)
+    # The tests themselves may run where SIGHUP is ignored, by nohup: what is begun from there would ignore it too.
+    heard = partial(signal.signal, number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:  # noqa: PLW1509
+        try:
+            said = ""
+            while "open the address yourself" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            assert [path.suffix for path in place.iterdir()] == [".html"]
+            process.send_signal(number)
+            assert process.wait(30) == (0 if number == signal.SIGINT else -number)
+        finally:
+            process.kill()
     assert list(place.iterdir()) == []
 
 

@@ -223,7 +223,7 @@ def test_korean_words():
     texts = "\n".join(file.read_text() for file in files)
     said = set(re.findall(r'\b(?:say|fact|button|choice|slider)\(\s*"((?:[^"\\]|\\.)*)"', texts))
     said |= set(re.findall(r'^\s+"([a-z][a-zA-Z ]+)":\s+"[\d._*-]+",$', texts, re.MULTILINE))  # the examples
-    for options in re.findall(r"(?:\bchoice\(|RULES = |TITLES = ).*?;", texts, re.DOTALL):
+    for options in re.findall(r"(?:\bchoice\(|RULES = |TITLES = |const places = |examples = ).*?;", texts, re.DOTALL):
         said |= set(re.findall(r'[:,] "([a-zσ][^"]* [^"]*|none|ancestral|DDIM)"', options))
     said |= set(re.findall(r'^  (?:title|idea): "(.*)",$', texts, re.MULTILINE))
     korean = dict(re.findall(r'^  "?([^"\n]*?)"?:\s+"(.*)",$', (PAGE / "words-ko-world.js").read_text(), re.MULTILINE))
