@@ -1,6 +1,7 @@
 """A run that is looked at while it trains: before its first checkpoint, and when newer ones come."""
 
 import json
+import shutil
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_before_the_first_checkpoint(young):
     training = asked(followed, "training")
     assert (training["last"], training["steps"]) == (20, 20)
     assert [step for step, _ in training["loss"]] == [5, 10, 15, 20]
-    assert asked(followed, NEWS) == {"step": None}
+    assert asked(followed, NEWS) == {"step": None, "gone": False}
     for name in {*ASKS, "together"} - set(BEFORE):
         with pytest.raises(Unavailable, match="no checkpoint yet"):
             followed.answers(name, {})
@@ -51,15 +52,15 @@ def test_checkpoints_are_taken_up(grown, young):
     """The first one, and a newer one: what was measured of the older model is not kept, its images are."""
     followed = Followed(begun(run_of(str(young))), newer(young))
     come(grown, young, 10)
-    assert asked(followed, NEWS) == {"step": 10}
+    assert asked(followed, NEWS) == {"step": 10, "gone": False}
     first = followed.now
     assert asked(followed, "model")["waits"] is False
     asked(followed, "schedule")
     assert first.curve is not None
-    assert asked(followed, NEWS) == {"step": 10}
+    assert asked(followed, NEWS) == {"step": 10, "gone": False}
     assert followed.now is first
     come(grown, young, 20)
-    assert asked(followed, NEWS) == {"step": 20}
+    assert asked(followed, NEWS) == {"step": 20, "gone": False}
     assert asked(followed, "model")["step"] == 20
     assert (followed.now.curve, followed.now.errors) == (None, {})
     assert followed.now.x_0 is first.x_0
@@ -74,7 +75,7 @@ def test_what_cannot_be_opened_is_said_once(grown, young):
         manifest.write_text("{")
     with pytest.raises(DataError, match="no whole checkpoint"):
         asked(followed, NEWS)
-    assert asked(followed, NEWS) == {"step": 10}
+    assert asked(followed, NEWS) == {"step": 10, "gone": False}
 
 
 def test_what_passes_is_tried_again(grown, young):
@@ -92,7 +93,7 @@ def test_what_passes_is_tried_again(grown, young):
     for kind in (OutOfResources, Unavailable):
         with pytest.raises(kind):
             asked(followed, NEWS)
-    assert asked(followed, NEWS) == {"step": 20}
+    assert asked(followed, NEWS) == {"step": 20, "gone": False}
 
 
 def test_a_checkpoint_that_comes_meanwhile_is_opened_once(grown, young):
@@ -107,7 +108,7 @@ def test_a_checkpoint_that_comes_meanwhile_is_opened_once(grown, young):
 
     followed = Followed(begun(run_of(str(young))), slowly)
     come(grown, young, 10)
-    assert [asked(followed, NEWS) for _ in range(3)] == [{"step": 20}] * 3
+    assert [asked(followed, NEWS) for _ in range(3)] == [{"step": 20, "gone": False}] * 3
     assert len(opened) == 1
 
 
@@ -117,14 +118,26 @@ def test_what_is_of_the_run_is_kept(grown, young, monkeypatch):
     followed = Followed(subject_of(ddpm.load(young), None, pytest.fail), newer(young))
     log, has = followed.now.log, followed.now.has_training_images
     come(grown, young, 20)
-    assert asked(followed, NEWS) == {"step": 20}
+    assert asked(followed, NEWS) == {"step": 20, "gone": False}
     monkeypatch.setattr(subject, "open_source", pytest.fail)
     assert (followed.now.log, followed.now.has_training_images) == (log, has)
 
 
+def test_a_run_that_is_deleted_is_told(grown, young):
+    """Its model stays."""
+    come(grown, young, 10)
+    followed = Followed(
+        begun(run_of(str(young))) or subject_of(newer(young)(None).model, None, pytest.fail), newer(young)
+    )
+    assert asked(followed, NEWS) == {"step": 10, "gone": False}
+    shutil.rmtree(young)
+    assert asked(followed, NEWS) == {"step": 10, "gone": True}
+    assert asked(followed, "model")["step"] == 10
+
+
 def test_what_does_not_go_on(subject, grown, tmp_path):
     """A model without a run, a checkpoint, a folder that is no run."""
-    assert asked(Followed(subject), NEWS) == {"step": subject.step}
+    assert asked(Followed(subject), NEWS) == {"step": subject.step, "gone": False}
     (checkpoint, *_) = (grown / "checkpoints").iterdir()
     (tmp_path / "config.json").write_text("{}")
     for name in ("ddpm:mnist", str(checkpoint), str(tmp_path), str(tmp_path / "nowhere")):

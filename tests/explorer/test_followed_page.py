@@ -37,7 +37,7 @@ def test_a_run_before_its_first_checkpoint(opened, grown, young):
         page = looked.open(lang="ko")
         assert page.locator("nav [aria-current]").get_attribute("id") == "to-training"
         until(page, "document.querySelector('#stage .body').dataset.last === '20'")
-        assert page.locator(".fact b").first.text_content() == "20 / 20"
+        assert page.locator(".fact b").first.text_content() == "20 / 20 · 모두 끝남"
         assert page.locator(".preview").is_hidden()
         page.locator("#to-forward").click()
         assert "첫 체크포인트" in page.locator(".waits").text_content()
@@ -63,6 +63,9 @@ def test_a_newer_checkpoint_is_taken_up(opened, grown, young):
         until(page, "document.querySelector('#stage .body').dataset.t === '6'")
         assert page.evaluate(PIXELS) != before
         assert other.evaluate("document.querySelector('#stage .body').kept")
+        shutil.rmtree(young)
+        until(page, "document.getElementById('trouble').textContent.startsWith('The run was deleted')")
+        page.evaluate("document.getElementById('trouble').hidden = true")
         looked.well()
         watching.well()
 

@@ -36,7 +36,10 @@ class Followed:
         return self._news()
 
     def _news(self) -> Steps:
-        """The step of the model, None before the first checkpoint; a newer checkpoint is opened first."""
+        """The step of the model, None before the first checkpoint; a newer checkpoint is opened first.
+
+        `gone` says that the run was deleted: the model is still there, in memory.
+        """
         newest = self._newest() if self.newer else None
         if self.newer and newest is not None and newest != self._seen:
             try:
@@ -45,7 +48,7 @@ class Followed:
                 self._seen = newest  # it stays damaged: that is said once; what else is wrong may pass
                 raise
             self._seen = max(newest, self.now.step or 0)  # a newer one may have come while it was opened
-        yield {"step": self.now.step}
+        yield {"step": self.now.step, "gone": self.newer is not None and not self.now.folder.config.exists()}
 
     def _newest(self) -> int | None:
         """The step of the newest checkpoint; the checkpoint may still be damaged."""

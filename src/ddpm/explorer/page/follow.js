@@ -1,12 +1,14 @@
 /** Whether the server is still there, and whether it has a newer model than the one that the page shows. */
 
 import { first, Gone, isAbort } from "./live.js";
+import { say } from "./words.js";
 
 const EVERY = 3000; // ms between two looks
 const AGAIN = 1500; // ms, while the server does not answer
 const REST = 2000; // ms since the last touch after which a scene may be opened anew
 
 let lost = false;
+let gone = false; // the run's folder, which was said
 
 /** A scene's ask found that the server is not there: the page looks out for it from now on. */
 export function isLost() {
@@ -22,6 +24,8 @@ export function isLost() {
 export function follow(backend, { shown, newer, back, trouble }) {
   const look = async () => {
     const news = await first(backend.ask("news", {}));
+    if (news.gone && !gone) trouble(new Error(say("The run was deleted. What is shown is the model that is still in memory.")));
+    gone = news.gone;
     if (lost) {
       lost = false;
       await back();

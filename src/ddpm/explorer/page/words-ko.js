@@ -85,6 +85,7 @@ export const korean = {
   "the model's own again": "모델의 것으로 되돌리기",
   "drawn by hand": "손으로 그린 것",
   stopped: "멈춤",
+  "The run was deleted. What is shown is the model that is still in memory.": "run이 지워졌습니다. 보이는 것은 아직 메모리에 있는 모델입니다.",
   "all done": "모두 끝남",
   "save for --schedule": "--schedule용으로 저장",
   "Dashed: the model's own. Points can be dragged, or moved with the arrow keys.":
