@@ -128,29 +128,33 @@ def twice(step: Step) -> Step:
     return lambda: (step(), step())
 
 
+def training(case: Case, name: str) -> Step:
+    """A training step by a name such as "ddpm bf16"."""
+    who, precision = name.rsplit(" ", 1)
+    batch = BATCHES[case.name][0]
+    if who in (OURS, OURS_AGAIN):
+        return our_training(case, batch, precision, again=who == OURS_AGAIN)
+    if who == DIFFUSERS:
+        network = case.peer().train()
+        return peer_training(network, network, case.pixels(512), batch, bf16=precision == "bf16")
+    theirs = case.improved() if who == IMPROVED else case.lucidrains()
+    return theirs.training(case.pixels(512), batch, bf16=precision == "bf16")
+
+
 def kinds(case: Case) -> dict[str, dict[str, Step]]:
     """What is measured, and who does it, by name: all are made before anything is timed."""
-    training, reading = BATCHES[case.name]
-    precisions = ("bf16", "fp32")
+    batch, precisions = BATCHES[case.name][1], ("bf16", "fp32")
+    trained = [OURS, OURS_AGAIN, DIFFUSERS, *(NAMES if case.peers else ())]
     found: dict[str, dict[str, Step]] = {
-        "training": {f"{OURS} {name}": our_training(case, training, name) for name in precisions},
-        "sampling": {f"{OURS} {name}": our_sampling(case, reading, name) for name in precisions},
-        "bound, two terms": {f"{OURS} {name}": twice(our_bound(case, reading, name)) for name in precisions},
+        "training": {name: training(case, name) for name in (f"{who} {one}" for who in trained for one in precisions)},
+        "sampling": {f"{OURS} {name}": our_sampling(case, batch, name) for name in precisions},
+        "bound, two terms": {f"{OURS} {name}": twice(our_bound(case, batch, name)) for name in precisions},
     }
-    for name in precisions:
-        found["training"][f"{OURS_AGAIN} {name}"] = our_training(case, training, name, again=True)
-        theirs = case.peer().train()
-        found["training"][f"{DIFFUSERS} {name}"] = peer_training(
-            theirs, theirs, case.pixels(512), training, bf16=name == "bf16"
-        )
-    found["sampling"][f"{DIFFUSERS} fp32"] = diffusers_sampling(case, reading)
+    found["sampling"][f"{DIFFUSERS} fp32"] = diffusers_sampling(case, batch)
     if case.peers is not None:
         for who, make in ((IMPROVED, case.improved), (LUCIDRAINS, case.lucidrains)):
-            for name in precisions:
-                step = make().training(case.pixels(512), training, bf16=name == "bf16")
-                found["training"][f"{who} {name}"] = step
-            found["sampling"][f"{who} fp32"] = make().sampling(torch.randn(reading, *case.shape))
-        found["bound, two terms"][f"{IMPROVED} fp32"] = case.improved().bound(case.pixels(reading))
+            found["sampling"][f"{who} fp32"] = make().sampling(torch.randn(batch, *case.shape))
+        found["bound, two terms"][f"{IMPROVED} fp32"] = case.improved().bound(case.pixels(batch))
     return found
 
 
@@ -203,16 +207,7 @@ def memory(case: str, name: str, peers: Path | None) -> int:
 
 def said_memory(case: Case, name: str) -> None:
     """The other side of `memory`."""
-    who, precision = name.rsplit(" ", 1)
-    batch = BATCHES[case.name][0]
-    if who in (OURS, OURS_AGAIN):
-        step = our_training(case, batch, precision, again=who == OURS_AGAIN)
-    elif who == DIFFUSERS:
-        network = case.peer().train()
-        step = peer_training(network, network, case.pixels(512), batch, bf16=precision == "bf16")
-    else:
-        theirs = case.improved() if who == IMPROVED else case.lucidrains()
-        step = theirs.training(case.pixels(512), batch, bf16=precision == "bf16")
+    step = training(case, name)
     step()
     step()
     # Not getrusage: its peak includes the parent's at the fork.

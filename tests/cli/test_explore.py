@@ -2,7 +2,6 @@
 
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 
 from ddpm.explorer import server
 from ddpm.explorer.subject import Begun, Subject
+from tests.harness.commands import young_copy
 
 pytestmark = pytest.mark.slow
 
@@ -39,11 +39,7 @@ def sites(monkeypatch):
 @pytest.fixture
 def young(run, tmp_path):
     """A run before its first checkpoint."""
-    folder = tmp_path / "young"
-    shutil.copytree(run, folder)
-    for checkpoint in (folder / "checkpoints").iterdir():
-        shutil.rmtree(checkpoint)
-    return folder
+    return young_copy(run, tmp_path / "young")
 
 
 def test_a_run_without_a_checkpoint_is_opened(ddpm, sites, young):

@@ -6,6 +6,7 @@ import torch
 import ddpm
 from ddpm.diffusion.variance import beta_tilde_2
 from ddpm.explorer.subject import GIVEN, Subject
+from tests.harness.commands import young_copy
 from tests.harness.served import served
 
 
@@ -53,11 +54,7 @@ def grown(tmp_path_factory):
 @pytest.fixture
 def young(grown, tmp_path):
     """The same as it was before its first checkpoint; `come` brings one."""
-    folder = tmp_path / "run"
-    shutil.copytree(grown, folder)
-    for checkpoint in (folder / "checkpoints").iterdir():
-        shutil.rmtree(checkpoint)
-    return folder
+    return young_copy(grown, tmp_path / "run")
 
 
 def come(grown, young, step):

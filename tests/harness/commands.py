@@ -91,3 +91,11 @@ def trained(tmp_path_factory, without_reports):
 def run(trained, tmp_path):
     """A copy of that run for one test, which may change or harm it."""
     return shutil.copytree(trained, tmp_path / "run")
+
+
+def young_copy(run, folder):
+    """A copy of a run as it was before its first checkpoint."""
+    shutil.copytree(run, folder)
+    for checkpoint in (folder / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint)
+    return folder

@@ -57,7 +57,8 @@ def encode(
     answered(run, denoiser, _levels(progressive))
     found: dict[int, bytes] = {}
     for stack, (row, _) in zip(stacks, tried, strict=True):
-        found[row] = min(found.get(row, stack.bytes()), stack.bytes(), key=len)
+        string = stack.bytes()
+        found[row] = min(found.get(row, string), string, key=len)
     return [found[row] for row in range(len(groups))]
 
 
