@@ -62,7 +62,7 @@ def conditions(experiment: Experiment, device: torch.device, world: World) -> di
     precision = choose(experiment.precision, device)
     model, rounded = experiment.model, precision == "bf16" and device.type == "cpu"
     last = rounded and isinstance(model, UNetShape) and is_channels_last(model)
-    layout = {"layout": "channels last"} if last else {}
+    layout = {"layout": "channels last, attention too"} if last else {}
     return {
         "ddpm": VERSION,
         "torch": torch.__version__,
