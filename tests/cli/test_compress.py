@@ -174,20 +174,34 @@ def test_files_that_are_wrong(ddpm, coder, packed, tmp_path, change, code, words
     said = ddpm("decompress", packed[1], wrong, "--run", coder / "run", "-o", tmp_path / "o")
     _one_line(said, code, words)
     assert "wrong.ddpm" in said.err
-    assert not (tmp_path / "o" / "wrong.png").exists()
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_model_that_coded_nothing_is_not_given_a_profile(ddpm, coder, packed, tmp_path):
-    """And its hint: with that of the run that wrote the files it reads them."""
+    """It did not write the file, or elsewhere; and the hint: with the profile of the run that wrote the files it reads them."""
     bare = shutil.copytree(coder / "run", tmp_path / "run")
     shutil.rmtree(bare / "codecs")
     command = ("decompress", packed[0], "--run", bare, "-o", tmp_path / "a.png")
     said = ddpm(*command)
-    _one_line(said, 66, "there is no codec's profile of these weights")
+    wrote, digest = packed[0].read_bytes()[4:8].hex(), library.load(bare).loaded.digest[:8]
+    _one_line(said, 78, f"made with another model or codec profile: {wrote}, and the weights {digest} have none")
     assert "copy it from the run that wrote the files" in said.err
+    _one_line(ddpm("inspect", packed[0], "--run", bare), 78, f"profile: {wrote}")
+    with pytest.raises(library.Mismatch, match="made with another model"):
+        library.load(bare).decompress(packed[0].read_bytes(), progress=False)
     assert not (bare / "codecs").exists()
     shutil.copytree(coder / "run" / "codecs", bare / "codecs")
     assert ddpm(*command).code == 0
+
+
+def test_another_model_is_told_before_its_codec_is_made(ddpm, coder, packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("ddpm.trained.coded.codec_of", lambda *_given, **_more: pytest.fail("the codec was made"))
+    other = bytearray(packed[0].read_bytes())
+    other[4] ^= 1
+    (tmp_path / "other.ddpm").write_bytes(other)
+    said = ddpm("decompress", packed[0], tmp_path / "other.ddpm", "--run", coder / "run", "-o", tmp_path / "o")
+    _one_line(said, 78, f"{other[4:8].hex()}, not {packed[0].read_bytes()[4:8].hex()}")
+    assert "other.ddpm" in said.err
 
 
 def test_values_that_make_no_sense(ddpm, coder, tmp_path):
@@ -238,6 +252,28 @@ def test_ctrl_c_leaves_whole_files_alone(ddpm, coder, tmp_path, monkeypatch):
     assert said.code == 130, said.err
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["000000.ddpm"]
     assert ddpm("inspect", tmp_path / "o" / "000000.ddpm").code == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_folder_is_made_for_a_file_alone(ddpm, coder, packed, tmp_path, monkeypatch, error):
+    """None is left of a command in which no file was written: it was refused, interrupted, or the disk was full."""
+    from ddpm.storage import atomic
+
+    def fails(_path, _parts):
+        raise error
+
+    picture, run, out = coder / "in" / "000000.png", coder / "run", tmp_path / "a" / "b"
+    Image.new("L", (8, 8)).save(tmp_path / "grey.png")
+    assert ddpm("compress", run, tmp_path / "grey.png", "-o", out).code == 78
+    assert ddpm("compress", run, picture, "-o", out, "--bits-per-pixel", 1).code == 2
+    monkeypatch.setattr(atomic.durable, "write", fails)
+    for command in (
+        ("compress", run, picture, "-o", out),
+        ("compress", run, picture, picture, "-o", out / "both.ddpm"),
+        ("decompress", packed[0], "--run", run, "-o", out),
+    ):
+        assert ddpm(*command).code in (130, 74), command
+    assert not (tmp_path / "a").exists()
 
 
 def test_in_korean(ddpm, coder, packed, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, number, positive
 from ddpm.cli.terminal.console import note, say, show, track
-from ddpm.cli.terminal.files import JsonTarget, new_files
+from ddpm.cli.terminal.files import JsonTarget, new_files, write_new
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
 from ddpm.errors import UsageError
@@ -96,7 +96,6 @@ def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", js
     from ddpm.codec.archive import Group
     from ddpm.codec.container import ARCHIVE, pixel_bytes
     from ddpm.figures.pictures import png_size
-    from ddpm.storage.atomic import write_bytes
     from ddpm.trained.archived import archive_entries, packed
     from ddpm.trained.coded import ENDING, codec_to_write
     from ddpm.trained.cutting import pixels_of
@@ -116,7 +115,7 @@ def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", js
     for _ in track(archive_entries(codec, given, groups, seen), len(given), "compressing"):
         pass
     file = packed(codec, groups)
-    write_bytes(path, file)
+    write_new(path, file)
     total |= {"bytes": len(file), "images": len(given), "bits_per_pixel": 8 * len(file) / total["pixels"]}
     json_target.write({"archive": str(path), "total": total, "run": options.run, "model": codec.named(ARCHIVE).hex()})
     _say_total(total)
@@ -127,7 +126,6 @@ def _one_by_one(
     options: Namespace, trained: "LoadedModel", given: "list[Given]", cut: "Cut", json_target: JsonTarget
 ) -> None:
     """A file of each image."""
-    from ddpm.storage.atomic import write_bytes
     from ddpm.trained.coded import ENDING, codec_to_write, coded
 
     paths = new_files(options.output, [one.name for one in given], ENDING)
@@ -135,7 +133,7 @@ def _one_by_one(
     made = (one for batch in coded(codec, given, cut, options.batch_size) for one in batch)
     rows: list[dict[str, Any]] = []
     for path, one in zip(paths, track(made, len(paths), "compressing"), strict=True):
-        write_bytes(Path(path), one.file)
+        write_new(path, one.file)
         rows.append(_row(str(path), one, trained.experiment.levels))
     total = {key: sum(row[key] for row in rows) for key in ("bytes", "pixels", "raw_bytes", "png_bytes")}
     total |= {"images": len(rows), "bits_per_pixel": 8 * total["bytes"] / total["pixels"]}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import count, filled, natural
 from ddpm.cli.terminal.console import say, show, track
-from ddpm.cli.terminal.files import JsonTarget, new_files
+from ddpm.cli.terminal.files import JsonTarget, new_files, write_new
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
 from ddpm.errors import DataError, UsageError
@@ -54,9 +54,8 @@ def run(options: Namespace) -> None:
     """A picture of each file, and how far the file goes."""
     from ddpm.cli.parts.opening import opened
     from ddpm.data.decoding.exact import Meaning, png
-    from ddpm.storage.atomic import write_bytes
     from ddpm.trained.agreeing import agreeing
-    from ddpm.trained.archived import by_a_chain, every_image
+    from ddpm.trained.archived import every_image
     from ddpm.trained.coded import codec_to_read, head_of, read_file
     from ddpm.trained.cutting import on_levels
 
@@ -73,7 +72,9 @@ def run(options: Namespace) -> None:
         raise UsageError("--only is for archives, and none of these files is one")
     paths = new_files(options.output, [image.name for image in images], ".png")
     trained = opened(options)
-    codec = codec_to_read(trained, chain=any(by_a_chain(head_of(path)) for path in files))
+    codec = codec_to_read(
+        trained, ((repr(name), head_of(path)) for name, path in zip(options.files, files, strict=True))
+    )
     levels = trained.experiment.levels
     read = ((repr(name), read_file(path)) for name, path in zip(options.files, files, strict=True))
     found = every_image(codec, read, options.bytes, options.batch_size, options.only)
@@ -82,7 +83,7 @@ def run(options: Namespace) -> None:
     rows: list[dict[str, Any]] = []
     for path, image, one in zip(paths, images, track(found, len(paths), "decompressing"), strict=True):
         values = on_levels(one.pixels, levels)
-        write_bytes(path, png(values, Meaning(levels, len(values)), {}))
+        write_new(path, png(values, Meaning(levels, len(values)), {}))
         row = {"file": str(path), "exact": one.exact, "stage": one.stage, "coding": one.coding}
         if image.label is None:
             row["bytes"] = image.length if options.bytes is None else min(image.length, options.bytes)

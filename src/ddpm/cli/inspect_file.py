@@ -101,10 +101,9 @@ def _tell_table(values: dict[str, Any]) -> None:
 def _read(options: Namespace, file: bytes) -> dict[str, Any]:
     """What the model reads in it."""
     from ddpm.cli.parts.opening import opened
-    from ddpm.trained.archived import by_a_chain
     from ddpm.trained.coded import codec_to_read, shape_of, stages
 
-    codec = codec_to_read(opened(options), chain=by_a_chain(file))
+    codec = codec_to_read(opened(options), [(repr(options.file), file)])
     found, ends = stages(codec, repr(options.file), file)
     return {
         "whole_bytes": codec.whole_length(file),

@@ -247,9 +247,7 @@ class Codec:
         Raises:
             Mismatch: it is another.
         """
-        ours = self.named(header.coding)
-        if header.model != ours:
-            raise Mismatch(f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}")
+        container.require_made_with(header, self.named(header.coding))
 
     def _found(self, one: "_Opened", known: Known | None) -> Found:
         """The image of what was read, if it is what was written."""

@@ -12,7 +12,7 @@ import numpy as np
 from ddpm.codec.profile import VERSION
 from ddpm.codec.tables import Real, Whole
 from ddpm.codec.tiles import Shape
-from ddpm.errors import DataError
+from ddpm.errors import DataError, Mismatch
 
 MAGIC = b"\x89DP"
 STORED, PROGRESSIVE, CHAIN, ARCHIVE = 0, 1, 2, 4
@@ -87,6 +87,16 @@ def unpack(file: bytes) -> tuple[Header, bytes]:
     if not header.plain:
         require_no_more(len(file) - rest, length)
     return header, file[rest:]
+
+
+def require_made_with(header: Header, ours: bytes) -> None:
+    """A file's model is the one of this name.
+
+    Raises:
+        Mismatch: it is another.
+    """
+    if header.model != ours:
+        raise Mismatch(f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}")
 
 
 def require_no_more(follow: int, length: int) -> None:

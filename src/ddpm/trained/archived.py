@@ -76,15 +76,6 @@ def is_archive(file: bytes) -> bool:
     return container.unpack(file)[0].coding == container.ARCHIVE
 
 
-def by_a_chain(file: bytes) -> bool:
-    """Whether a chain is needed to read it.
-
-    Raises:
-        DataError: it is no file of ours.
-    """
-    return container.unpack(file)[0].coding in (container.CHAIN, container.ARCHIVE)
-
-
 def whole_only(first: int | None) -> None:
     """Of an archive no beginning is asked for.
 
@@ -149,8 +140,9 @@ def decompressed(
     if not files or not all(isinstance(file, bytes) for file in files):
         raise UsageError("`data` is the bytes of a file, or of several, as `compress` and `archive` give them")
     names = ["a file"] if len(files) == 1 else [f"file {i}" for i in range(len(files))]
-    codec = codec_to_read(trained, chain=any(map(by_a_chain, files)))
-    found = every_image(codec, zip(names, files, strict=True), first, batch_size)
+    named = list(zip(names, files, strict=True))
+    codec = codec_to_read(trained, named)
+    found = every_image(codec, named, first, batch_size)
     if sample:
         found = (agreeing(trained, one, seed, row) for row, one in enumerate(found))
     with followed(found, None, "decompressing", progress) as read:

@@ -23,7 +23,7 @@ from ddpm.errors import DataError, Failure, Mismatch, NotFound, UsageError
 from ddpm.figures.images import Data, Images, image_set, tell
 from ddpm.figures.progress import followed
 from ddpm.language import Text
-from ddpm.trained.coding import codec_of, profile_file
+from ddpm.trained.coding import codec_of, kept_name, profile_file
 from ddpm.trained.cutting import Cut, header_size, on_levels, pixels_of, rmse_of, without
 from ddpm.trained.loaded import LoadedModel
 
@@ -54,22 +54,32 @@ def _measures(tell: Callable[[str], None], what: str, kept: Path) -> None:
     tell(f"{what} is measured, once, and kept: files are read with it alone: {str(kept)!r}")
 
 
-def codec_to_read(trained: LoadedModel, *, chain: bool = False) -> Codec:
-    """The codec of a model that has coded before: one that is measured now might be another.
+def codec_to_read(trained: LoadedModel, files: Iterable[tuple[str, bytes]]) -> Codec:
+    """The codec of a model that wrote these files, each with its name; of a file the head is enough.
+
+    Whether it wrote them is known before the codec is made. Nothing is measured: a new profile might be another than theirs.
 
     Raises:
         UsageError: constriction is not installed.
-        NotFound: it has no profile.
+        Mismatch: a file was made with another model, or these weights have no profile.
         DataError: as `ddpm.trained.coding.codec_of`.
     """
     _require_coder()
-    for kept in [profile_file(trained)] + [profile_file(trained, chain=True)] * chain:
-        if not kept.exists():
-            raise NotFound(
-                f"there is no codec's profile of these weights: {str(kept)!r}",
-                "copy it from the run that wrote the files: it belongs to the weights",
-            )
-    return codec_of(trained, chain=chain)
+    ours: dict[bool, bytes | None] = {}
+    for name, file in files:
+        with named_in_errors(name):
+            header, _ = container.unpack(file)
+            chain = header.coding in (container.CHAIN, container.ARCHIVE)
+            if chain not in ours:
+                ours[chain] = kept_name(trained, chain=chain)
+            if (our := ours[chain]) is None:
+                raise Mismatch(
+                    f"made with another model or codec profile: {header.model.hex()}, and the weights {trained.digest[:8]} "
+                    f"have none: {str(profile_file(trained, chain=chain))!r}",
+                    "name the model that wrote it; if these weights did, copy it from the run that wrote the files",
+                )
+            container.require_made_with(header, our)
+    return codec_of(trained, chain=ours.get(True, None) is not None)
 
 
 NOT_INSTALLED = Text(

@@ -15,6 +15,7 @@ from ddpm.codec.calibrate import Plan, as_it_is, calibrated
 from ddpm.codec.chain.calibrate import chained, cheapest
 from ddpm.codec.chain.profile import ChainProfile
 from ddpm.codec.codec import Codec
+from ddpm.codec.container import NAME
 from ddpm.codec.denoiser import Denoiser, probe
 from ddpm.codec.exact import NotExact, exact
 from ddpm.codec.profile import Profile, parsed
@@ -77,6 +78,20 @@ def kept_profile(trained: LoadedModel) -> Profile | None:
         DataError: it is of other weights, or damaged: a new one would not read the files of the old.
     """
     return kept(profile_file(trained), trained.digest, Profile)
+
+
+def kept_name(trained: LoadedModel, *, chain: bool = False) -> bytes | None:
+    """What files of these weights say of their model, or those that their chain codes; None if no profile of that is kept.
+
+    Raises:
+        DataError: as `kept_profile`.
+    """
+    profile = kept_profile(trained)
+    if profile is None or not chain:
+        return None if profile is None else profile.digest(trained.digest)[:NAME]
+    belongs = profile.digest(trained.digest).hex()
+    found = kept(profile_file(trained, chain=True), belongs, ChainProfile)
+    return None if found is None else found.digest(belongs)[:NAME]
 
 
 def kept(file: Path, belongs: str, kind: type[Kind]) -> Kind | None:

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,13 @@ def file_for(name: str | None, *suffixes: str) -> Path | None:
 
 
 def new_files(output: str, names: Sequence[str], ending: str) -> list[Path]:
-    """A new file for each of these names: `output` itself, where it has this ending, or in the folder `output`, which is made.
+    """A new file for each of these names: `output` itself, where it has this ending, or in the folder `output`.
+
+    Nothing is made yet: `write_new` makes the folder.
 
     Raises:
         UsageError: several would be one file.
-        CannotCreate: one is there already, or cannot be made.
+        CannotCreate: one is there already, or cannot be written.
     """
     whole = Path(output).expanduser()
     if whole.suffix.lower() == ending and not whole.is_dir():
@@ -83,8 +86,27 @@ def new_files(output: str, names: Sequence[str], ending: str) -> list[Path]:
         if path.exists():
             raise CannotCreate(f"it is there already: {str(path)!r}", "give another --output, or remove it")
     file_for(str(paths[0]))
-    existing_folder(paths[0].parent)
     return paths
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write one of `new_files`, whole or not at all; folders that are made for it go again if it is not written.
+
+    Raises:
+        CannotCreate: its folder cannot be made.
+        StorageError: the disk does not take it.
+    """
+    from ddpm.storage.atomic import write_bytes
+
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    try:
+        existing_folder(path.parent)
+        write_bytes(path, data)
+    except BaseException:
+        for folder in made:  # the innermost first
+            with suppress(OSError):  # another's file may be in it by now
+                folder.rmdir()
+        raise
 
 
 class JsonTarget:
