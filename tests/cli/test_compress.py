@@ -194,6 +194,41 @@ def test_a_model_that_coded_nothing_is_not_given_a_profile(ddpm, coder, packed, 
     assert ddpm(*command).code == 0
 
 
+def test_images_that_cannot_be_coded_are_refused_before_a_profile_is_measured(ddpm, coder, tmp_path, monkeypatch):
+    """Which takes long: one of other levels, and one that is too large. What can be coded is read, and then measured for."""
+    measured = []
+    monkeypatch.setattr("ddpm.trained.coding.measured_profile", lambda trained: measured.append(1) or 1 / 0)
+    bare = shutil.copytree(coder / "run", tmp_path / "run")
+    shutil.rmtree(bare / "codecs")
+    Image.new("L", (8, 8)).save(tmp_path / "grey.png")
+    right = coder / "in" / "000000.png"
+    for output in ("o", "o.ddpm"):
+        said = ddpm("compress", bare, right, tmp_path / "grey.png", "-o", tmp_path / output)
+        assert (said.code, "17 levels, not 256" in said.err) == (78, True)
+    large = library.Images(library.images("digits")[:1].tensor.repeat(1, 1, 257, 256), 17)
+    with pytest.raises(library.Mismatch, match="4,210,688 numbers: 1 to 4,194,304 can be coded"):
+        library.load(bare).compress(large, progress=False)
+    with pytest.raises(library.Mismatch, match="can be coded"):
+        library.load(bare).archive(large, progress=False)
+    assert not measured
+    with pytest.raises(ZeroDivisionError):
+        library.load(bare).compress(library.images("digits")[:1], progress=False)
+    assert measured == [1]
+
+
+def test_a_picture_that_is_read_twice_is_remarked_on_once(coder, tmp_path):
+    """It is read before a profile is measured, and again to be coded."""
+    from ddpm.trained.coded import images_to_code
+
+    picture, heard = tmp_path / "see-through.png", []
+    Image.new("LA", (8, 8)).save(picture)
+    loaded = library.load("ddpm:mnist").loaded
+    (given,) = images_to_code(loaded, picture, tell=heard.append)
+    assert np.array_equal(given.read(), given.read())
+    assert len(heard) == 1
+    assert "not as it is stored" in heard[0]
+
+
 def test_another_model_is_told_before_its_codec_is_made(ddpm, coder, packed, tmp_path, monkeypatch):
     monkeypatch.setattr("ddpm.trained.coded.codec_of", lambda *_given, **_more: pytest.fail("the codec was made"))
     other = bytearray(packed[0].read_bytes())

@@ -103,7 +103,7 @@ def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", js
     if options.bits_per_pixel is not None or options.rmse is not None:
         raise UsageError("an archive holds whole images: give a folder as --output for parts of them")
     (path,) = new_files(options.output, [Path(options.output).stem], ENDING)
-    codec, levels = codec_to_write(trained, _note, chain=True), trained.experiment.levels
+    codec, levels = codec_to_write(trained, _note, chain=True, given=given), trained.experiment.levels
     total: dict[str, Any] = {"bytes": 0, "pixels": 0, "raw_bytes": 0, "png_bytes": 0}
 
     def seen(image: "Whole") -> None:
@@ -129,7 +129,7 @@ def _one_by_one(
     from ddpm.trained.coded import ENDING, codec_to_write, coded
 
     paths = new_files(options.output, [one.name for one in given], ENDING)
-    codec = codec_to_write(trained, _note, chain=options.smallest)
+    codec = codec_to_write(trained, _note, chain=options.smallest, given=given)
     made = (one for batch in coded(codec, given, cut, options.batch_size) for one in batch)
     rows: list[dict[str, Any]] = []
     for path, one in zip(paths, track(made, len(paths), "compressing"), strict=True):

@@ -153,11 +153,7 @@ class Codec:
         Raises:
             Mismatch: it cannot.
         """
-        self.tiled(image.shape)
-        if not 0 < image.size <= container.MOST_NUMBERS:
-            raise Mismatch(f"an image of {image.size:,} numbers: 1 to {container.MOST_NUMBERS:,} can be coded")
-        if image.min() < 0 or image.max() >= self.profile.levels:
-            raise Mismatch(f"the model is for values 0..{self.profile.levels - 1}, not {image.min()}..{image.max()}")
+        require_codable(image, self.profile.shape, self.profile.levels)
 
     def _smallest(self, image: Whole, stream: bytes | None, coding: int) -> bytes:
         """The file by the stream, if there is one that is shorter than the stored pixels."""
@@ -297,6 +293,20 @@ def in_batches(
         held += size
     if batch:
         yield batch
+
+
+def require_codable(image: Whole, own: Shape, levels: int) -> None:
+    """An image (C, H, W) can be coded with a model of images of its `own` shape and so many levels.
+
+    Raises:
+        Mismatch: it cannot.
+    """
+    channels, height, width = image.shape
+    number_of_tiles((channels, height, width), own)
+    if not 0 < image.size <= container.MOST_NUMBERS:
+        raise Mismatch(f"an image of {image.size:,} numbers: 1 to {container.MOST_NUMBERS:,} can be coded")
+    if image.min() < 0 or image.max() >= levels:
+        raise Mismatch(f"the model is for values 0..{levels - 1}, not {image.min()}..{image.max()}")
 
 
 def too_short(length: int, size: int, profile: Profile) -> bool:

@@ -18,7 +18,7 @@ from ddpm.sampling.ancestral import Ancestral
 from ddpm.sampling.chain import last_of, run, start
 from ddpm.sampling.timesteps import log_snr, up_to
 from ddpm.seeds import NoiseForEach, generator
-from ddpm.trained.coding import shape_of
+from ddpm.trained.coding import own_shape
 from ddpm.trained.loaded import LoadedModel
 
 STEPS = 100
@@ -32,7 +32,7 @@ def agreeing(trained: LoadedModel, one: Found, seed: int, row: int) -> Found:
     """
     if one.exact or one.coding != "progressive":
         return one
-    return drawn(trained.process, one, (shape_of(trained), trained.experiment.levels), (seed, row), trained.device)
+    return drawn(trained.process, one, (own_shape(trained), trained.experiment.levels), (seed, row), trained.device)
 
 
 def drawn(p: ReverseProcess, one: Found, own: tuple[Shape, int], seeds: tuple[int, int], device: torch.device) -> Found:

@@ -118,7 +118,7 @@ def every_image(
 def archived(trained: LoadedModel, images: Data, split: str, *, progress: bool) -> bytes:
     """An archive of images, in memory."""
     given, made = images_to_code(trained, images, split), list[Group]()
-    codec = codec_to_write(trained, chain=True)
+    codec = codec_to_write(trained, chain=True, given=given)
     with followed(archive_entries(codec, given, made), len(given), "compressing", progress) as entries:
         for _ in entries:
             pass

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from ddpm.codec import container
-from ddpm.codec.codec import Codec, Found, in_batches
+from ddpm.codec.codec import Codec, Found, in_batches, require_codable
 from ddpm.codec.denoiser import Remembering
 from ddpm.codec.tables import Whole
 from ddpm.codec.tiles import Shape, number_of_tiles
@@ -23,7 +24,7 @@ from ddpm.errors import DataError, Failure, Mismatch, NotFound, UsageError
 from ddpm.figures.images import Data, Images, image_set, tell
 from ddpm.figures.progress import followed
 from ddpm.language import Text
-from ddpm.trained.coding import codec_of, kept_name, profile_file
+from ddpm.trained.coding import codec_of, kept_name, own_shape, profile_file
 from ddpm.trained.cutting import Cut, header_size, on_levels, pixels_of, rmse_of, without
 from ddpm.trained.loaded import LoadedModel
 
@@ -34,18 +35,31 @@ HEAD = 64
 
 
 def codec_to_write(
-    trained: LoadedModel, tell: Callable[[str], None] = lambda _line: None, *, chain: bool = False
+    trained: LoadedModel,
+    tell: Callable[[str], None] = lambda _line: None,
+    *,
+    chain: bool = False,
+    given: Iterable["Given"] = (),
 ) -> Codec:
     """The codec of a model, with its `chain` if asked; `tell` is told where it is measured first.
 
+    That takes long: before, each of the `given` images is read, and refused if it cannot be coded.
+
     Raises:
         UsageError: constriction is not installed.
-        DataError, NotFound, StorageError: as `ddpm.trained.coding.codec_of`.
+        Mismatch: an image cannot be coded.
+        DataError, NotFound, StorageError: as `ddpm.trained.coding.codec_of`; or an image cannot be read.
     """
     _require_coder()
-    if not profile_file(trained).exists():
+    kept = [profile_file(trained, chain=one).exists() for one in (False, True)[: 1 + chain]]
+    if not all(kept):
+        for one in given:
+            image = one.read()
+            with named_in_errors(one.name):
+                require_codable(image, own_shape(trained), trained.experiment.levels)
+    if not kept[0]:
         _measures(tell, "the codec's profile of these weights", profile_file(trained))
-    if chain and not profile_file(trained, chain=True).exists():
+    if chain and not kept[1]:
         _measures(tell, "the chain of these weights, for archives,", profile_file(trained, chain=True))
     return codec_of(trained, chain=chain)
 
@@ -79,7 +93,7 @@ def codec_to_read(trained: LoadedModel, files: Iterable[tuple[str, bytes]]) -> C
                     "name the model that wrote it; if these weights did, copy it from the run that wrote the files",
                 )
             container.require_made_with(header, our)
-    return codec_of(trained, chain=ours.get(True, None) is not None)
+    return codec_of(trained, chain=True in ours)
 
 
 NOT_INSTALLED = Text(
@@ -135,16 +149,16 @@ def images_to_code(
         trained: the model.
         data: as elsewhere. A picture is called as its file is, without the ending; other images by their numbers: 000000, ...
         split: of a source.
-        tell: is told of a picture that is not stored as it is coded.
+        tell: is told of a picture that is not stored as it is coded; once, however often it is read.
 
     Raises:
         Mismatch: they have other levels than the model.
         NotFound, DataError, UsageError: they cannot be read, or are no images.
     """
-    levels = trained.experiment.levels
+    levels, once = trained.experiment.levels, cache(tell)
     path = Path(data).expanduser() if isinstance(data, str | Path) else None
     if path is not None and path.suffix.lower() in SUFFIXES and path.is_file():
-        return [Given(path.stem, lambda: _of_file(path, levels, tell))]
+        return [Given(path.stem, lambda: _of_file(path, levels, once))]
     pictures = [data] if isinstance(data, Image.Image) else data
     if isinstance(pictures, list | tuple) and pictures and all(isinstance(one, Image.Image) for one in pictures):
         return [Given(f"{i:06d}", lambda one=one: _of_photo(photo_of(one), levels)) for i, one in enumerate(pictures)]
@@ -312,7 +326,7 @@ def compressed(
 ) -> list[bytes]:
     """A file of each image, in memory."""
     given = images_to_code(trained, images, split)
-    codec = codec_to_write(trained, chain=chain)
+    codec = codec_to_write(trained, chain=chain, given=given)
     files = (one.file for batch in coded(codec, given, cut, batch_size) for one in batch)
     with followed(files, len(given), "compressing", progress) as made:
         return list(made)

@@ -150,7 +150,7 @@ def measured_profile(trained: LoadedModel) -> Profile:
     """
     pixels, levels = _measured_on(trained), trained.experiment.levels
     network = trained.network
-    profile = calibrated(trained.process, pixels, shape_of(trained), levels, Plan(), exact=can_be_exact(trained))
+    profile = calibrated(trained.process, pixels, own_shape(trained), levels, Plan(), exact=can_be_exact(trained))
     if profile.exact:
         return profile
     warn("the network has no exact arithmetic: its files may be refused on another machine", RunWarning)
@@ -196,7 +196,7 @@ def doubled(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
     return run
 
 
-def shape_of(trained: LoadedModel) -> tuple[int, int, int]:
+def own_shape(trained: LoadedModel) -> tuple[int, int, int]:
     """Channels, height and width."""
     channels, height, width = trained.experiment.shape
     return channels, height, width
