@@ -136,8 +136,6 @@ def _in_cells(
             estimate = yield x_t, level
             mean, deviation = cavity(estimate.mean, estimate.deviation(level), cells)
             known.stage = f"cells of {2**cells.log_width}"
-        known.pixels = cells.expected(mean, deviation)
-        known.within(cells)
         cells = _halve(cells, mean, deviation, coder, x, known)
     return cells
 
@@ -151,6 +149,8 @@ def _halve(cells: Cells, mean: Real, deviation: Real, coder: Writer | Reader, x:
     try:
         bits[open_] = coder.bits(upper[open_], both[open_], told)
     except Ended as end:
+        known.pixels = cells.expected(mean, deviation)
+        known.within(cells)
         read, sure = np.flatnonzero(open_)[: len(end.known)], ~open_
         bits[read], sure[read] = end.known, True
         finer = cells.split(bits)
