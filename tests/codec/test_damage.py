@@ -86,6 +86,19 @@ def test_an_image_that_is_too_large_is_refused_at_once(sides):
     tracemalloc.stop()
 
 
+def test_of_a_header_alone_the_largest_image_is_the_average(files):
+    """A few bytes may claim it: it is made without the network, shuffled pixels or candidates."""
+    file = Header(container.PROGRESSIVE, toy().name, 0, 2**14, (1, 2**11, 2**11)).pack()
+    tracemalloc.start()
+    (found,) = toy().decompress([file])
+    assert tracemalloc.get_traced_memory()[1] < 20 * found.pixels.size
+    tracemalloc.stop()
+    assert (found.exact, found.stage, found.seen) == (False, "nothing", None)
+    assert np.array_equal(found.pixels[:, :4, :4].ravel(), toy().profile.average)
+    (small,) = toy().decompress([files[0]], limit=len(files[0]) - len(container.unpack(files[0])[1]))
+    assert np.array_equal(small.pixels, found.pixels[:, :7, :8])
+
+
 def test_a_bomb_is_not_unpacked():
     """A hundred megabytes in a stored file of a hundred kilobytes."""
     packer = zlib.compressobj(9, wbits=-15)

@@ -98,6 +98,11 @@ class Reader:
         ends = (0,) if self.whole else (0, 255)
         self._decoders = [_QUEUE.RangeDecoder(_words(self.stream, end)) for end in ends]
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether it is a beginning of no bytes, which says nothing, of however large an image."""
+        return not (self.whole or self.stream)
+
     def bits(self, ones: Whole, of: Whole, known: Whole | None = None) -> Whole:
         """As the writer's."""
         del known
