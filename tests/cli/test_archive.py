@@ -95,6 +95,65 @@ def test_what_is_wrong_is_one_line(ddpm, coder, packed, tmp_path):
     _one_line(ddpm("decompress", tmp_path / "one.ddpm", *back, "--only", 0), 2, "for archives")
 
 
+@pytest.fixture(scope="module")
+def of_three(coder):
+    """An archive of which 2, 2 and 1 digits are read together."""
+    from ddpm.cli import main
+
+    file = coder / "three.ddpm"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "GROUP", 2)
+        assert main(["compress", str(coder / "run"), "digits", "--num-images", str(DIGITS), "-o", str(file)]) == 0
+    return file
+
+
+def test_what_is_left_of_an_archive_that_was_cut(ddpm, coder, of_three, tmp_path):
+    """It is told as such; images of the groups that are there can be read, as the hint says, and no others."""
+    cut, run = tmp_path / "cut.ddpm", ("--run", coder / "run")
+    cut.write_bytes(of_three.read_bytes()[:-9])
+    whole = json.loads(ddpm("inspect", of_three, "--json", "-").out)
+    assert [group["missing"] for group in whole["groups"]] == [0, 0, 0]
+    for more in ((), run):
+        said = ddpm("inspect", cut, *more)
+        assert said.code == 0
+        assert f"cut short, {cut.stat().st_size:,} of {whole['bytes']:,} bytes: 1 image is lost" in said.out
+        assert "--only takes the others: 0-1, 2-3" in said.out
+        assert ("all images that are there are read back exactly" in said.out) == bool(more)
+    said = ddpm("decompress", cut, *run, "-o", tmp_path / "o")
+    _one_line(said, 65, "cut short: an archive is read whole")
+    assert "ddpm inspect says which of its images can still be read, and --only takes their numbers" in said.err
+    _one_line(ddpm("decompress", cut, *run, "-o", tmp_path / "o", "--only", 3, 4), 65, "where it ends")
+    assert ddpm("decompress", cut, *run, "-o", tmp_path / "a", "--only", 0, 3).code == 0
+    assert ddpm("decompress", of_three, *run, "-o", tmp_path / "b", "--only", 0, 3).code == 0
+    for row in ("0", "3"):
+        assert _same(tmp_path / "a" / f"cut-{row:0>6}.png", tmp_path / "b" / f"three-{row:0>6}.png")
+    cut.write_bytes(of_three.read_bytes()[: whole["header_bytes"] + 3])
+    assert "none of the images can be read" in ddpm("inspect", cut).out
+    cut.write_bytes(of_three.read_bytes()[: whole["header_bytes"] - 1])
+    _one_line(ddpm("inspect", cut), 65, "cut short within its table of contents")
+
+
+def test_what_of_an_archive_was_checked(ddpm, coder, of_three, tmp_path):
+    """Without the model its table and lengths, which it says; with it all images, and those that are damaged are named."""
+    damaged, header = (
+        tmp_path / "damaged.ddpm",
+        json.loads(ddpm("inspect", of_three, "--json", "-").out)["header_bytes"],
+    )
+    file = bytearray(of_three.read_bytes())
+    file[header + 9] ^= 16
+    damaged.write_bytes(file)
+    said = ddpm("inspect", damaged)
+    assert said.code == 0
+    assert "the table of contents and the lengths were checked; the images are checked when" in said.out
+    assert "the images are checked when" not in (told := ddpm("inspect", of_three, "--run", coder / "run")).out
+    assert "all images that are there are read back exactly" in told.out
+    said = ddpm("inspect", damaged, "--run", coder / "run", "--json", tmp_path / "a.json")
+    assert said.code == 65
+    assert "damaged: 2 images cannot be read: 0-1" in said.err
+    groups = json.loads((tmp_path / "a.json").read_text())["groups"]
+    assert [group["exact"] for group in groups] == [False, True, True]
+
+
 def test_the_smaller_of_two_codes(ddpm, coder, tmp_path):
     picture = coder / "in" / "000000.png"
     compress = ("compress", coder / "run", picture, "-o")

@@ -148,6 +148,28 @@ def test_a_beginning_of_what_a_chain_coded_shows_nothing():
         archive.unpack(packed([usual()])[:-1])
 
 
+def test_of_an_archive_that_was_cut_the_groups_that_are_there_are_read(monkeypatch):
+    """Wherever it was cut: these images, no other, and of the table all or nothing."""
+    monkeypatch.setattr(archive, "GROUP", 2)
+    images = [usual((1, 2, 3), seed) for seed in range(5)]
+    file, many = packed(images), []
+    for end in range(14, len(file) + 1):
+        try:
+            held = archive.unpack(file[:end], cut=True)
+        except DataError as error:
+            assert "cut short within its" in str(error)
+            continue
+        assert len(held.entries) == 5
+        there = [row for row in range(5) if not held.groups[row // 2].missing]
+        assert same(list(dict(archive.read(codec(), held, there)).values()), images[: len(there)])
+        if len(there) < 5:
+            with pytest.raises(DataError, match="where it ends"):
+                dict(archive.read(codec(), held, {4}))
+        many.append(len(there))
+    assert many == sorted(many)
+    assert set(many) == {0, 2, 4, 5}
+
+
 # Damage.
 
 

@@ -89,6 +89,7 @@ ELSEWHERE = {
     "copy it from the run that wrote the files": (
         "cli/test_compress.py::test_a_model_that_coded_nothing_is_not_given_a_profile"
     ),
+    "ddpm inspect says which of its images": "cli/test_archive.py::test_what_is_left_of_an_archive_that_was_cut",
     "--bits-per-pixel {} holds it": "cli/test_compress.py::test_values_that_make_no_sense",
     "remove it to make a new one": "cli/test_compress.py::test_a_profile_of_other_weights",
     "name the files in it": "cli/test_compress.py::test_a_folder_of_files",

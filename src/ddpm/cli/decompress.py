@@ -115,7 +115,7 @@ def _images(name: str, path: Path, only: Sequence[int] | None, first: int | None
 
     if not is_archive(head_of(path)):
         return [_Image(path.stem, path.stat().st_size)]
-    archive = table_of(repr(name), read_file(path))
+    archive = table_of(repr(name), read_file(path), cut=only is not None)
     whole_only(first)
     if only is not None:
         require(archive, only)

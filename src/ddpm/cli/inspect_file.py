@@ -1,15 +1,17 @@
 """`ddpm inspect`: what a file of `ddpm compress` holds."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled
-from ddpm.cli.terminal.console import say, show
+from ddpm.cli.terminal.console import say, show, track
 from ddpm.cli.terminal.files import JsonTarget
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
+from ddpm.errors import DataError
 
 LINES = 20
 """Of so many images of an archive each has a line."""
@@ -45,10 +47,11 @@ def run(options: Namespace) -> None:
     file = read_file(path)
     header, payload = unpack(file)
     if header.coding == ARCHIVE:
-        values = _table(options.file, file) | {"version": VERSION, "model": header.model.hex()}
+        values = _table(options, file) | {"version": VERSION, "model": header.model.hex()}
         json_target.write(values)
         _tell_table(values)
         json_target.tell()
+        _require_sound(values)
         return
     head = len(file) - len(payload)
     values: dict[str, Any] = {
@@ -69,33 +72,93 @@ def run(options: Namespace) -> None:
     json_target.tell()
 
 
-def _table(name: str, file: bytes) -> dict[str, Any]:
-    """The table of contents of an archive."""
-    from ddpm.trained.archived import table_of
+def _table(options: Namespace, file: bytes) -> dict[str, Any]:
+    """The table of contents of an archive, and of each group whether it is there; with a model, whether it is as it was written."""
+    from ddpm.cli.parts.opening import opened
+    from ddpm.trained.archived import are_sound, table_of
+    from ddpm.trained.coded import codec_to_read
 
-    archive = table_of(repr(name), file)
-    groups = [
-        {"images": len(group.entries), "bytes": len(group.payload), "stored": group.stored, "crc": f"{group.crc:08x}"}
+    name = repr(options.file)
+    archive = table_of(name, file, cut=True)
+    groups: list[dict[str, Any]] = [
+        {"images": len(group.entries), "bytes": len(group.payload) + group.missing, "stored": group.stored}
+        | {"crc": f"{group.crc:08x}", "missing": group.missing}
         for group in archive.groups
     ]
     images = [
         {"label": entry.label or f"{row:06d}", "shape": list(entry.shape) if entry.shape else None}
         for row, entry in enumerate(archive.entries)
     ]
+    if options.run is not None:
+        sound = are_sound(codec_to_read(opened(options), [(name, file)]), archive)
+        for group, exact in zip(groups, track(sound, len(groups), "reading groups"), strict=True):
+            group["exact"] = exact
     header = len(file) - sum(len(group.payload) for group in archive.groups)
-    values = {"file": name, "coding": "archive", "bytes": len(file), "header_bytes": header}
+    whole = len(file) + sum(group.missing for group in archive.groups)
+    values = {
+        "file": options.file,
+        "coding": "archive",
+        "bytes": len(file),
+        "whole_bytes": whole,
+        "header_bytes": header,
+    }
     return values | {"groups": groups, "images": images}
+
+
+def _images_in(values: dict[str, Any], chosen: Callable[[dict[str, Any]], bool]) -> tuple[int, str]:
+    """How many images lie in the groups that are chosen, and their numbers, of the first such groups alone."""
+    first, many, words = 0, 0, list[str]()
+    for group in values["groups"]:
+        last = first + group["images"] - 1
+        if chosen(group):
+            many += group["images"]
+            words.append(f"{first}" if first == last else f"{first}-{last}")
+        first = last + 1
+    return many, ", ".join(words[:LINES] + ["..."] * (len(words) > LINES))
+
+
+def _require_sound(values: dict[str, Any]) -> None:
+    """What the model read is what was written; of what was cut off the table has told.
+
+    Raises:
+        DataError: it is not.
+    """
+    many, which = _images_in(values, lambda group: not group["missing"] and not group.get("exact", True))
+    if many:
+        raise DataError(f"damaged: {counted(many, 'image')} cannot be read: {which}: {values['file']!r}")
+
+
+def _tell_checked(values: dict[str, Any]) -> None:
+    """What of an archive was checked, and of one that was cut short what is left."""
+    missing, _ = _images_in(values, lambda group: group["missing"] > 0)
+    left, which = _images_in(values, lambda group: not group["missing"])
+    lost = said("1 image is lost" if missing == 1 else f"{missing:,} images are lost")
+    if missing and left:
+        say(
+            f"cut short, {values['bytes']:,} of {values['whole_bytes']:,} bytes: {lost}; --only takes the others: {which}"
+        )
+    elif missing:
+        say(f"cut short, {values['bytes']:,} of {values['whole_bytes']:,} bytes: none of the images can be read")
+    if not all("exact" in group for group in values["groups"]):
+        say(
+            "the table of contents and the lengths were checked; the images are checked when they are decoded, as with --run RUN"
+        )
+    elif left and all(group["exact"] or group["missing"] for group in values["groups"]):
+        say("all images that are there are read back exactly")
 
 
 def _tell_table(values: dict[str, Any]) -> None:
     say(f"{values['file']}: version {values['version']}, an archive, of the model {values['model']}")
     images, groups = counted(len(values["images"]), "image"), counted(len(values["groups"]), "group")
-    say(f"{images} in {groups}, {values['bytes']:,} bytes, {values['header_bytes']} of them the table of contents")
+    say(
+        f"{images} in {groups}, {values['whole_bytes']:,} bytes, {values['header_bytes']} of them the table of contents"
+    )
     for row, image in enumerate(values["images"][:LINES]):
         shape = said("of the model's own size") if image["shape"] is None else " x ".join(map(str, image["shape"]))
         show(f"  {row}: {image['label']}, {shape}")
     if len(values["images"]) > LINES:
         say(f"and {len(values['images']) - LINES:,} more images")
+    _tell_checked(values)
 
 
 def _read(options: Namespace, file: bytes) -> dict[str, Any]:

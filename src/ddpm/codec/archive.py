@@ -42,12 +42,16 @@ PLAIN = Entry()
 
 @dataclass(frozen=True)
 class Group:
-    """Images that are read together: coded by the chain, or `stored`; and CRC-32 of their shapes and pixels."""
+    """Images that are read together: coded by the chain, or `stored`; and CRC-32 of their shapes and pixels.
+
+    `missing` is how many of the payload's bytes a file that was cut short has lost; then none of the images can be read.
+    """
 
     entries: tuple[Entry, ...]
     stored: bool
     crc: int
     payload: bytes
+    missing: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,10 @@ class Archive:
         return Header(ARCHIVE, self.model, zlib.crc32(packed), len(rest)).pack() + rest
 
 
-def unpack(file: bytes) -> Archive:
-    """What an archive holds. Read with no trust: no more is allocated than its table may have.
+def unpack(file: bytes, *, cut: bool = False) -> Archive:
+    """What an archive holds; one that was `cut` short too, if its table is there. Read with no trust in it.
+
+    No more is allocated than its table may have. Its groups are only looked at as they are read: their checksums are of pixels.
 
     Raises:
         DataError: it is none, or is damaged or cut short.
@@ -95,10 +101,15 @@ def unpack(file: bytes) -> Archive:
     header, rest = container.unpack(file)
     if header.coding != ARCHIVE:
         raise DataError("the file of one image, where an archive was expected")
-    if len(rest) < header.length:
-        raise DataError("cut short: an archive is read whole")
+    if len(rest) < header.length and not cut:
+        raise DataError(
+            "cut short: an archive is read whole",
+            "ddpm inspect says which of its images can still be read, and `only` takes their numbers",
+        )
     length, at = read_varint(rest, 0)
     packed, at = rest[at : at + length], at + length
+    if at > len(rest) and len(rest) < header.length:
+        raise DataError("cut short within its table of contents: none of its images can be read")
     if zlib.crc32(packed) != header.crc:
         raise DataError("damaged: the table of contents is not the one that was written")
     table, groups = _unpacked(packed), list[Group]()
@@ -112,9 +123,10 @@ def unpack(file: bytes) -> Archive:
                 f"damaged: a group of {images:,} images in {size // 2:,} bytes; a group has at most {GROUP}"
             )
         entries, place = _entries(table, place, images)
-        groups.append(Group(tuple(entries), bool(size & 1), crc, rest[at : at + size // 2]))
+        payload = rest[at : at + size // 2]
+        groups.append(Group(tuple(entries), bool(size & 1), crc, payload, size // 2 - len(payload)))
         at += size // 2
-    if place != len(table) or at != len(rest):
+    if place != len(table) or at != header.length:
         raise DataError("damaged: there are more or fewer bytes than the table of contents says")
     return Archive(header.model, tuple(groups))
 
@@ -246,6 +258,8 @@ def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) 
 
 def _read(codec: Codec, groups: Sequence[Group], asked: Denoiser | Remembering) -> list[list[Whole]]:
     """Of each group its images, if they are those that were written."""
+    if any(group.missing for group in groups):
+        raise DataError("cut short: some of these images lie where it ends")
     shapes = [[entry.shape or codec.profile.shape for entry in group.entries] for group in groups]
     sizes = [[codec.tiled(shape) for shape in of] for of in shapes]
     for group, of in zip(groups, sizes, strict=True):

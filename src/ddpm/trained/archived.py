@@ -8,7 +8,7 @@ import numpy as np
 from ddpm.codec import archive, container
 from ddpm.codec.archive import Archive, Entry, Group
 from ddpm.codec.codec import Codec, Found
-from ddpm.errors import UsageError
+from ddpm.errors import DataError, UsageError
 from ddpm.figures.images import Data, Images, tell
 from ddpm.figures.progress import followed
 from ddpm.trained.agreeing import agreeing
@@ -57,14 +57,14 @@ def packed(codec: Codec, groups: Iterable[Group]) -> bytes:
     return Archive(codec.named(container.ARCHIVE), tuple(groups)).pack()
 
 
-def table_of(name: str, file: bytes) -> Archive:
-    """What an archive holds. Errors say its `name`.
+def table_of(name: str, file: bytes, *, cut: bool = False) -> Archive:
+    """What an archive holds, if it is whole or may be `cut` short. Errors say its `name`.
 
     Raises:
         DataError: it is damaged, or cut short.
     """
     with named_in_errors(name):
-        return archive.unpack(file)
+        return archive.unpack(file, cut=cut)
 
 
 def is_archive(file: bytes) -> bool:
@@ -111,8 +111,24 @@ def every_image(
         whole_only(first)
         for name, file in some:
             with named_in_errors(name):
-                for _, image in archive.read(codec, archive.unpack(file), wanted):
+                for _, image in archive.read(codec, archive.unpack(file, cut=wanted is not None), wanted):
                     yield Found(image, exact=True, stage="exact", coding="archive")
+
+
+def are_sound(codec: Codec, held: Archive) -> Iterator[bool]:
+    """Of each group of an archive whether its images are those that were written.
+
+    Raises:
+        Mismatch: it was made with another model.
+    """
+    for group in held.groups:
+        try:
+            for _ in archive.read(codec, Archive(held.model, (group,))):
+                pass
+        except DataError:
+            yield False
+        else:
+            yield True
 
 
 def archived(trained: LoadedModel, images: Data, split: str, *, progress: bool) -> bytes:
