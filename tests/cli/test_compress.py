@@ -1,6 +1,7 @@
 """`ddpm compress`, `decompress` and `inspect`: exact round trips, beginnings of files, and faults in one line."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -309,6 +310,51 @@ def test_a_folder_is_made_for_a_file_alone(ddpm, coder, packed, tmp_path, monkey
     ):
         assert ddpm(*command).code in (130, 74), command
     assert not (tmp_path / "a").exists()
+
+
+@pytest.fixture(name="large")
+def _large(tmp_path):
+    """A picture of six tiles."""
+    (picture,) = library.Images(library.images("digits")[:6].tensor.reshape(1, 1, 16, 24), 17).save(tmp_path / "large")
+    return picture
+
+
+def test_a_large_picture_has_progress_within_it(ddpm, coder, large, tmp_path, monkeypatch):
+    """In tiles, as far as the network was asked; images of the model's own size are counted as such."""
+    from ddpm.cli.terminal import console
+
+    monkeypatch.setattr(console, "QUIET_SECONDS", -1.0)
+    commands = {
+        "compressing": ("compress", coder / "run", large, "-o", tmp_path / "a.ddpm", "--rmse", 9),
+        "decompressing": ("decompress", tmp_path / "a.ddpm", "--run", coder / "run", "-o", tmp_path / "a.png"),
+    }
+    for label, command in commands.items():
+        told = re.findall(rf"{label}: (\d+)/(\d+) .*tiles", ddpm(*command).err)
+        done = [int(number) for number, _ in told]
+        assert {of for _, of in told} == {"6"}
+        assert done == sorted(set(done))
+        assert len(done) > 3, (label, done)
+        assert done[-1] == 6
+    small = sorted((coder / "in").iterdir())
+    for command in (("-o", tmp_path / "o"), ("-o", tmp_path / "all.ddpm")):
+        said = ddpm("compress", coder / "run", *small, *command).err
+        assert re.findall(r"compressing: (\d+/\d+)", said)[-1] == "3/3"
+        assert "tiles" not in said
+    back = ("decompress", tmp_path / "all.ddpm", "--run", coder / "run", "-o", tmp_path / "back")
+    assert "decompressing: 3/3" in ddpm(*back).err
+
+
+def test_ctrl_c_within_a_large_picture_leaves_nothing(ddpm, coder, large, tmp_path, monkeypatch):
+    from ddpm.cli.terminal.console import Bar
+
+    def interrupted(_bar, _count):
+        raise KeyboardInterrupt
+
+    assert ddpm("compress", coder / "run", large, "-o", tmp_path / "a.ddpm").code == 0
+    monkeypatch.setattr(Bar, "advance", interrupted)
+    assert ddpm("compress", coder / "run", large, "-o", tmp_path / "o").code == 130
+    assert ddpm("decompress", tmp_path / "a.ddpm", "--run", coder / "run", "-o", tmp_path / "o").code == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ddpm", "large"]
 
 
 def test_in_korean(ddpm, coder, packed, tmp_path):

@@ -1,12 +1,13 @@
 """`ddpm compress`: images as files of a model."""
 
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import filled, number, positive
-from ddpm.cli.terminal.console import note, say, show, track
+from ddpm.cli.terminal.console import note, say, show
 from ddpm.cli.terminal.files import JsonTarget, new_files, write_new
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
@@ -93,6 +94,7 @@ def _note(line: str) -> None:
 
 def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", json_target: JsonTarget) -> None:
     """An archive."""
+    from ddpm.cli.parts.tiles import Tiles
     from ddpm.codec.archive import Group
     from ddpm.codec.container import ARCHIVE, pixel_bytes
     from ddpm.figures.pictures import png_size
@@ -106,13 +108,16 @@ def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", js
     codec, levels = codec_to_write(trained, _note, chain=True, given=given), trained.experiment.levels
     total: dict[str, Any] = {"bytes": 0, "pixels": 0, "raw_bytes": 0, "png_bytes": 0}
 
+    bar = Tiles(codec, len(given), "compressing")
+
     def seen(image: "Whole") -> None:
+        bar.begin(image.shape, codec.calls(ARCHIVE))
         total["pixels"] += pixels_of(image.shape)
         total["raw_bytes"] += len(pixel_bytes(image, levels))
         total["png_bytes"] += png_size(image, levels)
 
     groups = list[Group]()
-    for _ in track(archive_entries(codec, given, groups, seen), len(given), "compressing"):
+    for _ in bar.track(archive_entries(bar.codec, given, groups, seen)):
         pass
     file = packed(codec, groups)
     write_new(path, file)
@@ -126,13 +131,26 @@ def _one_by_one(
     options: Namespace, trained: "LoadedModel", given: "list[Given]", cut: "Cut", json_target: JsonTarget
 ) -> None:
     """A file of each image."""
-    from ddpm.trained.coded import ENDING, codec_to_write, coded
+    from ddpm.cli.parts.tiles import Tiles
+    from ddpm.codec.container import CHAIN, PROGRESSIVE
+    from ddpm.trained.coded import ENDING, Given, codec_to_write, coded, named_in_errors
 
     paths = new_files(options.output, [one.name for one in given], ENDING)
     codec = codec_to_write(trained, _note, chain=options.smallest, given=given)
-    made = (one for batch in coded(codec, given, cut, options.batch_size) for one in batch)
+    bar, calls = Tiles(codec, len(given), "compressing"), codec.calls(PROGRESSIVE)
+    if options.smallest:
+        calls += codec.calls(CHAIN)
+
+    def begun(one: "Given") -> "Whole":
+        image = one.read()
+        with named_in_errors(one.name):
+            bar.begin(image.shape, calls)
+        return image
+
+    watched = [Given(one.name, partial(begun, one)) for one in given]
+    made = (one for batch in coded(bar.codec, watched, cut, options.batch_size) for one in batch)
     rows: list[dict[str, Any]] = []
-    for path, one in zip(paths, track(made, len(paths), "compressing"), strict=True):
+    for path, one in zip(paths, bar.track(made), strict=True):
         write_new(path, one.file)
         rows.append(_row(str(path), one, trained.experiment.levels))
     total = {key: sum(row[key] for row in rows) for key in ("bytes", "pixels", "raw_bytes", "png_bytes")}

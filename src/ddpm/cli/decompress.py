@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ddpm.cli.flags import groups
 from ddpm.cli.flags.kinds import count, filled, natural
-from ddpm.cli.terminal.console import say, show, track
+from ddpm.cli.terminal.console import say, show
 from ddpm.cli.terminal.files import JsonTarget, new_files, write_new
 from ddpm.cli.terminal.speech import said
 from ddpm.cli.terminal.words import counted
@@ -53,10 +53,12 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """A picture of each file, and how far the file goes."""
     from ddpm.cli.parts.opening import opened
+    from ddpm.cli.parts.tiles import Tiles
+    from ddpm.codec.archive import Archive, unpack
     from ddpm.data.decoding.exact import Meaning, png
     from ddpm.trained.agreeing import agreeing
-    from ddpm.trained.archived import every_image
-    from ddpm.trained.coded import codec_to_read, head_of, read_file
+    from ddpm.trained.archived import every_image, is_archive
+    from ddpm.trained.coded import codec_to_read, head_of, named_in_errors, read_file
     from ddpm.trained.cutting import on_levels
 
     json_target = JsonTarget(options.json)
@@ -76,12 +78,22 @@ def run(options: Namespace) -> None:
         trained, ((repr(name), head_of(path)) for name, path in zip(options.files, files, strict=True))
     )
     levels = trained.experiment.levels
-    read = ((repr(name), read_file(path)) for name, path in zip(options.files, files, strict=True))
-    found = every_image(codec, read, options.bytes, options.batch_size, options.only)
+    bar = Tiles(codec, len(paths), "decompressing")
+
+    def begun(name: str, path: Path) -> tuple[str, bytes | Archive]:
+        file: bytes | Archive = read_file(path)
+        with named_in_errors(repr(name)):
+            if is_archive(file):
+                file = unpack(file, cut=options.only is not None)
+            bar.begin_file(file, options.only)
+        return repr(name), file
+
+    read = map(begun, options.files, files)
+    found = every_image(bar.codec, read, options.bytes, options.batch_size, options.only)
     if options.sample:
         found = (agreeing(trained, one, options.seed, row) for row, one in enumerate(found))
     rows: list[dict[str, Any]] = []
-    for path, image, one in zip(paths, images, track(found, len(paths), "decompressing"), strict=True):
+    for path, image, one in zip(paths, images, bar.track(found), strict=True):
         values = on_levels(one.pixels, levels)
         write_new(path, png(values, Meaning(levels, len(values)), {}))
         row = {"file": str(path), "exact": one.exact, "stage": one.stage, "coding": one.coding}

@@ -243,17 +243,27 @@ def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) 
     def size_of(item: tuple[int, Group]) -> int:
         return sum(codec.tiled(entry.shape or codec.profile.shape) for entry in item[1].entries)
 
-    first, waiting = 0, list[tuple[int, Group]]()
-    for group in archive.groups:
-        rows = range(first, first := first + len(group.entries))
-        if wanted is None or any(row in wanted for row in rows):
-            waiting.append((rows.start, group))
+    waiting = list(_numbered(archive, wanted))
     for some in in_batches(waiting, size_of, TOGETHER):
         found = _read(codec, [group for _, group in some], codec.denoiser)
         for (start, _), images in zip(some, found, strict=True):
             for row, image in enumerate(images, start):
                 if wanted is None or row in wanted:
                     yield row, image
+
+
+def groups_of(archive: Archive, wanted: Collection[int] | None) -> list[Group]:
+    """Those that hold images of the `wanted` numbers, or all."""
+    return [group for _, group in _numbered(archive, wanted)]
+
+
+def _numbered(archive: Archive, wanted: Collection[int] | None) -> Iterator[tuple[int, Group]]:
+    """The same, each with the number of its first image."""
+    first = 0
+    for group in archive.groups:
+        rows = range(first, first := first + len(group.entries))
+        if wanted is None or any(row in wanted for row in rows):
+            yield rows.start, group
 
 
 def _read(codec: Codec, groups: Sequence[Group], asked: Denoiser | Remembering) -> list[list[Whole]]:

@@ -53,6 +53,17 @@ class Codec:
         """What sender and receiver agree on."""
         return self.denoiser.profile
 
+    def watched(self, watch: Callable[[int], None]) -> "Codec":
+        """The same, which tells after each call of the network of how many tiles that was."""
+        assert isinstance(self.denoiser, Denoiser)
+        return replace(self, denoiser=replace(self.denoiser, watch=watch))
+
+    def calls(self, coding: int) -> int:
+        """How often the network is asked of a tile that is coded so; of an archive's first images it is a little less often."""
+        if coding in (CHAIN, ARCHIVE):
+            return len(self.the_chain.steps)
+        return len(self.profile.noisy) - 1 + len(self.profile.fine) if coding == PROGRESSIVE else 0
+
     def named(self, coding: int) -> bytes:
         """What a file of that coding says of the model: the first bytes of a name."""
         if coding in (CHAIN, ARCHIVE):

@@ -50,11 +50,15 @@ class Asked(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Denoiser:
-    """`network` (x_t, timestep) -> output in float64, `exact` or nearly so, read by a profile."""
+    """`network` (x_t, timestep) -> output in float64, `exact` or nearly so, read by a profile.
+
+    `watch` is told, after each call of the network, of how many images that was.
+    """
 
     network: Callable[[Tensor, Tensor], Tensor]
     profile: Profile
     device: torch.device = torch.device("cpu")
+    watch: Callable[[int], None] | None = None
 
     def __call__(self, x_t: Sequence[Real], level: Level) -> list[Estimate]:
         """As in `Asked`."""
@@ -68,7 +72,10 @@ class Denoiser:
         given = torch.from_numpy(x_t).to(self.device)
         kind = torch.int64 if float(level.timestep).is_integer() else torch.float64
         output = self.network(given, torch.full((len(given),), level.timestep, dtype=kind, device=self.device))
-        return read(output.cpu().numpy(), x_t, level, self.profile)
+        output = output.cpu().numpy()
+        if self.watch is not None:
+            self.watch(len(given))
+        return read(output, x_t, level, self.profile)
 
 
 def read(output: Real, x_t: Real, level: Level, profile: Profile) -> tuple[Real, NDArray[np.int64]]:

@@ -88,31 +88,42 @@ def whole_only(first: int | None) -> None:
 
 def every_image(
     codec: Codec,
-    files: Iterable[tuple[str, bytes]],
+    files: Iterable[tuple[str, bytes | Archive]],
     first: int | None,
     batch_size: int,
     wanted: Collection[int] | None = None,
 ) -> Iterator[Found]:
     """What files say in their order, or the `first` bytes of each; of an archive all images, or those of the `wanted` numbers.
 
+    An archive may be unpacked already.
+
     Raises:
         UsageError: of an archive a beginning is asked for.
         DataError, Mismatch: a file is damaged, made with another model, or has no such image.
     """
 
-    def an_archive(pair: tuple[str, bytes]) -> bool:
-        with named_in_errors(pair[0]):
-            return is_archive(pair[1])
+    def unpacked(pair: tuple[str, bytes | Archive]) -> tuple[str, bytes | Archive]:
+        name, file = pair
+        with named_in_errors(name):
+            if isinstance(file, bytes) and is_archive(file):
+                return name, archive.unpack(file, cut=wanted is not None)
+        return pair
 
-    for archives, some in groupby(files, an_archive):
-        if not archives:
-            yield from chain.from_iterable(decoded(codec, some, first, batch_size))
-            continue
-        whole_only(first)
-        for name, file in some:
-            with named_in_errors(name):
-                for _, image in archive.read(codec, archive.unpack(file, cut=wanted is not None), wanted):
-                    yield Found(image, exact=True, stage="exact", coding="archive")
+    for archives, some in groupby(map(unpacked, files), lambda pair: isinstance(pair[1], Archive)):
+        if archives:
+            whole_only(first)
+            yield from chain.from_iterable(
+                _images_of(codec, name, held, wanted) for name, held in some if isinstance(held, Archive)
+            )
+        else:
+            alone = ((name, file) for name, file in some if isinstance(file, bytes))
+            yield from chain.from_iterable(decoded(codec, alone, first, batch_size))
+
+
+def _images_of(codec: Codec, name: str, held: Archive, wanted: Collection[int] | None) -> Iterator[Found]:
+    with named_in_errors(name):
+        for _, image in archive.read(codec, held, wanted):
+            yield Found(image, exact=True, stage="exact", coding="archive")
 
 
 def are_sound(codec: Codec, held: Archive) -> Iterator[bool]:
