@@ -1,6 +1,7 @@
 """`ddpm compress -o FILE.ddpm` of many images, and back: exact, in one file, whose names never become paths."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -152,6 +153,25 @@ def test_what_of_an_archive_was_checked(ddpm, coder, of_three, tmp_path):
     assert "damaged: 2 images cannot be read: 0-1" in said.err
     groups = json.loads((tmp_path / "a.json").read_text())["groups"]
     assert [group["exact"] for group in groups] == [False, True, True]
+
+
+def test_progress_and_what_is_left_of_an_archive_that_is_not_written(ddpm, coder, of_three, tmp_path, monkeypatch):
+    """Images are counted; of some of them so are those that are read with them."""
+    from ddpm.cli.terminal import console
+    from ddpm.storage import atomic
+
+    def fails(_path, _parts):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(console, "QUIET_SECONDS", -1.0)
+    for only, last in (((), "5/5"), (("--only", 0, 4), "3/3")):
+        said = ddpm("decompress", of_three, "--run", coder / "run", "-o", tmp_path / f"o{len(only)}", *only)
+        assert re.findall(r"decompressing: (\d+/\d+)", said.err)[-1] == last
+    monkeypatch.setattr(atomic.durable, "write", fails)
+    said = ddpm("compress", coder / "run", *sorted((coder / "in").iterdir()), "-o", tmp_path / "new" / "a.ddpm")
+    assert said.code == 130
+    assert "compressing: 3/3" in said.err
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_smaller_of_two_codes(ddpm, coder, tmp_path):

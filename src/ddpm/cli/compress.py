@@ -94,7 +94,7 @@ def _note(line: str) -> None:
 
 def _in_one(options: Namespace, trained: "LoadedModel", given: "list[Given]", json_target: JsonTarget) -> None:
     """An archive."""
-    from ddpm.cli.parts.tiles import Tiles
+    from ddpm.cli.terminal.tiles import Tiles
     from ddpm.codec.archive import Group
     from ddpm.codec.container import ARCHIVE, pixel_bytes
     from ddpm.figures.pictures import png_size
@@ -131,7 +131,7 @@ def _one_by_one(
     options: Namespace, trained: "LoadedModel", given: "list[Given]", cut: "Cut", json_target: JsonTarget
 ) -> None:
     """A file of each image."""
-    from ddpm.cli.parts.tiles import Tiles
+    from ddpm.cli.terminal.tiles import Tiles
     from ddpm.codec.container import CHAIN, PROGRESSIVE
     from ddpm.trained.coded import ENDING, Given, codec_to_write, coded, named_in_errors
 

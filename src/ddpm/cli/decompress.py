@@ -53,7 +53,7 @@ def flags(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> None:
     """A picture of each file, and how far the file goes."""
     from ddpm.cli.parts.opening import opened
-    from ddpm.cli.parts.tiles import Tiles
+    from ddpm.cli.terminal.tiles import Tiles
     from ddpm.codec.archive import Archive, unpack
     from ddpm.data.decoding.exact import Meaning, png
     from ddpm.trained.agreeing import agreeing

@@ -55,6 +55,7 @@ class Tiles:
                 self._answers = max(self._answers, self._finished)
                 self._show(finished)
                 yield item
+            self._show(self._tiles)
         finally:
             self._bar.close()
 
