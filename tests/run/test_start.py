@@ -87,5 +87,5 @@ def test_another_layout_is_told(precision, groups, told):
     now = conditions(experiment, torch.device("cpu"), ALONE)
     before = {name: value for name, value in now.items() if name != "layout"}
     said = other_conditions(Checkpoint({}, {"made_by": before}), now)
-    line = "not the same to the bit from here on: layout channels last, attention too (before: channels first)"
+    line = "not the same to the bit from here on: layout channels last (before: channels first)"
     assert said == ([line] if told else [])

@@ -41,22 +41,8 @@ def time_embedding(
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """A convolution that keeps the size (or halves it: `Downsample` pads), initialised as published."""
-    kind = Pointwise if kernel == 1 else nn.Conv2d
-    return initialised(kind(inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0))
-
-
-def is_by_pixel(x_BCHW: Tensor) -> bool:
-    """Whether the channels of a pixel lie side by side in 16 bits (`fast_channels_last`)."""
-    return x_BCHW.dtype == torch.bfloat16 and x_BCHW.is_contiguous(memory_format=torch.channels_last)
-
-
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution; where the channels of a pixel lie side by side it is a product of two matrices, with less around it."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not is_by_pixel(input):
-            return super().forward(input)
-        return F.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
+    return initialised(layer)
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
@@ -148,8 +134,6 @@ class Attention(nn.Module):
         self.out = zeroed(conv(channels, channels, kernel=1))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if is_by_pixel(x_BCHW):
-            return self._by_pixel(x_BCHW)
         h_BCHW = self.norm(x_BCHW)
         q_BMKN, k_BMKN, v_BMKN = (
             layer(h_BCHW).flatten(2).unflatten(1, (self.heads, -1)) for layer in (self.query, self.key, self.value)
@@ -157,25 +141,6 @@ class Attention(nn.Module):
         weights_BMNN = ((q_BMKN * (1 / math.sqrt(q_BMKN.shape[2]))).transpose(2, 3) @ k_BMKN).softmax(dim=3)
         h_BMKN = v_BMKN @ weights_BMNN.transpose(2, 3)
         return x_BCHW + self.out(h_BMKN.reshape(x_BCHW.shape))
-
-    def _by_pixel(self, x_BCHW: Tensor) -> Tensor:
-        """The same where the channels of a pixel lie side by side: 1x1 convolutions are matrix products, q, k and v one."""
-        three = (self.query, self.key, self.value)
-        weight = torch.cat([layer.weight for layer in three]).flatten(1)
-        bias = torch.cat([_bias(layer) for layer in three])
-        h_BNC = self.norm(x_BCHW).permute(0, 2, 3, 1).flatten(1, 2)
-        q_BMNK, k_BMNK, v_BMNK = (
-            each.unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for each in F.linear(h_BNC, weight, bias).chunk(3, dim=2)
-        )
-        weights_BMNN = ((q_BMNK * (1 / math.sqrt(q_BMNK.shape[3]))) @ k_BMNK.transpose(2, 3)).softmax(dim=3)
-        h_BNC = (weights_BMNN @ v_BMNK).transpose(1, 2).flatten(2)
-        return x_BCHW + self.out(h_BNC.transpose(1, 2).unflatten(2, x_BCHW.shape[2:]))
-
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    assert layer.bias is not None
-    return layer.bias
 
 
 class Downsample(nn.Module):

@@ -49,6 +49,7 @@ from ddpm.sampling.few_steps import FewSteps
 from ddpm.sampling.images import Plan, finished, sample
 from ddpm.seeds import key
 from ddpm.training.replicas import PARALLEL, is_sharded, team_of
+from ddpm.training.rounded import in_training
 from ddpm.training.trainer import GradientStep, Recipe, State, train
 from ddpm.version import VERSION
 
@@ -62,7 +63,7 @@ def conditions(experiment: Experiment, device: torch.device, world: World) -> di
     precision = choose(experiment.precision, device)
     model, rounded = experiment.model, precision == "bf16" and device.type == "cpu"
     last = rounded and isinstance(model, UNetShape) and is_channels_last(model)
-    layout = {"layout": "channels last, attention too"} if last else {}
+    layout = {"layout": "channels last"} if last else {}
     return {
         "ddpm": VERSION,
         "torch": torch.__version__,
@@ -98,7 +99,7 @@ def training_process(
     """
     network = replica or state.network
     network = torch.compile(network) if experiment.compile else network
-    precise = in_precision(network, choose(experiment.precision, device), device)
+    precise = in_training(network, choose(experiment.precision, device), device)
     if experiment.schedule.learned:
         return lambda: experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
     p = experiment.reverse_process(precise, "unlimited", experiment.schedule_of(state.network))
