@@ -1,11 +1,14 @@
 """What a command writes never takes the place of something else that is needed; and a drawing that was cut goes on."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ddpm.cli.terminal.files import file_for
+from ddpm.errors import CannotCreate
 from tests.cli.test_errors import _one_line
 
 
@@ -79,6 +82,23 @@ def test_what_is_read_is_not_overwritten(ddpm, run, picture, tmp_path):
     for command in (edit, inpaint):
         _one_line(ddpm(*command, "--grid", picture), 2, "what is read")
     assert picture.read_bytes() == before
+
+
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(ddpm, tmp_path):
+    """Which root could do: the file takes the place of what was there."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for name in (pipe, tmp_path / "link"):
+        _one_line(ddpm("schedule", "cosine", "--json", name), 73, "is a device or a pipe, not a file to write")
+    assert pipe.is_fifo()
+    for name in (
+        "/dev/null",
+        "/dev/stdout",
+        "/dev/fd/1",
+    ):  # asked for alone: a fault here would cost a machine its device
+        with pytest.raises(CannotCreate, match="is a device or a pipe"):
+            file_for(name)
 
 
 def test_where_nothing_can_be_written_nothing_is_drawn(ddpm, run, tmp_path):

@@ -12,6 +12,10 @@ from ddpm.errors import CannotCreate, UsageError
 from ddpm.parallel.launch import number
 
 
+DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
+"""Folders of which nothing is a file, though a link in them may lead to one."""
+
+
 def existing_folder(path: Path) -> None:
     """Make a folder, if it is not there.
 
@@ -44,7 +48,7 @@ def file_for(name: str | None, *suffixes: str) -> Path | None:
 
     Raises:
         UsageError: the name is empty, or has none of the suffixes.
-        CannotCreate: it is a folder, or would lie in a file or in a folder that cannot be written to.
+        CannotCreate: it is a folder or a device, or would lie in a file or in a folder that cannot be written to.
     """
     if name is None:
         return None
@@ -55,6 +59,9 @@ def file_for(name: str | None, *suffixes: str) -> Path | None:
         raise UsageError(f"the file must end in {' or '.join(suffixes)}: {name!r}")
     if path.is_dir():
         raise CannotCreate(f"{name!r} is a folder, not a file to write")
+    # A file is written beside its place and moved there: a device, or a link to one, would be gone.
+    if path.absolute().parent in DEVICES or (path.exists() and not path.is_file()):
+        raise CannotCreate(f"{name!r} is a device or a pipe, not a file to write", "`--json -` is standard output")
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         why = "is read-only" if above.is_dir() else "is a file"
