@@ -11,7 +11,6 @@ from ddpm.cli.terminal.console import TERMINAL, say
 from ddpm.errors import CannotCreate, UsageError
 from ddpm.parallel.launch import number
 
-
 DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 """Folders of which nothing is a file, though a link in them may lead to one."""
 
