@@ -13,6 +13,7 @@ from ddpm.codec.archive import Archive, Entry, Group
 from ddpm.codec.chain import coding as chain_coding
 from ddpm.codec.container import ARCHIVE, CHAIN, STORED, Header, varint
 from ddpm.errors import DataError, Mismatch, UsageError
+from ddpm.trained.archived import are_sound
 from tests.codec.source import toy
 
 
@@ -218,6 +219,19 @@ def hostile(rng, seeds):
     if rng.random() < 0.3:
         packed_[int(rng.integers(len(packed_)))] = int(rng.integers(256))
     return bytes(packed_)
+
+
+def test_a_shape_that_the_model_cannot_take_is_damage_and_another_model_is_not():
+    """The other groups are looked at all the same."""
+    colours = toy((3, 2, 2), with_chain=True)
+    image = np.rint(np.random.default_rng(0).normal(127.5, 10, (3, 2, 2))).astype(np.int64)
+    (group,) = archive.coded(colours, [("", image)])
+    two_channels = replace(group, entries=(Entry(shape=(2, 2, 2)),))
+    name = colours.named(ARCHIVE)
+    assert list(are_sound(colours, Archive(name, (group, two_channels, group)))) == [True, False, True]
+    for groups in ((), (group,)):
+        with pytest.raises(Mismatch, match="another model"):
+            list(are_sound(colours, Archive(b"none", groups)))
 
 
 @pytest.mark.parametrize("many", [200, pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(20000)])])

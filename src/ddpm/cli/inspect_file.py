@@ -76,7 +76,7 @@ def _table(options: Namespace, file: bytes) -> dict[str, Any]:
     """The table of contents of an archive, and of each group whether it is there; with a model, whether it is as it was written."""
     from ddpm.cli.parts.opening import opened
     from ddpm.trained.archived import are_sound, table_of
-    from ddpm.trained.coded import codec_to_read
+    from ddpm.trained.coded import codec_to_read, named_in_errors
 
     name = repr(options.file)
     archive = table_of(name, file, cut=True)
@@ -90,9 +90,11 @@ def _table(options: Namespace, file: bytes) -> dict[str, Any]:
         for row, entry in enumerate(archive.entries)
     ]
     if options.run is not None:
-        sound = are_sound(codec_to_read(opened(options), [(name, file)]), archive)
-        for group, exact in zip(groups, track(sound, len(groups), "reading groups"), strict=True):
-            group["exact"] = exact
+        codec = codec_to_read(opened(options), [(name, file)])
+        with named_in_errors(name):
+            sound = track(are_sound(codec, archive), len(groups), "reading groups")
+            for group, exact in zip(groups, sound, strict=True):
+                group["exact"] = exact
     header = len(file) - sum(len(group.payload) for group in archive.groups)
     whole = len(file) + sum(group.missing for group in archive.groups)
     values = {

@@ -8,7 +8,8 @@ import numpy as np
 from ddpm.codec import archive, container
 from ddpm.codec.archive import Archive, Entry, Group
 from ddpm.codec.codec import Codec, Found
-from ddpm.errors import DataError, UsageError
+from ddpm.codec.container import Header
+from ddpm.errors import DataError, Mismatch, UsageError
 from ddpm.figures.images import Data, Images, tell
 from ddpm.figures.progress import followed
 from ddpm.trained.agreeing import agreeing
@@ -132,11 +133,12 @@ def are_sound(codec: Codec, held: Archive) -> Iterator[bool]:
     Raises:
         Mismatch: it was made with another model.
     """
+    codec.require_ours(Header(container.ARCHIVE, held.model, 0, 0))
     for group in held.groups:
         try:
             for _ in archive.read(codec, Archive(held.model, (group,))):
                 pass
-        except DataError:
+        except (DataError, Mismatch):  # of this model, so its shapes are damaged
             yield False
         else:
             yield True
