@@ -2,6 +2,8 @@
 
 import json
 import re
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from PIL import Image
 
 import ddpm as library
 from ddpm.codec import archive
+from ddpm.codec.chain.coding import GROUP
+from ddpm.codec.container import ARCHIVE, Header, varint
 from tests.cli.test_errors import _one_line
 
 DIGITS = 5
@@ -153,6 +157,51 @@ def test_what_of_an_archive_was_checked(ddpm, coder, of_three, tmp_path):
     assert "damaged: 2 images cannot be read: 0-1" in said.err
     groups = json.loads((tmp_path / "a.json").read_text())["groups"]
     assert [group["exact"] for group in groups] == [False, True, True]
+    korean = ddpm("inspect", damaged, "--run", coder / "run", "--language", "ko").err
+    assert "손상되었습니다: 이미지 2장을 읽을 수 없습니다: 0-1" in korean
+
+
+def test_of_an_archive_both_cut_and_damaged_only_what_is_sound_is_offered(ddpm, coder, of_three, tmp_path):
+    """Which is known with the model alone."""
+    header = json.loads(ddpm("inspect", of_three, "--json", "-").out)["header_bytes"]
+    file = bytearray(of_three.read_bytes()[:-9])
+    file[header + 9] ^= 16
+    (tmp_path / "a.ddpm").write_bytes(file)
+    assert "--only takes the others: 0-1, 2-3" in ddpm("inspect", tmp_path / "a.ddpm").out
+    said = ddpm("inspect", tmp_path / "a.ddpm", "--run", coder / "run")
+    assert said.code == 65
+    assert "1 image is lost; --only takes the others: 2-3" in said.out
+    assert "damaged: 2 images cannot be read: 0-1" in said.err
+    second = json.loads(ddpm("inspect", of_three, "--json", "-").out)["groups"][0]["bytes"] + header
+    file[second + 9] ^= 16
+    (tmp_path / "a.ddpm").write_bytes(file)
+    said = ddpm("inspect", tmp_path / "a.ddpm", "--run", coder / "run")
+    assert "none of the images can be read" in said.out
+    assert "damaged: 4 images cannot be read: 0-1, 2-3" in said.err
+
+
+def test_images_that_are_not_there_are_not_listed(ddpm, coder, of_three, tmp_path):
+    """Four kilobytes whose table claims half a million, of which none is there; and those of a file that was cut."""
+    group = varint(GROUP) + varint(2) + bytes(4) + GROUP * b"\0\0"
+    many = (archive.TABLE - 4) // len(group)
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    table = packer.compress(varint(many) + many * group) + packer.flush()
+    rest = varint(len(table)) + table
+    file = Header(ARCHIVE, of_three.read_bytes()[4:8], zlib.crc32(table), len(rest) + many).pack() + rest
+    (tmp_path / "many.ddpm").write_bytes(file)
+    tracemalloc.start()
+    said = ddpm("inspect", tmp_path / "many.ddpm", "--json", tmp_path / "many.json")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert said.code == 0
+    assert f"{GROUP * many:,} images in {many:,} groups" in said.out
+    assert "none of the images can be read" in said.out
+    assert peak < 2**26
+    values = json.loads((tmp_path / "many.json").read_text())
+    assert (values["images"], len(values["groups"])) == ([], many)
+    (tmp_path / "cut.ddpm").write_bytes(of_three.read_bytes()[:-9])
+    values = json.loads(ddpm("inspect", tmp_path / "cut.ddpm", "--json", "-").out)
+    assert [image["label"] for image in values["images"]] == [f"{row:06d}" for row in range(4)]
 
 
 def test_progress_and_what_is_left_of_an_archive_that_is_not_written(ddpm, coder, of_three, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def flags(parser: ArgumentParser) -> None:
         "--run",
         type=filled,
         metavar="RUN",
-        help="run folder, checkpoint or ddpm:mnist: read it, and say what each part of it adds",
+        help="run folder, checkpoint or ddpm:mnist: read all of it, and say what each\npart adds, or which images of an archive are damaged",
     )
     groups.reading(parser)
     groups.json(parser.add_argument_group("where it goes"), "the same as JSON")
@@ -85,9 +86,10 @@ def _table(options: Namespace, file: bytes) -> dict[str, Any]:
         | {"crc": f"{group.crc:08x}", "missing": group.missing}
         for group in archive.groups
     ]
-    images = [
+    there = sum(len(group.entries) for group in takewhile(lambda group: not group.missing, archive.groups))
+    images = [  # of what was cut off none: a few kilobytes can claim very many
         {"label": entry.label or f"{row:06d}", "shape": list(entry.shape) if entry.shape else None}
-        for row, entry in enumerate(archive.entries)
+        for row, entry in enumerate(archive.entries[:there])
     ]
     if options.run is not None:
         codec = codec_to_read(opened(options), [(name, file)])
@@ -133,7 +135,7 @@ def _require_sound(values: dict[str, Any]) -> None:
 def _tell_checked(values: dict[str, Any]) -> None:
     """What of an archive was checked, and of one that was cut short what is left."""
     missing, _ = _images_in(values, lambda group: group["missing"] > 0)
-    left, which = _images_in(values, lambda group: not group["missing"])
+    left, which = _images_in(values, lambda group: not group["missing"] and group.get("exact", True))
     lost = said("1 image is lost" if missing == 1 else f"{missing:,} images are lost")
     if missing and left:
         say(
@@ -151,7 +153,8 @@ def _tell_checked(values: dict[str, Any]) -> None:
 
 def _tell_table(values: dict[str, Any]) -> None:
     say(f"{values['file']}: version {values['version']}, an archive, of the model {values['model']}")
-    images, groups = counted(len(values["images"]), "image"), counted(len(values["groups"]), "group")
+    many = sum(group["images"] for group in values["groups"])
+    images, groups = counted(many, "image"), counted(len(values["groups"]), "group")
     say(
         f"{images} in {groups}, {values['whole_bytes']:,} bytes, {values['header_bytes']} of them the table of contents"
     )
