@@ -126,8 +126,11 @@ def test_what_is_left_of_an_archive_that_was_cut(ddpm, coder, of_three, tmp_path
         assert ("all images that are there are read back exactly" in said.out) == bool(more)
     said = ddpm("decompress", cut, *run, "-o", tmp_path / "o")
     _one_line(said, 65, "cut short: an archive is read whole")
-    assert "ddpm inspect says which of its images can still be read, and --only takes their numbers" in said.err
+    assert "ddpm inspect says which of its images can still be read, and ddpm decompress --only takes their numbers" in said.err
     _one_line(ddpm("decompress", cut, *run, "-o", tmp_path / "o", "--only", 3, 4), 65, "where it ends")
+    with pytest.raises(library.DataError) as told:
+        library.load(coder / "run").decompress(cut.read_bytes())
+    assert told.value.hints[0].endswith("ddpm decompress --only takes their numbers")
     assert ddpm("decompress", cut, *run, "-o", tmp_path / "a", "--only", 0, 3).code == 0
     assert ddpm("decompress", of_three, *run, "-o", tmp_path / "b", "--only", 0, 3).code == 0
     for row in ("0", "3"):
@@ -136,6 +139,20 @@ def test_what_is_left_of_an_archive_that_was_cut(ddpm, coder, of_three, tmp_path
     assert "none of the images can be read" in ddpm("inspect", cut).out
     cut.write_bytes(of_three.read_bytes()[: whole["header_bytes"] - 1])
     _one_line(ddpm("inspect", cut), 65, "cut short within its table of contents")
+
+
+def test_images_that_are_lost_are_refused_by_the_table(ddpm, coder, of_three, tmp_path):
+    """All of them, with the file's name, before a model is opened, and before images of another file are written."""
+    cut = tmp_path / "cut.ddpm"
+    header = json.loads(ddpm("inspect", of_three, "--json", "-").out)["header_bytes"]
+    cut.write_bytes(of_three.read_bytes()[: header + 3])
+    for run in (coder / "run", tmp_path / "none"):
+        said = ddpm("decompress", of_three, cut, "--run", run, "-o", tmp_path / "o", "--only", 4, 1, 3)
+        _one_line(said, 65, "cut short: 3 of these images lie where it ends: 1, 3, 4: ")
+        assert repr(str(cut)) in said.err
+    assert not (tmp_path / "o").exists()
+    korean = ("--run", coder / "run", "-o", tmp_path / "o", "--only", 4, 1, "--language", "ko")
+    assert "잘렸습니다: 이 가운데 2장이 잘린 곳에 있습니다: 1, 4" in ddpm("decompress", cut, *korean).err
 
 
 def test_what_of_an_archive_was_checked(ddpm, coder, of_three, tmp_path):

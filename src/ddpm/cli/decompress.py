@@ -123,14 +123,15 @@ def _images(name: str, path: Path, only: Sequence[int] | None, first: int | None
     """Those of a file, one or many. What they will be called never comes from within it."""
     from ddpm.codec.archive import require
     from ddpm.trained.archived import is_archive, table_of, whole_only
-    from ddpm.trained.coded import head_of, read_file
+    from ddpm.trained.coded import head_of, named_in_errors, read_file
 
     if not is_archive(head_of(path)):
         return [_Image(path.stem, path.stat().st_size)]
     archive = table_of(repr(name), read_file(path), cut=only is not None)
     whole_only(first)
     if only is not None:
-        require(archive, only)
+        with named_in_errors(repr(name)):
+            require(archive, only)
     entries = archive.entries
     numbers = range(len(entries)) if only is None else sorted(set(only))
     return [_Image(f"{path.stem}-{row:06d}", 0, entries[row].label or f"{row:06d}") for row in numbers]

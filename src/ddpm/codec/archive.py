@@ -104,7 +104,7 @@ def unpack(file: bytes, *, cut: bool = False) -> Archive:
     if len(rest) < header.length and not cut:
         raise DataError(
             "cut short: an archive is read whole",
-            "ddpm inspect says which of its images can still be read, and `only` takes their numbers",
+            "ddpm inspect says which of its images can still be read, and ddpm decompress --only takes their numbers",
         )
     length, at = read_varint(rest, 0)
     packed, at = rest[at : at + length], at + length
@@ -218,14 +218,18 @@ def _crc(images: Sequence[Whole], levels: int) -> int:
 
 
 def require(archive: Archive, wanted: Collection[int]) -> None:
-    """The archive has images of these numbers.
+    """The archive has images of these numbers, and they are there.
 
     Raises:
         UsageError: it has not.
+        DataError: some lie in groups that were cut off.
     """
-    many = len(archive.entries)
+    many = sum(len(group.entries) for group in archive.groups)
     if missing := sorted(row for row in wanted if not 0 <= row < many):
         raise UsageError(f"the archive has {many:,} images, 0 to {many - 1:,}: there is none of number {missing[0]:,}")
+    groups = [(group, range(start, start + len(group.entries))) for start, group in _numbered(archive, wanted)]
+    if lost := [row for group, rows in groups if group.missing for row in rows if row in wanted]:
+        raise DataError(f"cut short: {len(lost):,} of these images lie where it ends: {', '.join(map(str, lost))}")
 
 
 def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) -> Iterator[tuple[int, Whole]]:
@@ -234,7 +238,7 @@ def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) 
     Raises:
         UsageError: it has no image of that number.
         Mismatch: it was made with another model.
-        DataError: it is damaged.
+        DataError: it is damaged, or was cut short before some of them.
     """
     codec.require_ours(Header(ARCHIVE, archive.model, 0, 0))
     if wanted is not None:
@@ -269,7 +273,7 @@ def _numbered(archive: Archive, wanted: Collection[int] | None) -> Iterator[tupl
 def _read(codec: Codec, groups: Sequence[Group], asked: Denoiser | Remembering) -> list[list[Whole]]:
     """Of each group its images, if they are those that were written."""
     if any(group.missing for group in groups):
-        raise DataError("cut short: some of these images lie where it ends")
+        raise DataError("cut short: a group of images is read whole")
     shapes = [[entry.shape or codec.profile.shape for entry in group.entries] for group in groups]
     sizes = [[codec.tiled(shape) for shape in of] for of in shapes]
     for group, of in zip(groups, sizes, strict=True):

@@ -39,7 +39,7 @@ def codec_to_write(
     tell: Callable[[str], None] = lambda _line: None,
     *,
     chain: bool = False,
-    given: Iterable["Given"] = (),
+    given: Sequence["Given"] = (),
 ) -> Codec:
     """The codec of a model, with its `chain` if asked; `tell` is told where it is measured first.
 

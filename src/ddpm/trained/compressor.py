@@ -107,8 +107,7 @@ class Compressor(Facts):
         Raises:
             UsageError: constriction is not installed, or these are no bytes.
             DataError: a file is damaged; or an archive is cut short.
-            NotFound: this model has coded nothing: RUN/codecs lacks the profile.
-            Mismatch: a file was made with another model, or the images differ in size.
+            Mismatch: a file was made with another model, or with a profile that RUN/codecs lacks; or the images differ in size.
 
         Example:
             >>> import ddpm
