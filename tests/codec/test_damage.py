@@ -11,10 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ddpm import load
 from ddpm.codec import archive, container
 from ddpm.codec.archive import Entry, Group
+from ddpm.codec.channel import chunks_of
+from ddpm.codec.coder import OF_A_BYTE
 from ddpm.codec.container import Header
+from ddpm.codec.profile import bins_of_average
+from ddpm.codec.progressive import _Step
 from ddpm.errors import DataError, Mismatch
+from ddpm.trained.coding import codec_of
 from tests.codec.fuzz import PER_NUMBER, fuzz, hostile, images
 from tests.codec.source import toy
 
@@ -86,17 +92,30 @@ def test_an_image_that_is_too_large_is_refused_at_once(sides):
     tracemalloc.stop()
 
 
-def test_of_a_header_alone_the_largest_image_is_the_average(files):
+@pytest.mark.parametrize("follow", [0, 1, 1000])
+def test_of_a_header_alone_the_largest_image_is_the_average(files, follow):
     """A few bytes may claim it: it is made without the network, shuffled pixels or candidates."""
-    file = Header(container.PROGRESSIVE, toy().name, 0, 2**14, (1, 2**11, 2**11)).pack()
+    file = Header(container.PROGRESSIVE, toy().name, 0, 2**14, (1, 2**11, 2**11)).pack() + bytes(follow)
     tracemalloc.start()
+    began = time.process_time()
     (found,) = toy().decompress([file])
+    assert time.process_time() - began < 1
     assert tracemalloc.get_traced_memory()[1] < 20 * found.pixels.size
     tracemalloc.stop()
     assert (found.exact, found.stage, found.seen) == (False, "nothing", None)
     assert np.array_equal(found.pixels[:, :4, :4].ravel(), toy().profile.average)
     (small,) = toy().decompress([files[0]], limit=len(files[0]) - len(container.unpack(files[0])[1]))
     assert np.array_equal(small.pixels, found.pixels[:, :7, :8])
+
+
+def test_so_few_bytes_never_say_anything_of_an_image_by_the_shipped_model():
+    """Its first step through noise takes more of each tile: what is shown of an honest file is as it would be."""
+    profile = codec_of(load("ddpm:mnist").loaded).profile
+    choices = np.array(profile.places)
+    least = (np.arange(len(choices)) + np.log2(choices.sum() / choices)).min()
+    expected = _Step(*profile.noisy[:2]).expected(profile)[bins_of_average(profile)]
+    chunks = len(chunks_of(np.tile(expected, 100), profile.chunk, 0, 1))
+    assert 2500 < 8 * 100 * profile.size / (chunks * least) < OF_A_BYTE
 
 
 def test_a_bomb_is_not_unpacked():

@@ -22,6 +22,11 @@ with suppress(ImportError):  # an extra: `ddpm.trained.coded` says what is missi
     _QUEUE, _MODEL = constriction.stream.queue, constriction.stream.model  # type: ignore[attr-defined] # it has no types
 SMALLEST = 2.0**-20
 """Probability of a bit, at least."""
+OF_A_BYTE = 4096
+"""Numbers of which a byte of a beginning can say something, at most: so a few bytes that claim a large image are little work.
+
+`ddpm:mnist` needs a byte for 2,600 before anything is known of an image.
+"""
 
 
 class Ended(Exception):
@@ -98,10 +103,9 @@ class Reader:
         ends = (0,) if self.whole else (0, 255)
         self._decoders = [_QUEUE.RangeDecoder(_words(self.stream, end)) for end in ends]
 
-    @property
-    def is_blank(self) -> bool:
-        """Whether it is a beginning of no bytes, which says nothing, of however large an image."""
-        return not (self.whole or self.stream)
+    def is_blank(self, more: int) -> bool:
+        """Whether it is a beginning that says nothing of an image with so many `more` numbers than those of its first tile."""
+        return not self.whole and (not self.stream or more > OF_A_BYTE * len(self.stream))
 
     def bits(self, ones: Whole, of: Whole, known: Whole | None = None) -> Whole:
         """As the writer's."""
