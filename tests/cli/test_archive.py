@@ -126,7 +126,10 @@ def test_what_is_left_of_an_archive_that_was_cut(ddpm, coder, of_three, tmp_path
         assert ("all images that are there are read back exactly" in said.out) == bool(more)
     said = ddpm("decompress", cut, *run, "-o", tmp_path / "o")
     _one_line(said, 65, "cut short: an archive is read whole")
-    assert "ddpm inspect says which of its images can still be read, and ddpm decompress --only takes their numbers" in said.err
+    assert (
+        "ddpm inspect says which of its images can still be read, and ddpm decompress --only takes their numbers"
+        in said.err
+    )
     _one_line(ddpm("decompress", cut, *run, "-o", tmp_path / "o", "--only", 3, 4), 65, "where it ends")
     with pytest.raises(library.DataError) as told:
         library.load(coder / "run").decompress(cut.read_bytes())

@@ -6,13 +6,16 @@
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ddpm.codec import container
+from ddpm.codec import archive, container
+from ddpm.codec.archive import Archive
 from ddpm.codec.container import Header
-from ddpm.errors import DataError, Mismatch
+from ddpm.errors import DataError, Mismatch, UsageError
+from ddpm.trained.archived import are_sound
 from tests.codec.source import tiny, toy
 
 PER_NUMBER = 256
@@ -37,9 +40,6 @@ def tiny_images():
     return [usual[None], np.full((1, 9, 2), 15), np.array([[[0, 15], [9, 2]]])]
 
 
-VICTIMS = {"usual": (toy, images), "tiny": (tiny, tiny_images)}
-
-
 def hostile(rng, seeds, name):
     """A file that is wrong somewhere, with the model's name, lengths and checksum as they should be or nearly."""
     file = seeds[rng.integers(len(seeds))]
@@ -62,32 +62,134 @@ def hostile(rng, seeds, name):
     length = len(payload) if rng.random() < 0.8 else int(rng.integers(0, 300))
     coding = header.coding if rng.random() < 0.8 else int(rng.integers(0, 4))
     crc = header.crc if rng.random() < 0.9 else int(rng.integers(2**32))
-    packed = bytearray(Header(coding, name, crc, length, shape).pack() + bytes(payload))
-    if rng.random() < 0.2:
-        packed[int(rng.integers(len(packed)))] = int(rng.integers(256))
-    return bytes(packed)
+    packed = Header(coding, name, crc, length, shape).pack() + bytes(payload)
+    return _damaged(rng, packed) if rng.random() < 0.2 else packed
+
+
+def _damaged(rng, file):
+    """With one byte that is another, and no checksum repaired."""
+    damaged = bytearray(file)
+    damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
+    return bytes(damaged)
+
+
+class Alone:
+    """Files of one image: progressive ones and stored ones, read whole or as the beginnings that they are."""
+
+    outcomes = "exact", "estimate"
+
+    def __init__(self, codec, images):
+        self.codec, self.files = codec, codec.compress(images)
+        self.originals = {image.tobytes() for image in images}
+
+    def hostile(self, rng):
+        """As the function."""
+        return hostile(rng, self.files, self.codec.name)
+
+    def read(self, _rng, file):
+        """Which of the outcomes it is, and how much memory it may take."""
+        (found,) = self.codec.decompress([file])
+        assert not found.exact or found.pixels.tobytes() in self.originals
+        assert np.isfinite(found.pixels).all()
+        plain = found.coding == "stored" or found.stage == "nothing"
+        return "exact" if found.exact else "estimate", found.pixels.size * (PLAIN if plain else PER_NUMBER)
+
+
+class Chained:
+    """Files that a chain coded, and archives: of groups that were coded and stored, cut, swapped, or with wrong tables.
+
+    Archives are read whole or as what was cut, all of their images or some.
+    """
+
+    outcomes = "exact", "part"
+
+    def __init__(self, codec):
+        rng = np.random.default_rng(3)
+        usual = [np.rint(rng.normal(7.5, 0.6, (1, side, side))).astype(np.int64) for side in (2, 2, 2, 3, 2, 4)]
+        noise = [rng.integers(0, 16, (1, 2, 2)) for _ in range(3)]
+        self.codec, self.files = codec, codec.compress(usual, container.CHAIN)
+        groups = usual[:3], usual[3:5], usual[5:], noise
+        self.groups = [group for of in groups for group in archive.coded(codec, [("a", image) for image in of])]
+        assert {group.stored for group in self.groups} == {True, False}
+        self.originals = {(image.shape, image.tobytes()) for image in usual + noise}
+
+    def hostile(self, rng):
+        """A file of one image as of the function, or an archive."""
+        if rng.random() < 0.3:
+            return hostile(rng, self.files, self.codec.named(container.CHAIN))
+        groups = [self.groups[i] for i in rng.integers(len(self.groups), size=rng.integers(1, 5))]
+        groups = [self.wrong(rng, group) if rng.random() < 0.3 else group for group in groups]
+        file = Archive(self.codec.named(container.ARCHIVE), tuple(groups)).pack()
+        header, rest = container.unpack(file)
+        kind = rng.integers(8)
+        if kind < 3:  # cut short
+            return file[: len(file) - int(rng.integers(len(rest) if kind == 0 else 20))]
+        if kind == 3:  # of another length than the table says, though not cut short
+            rest = rest[: -int(rng.integers(1, 9))] if rng.random() < 0.5 else rest + rng.bytes(int(rng.integers(1, 9)))
+            return replace(header, length=len(rest)).pack() + rest
+        if kind == 4:
+            return _damaged(rng, file)
+        return file
+
+    def wrong(self, rng, group):
+        """A group with another payload, other images, or said to be what it is not; its table's checksum is right."""
+        kind, entries, payload = rng.integers(6), group.entries, bytearray(group.payload)
+        if kind == 0:
+            payload = self.groups[rng.integers(len(self.groups))].payload
+        elif kind == 1:
+            shapes = (None, (1, 2, 2), (1, 3, 3), (2, 1, 1), (3, 2, 2), (1, 20, 20), (1, 2**11, 2**11), (1, 1, 2**22))
+            entries = tuple(replace(entry, shape=shapes[rng.integers(len(shapes))]) for entry in entries)
+        elif kind == 2:
+            entries = (entries * 64)[: rng.integers(1, 65)]
+        elif kind == 3:
+            return replace(group, stored=not group.stored)
+        elif kind == 4:
+            return replace(group, crc=int(rng.integers(2**32)))
+        else:
+            at = int(rng.integers(len(payload) + 1))
+            payload[at : at + int(rng.integers(0, 4))] = rng.bytes(int(rng.integers(0, 4)))
+        return replace(group, entries=entries, payload=bytes(payload))
+
+    def read(self, rng, file):
+        """As of files of one image."""
+        if container.unpack(file)[0].coding != container.ARCHIVE:
+            (found,) = self.codec.decompress([file])
+            some, part = [found.pixels], not found.exact
+        else:
+            held = archive.unpack(file, cut=rng.random() < 0.7)
+            part = any(group.missing for group in held.groups)
+            if rng.random() < 0.1:
+                sound = list(are_sound(self.codec, held))
+                assert not any(one for one, group in zip(sound, held.groups, strict=True) if group.missing)
+            wanted = None if rng.random() < 0.4 else {int(row) for row in rng.integers(4, size=rng.integers(1, 3))}
+            some = list(dict(archive.read(self.codec, held, wanted)).values())
+        assert all((image.shape, image.tobytes()) in self.originals for image in some)
+        return "part" if part else "exact", sum(image.size for image in some) * PER_NUMBER
+
+
+VICTIMS = {
+    "usual": lambda: Alone(toy(), images()),
+    "tiny": lambda: Alone(tiny(), tiny_images()),
+    "chain": lambda: Chained(tiny(with_chain=True)),
+}
 
 
 def fuzz(which, many, seed):
     """What became of so many files: each a declared error, the image of that checksum, or an estimate; in little time and memory."""
-    codec, made = VICTIMS[which][0](), VICTIMS[which][1]()
-    files, original = codec.compress(made), {x.tobytes() for x in made}
-    rng = np.random.default_rng(seed)
-    told, slowest, asked = {"exact": 0, "estimate": 0, "error": 0}, 0.0, 0
+    victim, rng = VICTIMS[which](), np.random.default_rng(seed)
+    told, slowest, asked = dict.fromkeys((*victim.outcomes, "error"), 0), 0.0, 0
     before = peak_memory()
     for trial in range(many):
-        file = hostile(rng, files, codec.name)
+        file = victim.hostile(rng)
         began = time.process_time()
         try:
-            (found,) = codec.decompress([file])
-        except (DataError, Mismatch):
-            told["error"] += 1
-        else:
-            told["exact" if found.exact else "estimate"] += 1
-            assert not found.exact or found.pixels.tobytes() in original, (trial, file.hex())
-            assert np.isfinite(found.pixels).all(), (trial, file.hex())
-            plain = found.coding == "stored" or found.stage == "nothing"
-            asked = max(asked, found.pixels.size * (PLAIN if plain else PER_NUMBER))
+            outcome, takes = victim.read(rng, file)
+        except (DataError, Mismatch, UsageError):
+            outcome, takes = "error", 0
+        except Exception as error:
+            error.add_note(f"file {trial}: {file.hex()}")
+            raise
+        told[outcome], asked = told[outcome] + 1, max(asked, takes)
         slowest = max(slowest, time.process_time() - began)
     more = peak_memory(anew=False) - before
     assert slowest < 1, slowest

@@ -155,9 +155,10 @@ def test_hostile_headers_and_tables_are_refused_or_read(files):
 SEED = os.environ.get("DDPM_FUZZ_SEED", "0")
 
 
-def test_hostile_files_are_refused_or_read(record_property):
+@pytest.mark.parametrize(("which", "many"), [("usual", 1000), ("chain", 400)])
+def test_hostile_files_are_refused_or_read(which, many, record_property):
     """With the checks of types."""
-    record_property("figures", fuzz("usual", 1000, int(SEED)))
+    record_property("figures", fuzz(which, many, int(SEED)))
 
 
 @pytest.mark.slow
@@ -165,12 +166,19 @@ def test_hostile_files_are_refused_or_read(record_property):
     ("which", "many"),
     [
         ("tiny", 100_000),
+        ("chain", 4_000),
         pytest.param("usual", 100_000, marks=LONG),
         pytest.param("tiny", 1_000_000, marks=LONG),
+        pytest.param("chain", 100_000, marks=LONG),
     ],
 )
 def test_very_many_hostile_files_are_refused_or_read(which, many, record_property):
-    """In a process of its own, whose memory is its own too."""
+    """In a process of its own, whose memory is its own too.
+
+    `tiny` and `usual` are files of one image, progressive and stored; `chain` files that a chain coded, and archives with repaired
+    tables: groups that are cut, swapped or of another length, other shapes and numbers of images; read with `cut` or without, and
+    of some images alone.
+    """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     run = [sys.executable, "-W", "error::RuntimeWarning", "-m", "tests.codec.fuzz", which, str(many), SEED]
     done = subprocess.run(run, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)

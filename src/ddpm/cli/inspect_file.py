@@ -31,7 +31,8 @@ def flags(parser: ArgumentParser) -> None:
         "--run",
         type=filled,
         metavar="RUN",
-        help="run folder, checkpoint or ddpm:mnist: read all of it, and say what each\npart adds, or which images of an archive are damaged",
+        help="run folder, checkpoint or ddpm:mnist: read all of it, and say what each\n"
+        "part adds, or which images of an archive are damaged",
     )
     groups.reading(parser)
     groups.json(parser.add_argument_group("where it goes"), "the same as JSON")
