@@ -105,6 +105,14 @@ def test_what_is_inside(ddpm, coder, packed):
     assert [stage["bytes"] for stage in stages] == sorted({stage["bytes"] for stage in stages})
 
 
+def test_of_a_file_that_was_cut_the_error_is_not_called_that_of_the_image(ddpm, coder, packed, tmp_path):
+    beginning = tmp_path / "b.ddpm"
+    beginning.write_bytes(packed[0].read_bytes()[:-4])
+    told, whole = (ddpm("inspect", file, "--run", coder / "run").out for file in (beginning, packed[0]))
+    assert "the image itself is not known, so RMSE is the distance to what all the bytes that are there show" in told
+    assert "not known" not in whole
+
+
 def test_nothing_is_overwritten(ddpm, coder, packed, tmp_path):
     before = [path.read_bytes() for path in packed]
     _one_line(ddpm("compress", coder / "run", coder / "in" / "000000.png", "-o", coder / "packed"), 73, "there already")

@@ -195,6 +195,8 @@ def _tell(values: dict[str, Any]) -> None:
         say(f"{values['bytes']:,} of {whole:,} bytes, {values['header_bytes']} of them the header")
     if "stages" not in values:
         return
+    if not values["exact"]:
+        say("the image itself is not known, so RMSE is the distance to what all the bytes that are there show:")
     pixels = shape[1] * shape[2]
     for stage in values["stages"]:
         rate = 8 * stage["bytes"] / pixels

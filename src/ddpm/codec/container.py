@@ -96,7 +96,10 @@ def require_made_with(header: Header, ours: bytes) -> None:
         Mismatch: it is another.
     """
     if header.model != ours:
-        raise Mismatch(f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}")
+        raise Mismatch(
+            f"made with another model or codec profile: {header.model.hex()}, not {ours.hex()}",
+            "name the model that wrote it",
+        )
 
 
 def require_no_more(follow: int, length: int) -> None:
