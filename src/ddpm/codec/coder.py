@@ -25,7 +25,7 @@ SMALLEST = 2.0**-20
 OF_A_BYTE = 4096
 """Numbers of which a byte of a beginning can say something, at most: so a few bytes that claim a large image are little work.
 
-`ddpm:mnist` needs a byte for 2,600 before anything is known of an image.
+`ddpm:mnist` needs a byte for 3,200 before anything is known of an image.
 """
 
 
