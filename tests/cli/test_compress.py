@@ -203,6 +203,14 @@ def test_a_model_that_coded_nothing_is_not_given_a_profile(ddpm, coder, packed, 
     assert ddpm(*command).code == 0
 
 
+def test_a_file_of_another_model_is_read_by_its_own(ddpm, coder, packed, tmp_path):
+    """As the hint says."""
+    said = ddpm("decompress", packed[0], "--run", "ddpm:mnist", "-o", tmp_path / "a.png")
+    _one_line(said, 78, "made with another model or codec profile")
+    assert "name the model that wrote it" in said.err
+    assert ddpm("decompress", packed[0], "--run", coder / "run", "-o", tmp_path / "a.png").code == 0
+
+
 def test_images_that_cannot_be_coded_are_refused_before_a_profile_is_measured(ddpm, coder, tmp_path, monkeypatch):
     """Which takes long: one of other levels, and one that is too large. What can be coded is read, and then measured for."""
     measured = []

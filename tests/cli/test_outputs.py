@@ -92,6 +92,7 @@ def test_a_device_or_a_pipe_is_not_replaced_by_a_file(ddpm, tmp_path):
     for name in (pipe, tmp_path / "link"):
         _one_line(ddpm("schedule", "cosine", "--json", name), 73, "is a device or a pipe, not a file to write")
     assert pipe.is_fifo()
+    assert json.loads(ddpm("schedule", "cosine", "--json", "-").out)["T"] == 1000  # as the hint says
     for name in (
         "/dev/null",
         "/dev/stdout",

@@ -89,6 +89,8 @@ ELSEWHERE = {
     "copy it from the run that wrote the files": (
         "cli/test_compress.py::test_a_model_that_coded_nothing_is_not_given_a_profile"
     ),
+    "name the model that wrote it": "cli/test_compress.py::test_a_file_of_another_model_is_read_by_its_own",
+    "`--json -` is standard output": "cli/test_outputs.py::test_a_device_or_a_pipe_is_not_replaced_by_a_file",
     "ddpm inspect says which of its images": "cli/test_archive.py::test_what_is_left_of_an_archive_that_was_cut",
     "--bits-per-pixel {} holds it": "cli/test_compress.py::test_values_that_make_no_sense",
     "remove it to make a new one": "cli/test_compress.py::test_a_profile_of_other_weights",
