@@ -54,10 +54,10 @@ def run(options: Namespace) -> None:
     """A picture of each file, and how far the file goes."""
     from ddpm.cli.parts.opening import opened
     from ddpm.cli.terminal.tiles import Tiles
-    from ddpm.codec.archive import Archive, unpack
+    from ddpm.codec.archive import Archive
     from ddpm.data.decoding.exact import Meaning, png
     from ddpm.trained.agreeing import agreeing
-    from ddpm.trained.archived import every_image, is_archive
+    from ddpm.trained.archived import every_image, unpacked
     from ddpm.trained.coded import codec_to_read, head_of, named_in_errors, read_file
     from ddpm.trained.cutting import on_levels
 
@@ -81,10 +81,8 @@ def run(options: Namespace) -> None:
     bar = Tiles(codec, len(paths), "decompressing")
 
     def begun(name: str, path: Path) -> tuple[str, bytes | Archive]:
-        file: bytes | Archive = read_file(path)
+        file = unpacked(repr(name), read_file(path), cut=options.only is not None)
         with named_in_errors(repr(name)):
-            if is_archive(file):
-                file = unpack(file, cut=options.only is not None)
             bar.begin_file(file, options.only)
         return repr(name), file
 

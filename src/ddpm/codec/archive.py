@@ -232,6 +232,15 @@ def require(archive: Archive, wanted: Collection[int]) -> None:
         raise DataError(f"cut short: {len(lost):,} of these images lie where it ends: {', '.join(map(str, lost))}")
 
 
+def require_ours(codec: Codec, archive: Archive) -> None:
+    """The archive was made with this codec.
+
+    Raises:
+        Mismatch: with another.
+    """
+    codec.require_ours(Header(ARCHIVE, archive.model, 0, 0))
+
+
 def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) -> Iterator[tuple[int, Whole]]:
     """The images of an archive (C, H, W) with their numbers, from 0; or those of the `wanted` numbers alone.
 
@@ -240,7 +249,7 @@ def read(codec: Codec, archive: Archive, wanted: Collection[int] | None = None) 
         Mismatch: it was made with another model.
         DataError: it is damaged, or was cut short before some of them.
     """
-    codec.require_ours(Header(ARCHIVE, archive.model, 0, 0))
+    require_ours(codec, archive)
     if wanted is not None:
         require(archive, wanted)
 

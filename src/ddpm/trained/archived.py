@@ -8,7 +8,6 @@ import numpy as np
 from ddpm.codec import archive, container
 from ddpm.codec.archive import Archive, Entry, Group
 from ddpm.codec.codec import Codec, Found
-from ddpm.codec.container import Header
 from ddpm.errors import DataError, Mismatch, UsageError
 from ddpm.figures.images import Data, Images, tell
 from ddpm.figures.progress import followed
@@ -77,6 +76,16 @@ def is_archive(file: bytes) -> bool:
     return container.unpack(file)[0].coding == container.ARCHIVE
 
 
+def unpacked(name: str, file: bytes, *, cut: bool) -> bytes | Archive:
+    """The archive that a file is, which may be `cut` short; or the file of one image as it is. Errors say its `name`.
+
+    Raises:
+        DataError: it is no file of ours, or an archive that is damaged.
+    """
+    with named_in_errors(name):
+        return archive.unpack(file, cut=cut) if is_archive(file) else file
+
+
 def whole_only(first: int | None) -> None:
     """Of an archive no beginning is asked for.
 
@@ -102,15 +111,11 @@ def every_image(
         UsageError: of an archive a beginning is asked for.
         DataError, Mismatch: a file is damaged, made with another model, or has no such image.
     """
-
-    def unpacked(pair: tuple[str, bytes | Archive]) -> tuple[str, bytes | Archive]:
-        name, file = pair
-        with named_in_errors(name):
-            if isinstance(file, bytes) and is_archive(file):
-                return name, archive.unpack(file, cut=wanted is not None)
-        return pair
-
-    for archives, some in groupby(map(unpacked, files), lambda pair: isinstance(pair[1], Archive)):
+    opened = (
+        (name, unpacked(name, file, cut=wanted is not None) if isinstance(file, bytes) else file)
+        for name, file in files
+    )
+    for archives, some in groupby(opened, lambda pair: isinstance(pair[1], Archive)):
         if archives:
             whole_only(first)
             yield from chain.from_iterable(
@@ -133,7 +138,7 @@ def are_sound(codec: Codec, held: Archive) -> Iterator[bool]:
     Raises:
         Mismatch: it was made with another model.
     """
-    codec.require_ours(Header(container.ARCHIVE, held.model, 0, 0))
+    archive.require_ours(codec, held)
     for group in held.groups:
         try:
             for _ in archive.read(codec, Archive(held.model, (group,))):

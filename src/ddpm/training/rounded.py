@@ -106,6 +106,6 @@ def can_round(network: nn.Module, device: torch.device) -> bool:
         or isinstance(network, nn.parallel.DistributedDataParallel)
     ):
         return False
-    weights = list(network.named_parameters(remove_duplicate=False))
-    plain = all(type(one) is nn.Parameter and one.requires_grad and one.dtype == torch.float32 for _, one in weights)
-    return plain and len({id(one) for _, one in weights}) == len(weights)
+    weights = [one for _, one in network.named_parameters(remove_duplicate=False)]
+    plain = all(type(one) is nn.Parameter and one.requires_grad and one.dtype == torch.float32 for one in weights)
+    return plain and len(set(map(id, weights))) == len(weights)
