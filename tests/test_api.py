@@ -424,13 +424,14 @@ def test_training_by_hand_is_a_function_of_the_seed():
         torch.manual_seed(5)
         network = Tiny()
         p = public.ReverseProcess(network, public.cosine(T=50))
-        given = optimizer and optimizer(network.parameters())
+        given = optimizer(network.parameters()) if callable(optimizer) else optimizer
         return [
             progress.loss for progress in public.train(p, digits, steps=4, batch_size=16, seed=seed, optimizer=given)
         ]
 
     assert trained(1) == trained(1)
     assert trained(1) != trained(2)
+    assert trained(1, "adam") == trained(1) != trained(1, "muon")
     assert trained(1, lambda w: torch.optim.SGD(w, lr=0.1)) != trained(1)
 
 
@@ -613,7 +614,8 @@ calls = [
     (lambda: ddpm.train(p, "digits", steps=1, lr="much"), "learning rate must be a number"),
     (lambda: ddpm.train(p, "digits", steps=1, ema="slow"), "decay of the moving average"),
     (lambda: ddpm.train(p, "digits", steps=1, objective=5), "an objective is a name, or a function"),
-    (lambda: ddpm.train(p, "digits", steps=1, optimizer="adam"), "one of torch.optim, not 'adam'"),
+    (lambda: ddpm.train(p, "digits", steps=1, optimizer=torch.optim.Adam), "one of torch.optim, not <class"),
+    (lambda: ddpm.train(p, "digits", steps=1, optimizer="adamw"), "unknown optimizer: 'adamw'"),
     (lambda: ddpm.train(net, "digits", steps=1), "p is a ddpm.ReverseProcess, not UNet"),
     (lambda: ddpm.bound(net, "digits"), "p is a ddpm.ReverseProcess, not UNet"),
     (lambda: ddpm.sample(net, (1, 1, 8, 8)), "p is a ddpm.ReverseProcess, not UNet"),
@@ -662,7 +664,7 @@ def test_wrong_types_are_refused_in_a_sentence(trained):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WRONG_TYPES, str(trained)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "58\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "59\n"), done.stderr
 
 
 WARNED = """

@@ -47,7 +47,7 @@ from ddpm.trained.model import TrainedModel
 from ddpm.trained.opening import load
 from ddpm.training import loop
 from ddpm.training.loop import Batch, Progress, batches_of, repeated
-from ddpm.training.optimizer import adam
+from ddpm.training.optimizer import OPTIMIZERS
 from ddpm.training.trainer import Recipe
 
 ANCESTRAL = Ancestral()
@@ -170,7 +170,7 @@ def train(
     batch_size: int = 128,
     lr: float = 2e-4,
     objective: str | Objective = "simple",
-    optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | str | None = None,
     ema: float | None = 0.9999,
     conditional: bool | None = None,
     seed: int = 0,
@@ -183,9 +183,9 @@ def train(
             (x_0, labels). It is gone through again and again.
         steps: how many.
         batch_size: of data that are no batches yet.
-        lr: the learning rate, where no optimiser is given.
+        lr: the learning rate, where no optimiser of your own is given.
         objective: a name of `ddpm.OBJECTIVES`, or a function of (p, x_0, t, eps).
-        optimizer: any of `torch.optim`, on the network's parameters; Adam if not given.
+        optimizer: "muon", "adam" (if not given), or any of `torch.optim` on the network's parameters.
         ema: the decay of a moving average of the weights, `progress.average`; None for none.
         conditional: whether the network is told the labels of images; None: if there is a UNet with classes in it. All are
             told as they are: to guide later, give batches of your own in which some labels are -1. (Batches that hold labels
@@ -193,7 +193,7 @@ def train(
         seed: of the order of the data, times, noise and dropout.
 
     Raises:
-        UsageError: nothing to train or to train on, no such objective, or a batch that is none.
+        UsageError: nothing to train or to train on, no such objective or optimiser, or a batch that is none.
         Diverged: too many steps in a row were not finite.
 
     Example:
@@ -211,7 +211,7 @@ def train(
     chosen_objective = chosen(OBJECTIVES, objective, "objective") if isinstance(objective, str) else objective
     if not callable(chosen_objective):
         raise UsageError(f"an objective is a name, or a function of (p, x_0, t, eps), not {chosen_objective!r}")
-    if not isinstance(optimizer, torch.optim.Optimizer | None):
+    if not isinstance(optimizer, torch.optim.Optimizer | str | None):
         raise UsageError(
             f"an optimizer is one of torch.optim, not {optimizer!r}", "torch.optim.Adam(network.parameters())"
         )
@@ -219,8 +219,10 @@ def train(
         raise UsageError(f"the learning rate must be a number more than 0: {lr!r}")
     if ema is not None and (not isinstance(ema, int | float) or not 0 <= ema < 1):
         raise UsageError(f"the decay of the moving average must be at least 0 and less than 1: {ema!r}")
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        optimizer = chosen(OPTIMIZERS, "adam" if optimizer is None else optimizer, "optimizer")(p.network, lr)
     recipe = Recipe(steps=steps, batch_size=batch_size, ema_decay=ema or 0.0, seed=seed)
-    return loop.train(p, batches, chosen_objective, optimizer or adam(p.network, lr), recipe)
+    return loop.train(p, batches, chosen_objective, optimizer, recipe)
 
 
 def _check_process(p: object) -> None:

@@ -18,7 +18,8 @@ from ddpm.models.precision import choose, in_precision
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
 from ddpm.seeds import key
-from ddpm.training.optimizer import Adam, constant, cosine, ema_decay, learning_rate, update_ema
+from ddpm.training.adam import Adam
+from ddpm.training.optimizer import constant, cosine, ema_decay, learning_rate, update_ema
 from ddpm.training.trainer import TIMESTEPS, Recipe, State, draws, stratified, train, uniform
 
 SHAPE = UNetShape(channels=8, multipliers=(1, 2), blocks=1, attention=(1,), groups=4, dropout=0.3)
@@ -26,9 +27,10 @@ RECIPE = Recipe(steps=8, batch_size=6, lr=1e-3, warmup=4, decay="cosine", seed=5
 CPU = torch.device("cpu")
 
 
-def _state(seed=0):
+def _state(seed=0, optimizer="adam"):
     torch.manual_seed(seed)
-    return State.start(UNet(SHAPE, 1, 1), 1e-3, torch.amp.GradScaler("cpu", enabled=False))
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return State.start(UNet(SHAPE, 1, 1), 1e-3, scaler, optimizer=optimizer)
 
 
 def _batches(recipe=RECIPE, count=20):
@@ -51,20 +53,20 @@ def _equal(a, b):
             assert torch.equal(tensor, second.tensors[group][name]), (group, name)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_stopping_changes_no_bit(tmp_path, precision):
+@pytest.mark.parametrize(("precision", "optimizer"), [("fp32", "adam"), ("bf16", "adam"), ("fp32", "muon")])
+def test_stopping_changes_no_bit(tmp_path, precision, optimizer):
     """8 steps = 3 steps, saved, read into a fresh process' objects, 5 steps: with dropout, flips and warm-up."""
-    whole = _state()
+    whole = _state(optimizer=optimizer)
     losses = [float(progress.loss) for progress in _train(whole, RECIPE, precision)]
 
-    first = _state()
+    first = _state(optimizer=optimizer)
     network = in_precision(first.network, precision, CPU)
     p = ReverseProcess(network, linear(20, 1e-3, 0.5), limit=unlimited)
     steps = train(first, lambda: p, simple, _batches(), RECIPE)
     before = [float(next(steps).loss) for _ in range(3)]
     checkpoints.write(tmp_path, 3, checkpoints.pack(first))
 
-    second = _state(seed=99)
+    second = _state(seed=99, optimizer=optimizer)
     torch.manual_seed(1234)
     checkpoints.unpack(checkpoints.read(tmp_path / "step-000000003"), second)
     after = [float(progress.loss) for progress in _train(second, RECIPE, precision)]

@@ -9,16 +9,17 @@ from torch import Tensor
 from ddpm.checkpoints.reading import Checkpoint
 from ddpm.errors import Mismatch
 from ddpm.parallel.world import meant_for
+from ddpm.training.adam import MOMENTS, Adam
 from ddpm.training.trainer import State
 
 
 def pack(state: State) -> Checkpoint:
-    """The state of training by Adam as a checkpoint's content; sharded, where the network is."""
+    """The state of training as a checkpoint's content; sharded, where the network is."""
     moments = {
         f"{moment}.{name}": state.optimizer.state[parameter][moment]
         for name, parameter in state.network.named_parameters()
-        for moment in ("exp_avg", "exp_avg_sq")
-        if parameter in state.optimizer.state
+        for moment in MOMENTS
+        if moment in state.optimizer.state.get(parameter, {})
     }
     model = {name: parameter.detach() for name, parameter in state.network.named_parameters()}
     counts = {float(held["step"]) for held in state.optimizer.state.values()}
@@ -38,11 +39,15 @@ def unpack(content: Checkpoint, state: State) -> None:
         for name, tensor in content.tensors[average].items():
             weights[name].copy_(meant_for(weights[name], tensor))
     moments = content.tensors["optimizer"]
+    assert isinstance(state.optimizer, Adam)
     for name, parameter in state.network.named_parameters():
-        if f"exp_avg.{name}" in moments:
+        held = {moment: moments[f"{moment}.{name}"] for moment in MOMENTS if f"{moment}.{name}" in moments}
+        if held:
+            if tuple(held) != state.optimizer.moments(parameter):
+                raise Mismatch(f"the checkpoint's moments of {name} are not those of its optimizer")
             state.optimizer.state[parameter] = {
                 "step": torch.tensor(content.numbers["adam_step"], device=parameter.device),
-                **{moment: meant_for(parameter, moments[f"{moment}.{name}"]) for moment in ("exp_avg", "exp_avg_sq")},
+                **{moment: meant_for(parameter, tensor) for moment, tensor in held.items()},
             }
     state.scaler.load_state_dict(content.numbers["scaler"])
     state.step = int(content.numbers["step"])

@@ -29,7 +29,7 @@ from ddpm.experiment.history import Change, Init
 from ddpm.models.networks import AnyShape, new, size
 from ddpm.models.precision import PRECISIONS
 from ddpm.models.shape import ALL_CLASSES, UNetShape, class_number
-from ddpm.training.optimizer import DECAYS
+from ddpm.training.optimizer import DECAYS, OPTIMIZERS
 from ddpm.training.replicas import PARALLEL
 from ddpm.training.trainer import TIMESTEPS, Recipe
 
@@ -212,6 +212,7 @@ class Experiment:
         chosen(OBJECTIVES, self.objective, "objective")
         chosen(AUGMENTATIONS, self.data.augmentation, "augmentation")
         chosen(DECAYS, self.training.decay, "decay")
+        chosen(OPTIMIZERS, self.training.optimizer, "optimizer")
         chosen(TIMESTEPS, self.training.timesteps, "timesteps")
         chosen(PRECISIONS, self.precision, "precision")
         chosen(PARALLEL, self.parallel, "parallel")

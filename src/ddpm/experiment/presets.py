@@ -21,7 +21,13 @@ def digits() -> Experiment:
         model=UNetShape(channels=32, multipliers=(1, 2), blocks=1, attention=(1,), dropout=0.0, groups=2),
         objective="hybrid",
         training=Recipe(
-            steps=3000, batch_size=64, lr=4e-3, warmup=100, decay="cosine", timesteps="stratified", ema_decay=0.9999
+            steps=3000,
+            batch_size=64,
+            optimizer="muon",
+            lr=4e-3,
+            warmup=100,
+            decay="cosine",
+            timesteps="stratified",
         ),
         rhythm=Rhythm(log=20, evaluate=250, sample=500, save=250, images=300, evaluations=8),
     )
@@ -40,7 +46,15 @@ def mnist() -> Experiment:
         process=ProcessConfig(variance="learned"),
         model=UNetShape(channels=32, multipliers=(1, 2, 2), blocks=1, attention=(2,), dropout=0.0, groups=2),
         objective="hybrid",
-        training=Recipe(steps=6_000, batch_size=64, lr=3e-3, warmup=200, decay="cosine", timesteps="stratified"),
+        training=Recipe(
+            steps=6_000,
+            batch_size=64,
+            optimizer="muon",
+            lr=3e-3,
+            warmup=200,
+            decay="cosine",
+            timesteps="stratified",
+        ),
         rhythm=Rhythm(log=20, evaluate=500, sample=1000, save=500, images=128, evaluations=8),
     )
 

@@ -87,7 +87,8 @@ def new_state(experiment: Experiment, device: torch.device, world: World = ALONE
     fp16 = choose(experiment.precision, device) == "fp16"
     scaler = torch.amp.GradScaler(device.type, enabled=fp16)
     network = PARALLEL[experiment.parallel](network, world, device)
-    return State.start(network, experiment.training.lr, scaler, experiment.training.averages)
+    recipe = experiment.training
+    return State.start(network, recipe.lr, scaler, recipe.averages, recipe.optimizer)
 
 
 def training_process(

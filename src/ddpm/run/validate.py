@@ -17,11 +17,11 @@ from ddpm.experiment.binding import experiment_in, misread
 from ddpm.experiment.config import Experiment
 from ddpm.models.shape import ALL_CLASSES
 from ddpm.storage.tensorfile import TENSORS, Layout
+from ddpm.training.adam import MOMENTS
 
 COPIES = 4
 """What a checkpoint holds for each parameter: the weight, its moving average, and Adam's two moments; and other averages."""
 BYTES = 4
-MOMENTS = ("exp_avg", "exp_avg_sq")
 OTHERWISE = ("process.limit", "process.variance", "process.sigma_1")
 """What may be set for weights that were trained with something else."""
 NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
@@ -58,7 +58,9 @@ def fitting(experiment: Experiment, config: Path) -> Accept:
             raise Mismatch(f"the checkpoint has tensors that no run has: {strange[0]}")
         for group in sorted({*experiment.training.averages, *(name for name in layouts if name.startswith("ema"))}):
             _like(layouts.get(group, {}), model, group)
-        _moments_like(layouts.get("optimizer", {}), model)
+        _moments_like(
+            layouts.get("optimizer", {}), model, (experiment_in(headers.numbers) or experiment).training.optimizer
+        )
 
     return accept
 
@@ -91,10 +93,18 @@ def _cut(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
-def _moments_like(moments: Layout, model: Layout) -> None:
-    """Adam's moments of all parameters, or of those that ever had a gradient."""
-    had = {name: entry for name, entry in model.items() if any(f"{moment}.{name}" in moments for moment in MOMENTS)}
-    wanted = {f"{moment}.{name}": entry for moment in MOMENTS for name, entry in had.items()}
+def _moments_like(moments: Layout, model: Layout, optimizer: str) -> None:
+    """The optimiser's moments of all parameters, or of those that ever had a gradient.
+
+    Muon has but the first of a matrix; which those are, the network knows (`checkpoints.unpack`).
+    """
+    wanted = {}
+    for name, entry in model.items():
+        mean, square = (f"{moment}.{name}" for moment in MOMENTS)
+        if mean in moments or square in moments:
+            wanted[mean] = entry
+            if optimizer != "muon" or square in moments or len(entry.shape) < 2:
+                wanted[square] = entry
     _like(moments, wanted, "optimizer")
 
 

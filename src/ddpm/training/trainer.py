@@ -21,7 +21,7 @@ from ddpm.errors import Diverged, UsageError
 from ddpm.models.dropout import place
 from ddpm.parallel.world import ALONE, World, full
 from ddpm.seeds import by_place, generator, key, normal
-from ddpm.training.optimizer import DECAYS, adam, average_name, ema_decay, learning_rate, update_ema
+from ddpm.training.optimizer import DECAYS, OPTIMIZERS, average_name, ema_decay, learning_rate, update_ema
 
 
 def uniform(T: int, count: int, random: torch.Generator) -> Tensor:
@@ -55,6 +55,7 @@ class Recipe:
     steps: Annotated[int, Ge(1)] = 800_000
     batch_size: Annotated[int, Ge(1)] = 128
     accumulate: Annotated[int, Ge(1)] = 1
+    optimizer: str = "adam"
     lr: Annotated[float, Gt(0), Lt(math.inf)] = 2e-4
     warmup: Annotated[int, Ge(0)] = 5000
     decay: str = "constant"
@@ -117,10 +118,15 @@ class State:
 
     @classmethod
     def start(
-        cls, network: nn.Module, lr: float, scaler: torch.amp.GradScaler, averages: Iterable[str] = ("ema",)
+        cls,
+        network: nn.Module,
+        lr: float,
+        scaler: torch.amp.GradScaler,
+        averages: Iterable[str] = ("ema",),
+        optimizer: str = "adam",
     ) -> "State":
-        """A new run by Adam, whose learning rate the recipe sets; the averages begin at the weights."""
-        return cls(network, averages_of(network, averages), adam(network, lr), scaler)
+        """A new run by an optimiser of `OPTIMIZERS`, whose learning rate the recipe sets; the averages begin at the weights."""
+        return cls(network, averages_of(network, averages), OPTIMIZERS[optimizer](network, lr), scaler)
 
     @classmethod
     def with_optimizer(

@@ -29,8 +29,8 @@ from ddpm.laboratory.own.subject import Followed, unfollowed
 from ddpm.laboratory.verdict import verdict
 from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
+from ddpm.training.adam import adam
 from ddpm.training.loop import Progress, batches_of, train
-from ddpm.training.optimizer import adam
 from ddpm.training.trainer import Recipe
 
 BUDGET = 180.0
