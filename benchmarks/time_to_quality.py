@@ -28,6 +28,7 @@ from ddpm.trained.loaded import LoadedModel
 
 HELD_OUT = 300
 BEFORE = {
+    "training.optimizer": "adam",
     "model.blocks": 2,
     "model.dropout": 0.1,
     "model.groups": 8,
@@ -38,6 +39,7 @@ BEFORE = {
 LEAN = {**BEFORE, "model.blocks": 1, "model.dropout": 0.0, "training.batch_size": 64}
 STEEP = {**LEAN, "training.lr": 4e-3}
 TWO_GROUPS = {**STEEP, "model.groups": 2}
+MUON = {**TWO_GROUPS, "training.optimizer": "muon"}
 VARIANTS: dict[str, dict[str, Any]] = {
     "the preset before": BEFORE,
     "dropout 0": {**BEFORE, "model.dropout": 0.0},
@@ -48,6 +50,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lean, lr 4e-3, two groups": TWO_GROUPS,
     "lean, lr 6e-3, two groups": {**TWO_GROUPS, "training.lr": 6e-3},
     "lean, lr 4e-3, 48 channels, three groups": {**STEEP, "model.channels": 48, "model.groups": 3},
+    "lean, lr 4e-3, two groups, Muon": MUON,
+    "lean, lr 2e-3, two groups, Muon": {**MUON, "training.lr": 2e-3},
+    "lean, lr 8e-3, two groups, Muon": {**MUON, "training.lr": 8e-3},
 }
 
 

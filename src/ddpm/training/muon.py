@@ -29,7 +29,7 @@ class Muon(Adam):
 
     With :math:`M \leftarrow \mu M + (1-\mu)\, g` and :math:`\mu M + (1-\mu)\, g = U S V^T` as a matrix of R rows (a kernel's outputs)
     and C columns (all its inputs), the step is :math:`\theta \leftarrow \theta - 0.2\,\eta \sqrt{\max(R, C)}\, U V^T`. A checkpoint
-    calls M `exp_avg`, as Adam's first moment, which it is.
+    calls M `exp_avg`, as Adam's first moment, which it is. (`torch.optim.Muon` takes no kernels.)
 
     Args:
         matrices: parameters of two or more dimensions; the first is the outputs.
