@@ -92,7 +92,7 @@ class Case:
 
 
 def our_training(case: Case, batch: int, precision: str, *, again: bool = False) -> Step:
-    """A whole step of `ddpm train` with L_simple; `again` with gradient checkpointing."""
+    """A whole step of `ddpm train` with L_simple, by Adam as theirs; `again` with gradient checkpointing."""
     state = State.start(case.network(), 2e-4, torch.amp.GradScaler("cpu", enabled=False))
     if again:
         recompute(state.network)

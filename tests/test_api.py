@@ -614,7 +614,7 @@ calls = [
     (lambda: ddpm.train(p, "digits", steps=1, lr="much"), "learning rate must be a number"),
     (lambda: ddpm.train(p, "digits", steps=1, ema="slow"), "decay of the moving average"),
     (lambda: ddpm.train(p, "digits", steps=1, objective=5), "an objective is a name, or a function"),
-    (lambda: ddpm.train(p, "digits", steps=1, optimizer=torch.optim.Adam), "one of torch.optim, not <class"),
+    (lambda: ddpm.train(p, "digits", steps=1, optimizer=torch.optim.Adam), "adam, muon or one of torch.optim, not <class"),
     (lambda: ddpm.train(p, "digits", steps=1, optimizer="adamw"), "unknown optimizer: 'adamw'"),
     (lambda: ddpm.train(net, "digits", steps=1), "p is a ddpm.ReverseProcess, not UNet"),
     (lambda: ddpm.bound(net, "digits"), "p is a ddpm.ReverseProcess, not UNet"),

@@ -185,7 +185,8 @@ def train(
         batch_size: of data that are no batches yet.
         lr: the learning rate, where no optimiser of your own is given.
         objective: a name of `ddpm.OBJECTIVES`, or a function of (p, x_0, t, eps).
-        optimizer: "muon", "adam" (if not given), or any of `torch.optim` on the network's parameters.
+        optimizer: "adam" (if not given), "muon" (for dense layers and convolutions, else Adam), or any of `torch.optim` on the
+            network's parameters.
         ema: the decay of a moving average of the weights, `progress.average`; None for none.
         conditional: whether the network is told the labels of images; None: if there is a UNet with classes in it. All are
             told as they are: to guide later, give batches of your own in which some labels are -1. (Batches that hold labels
@@ -213,7 +214,8 @@ def train(
         raise UsageError(f"an objective is a name, or a function of (p, x_0, t, eps), not {chosen_objective!r}")
     if not isinstance(optimizer, torch.optim.Optimizer | str | None):
         raise UsageError(
-            f"an optimizer is one of torch.optim, not {optimizer!r}", "torch.optim.Adam(network.parameters())"
+            f"an optimizer is adam, muon or one of torch.optim, not {optimizer!r}",
+            "torch.optim.Adam(network.parameters())",
         )
     if not isinstance(lr, int | float) or not 0 < lr < math.inf:
         raise UsageError(f"the learning rate must be a number more than 0: {lr!r}")

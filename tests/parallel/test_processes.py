@@ -38,7 +38,7 @@ def _tensors(folder, step, groups=3):
 
 
 def require_near(found, wanted, name):
-    """Equal but for the rounding of sums in another order, which Adam enlarges where gradients are nearly zero.
+    """Equal but for the rounding of sums in another order, which Adam and Muon enlarge where gradients are nearly zero.
 
     Attention does not see the bias of its keys: all its gradient is rounding, and it stays near zero.
     """

@@ -61,11 +61,13 @@ def _header(file):
     return data[: 8 + int.from_bytes(data[:8], "little")], len(data)
 
 
-def test_shards_are_the_same_training(forked, tmp_path, ddpm):
+@pytest.mark.parametrize("optimizer", ["muon", "adam"])
+def test_shards_are_the_same_training(forked, tmp_path, ddpm, optimizer):
     """Two processes in shards and one: the same losses, and the same checkpoint, which samples."""
-    asked = parse([str(argument) for argument in _train("unused", 2, *AVERAGES, *SMALL)])
+    chosen = (*AVERAGES, *SMALL, "--set", f"training.optimizer={optimizer}")
+    asked = parse([str(argument) for argument in _train("unused", 2, *chosen)])
     list(train_run(experiment_of(asked), RunFolder(tmp_path / "one"), torch.device("cpu"), Fresh(), lambda: False))
-    said = _run(forked, 2, *_train(tmp_path / "two", 2, *AVERAGES, *SMALL, *SHARDS))
+    said = _run(forked, 2, *_train(tmp_path / "two", 2, *chosen, *SHARDS))
     assert "3.5 images each, the network in shards" in said[0]
     _alike(tmp_path / "one", tmp_path / "two", 2)
     assert _layout(tmp_path / "two", 2) == _layout(tmp_path / "one", 2)

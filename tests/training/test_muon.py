@@ -16,7 +16,7 @@ from ddpm.models.shape import UNetShape
 from ddpm.models.unet import UNet
 from ddpm.run.session import new_state
 from ddpm.run.validate import fitting
-from ddpm.training.adam import Adam
+from ddpm.training.adam import MOMENTS, Adam
 from ddpm.training.muon import MOMENTUM, POLYNOMIAL, RMS, Muon, muon, orthogonal
 
 CPU = torch.device("cpu")
@@ -61,6 +61,44 @@ def test_singular_values_of_five_orders_of_magnitude():
     assert (share > 0.002).sum() > 15
 
 
+@pytest.mark.parametrize("how", ["float32", "bfloat16", "medium", "autocast"])
+def test_no_singular_value_grows_however_it_is_computed(how):
+    """Of rank 1, and of a spectrum that falls: products of a matrix with itself have directions that are rounding alone."""
+    left, _, right = torch.linalg.svd(_random(32, 288).double(), full_matrices=False)
+    falling = ((left * torch.logspace(0, -6, 32, dtype=torch.float64)) @ right).float()
+    given = torch.stack([_random(32, 1) @ _random(1, 288, seed=1), falling])
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium" if how == "medium" else "highest")
+        with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
+            found = orthogonal(given.to(torch.bfloat16) if how == "bfloat16" else given)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert found.dtype == (torch.bfloat16 if how == "bfloat16" else torch.float32)
+    largest = torch.linalg.svdvals(found.float())[:, 0]
+    assert ((largest > 0.6) & (largest < 1.4)).all()
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-30, 1e-24, 1e-13, 1e9, 1e18])
+def test_gradients_of_any_size_are_finite(scale):
+    """Small ones take short steps."""
+    found = orthogonal(scale * _random(2, 16, 144))
+    assert found.isfinite().all()
+    assert found.square().mean() < 1e-3 or scale > 1e-6
+
+
+def test_a_weight_without_a_gradient_comes_to_rest():
+    """Its average is halved every 14 steps, and is 1e-18 of what it was after 800."""
+    weight = torch.nn.Parameter(torch.zeros(8, 8))
+    optimizer = Muon([weight], [], 0.01)
+    for step in range(2500):
+        weight.grad = _random(8, 8) if step == 0 else torch.zeros(8, 8)
+        if step == 800:
+            rests = weight.detach().clone()
+        optimizer.step()
+    assert weight.isfinite().all() and (weight - rests).abs().max() < 1e-6
+
+
 def test_a_step_is_that_of_the_definition():
     """Two steps with Nesterov's momentum, a kernel as a matrix of outputs by inputs, for each of several alike."""
     kernels = [torch.nn.Parameter(_random(6, 4, 3, 3, seed=seed)) for seed in (1, 2)]
@@ -84,7 +122,8 @@ def test_a_step_is_that_of_the_definition():
 
 
 def test_it_is_torchs_but_for_its_16_bits():
-    """`torch.optim.Muon` takes weights of two dimensions, and iterates in bf16: steps agree to a hundredth."""
+    """`torch.optim.Muon` takes weights of two dimensions, and iterates in bf16: steps agree to a twentieth,
+    of small gradients too."""
     weight, other = (torch.nn.Parameter(_random(16, 48)) for _ in range(2))
     ours = Muon([weight], [], 0.01)
     theirs = torch.optim.Muon([other], lr=0.01, momentum=MOMENTUM, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
@@ -98,9 +137,9 @@ def test_it_is_torchs_but_for_its_16_bits():
 
 
 def test_a_step_is_as_large_as_the_learning_rate_says():
-    """Its root mean square is about 0.2 of it, as Adam's, however large the gradient and whatever the shape."""
+    """Its root mean square is about 0.2 of it, as Adam's, whatever the shape and the size of the gradient."""
     for shape in [(8, 8), (64, 576), (128, 32)]:
-        for scale in (1e-12, 1.0, 1e6):
+        for scale in (1e-6, 1.0, 1e6):
             weight = torch.nn.Parameter(torch.zeros(shape))
             optimizer = Muon([weight], [], 0.01)
             weight.grad = scale * _random(*shape)
@@ -128,6 +167,19 @@ def test_what_is_no_matrix_is_updated_by_adam_to_the_bit():
     assert all(torch.equal(after[name], weight) for name, weight in rest.items())
     assert {name for name, weight in rest.items() if weight.ndim > 1} == {"label.weight"}
     assert all(name.endswith("weight") and after[name].ndim > 1 for name in single)
+
+
+def test_a_matrix_that_two_layers_share_is_one_parameter():
+    one, two = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+    two.weight = one.weight
+    optimizer = muon(torch.nn.Sequential(one, two, torch.nn.Conv1d(4, 2, 3), torch.nn.ConvTranspose2d(2, 2, 2)), 0.1)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2, 5]
+
+
+def test_a_network_without_matrices_is_adams():
+    optimizer = muon(torch.nn.BatchNorm1d(4), 0.1)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2]
+    assert all(optimizer.moments(weight) == MOMENTS for group in optimizer.param_groups for weight in group["params"])
 
 
 def test_another_name():

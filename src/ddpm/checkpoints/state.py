@@ -29,7 +29,7 @@ def pack(state: State) -> Checkpoint:
 
 
 def unpack(content: Checkpoint, state: State) -> None:
-    """Put a checkpoint's content into the state of a network of the same shape, or this process' part of it.
+    """Put a checkpoint's content into the state of a network of the same shape, by Adam or Muon; or this process' part of it.
 
     Raises:
         Mismatch: its tensors are not this network's.

@@ -2,7 +2,7 @@ r"""Muon (Jordan et al. 2024): matrices take steps in which no direction counts 
 
 Adam scales each weight by itself. A gradient's matrix usually has a few large singular values, so that most directions in it
 hardly move; Muon takes the nearest orthogonal matrix in its place, whose singular values are all 1. The small networks here
-need fewer steps so, of a tenth more time each (docs/explanation/digits.rst).
+need fewer steps so (docs/explanation/digits.rst).
 """
 
 import math
@@ -21,7 +21,11 @@ RMS = 0.2
 """Of a step, in units of the learning rate: about Adam's, so that a learning rate means the same for both (Liu et al. 2025)."""
 POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 """Takes a singular value s to a s + b s^3 + c s^5: five times, and all from 0.002 to 1 lie in 0.68..1.21 (Jordan et al. 2024)."""
-ITERATIONS = 5
+ITERATIONS = (2, 3)
+"""Five in all; from the matrix anew after two: what rounding adds to a product of it with itself grows twelvefold in each."""
+SMALLEST = 1e-7
+"""A matrix is divided by its norm, or by this if that is smaller: so a weight that has no gradient any more comes to rest."""
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 class Muon(Adam):
@@ -32,7 +36,7 @@ class Muon(Adam):
     calls M `exp_avg`, as Adam's first moment, which it is. (`torch.optim.Muon` takes no kernels.)
 
     Args:
-        matrices: parameters of two or more dimensions; the first is the outputs.
+        matrices: parameters of two or more dimensions, each once; the first dimension is the outputs.
         others: parameters that Adam updates.
         lr: the learning rate of both.
     """
@@ -43,7 +47,7 @@ class Muon(Adam):
 
     def moments(self, parameter: Tensor) -> tuple[str, ...]:
         """Of a matrix the average of the gradient, of others Adam's two."""
-        matrices = [one for group in self.param_groups if "momentum" in group for one in group["params"]]
+        matrices = (one for group in self.param_groups if "momentum" in group for one in group["params"])
         return MOMENTS[:1] if any(parameter is one for one in matrices) else MOMENTS
 
     def _step(self, gradients: Mapping[Tensor, Tensor], group: Mapping[str, Any]) -> None:
@@ -61,12 +65,11 @@ class Muon(Adam):
         ahead = torch._foreach_lerp(list(gradients.values()), averages, group["momentum"])
         alike = defaultdict[tuple[int, int], dict[Tensor, Tensor]](dict)
         for parameter, direction in zip(parameters, ahead, strict=True):
-            matrix = full(direction).flatten(1)
-            alike[matrix.shape[0], matrix.shape[1]][parameter] = matrix
-        for (rows, columns), matrices in alike.items():
-            steps = orthogonal(torch.stack(list(matrices.values())))
+            alike[len(direction), direction.numel() // len(direction)][parameter] = direction
+        for (rows, columns), directions in alike.items():
+            steps = orthogonal(torch.stack([full(one).flatten(1) for one in directions.values()]))
             steps *= RMS * group["lr"] * math.sqrt(max(rows, columns))
-            for parameter, step in zip(matrices, steps, strict=True):
+            for parameter, step in zip(directions, steps, strict=True):
                 parameter.sub_(meant_for(parameter, step.view(parameter.shape)))
         return None
 
@@ -75,27 +78,39 @@ def orthogonal(matrices_NRC: Tensor) -> Tensor:
     r"""Nearly the orthogonal factor :math:`U V^T` of each :math:`U S V^T`, (N, R, C) -> (N, R, C), by Newton-Schulz iterations.
 
     A step :math:`X \leftarrow (a I + b\, G + c\, G^2) X` needs but :math:`G = X X^T`, of the shorter side, and the next G follows
-    from it: so only the product of the steps' polynomials meets the long matrix. A matrix of zeros stays one.
+    from it: so only the product of the steps' polynomials meets the long matrix. Computed in float32, also under autocast. A
+    matrix of zeros stays one.
     """
     if matrices_NRC.shape[1] > matrices_NRC.shape[2]:
         return orthogonal(matrices_NRC.mT).mT
+    with torch.autocast(matrices_NRC.device.type, enabled=False):
+        x_NRC = matrices_NRC.float()
+        x_NRC = x_NRC / x_NRC.norm(dim=(1, 2), keepdim=True).clamp(min=SMALLEST)
+        for count in ITERATIONS:
+            x_NRC = _polynomial(x_NRC @ x_NRC.mT, count) @ x_NRC
+    return x_NRC.to(matrices_NRC.dtype)
+
+
+def _polynomial(gram_NRR: Tensor, count: int) -> Tensor:
+    """What so many iterations multiply X with, from X X^T."""
     a, b, c = POLYNOMIAL
-    norms_N11 = matrices_NRC.norm(dim=(1, 2), keepdim=True)
-    x_NRC = matrices_NRC / norms_N11.clamp(min=torch.finfo(matrices_NRC.dtype).tiny)
-    gram_NRR = x_NRC @ x_NRC.mT
     product_NRR: Tensor | None = None
-    for iteration in range(ITERATIONS):
-        polynomial_NRR = torch.baddbmm(gram_NRR, gram_NRR, gram_NRR, beta=b, alpha=c)
-        polynomial_NRR.diagonal(dim1=1, dim2=2).add_(a)
-        product_NRR = polynomial_NRR if product_NRR is None else polynomial_NRR @ product_NRR
-        if iteration < ITERATIONS - 1:
-            gram_NRR = polynomial_NRR @ gram_NRR @ polynomial_NRR
+    for i in range(count):
+        factor_NRR = torch.baddbmm(gram_NRR, gram_NRR, gram_NRR, beta=b, alpha=c)
+        factor_NRR.diagonal(dim1=1, dim2=2).add_(a)
+        product_NRR = factor_NRR if product_NRR is None else factor_NRR @ product_NRR
+        if i < count - 1:
+            gram_NRR = factor_NRR @ gram_NRR @ factor_NRR
     assert product_NRR is not None
-    return product_NRR @ x_NRC
+    return product_NRR
 
 
 def muon(network: nn.Module, lr: float) -> Muon:
-    """For the weights of a network's convolutions and dense layers, and Adam for biases, normalisations, embeddings of classes."""
-    matrices = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    known = set(map(id, matrices))
-    return Muon(matrices, [weight for weight in network.parameters() if id(weight) not in known], lr)
+    """For the weights of a network's dense layers and convolutions, the first and the last ones too; Adam for all else.
+
+    That is biases, normalisations, embeddings, transposed convolutions, recurrent layers and bare parameters (also the joint
+    projection of `nn.MultiheadAttention`).
+    """
+    matrices = list(dict.fromkeys(layer.weight for layer in network.modules() if isinstance(layer, LAYERS)))
+    known = set(matrices)
+    return Muon(matrices, [weight for weight in network.parameters() if weight not in known], lr)

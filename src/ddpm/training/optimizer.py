@@ -22,7 +22,6 @@ def cosine(fraction: float) -> float:
 
 DECAYS: Mapping[str, Callable[[float], float]] = {"constant": constant, "cosine": cosine}
 
-
 OPTIMIZERS: Mapping[str, Callable[[nn.Module, float], torch.optim.Optimizer]] = {"adam": adam, "muon": muon}
 """(network, learning rate) -> what takes the steps."""
 
