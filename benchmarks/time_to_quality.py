@@ -51,8 +51,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lean, lr 6e-3, two groups": {**TWO_GROUPS, "training.lr": 6e-3},
     "lean, lr 4e-3, 48 channels, three groups": {**STEEP, "model.channels": 48, "model.groups": 3},
     "lean, lr 4e-3, two groups, Muon": MUON,
-    "lean, lr 2e-3, two groups, Muon": {**MUON, "training.lr": 2e-3},
-    "lean, lr 8e-3, two groups, Muon": {**MUON, "training.lr": 8e-3},
+    "lean, lr 4e-3, two groups, Muon, dropout 0.05": {**MUON, "model.dropout": 0.05},
+    "lean, lr 4e-3, two groups, Muon, dropout 0.1": {**MUON, "model.dropout": 0.1},
 }
 
 

@@ -71,13 +71,13 @@ def test_another_process_reads_the_step_that_the_first_one_found(trained):
 
 def test_masks_drawn_otherwise_are_told():
     """By a checkpoint of before, which says nothing of them; not where there is no dropout, or nothing has changed."""
-    dropping = replace(digits(), model=replace(digits().model, dropout=0.1))
+    dropping, without = (replace(digits(), model=replace(digits().model, dropout=p)) for p in (0.1, 0.0))
     now = conditions(dropping, torch.device("cpu"), ALONE)
     before = {name: value for name, value in now.items() if name != "dropout"}
     (line,) = other_conditions(Checkpoint({}, {"made_by": before}), now)
     assert line == "not the same to the bit from here on: dropout 16-bit masks (before: bernoulli masks)"
     assert not other_conditions(Checkpoint({}, {"made_by": now}), now)
-    assert not other_conditions(Checkpoint({}, {"made_by": before}), conditions(digits(), torch.device("cpu"), ALONE))
+    assert not other_conditions(Checkpoint({}, {"made_by": before}), conditions(without, torch.device("cpu"), ALONE))
 
 
 @pytest.mark.parametrize(("precision", "groups", "told"), [("bf16", 2, True), ("fp32", 2, False), ("bf16", 8, False)])
