@@ -52,7 +52,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lean, lr 4e-3, 48 channels, three groups": {**STEEP, "model.channels": 48, "model.groups": 3},
     "lean, lr 4e-3, two groups, Muon": MUON,
     "lean, lr 4e-3, two groups, Muon, dropout 0.05": {**MUON, "model.dropout": 0.05},
-    "lean, lr 4e-3, two groups, Muon, dropout 0.1": {**MUON, "model.dropout": 0.1},
 }
 
 

@@ -17,7 +17,7 @@ from ddpm.models.unet import UNet
 from ddpm.run.session import new_state
 from ddpm.run.validate import fitting
 from ddpm.training.adam import MOMENTS, Adam
-from ddpm.training.muon import MOMENTUM, POLYNOMIAL, RMS, Muon, muon, orthogonal
+from ddpm.training.muon import DECAY, MOMENTUM, POLYNOMIAL, RMS, Muon, muon, orthogonal
 
 CPU = torch.device("cpu")
 SHAPE = UNetShape(channels=8, multipliers=(1, 2), blocks=1, attention=(1,), groups=4, dropout=0.0)
@@ -88,7 +88,7 @@ def test_gradients_of_any_size_are_finite(scale):
 
 
 def test_a_weight_without_a_gradient_comes_to_rest():
-    """Its average is halved every 14 steps, and is 1e-18 of what it was after 800."""
+    """Its average is halved every 14 steps, and is 1e-18 of what it was after 800: what is left is the decay of the weight."""
     weight = torch.nn.Parameter(torch.zeros(8, 8))
     optimizer = Muon([weight], [], 0.01)
     for step in range(2500):
@@ -96,7 +96,7 @@ def test_a_weight_without_a_gradient_comes_to_rest():
         if step == 800:
             rests = weight.detach().clone()
         optimizer.step()
-    assert weight.isfinite().all() and (weight - rests).abs().max() < 1e-6
+    assert weight.isfinite().all() and (weight - rests * (1 - DECAY * 0.01) ** 1700).abs().max() < 1e-5
 
 
 def test_a_step_is_that_of_the_definition():
@@ -114,7 +114,7 @@ def test_a_step_is_that_of_the_definition():
             average = MOMENTUM * before + (1 - MOMENTUM) * gradient
             ahead = (MOMENTUM * average + (1 - MOMENTUM) * gradient).flatten(1)
             moved = _by_svd(ahead) * (RMS * lr * math.sqrt(max(ahead.shape)))
-            by_hand[i] = (value - moved.view_as(value), average)
+            by_hand[i] = ((1 - DECAY * lr) * value - moved.view_as(value), average)
         optimizer.step()
     for weight, (value, average) in zip(weights, by_hand, strict=True):
         assert (weight.double() - value).abs().max() < 1e-6
@@ -126,7 +126,7 @@ def test_it_is_torchs_but_for_its_16_bits():
     of small gradients too."""
     weight, other = (torch.nn.Parameter(_random(16, 48)) for _ in range(2))
     ours = Muon([weight], [], 0.01)
-    theirs = torch.optim.Muon([other], lr=0.01, momentum=MOMENTUM, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    theirs = torch.optim.Muon([other], lr=0.01, momentum=MOMENTUM, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
     for step in range(3):
         before = weight.detach().clone()
         weight.grad = other.grad = _random(16, 48, seed=step + 1)

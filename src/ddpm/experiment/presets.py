@@ -18,7 +18,7 @@ def digits() -> Experiment:
         preset="digits",
         schedule=ScheduleConfig("log-snr", T=250),
         process=ProcessConfig(variance="learned"),
-        model=UNetShape(channels=32, multipliers=(1, 2), blocks=1, attention=(1,), dropout=0.05, groups=2),
+        model=UNetShape(channels=32, multipliers=(1, 2), blocks=1, attention=(1,), dropout=0.0, groups=2),
         objective="hybrid",
         training=Recipe(
             steps=3000,

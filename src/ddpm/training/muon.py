@@ -17,6 +17,8 @@ from ddpm.parallel.world import full, meant_for
 from ddpm.training.adam import MOMENTS, Adam
 
 MOMENTUM = 0.95
+DECAY = 0.3
+"""Each step also takes this share of the learning rate from a matrix: few images are learned by heart later."""
 RMS = 0.2
 """Of a step, in units of the learning rate: about Adam's, so that a learning rate means the same for both (Liu et al. 2025)."""
 POLYNOMIAL = (3.4445, -4.7750, 2.0315)
@@ -32,8 +34,8 @@ class Muon(Adam):
     r"""Orthogonalised momentum for some parameters, Adam for the others.
 
     With :math:`M \leftarrow \mu M + (1-\mu)\, g` and :math:`\mu M + (1-\mu)\, g = U S V^T` as a matrix of R rows (a kernel's outputs)
-    and C columns (all its inputs), the step is :math:`\theta \leftarrow \theta - 0.2\,\eta \sqrt{\max(R, C)}\, U V^T`. A checkpoint
-    calls M `exp_avg`, as Adam's first moment, which it is. (`torch.optim.Muon` takes no kernels.)
+    and C columns (all its inputs), the step is :math:`\theta \leftarrow (1 - 0.3\,\eta)\,\theta - 0.2\,\eta \sqrt{\max(R, C)}\, U V^T`.
+    A checkpoint calls M `exp_avg`, as Adam's first moment, which it is. (`torch.optim.Muon` takes no kernels.)
 
     Args:
         matrices: parameters of two or more dimensions, each once; the first dimension is the outputs.
@@ -42,7 +44,7 @@ class Muon(Adam):
     """
 
     def __init__(self, matrices: Iterable[Tensor], others: Iterable[Tensor], lr: float) -> None:
-        groups = [{"params": list(matrices), "momentum": MOMENTUM}, {"params": list(others)}]
+        groups = [{"params": list(matrices), "momentum": MOMENTUM, "weight_decay": DECAY}, {"params": list(others)}]
         super().__init__((group for group in groups if group["params"]), lr)
 
     def moments(self, parameter: Tensor) -> tuple[str, ...]:
@@ -63,6 +65,7 @@ class Muon(Adam):
         torch._foreach_add_([self.state[parameter]["step"] for parameter in parameters], 1)
         torch._foreach_lerp_(averages, list(gradients.values()), 1 - group["momentum"])
         ahead = torch._foreach_lerp(list(gradients.values()), averages, group["momentum"])
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
         alike = defaultdict[tuple[int, int], dict[Tensor, Tensor]](dict)
         for parameter, direction in zip(parameters, ahead, strict=True):
             alike[len(direction), direction.numel() // len(direction)][parameter] = direction
