@@ -185,7 +185,8 @@ def train(
         batch_size: of data that are no batches yet.
         lr: the learning rate, where no optimiser of your own is given.
         objective: a name of `ddpm.OBJECTIVES`, or a function of (p, x_0, t, eps).
-        optimizer: "adam" (if not given), "muon" (for dense layers and convolutions, else Adam), or any of `torch.optim` on the
+        optimizer: "adam" (if not given), "muon" (for dense layers and convolutions, else Adam; for some
+            hundreds of steps and more, at an `lr` of 2e-3 to 2e-2), or any of `torch.optim` on the
             network's parameters.
         ema: the decay of a moving average of the weights, `progress.average`; None for none.
         conditional: whether the network is told the labels of images; None: if there is a UNet with classes in it. All are

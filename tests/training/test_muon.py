@@ -176,6 +176,14 @@ def test_a_matrix_that_two_layers_share_is_one_parameter():
     assert [len(group["params"]) for group in optimizer.param_groups] == [2, 5]
 
 
+def test_a_weight_that_is_computed_is_no_parameter():
+    """Of torch's parametrizations the parameters that it is computed from are Adam's; all are trained, without a warning."""
+    layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 4))
+    optimizer = muon(torch.nn.Sequential(layer, torch.nn.Linear(4, 4)), 0.1)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1, 4]
+    assert all(weight.is_leaf for group in optimizer.param_groups for weight in group["params"])
+
+
 def test_a_network_without_matrices_is_adams():
     optimizer = muon(torch.nn.BatchNorm1d(4), 0.1)
     assert [len(group["params"]) for group in optimizer.param_groups] == [2]

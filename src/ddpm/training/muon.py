@@ -2,7 +2,7 @@ r"""Muon (Jordan et al. 2024): matrices take steps in which no direction counts 
 
 Adam scales each weight by itself. A gradient's matrix usually has a few large singular values, so that most directions in it
 hardly move; Muon takes the nearest orthogonal matrix in its place, whose singular values are all 1. The small networks here
-need fewer steps so (docs/explanation/digits.rst).
+need fewer steps so, of some hundreds or more (docs/explanation/digits.rst).
 """
 
 import math
@@ -112,8 +112,9 @@ def muon(network: nn.Module, lr: float) -> Muon:
     """For the weights of a network's dense layers and convolutions, the first and the last ones too; Adam for all else.
 
     That is biases, normalisations, embeddings, transposed convolutions, recurrent layers and bare parameters (also the joint
-    projection of `nn.MultiheadAttention`).
+    projection of `nn.MultiheadAttention`, and what torch's parametrizations compute a weight from).
     """
-    matrices = list(dict.fromkeys(layer.weight for layer in network.modules() if isinstance(layer, LAYERS)))
+    weights = dict.fromkeys(layer.weight for layer in network.modules() if isinstance(layer, LAYERS))
+    matrices = [weight for weight in weights if isinstance(weight, nn.Parameter)]
     known = set(matrices)
     return Muon(matrices, [weight for weight in network.parameters() if weight not in known], lr)
