@@ -215,7 +215,7 @@ def train(
         raise UsageError(f"an objective is a name, or a function of (p, x_0, t, eps), not {chosen_objective!r}")
     if not isinstance(optimizer, torch.optim.Optimizer | str | None):
         raise UsageError(
-            f"an optimizer is adam, muon or one of torch.optim, not {optimizer!r}",
+            f"an optimizer is {', '.join(OPTIMIZERS)} or one of torch.optim, not {optimizer!r}",
             "torch.optim.Adam(network.parameters())",
         )
     if not isinstance(lr, int | float) or not 0 < lr < math.inf:

@@ -122,8 +122,7 @@ def test_a_step_is_that_of_the_definition():
 
 
 def test_it_is_torchs_but_for_its_16_bits():
-    """`torch.optim.Muon` takes weights of two dimensions, and iterates in bf16: steps agree to a twentieth,
-    of small gradients too."""
+    """`torch.optim.Muon` takes weights of two dimensions, and iterates in bf16: steps agree to a twentieth."""
     weight, other = (torch.nn.Parameter(_random(16, 48)) for _ in range(2))
     ours = Muon([weight], [], 0.01)
     theirs = torch.optim.Muon([other], lr=0.01, momentum=MOMENTUM, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")

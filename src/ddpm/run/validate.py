@@ -45,7 +45,7 @@ def fitting(experiment: Experiment, config: Path) -> Accept:
 
     def accept(headers: Headers) -> None:
         layouts = headers.layouts
-        require_read_alike(experiment, config, headers.numbers, headers.folder)
+        trained = require_read_alike(experiment, config, headers.numbers, headers.folder) or experiment
         tensors, parameters = experiment.size()
         model = layouts.get("model", {})
         found = sum(entry.count for entry in model.values())
@@ -58,15 +58,17 @@ def fitting(experiment: Experiment, config: Path) -> Accept:
             raise Mismatch(f"the checkpoint has tensors that no run has: {strange[0]}")
         for group in sorted({*experiment.training.averages, *(name for name in layouts if name.startswith("ema"))}):
             _like(layouts.get(group, {}), model, group)
-        _moments_like(
-            layouts.get("optimizer", {}), model, (experiment_in(headers.numbers) or experiment).training.optimizer
-        )
+        _moments_like(layouts.get("optimizer", {}), model, trained.training.optimizer)
 
     return accept
 
 
-def require_read_alike(experiment: Experiment, config: Path, numbers: Mapping[str, Any], where: Path) -> None:
+def require_read_alike(
+    experiment: Experiment, config: Path, numbers: Mapping[str, Any], where: Path
+) -> Experiment | None:
     """What decides how weights are read is in the configuration what it was for the checkpoint with these numbers.
+
+    Returns the experiment that the checkpoint tells; None of older ones, which do not.
 
     Raises:
         Mismatch: it is not; both values are told.
@@ -86,6 +88,7 @@ def require_read_alike(experiment: Experiment, config: Path, numbers: Mapping[st
             f"put back into config.json what was: {was}",
             f"then {' '.join(purpose)} reads the weights otherwise on purpose" if purpose else "",
         )
+    return before
 
 
 def _cut(value: object) -> str:

@@ -57,11 +57,7 @@ class Adam(torch.optim.Optimizer):
     def _step(self, gradients: Mapping[Tensor, Tensor], group: Mapping[str, Any]) -> None:
         """Of parameters of one kind, with their gradients, in one call."""
         parameters = list(gradients)
-        for parameter in parameters:
-            if parameter not in self.state:
-                moments = {name: torch.zeros_like(parameter) for name in MOMENTS}
-                self.state[parameter] = {"step": torch.zeros((), device=parameter.device), **moments}
-        held = [self.state[parameter] for parameter in parameters]
+        held = [self._remembered(parameter) for parameter in parameters]
         m, v, steps = ([each[name] for each in held] for name in (*MOMENTS, "step"))
         torch._foreach_add_(steps, 1)
         beta1, beta2 = group["betas"]
@@ -80,6 +76,13 @@ class Adam(torch.optim.Optimizer):
             amsgrad=False,
             maximize=False,
         )
+
+    def _remembered(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Its state: zeros at first."""
+        if parameter not in self.state:
+            moments = {name: torch.zeros_like(parameter) for name in self.moments(parameter)}
+            self.state[parameter] = {"step": torch.zeros((), device=parameter.device), **moments}
+        return self.state[parameter]
 
 
 def adam(network: nn.Module, lr: float) -> Adam:

@@ -57,12 +57,9 @@ class Muon(Adam):
         if "momentum" not in group:
             return super()._step(gradients, group)
         parameters = list(gradients)
-        for parameter in parameters:
-            if parameter not in self.state:
-                count = torch.zeros((), device=parameter.device)
-                self.state[parameter] = {"step": count, "exp_avg": torch.zeros_like(parameter)}
-        averages = [self.state[parameter]["exp_avg"] for parameter in parameters]
-        torch._foreach_add_([self.state[parameter]["step"] for parameter in parameters], 1)
+        held = [self._remembered(parameter) for parameter in parameters]
+        averages, steps = ([each[name] for each in held] for name in ("exp_avg", "step"))
+        torch._foreach_add_(steps, 1)
         torch._foreach_lerp_(averages, list(gradients.values()), 1 - group["momentum"])
         ahead = torch._foreach_lerp(list(gradients.values()), averages, group["momentum"])
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
@@ -70,10 +67,10 @@ class Muon(Adam):
         for parameter, direction in zip(parameters, ahead, strict=True):
             alike[len(direction), direction.numel() // len(direction)][parameter] = direction
         for (rows, columns), directions in alike.items():
-            steps = orthogonal(torch.stack([full(one).flatten(1) for one in directions.values()]))
-            steps *= RMS * group["lr"] * math.sqrt(max(rows, columns))
-            for parameter, step in zip(directions, steps, strict=True):
-                parameter.sub_(meant_for(parameter, step.view(parameter.shape)))
+            moves = orthogonal(torch.stack([full(one).flatten(1) for one in directions.values()]))
+            moves *= RMS * group["lr"] * math.sqrt(max(rows, columns))
+            for parameter, move in zip(directions, moves, strict=True):
+                parameter.sub_(meant_for(parameter, move.view(parameter.shape)))
         return None
 
 
